@@ -1,0 +1,44 @@
+"""Check that ``import weft`` stays light: what it loads, and how long it takes.
+
+The compiler, the search engine and scientific libraries load when first needed. Wall-clock time
+on a shared machine is noisy, so the best of several processes is compared with the limit.
+"""
+
+import subprocess
+import sys
+
+HEAVY = ("llvmlite", "egglog", "scipy", "jax", "torch", "matplotlib")
+LIMIT = 0.15  # seconds above bare Python, NumPy included
+PROCESSES = 7
+
+PROBE = """
+import sys, time
+begin = time.perf_counter()
+import weft
+seconds = time.perf_counter() - begin
+print(seconds, *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def probe() -> tuple[float, list[str]]:
+    """Import Weft in a new process; return the seconds it took and the top-level modules."""
+    output = subprocess.check_output([sys.executable, "-c", PROBE], text=True)
+    seconds, *modules = output.split()
+    return float(seconds), modules
+
+
+def main() -> int:
+    """Print the figures; return 1 when a limit is broken."""
+    results = [probe() for _ in range(PROCESSES)]
+    seconds, modules = min(results)
+    heavy = [name for name in HEAVY if name in modules]
+    print(f"import weft: {seconds:.3f} s (limit {LIMIT} s), {len(modules)} top-level modules")
+    if heavy:
+        print(f"import weft loads {', '.join(heavy)}; import them where they are used")
+    if seconds > LIMIT:
+        print("import weft takes too long; python -X importtime -c 'import weft' shows where")
+    return int(bool(heavy) or seconds > LIMIT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
