@@ -1,0 +1,1 @@
+"""Kernels to machine code or source: one file per target."""

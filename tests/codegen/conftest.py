@@ -1,0 +1,54 @@
+"""Compiles a module's text for a chosen set of CPU features and calls it; for tests only."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+
+import llvmlite.binding as llvm
+import pytest
+
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+
+_numbers = itertools.count()
+
+
+class Native:
+    """The functions of `text`, compiled for `cpu` with `features` (LLVM's feature string)."""
+
+    _jit = None
+
+    def __init__(self, text: str, cpu: str | None = None, features: str | None = None):
+        if cpu is None:
+            cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        triple = llvm.get_process_triple()
+        machine = llvm.Target.from_triple(triple).create_target_machine(
+            cpu=cpu, features=features or "", opt=1, reloc="pic", codemodel="small", jit=True
+        )
+        header = f'target datalayout = "{machine.target_data}"\ntarget triple = "{triple}"\n'
+        module = llvm.parse_assembly(header + text)
+        module.verify()
+        self.machine, self.module = machine, module
+        names = [f.name for f in module.functions if not f.is_declaration]
+        if Native._jit is None:
+            Native._jit = llvm.create_lljit_compiler()
+        builder = llvm.JITLibraryBuilder()
+        builder.add_object_img(machine.emit_object(module))
+        builder.add_current_process()
+        for name in names:
+            builder.export_symbol(name)
+        self._library = builder.link(Native._jit, f"native{next(_numbers)}")
+
+    def assembly(self) -> str:
+        return self.machine.emit_assembly(self.module)
+
+    def call(self, name: str, *arguments) -> None:
+        """Calls a void function with pointers (ints) and ctypes values."""
+        types = [ctypes.c_void_p if isinstance(a, int) else type(a) for a in arguments]
+        ctypes.CFUNCTYPE(None, *types)(self._library[name])(*arguments)
+
+
+@pytest.fixture(scope="session")
+def native() -> type[Native]:
+    return Native
