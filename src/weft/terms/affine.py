@@ -1,0 +1,382 @@
+"""Exact affine index maps over named axes.
+
+An index is an integer expression ``c + Σ k·atom``.  Atoms are loop or array axes, floor divisions of
+smaller expressions by a constant, and *dynamic* atoms whose value is only known at run time but whose
+bounds are known now.  There is no remainder atom: ``e % c`` is written ``e - c·(e // c)``, so that a
+split followed by the merge that undoes it cancels by ordinary addition and a chain of views becomes
+one map.
+
+Expressions are immutable, canonical (terms sorted, no zero coefficient) and compare by structure.
+Bounds are inclusive intervals, proven by interval arithmetic with one refinement: the pattern
+``m·r - m·c·(r // c)`` is recognised as ``m·(r % c)`` and bounded by ``m·[0, c-1]``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from math import gcd
+from typing import Any
+
+_serials = itertools.count()
+
+Interval = tuple[int, int]
+
+
+class Axis:
+    """A named axis of static extent; two axes are the same only if they are the same object."""
+
+    __slots__ = ("extent", "name", "serial")
+
+    def __init__(self, name: str, extent: int) -> None:
+        if extent < 0:
+            raise ValueError(f"axis {name!r} has negative extent {extent}")
+        self.name = name
+        self.extent = extent
+        self.serial = next(_serials)
+
+    def __repr__(self) -> str:
+        return f"{self.name}:{self.extent}"
+
+    @property
+    def bounds(self) -> Interval:
+        """Inclusive range of the axis taken alone."""
+        return (0, self.extent - 1)
+
+
+class FloorDiv:
+    """The atom ``numerator // divisor`` with a constant positive divisor."""
+
+    __slots__ = ("_hash", "divisor", "numerator", "serial")
+
+    def __init__(self, numerator: Affine, divisor: int) -> None:
+        self.numerator = numerator
+        self.divisor = divisor
+        self.serial = max((a.serial for a, _ in numerator.terms), default=-1)
+        self._hash = hash((numerator, divisor))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, FloorDiv)
+            and self._hash == other._hash
+            and self.divisor == other.divisor
+            and self.numerator == other.numerator
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"({self.numerator})//{self.divisor}"
+
+
+class Dynamic:
+    """An integer known only at run time, clamped to ``[lo, hi]`` (inclusive) wherever it is used.
+
+    ``source`` is a term in the term language and a variable in the kernel language; clamping is part
+    of the atom's meaning, so that bounds proofs hold whatever the data are.
+    """
+
+    __slots__ = ("_hash", "hi", "lo", "serial", "source")
+
+    def __init__(self, source: Any, lo: int, hi: int) -> None:
+        self.source = source
+        self.lo = lo
+        self.hi = hi
+        self.serial = -1
+        self._hash = hash((source, lo, hi))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Dynamic)
+            and (self.lo, self.hi) == (other.lo, other.hi)
+            and self.source == other.source
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"clamp({self.source}, {self.lo}, {self.hi})"
+
+
+Atom = Axis | FloorDiv | Dynamic
+
+
+def _order(item: tuple[Atom, int]) -> tuple[int, int, int]:
+    atom = item[0]
+    if isinstance(atom, Axis):
+        return (0, atom.serial, 0)
+    if isinstance(atom, FloorDiv):
+        return (1, atom.serial, atom.divisor)
+    return (2, atom.lo, atom.hi)
+
+
+class Affine:
+    """``const + Σ coefficient·atom``; see the module docstring."""
+
+    __slots__ = ("_hash", "const", "terms")
+
+    def __init__(self, terms: Iterable[tuple[Atom, int]] = (), const: int = 0) -> None:
+        self.terms: tuple[tuple[Atom, int], ...] = tuple(terms)
+        self.const = const
+        self._hash = hash((self.terms, const))
+
+    # -- construction ------------------------------------------------------------------------------
+
+    @staticmethod
+    def of(value: Affine | Atom | int) -> Affine:
+        """The expression that is just ``value``."""
+        if isinstance(value, Affine):
+            return value
+        if isinstance(value, int):
+            return Affine((), value)
+        return Affine(((value, 1),))
+
+    @staticmethod
+    def _collect(pairs: Iterable[tuple[Atom, int]], const: int) -> Affine:
+        total: dict[Atom, int] = {}
+        for atom, k in pairs:
+            total[atom] = total.get(atom, 0) + k
+        items = [(a, k) for a, k in total.items() if k]
+        if len(items) > 1:
+            items.sort(key=_order)
+        return Affine(items, const)
+
+    def __add__(self, other: Affine | Atom | int) -> Affine:
+        if isinstance(other, int):
+            return Affine(self.terms, self.const + other) if other else self
+        other = Affine.of(other)
+        if not other.terms:
+            return self + other.const
+        if not self.terms:
+            return other + self.const
+        return Affine._collect(self.terms + other.terms, self.const + other.const)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Affine:
+        return self * -1
+
+    def __sub__(self, other: Affine | Atom | int) -> Affine:
+        return self + (-other if isinstance(other, int) else Affine.of(other) * -1)
+
+    def __rsub__(self, other: Affine | Atom | int) -> Affine:
+        return Affine.of(other) + self * -1
+
+    def __mul__(self, k: int) -> Affine:
+        if k == 1:
+            return self
+        if k == 0:
+            return Affine()
+        return Affine(((a, c * k) for a, c in self.terms), self.const * k)
+
+    __rmul__ = __mul__
+
+    def floordiv(self, divisor: int, ranges: Mapping[Axis, Interval] | None = None) -> Affine:
+        """``self // divisor``, simplified with the bounds of the atoms."""
+        if divisor <= 0:
+            raise ValueError(f"floor division of an index by {divisor}: the divisor must be positive")
+        if divisor == 1:
+            return self
+        whole = [(a, k // divisor) for a, k in self.terms if k % divisor == 0]
+        rest = [(a, k) for a, k in self.terms if k % divisor]
+        quotient = Affine(whole, self.const // divisor)
+        remainder = Affine(rest, self.const % divisor)
+        lo, hi = remainder.bounds(ranges)
+        if lo // divisor == hi // divisor:
+            return quotient + lo // divisor
+        common = divisor
+        for _, k in rest:
+            common = gcd(common, k)
+        if common > 1:
+            remainder = Affine(((a, k // common) for a, k in rest), remainder.const // common)
+            divisor //= common
+        if len(remainder.terms) == 1 and remainder.const == 0 and remainder.terms[0][1] == 1:
+            inner = remainder.terms[0][0]
+            if isinstance(inner, FloorDiv):
+                return quotient + inner.numerator.floordiv(inner.divisor * divisor, ranges)
+        return quotient + Affine(((FloorDiv(remainder, divisor), 1),))
+
+    def mod(self, divisor: int, ranges: Mapping[Axis, Interval] | None = None) -> Affine:
+        """``self % divisor`` as ``self - divisor·(self // divisor)``."""
+        return self - self.floordiv(divisor, ranges) * divisor
+
+    # -- queries -----------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Affine)
+            and self._hash == other._hash
+            and self.const == other.const
+            and self.terms == other.terms
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.terms
+
+    def axes(self) -> frozenset[Axis]:
+        """All axes the value depends on, dynamic atoms' own axes included."""
+        found: set[Axis] = set()
+        stack: list[Affine] = [self]
+        while stack:
+            for atom, _ in stack.pop().terms:
+                if isinstance(atom, Axis):
+                    found.add(atom)
+                elif isinstance(atom, FloorDiv):
+                    stack.append(atom.numerator)
+                else:
+                    found.update(getattr(atom.source, "axes", ()))
+        return frozenset(found)
+
+    def coefficient(self, axis: Axis) -> int:
+        """Coefficient of ``axis`` outside floor divisions (0 when it does not occur)."""
+        for atom, k in self.terms:
+            if atom is axis:
+                return k
+        return 0
+
+    def is_affine_in(self, axis: Axis) -> bool:
+        """Whether ``axis`` occurs only linearly (not inside a division or a dynamic atom)."""
+        return all(
+            isinstance(atom, Axis) or axis not in Affine(((atom, 1),)).axes()
+            for atom, _ in self.terms
+        )
+
+    def dynamics(self) -> list[Dynamic]:
+        """Dynamic atoms, those inside divisions included."""
+        found: list[Dynamic] = []
+        for atom, _ in self.terms:
+            if isinstance(atom, Dynamic):
+                found.append(atom)
+            elif isinstance(atom, FloorDiv):
+                found.extend(atom.numerator.dynamics())
+        return found
+
+    def divisions(self) -> list[FloorDiv]:
+        """Floor divisions at the top level of the expression."""
+        return [a for a, _ in self.terms if isinstance(a, FloorDiv)]
+
+    def bounds(self, ranges: Mapping[Axis, Interval] | None = None) -> Interval:
+        """Inclusive interval that contains every value (axes default to their own extents)."""
+        rest = self
+        lo = hi = 0
+        for division in self.divisions():
+            k = rest.coefficient_of(division)
+            if k and k % division.divisor == 0:
+                m = -k // division.divisor
+                pattern = division.numerator * m + Affine(((division, k),))
+                if rest._contains(pattern):
+                    rest = rest - pattern
+                    span = m * (division.divisor - 1)
+                    lo, hi = lo + min(0, span), hi + max(0, span)
+        lo, hi = lo + rest.const, hi + rest.const
+        for atom, k in rest.terms:
+            a, b = _atom_bounds(atom, ranges)
+            lo, hi = lo + min(k * a, k * b), hi + max(k * a, k * b)
+        return lo, hi
+
+    def coefficient_of(self, atom: Atom) -> int:
+        for other, k in self.terms:
+            if other == atom:
+                return k
+        return 0
+
+    def _contains(self, pattern: Affine) -> bool:
+        """Whether every atom of ``pattern`` occurs here with exactly that coefficient's sign and size."""
+        return all(self.coefficient_of(a) == k for a, k in pattern.terms)
+
+    # -- substitution ------------------------------------------------------------------------------
+
+    def substitute(
+        self,
+        mapping: Mapping[Axis, Affine],
+        dynamic: Callable[[Any], Any] | None = None,
+    ) -> Affine:
+        """Replace axes by expressions (and the sources of dynamic atoms by ``dynamic(source)``)."""
+        if not self.terms:
+            return self
+        result = Affine((), self.const)
+        for atom, k in self.terms:
+            if isinstance(atom, Axis):
+                new = mapping.get(atom)
+                result = result + (Affine(((atom, k),)) if new is None else new * k)
+            elif isinstance(atom, FloorDiv):
+                inner = atom.numerator.substitute(mapping, dynamic)
+                result = result + inner.floordiv(atom.divisor) * k
+            elif dynamic is not None:
+                moved = Dynamic(dynamic(atom.source), atom.lo, atom.hi)
+                result = result + Affine(((moved, k),))
+            else:
+                result = result + Affine(((atom, k),))
+        return result
+
+    def evaluate(
+        self, values: Mapping[Axis, Any], dynamic: Callable[[Any], Any] | None = None
+    ) -> Any:
+        """Value for integer (or integer-array) values of the axes; clamps dynamic atoms."""
+        total: Any = self.const
+        for atom, k in self.terms:
+            if isinstance(atom, Axis):
+                total = total + k * values[atom]
+            elif isinstance(atom, FloorDiv):
+                total = total + k * (atom.numerator.evaluate(values, dynamic) // atom.divisor)
+            else:
+                if dynamic is None:
+                    raise ValueError(f"no value for the dynamic index {atom}")
+                raw = dynamic(atom.source)
+                clamped = raw.clip(atom.lo, atom.hi) if hasattr(raw, "clip") else raw
+                if clamped is raw and not hasattr(raw, "clip"):
+                    clamped = min(max(raw, atom.lo), atom.hi)
+                total = total + k * clamped
+        return total
+
+    def __repr__(self) -> str:
+        parts: list[str] = []
+        for atom, k in self.terms:
+            name = atom.name if isinstance(atom, Axis) else repr(atom)
+            body = name if abs(k) == 1 else f"{abs(k)}*{name}"
+            parts.append(("-" if k < 0 else "+" if parts else "") + body)
+        if self.const or not parts:
+            parts.append(f"{self.const:+d}" if parts else str(self.const))
+        return "".join(parts)
+
+
+def _atom_bounds(atom: Atom, ranges: Mapping[Axis, Interval] | None) -> Interval:
+    if isinstance(atom, Axis):
+        if ranges is not None and atom in ranges:
+            return ranges[atom]
+        return atom.bounds
+    if isinstance(atom, FloorDiv):
+        lo, hi = atom.numerator.bounds(ranges)
+        return lo // atom.divisor, hi // atom.divisor
+    return atom.lo, atom.hi
+
+
+def linearize(index: Iterable[Affine], strides: Iterable[int]) -> Affine:
+    """The address ``Σ stride·index`` in elements."""
+    total = Affine()
+    for i, s in zip(index, strides, strict=True):
+        total = total + i * s
+    return total
+
+
+def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """C-order strides in elements."""
+    strides = [1] * len(shape)
+    for d in range(len(shape) - 2, -1, -1):
+        strides[d] = strides[d + 1] * shape[d + 1]
+    return tuple(strides)
+
+
+def delinearize(flat: Affine, shape: tuple[int, ...]) -> tuple[Affine, ...]:
+    """Row-major multi-index of a flat index: the index map of a reshape."""
+    index: list[Affine] = []
+    for d, stride in enumerate(row_major(shape)):
+        q = flat.floordiv(max(1, stride))
+        index.append(q if d == 0 else q.mod(shape[d]) if shape[d] else q)
+    return tuple(index)

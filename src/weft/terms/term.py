@@ -1,0 +1,283 @@
+"""The term language: scalar expressions over named axes.
+
+A term has no shape, only free axes.  Values (arrays in memory or yet to be computed) are read through
+affine index maps, so that reshape, transpose, slice, flip, stride and broadcast are index arithmetic::
+
+    term ::= Const(value)                        a scalar
+           | Index(affine)                       the value of an index expression (iota)
+           | Load(value, affine index map)       an element of an array
+           | Map(op, term…)                      one scalar operation
+           | Fold(monoid, axes, term…)           reduction over axes; k-ary monoids give tuples
+           | Proj(fold, i)                       one component of a k-ary fold
+           | Fuse(affine, pieces)                different terms on disjoint ranges of an index
+
+Data-dependent reads are loads whose index map contains `Dynamic` atoms (clamped, so always in
+bounds).  Terms are immutable, compare by structure and cache their hash and free axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from weft.terms.affine import Affine, Axis, Dynamic
+from weft.terms.monoids import Monoid
+
+
+class Value:
+    """An array by name: an input of a region, or the result of one of its definitions."""
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Term:
+    """Base of all terms: ``dtype``, the set of free ``axes``, structural equality."""
+
+    __slots__ = ("_hash", "_key", "axes", "dtype")
+    dtype: np.dtype
+    axes: frozenset[Axis]
+
+    def _finish(self, dtype: np.dtype, axes: frozenset[Axis], key: tuple[Any, ...]) -> None:
+        self.dtype = dtype
+        self.axes = axes
+        self._key = (type(self), *key)
+        self._hash = hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, Term) and self._hash == other._hash and self._key == other._key
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        """Direct subterms, sources of dynamic indices included."""
+        return ()
+
+
+_NO_AXES: frozenset[Axis] = frozenset()
+
+
+class Const(Term):
+    """A scalar constant (a NumPy scalar of the term's dtype)."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any, dtype: np.dtype) -> None:
+        self.value = dtype.type(value)
+        # The bytes tell -0.0 from 0.0 and make NaN equal to itself.
+        self._finish(dtype, _NO_AXES, (np.asarray(self.value).tobytes(), dtype))
+
+
+class Index(Term):
+    """The value of an index expression, as an integer (or float) scalar: the meaning of iota."""
+
+    __slots__ = ("expr",)
+
+    def __init__(self, expr: Affine, dtype: np.dtype) -> None:
+        self.expr = expr
+        self._finish(dtype, expr.axes(), (expr, dtype))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return tuple(d.source for d in self.expr.dynamics())
+
+
+class Load(Term):
+    """``value[index…]``, one affine expression per dimension of the value, in bounds by construction."""
+
+    __slots__ = ("index", "value")
+
+    def __init__(self, value: Value, index: tuple[Affine, ...]) -> None:
+        if len(index) != len(value.shape):
+            raise ValueError(
+                f"load of {value.name} with {len(index)} indices; its shape is {value.shape}"
+            )
+        self.value = value
+        self.index = index
+        axes = _NO_AXES.union(*(i.axes() for i in index)) if index else _NO_AXES
+        self._finish(value.dtype, axes, (value, index))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return tuple(d.source for i in self.index for d in i.dynamics())
+
+
+class Map(Term):
+    """A scalar operation; ``op`` is the name of an elementwise primitive (see `weft.terms.ops`)."""
+
+    __slots__ = ("args", "op")
+
+    def __init__(self, op: str, args: tuple[Term, ...], dtype: np.dtype) -> None:
+        self.op = op
+        self.args = args
+        axes = args[0].axes if len(args) == 1 else _NO_AXES.union(*(a.axes for a in args))
+        self._finish(dtype, axes, (op, args, dtype))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return self.args
+
+
+class Fold(Term):
+    """Reduction of ``bodies`` over ``over`` axes; a k-ary monoid makes it a tuple, read by `Proj`.
+
+    The dtype of a tuple-valued fold is that of its first component.
+    """
+
+    __slots__ = ("bodies", "monoid", "over")
+
+    def __init__(self, monoid: Monoid, over: tuple[Axis, ...], bodies: tuple[Term, ...]) -> None:
+        if len(bodies) != monoid.arity:
+            raise ValueError(f"fold over {monoid} takes {monoid.arity} bodies, got {len(bodies)}")
+        self.monoid = monoid
+        self.over = over
+        self.bodies = bodies
+        axes = _NO_AXES.union(*(b.axes for b in bodies)) - frozenset(over)
+        self._finish(bodies[0].dtype, axes, (monoid, over, bodies))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return self.bodies
+
+
+class Proj(Term):
+    """Component ``position`` of a tuple-valued fold."""
+
+    __slots__ = ("fold", "position")
+
+    def __init__(self, fold: Fold, position: int) -> None:
+        self.fold = fold
+        self.position = position
+        self._finish(fold.bodies[position].dtype, fold.axes, (fold, position))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return (self.fold,)
+
+
+class Fuse(Term):
+    """Different terms on disjoint ranges of an index (concatenate, pad, overwrite, roll).
+
+    ``pieces`` are ``(lo, hi, term)``: the term stands for ``lo <= index < hi``.  The pieces are
+    sorted and cover every value of ``index``.  A piece's loads are only in bounds on its own range.
+    """
+
+    __slots__ = ("index", "pieces")
+
+    def __init__(self, index: Affine, pieces: tuple[tuple[int, int, Term], ...]) -> None:
+        self.index = index
+        self.pieces = pieces
+        axes = index.axes().union(*(t.axes for _, _, t in pieces))
+        self._finish(pieces[0][2].dtype, axes, (index, pieces))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return tuple(t for _, _, t in self.pieces) + tuple(
+            d.source for d in self.index.dynamics()
+        )
+
+
+def postorder(*roots: Term) -> list[Term]:
+    """Every distinct subterm once, children before parents (iterative: programs can be deep)."""
+    seen: set[Term] = set()
+    out: list[Term] = []
+    stack: list[tuple[Term, bool]] = [(r, False) for r in reversed(roots)]
+    while stack:
+        term, ready = stack.pop()
+        if ready:
+            out.append(term)
+        elif term not in seen:
+            seen.add(term)
+            stack.append((term, True))
+            stack.extend((c, False) for c in reversed(term.children) if c not in seen)
+    return out
+
+
+def substitute(
+    term: Term,
+    axes: Mapping[Axis, Affine],
+    load: Callable[[Load], Term] | None = None,
+) -> Term:
+    """``At(axes, term)``: re-index a term; ``load`` may replace loads (after their re-indexing).
+
+    Bound axes of folds are left alone: the caller keeps them distinct from the axes of the map's
+    expressions (fresh axes are cheap), so nothing can be captured.
+    """
+    done: dict[Term, Term] = {}
+
+    def moved(index: Affine) -> Affine:
+        return index.substitute(axes, lambda source: done[source])
+
+    for t in postorder(term):
+        done[t] = _rebuild(t, done, moved, load)
+    return done[term]
+
+
+def _rebuild(
+    t: Term,
+    done: Mapping[Term, Term],
+    moved: Callable[[Affine], Affine],
+    load: Callable[[Load], Term] | None,
+) -> Term:
+    if isinstance(t, Const):
+        return t
+    if isinstance(t, Index):
+        return Index(moved(t.expr), t.dtype)
+    if isinstance(t, Load):
+        new = Load(t.value, tuple(moved(i) for i in t.index))
+        return load(new) if load is not None else new
+    if isinstance(t, Map):
+        return Map(t.op, tuple(done[a] for a in t.args), t.dtype)
+    if isinstance(t, Fold):
+        return Fold(t.monoid, t.over, tuple(done[b] for b in t.bodies))
+    if isinstance(t, Proj):
+        fold = done[t.fold]
+        if not isinstance(fold, Fold):
+            raise TypeError(f"projection of a {type(fold).__name__}, expected a fold")
+        return Proj(fold, t.position)
+    if isinstance(t, Fuse):
+        pieces = tuple((lo, hi, done[p]) for lo, hi, p in t.pieces)
+        return fuse(moved(t.index), pieces)
+    raise TypeError(f"unknown term {type(t).__name__}")
+
+
+def fuse(index: Affine, pieces: tuple[tuple[int, int, Term], ...]) -> Term:
+    """`Fuse`, without the pieces that the bounds of ``index`` rule out."""
+    lo, hi = index.bounds()
+    live = tuple(p for p in pieces if p[0] <= hi and lo < p[1])
+    if len(live) == 1:
+        return live[0][2]
+    return Fuse(index, live)
+
+
+def dynamic_index(source: Term, lo: int, hi: int) -> Affine:
+    """The index ``clamp(source, lo, hi)``; a constant source becomes a constant index."""
+    if isinstance(source, Const):
+        return Affine((), min(max(int(source.value), lo), hi))
+    if lo == hi:
+        return Affine((), lo)
+    return Affine(((Dynamic(source, lo, hi), 1),))
