@@ -1,0 +1,62 @@
+"""Weft: NumPy programs, traced, transformed, optimised and woven into native kernels.
+
+Names load when first used, so that ``import weft`` costs little more than ``import numpy``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: Public name -> the module that defines it ("" for a submodule of that name).
+_NAMES = {
+    # transformations
+    "jit": "weft.transforms.jit",
+    "grad": "weft.transforms.api",
+    "value_and_grad": "weft.transforms.api",
+    "vjp": "weft.transforms.api",
+    "jvp": "weft.transforms.api",
+    "linearize": "weft.transforms.api",
+    "linear_transpose": "weft.transforms.api",
+    "jacfwd": "weft.transforms.jacobian",
+    "jacrev": "weft.transforms.jacobian",
+    "jacobian": "weft.transforms.jacobian",
+    "hessian": "weft.transforms.jacobian",
+    "vmap": "weft.transforms.vmap",
+    "make_jaxpr": "weft.transforms.api",
+    "eval_shape": "weft.transforms.api",
+    "ShapeDtypeStruct": "weft.transforms.api",
+    "checkpoint": "weft.transforms.remat",
+    "remat": "weft.transforms.remat",
+    "custom_jvp": "weft.transforms.custom_rules",
+    "custom_vjp": "weft.transforms.custom_rules",
+    "stop_gradient": "weft.transforms.api",
+    # configuration
+    "config": "weft.settings",
+    "disable_jit": "weft.settings",
+    # submodules
+    "core": "",
+    "tree": "",
+    "transforms": "",
+}
+
+__all__ = ["__version__", *_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        module = _NAMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'weft' has no attribute {name!r}") from None
+    if module:
+        value = getattr(importlib.import_module(module), name)
+    else:
+        value = importlib.import_module(f"weft.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES})

@@ -1,0 +1,19 @@
+"""The errors the front end raises, each a subclass of the built-in error it refines."""
+
+from __future__ import annotations
+
+
+class ConcretizationError(TypeError):
+    """A traced value was used where Python needs a concrete one (``if``, ``int()``, ``np.asarray``)."""
+
+
+class LeakedTracerError(RuntimeError):
+    """A traced value was used after the transformation that made it had finished."""
+
+
+class MissingRuleError(NotImplementedError):
+    """A primitive has no rule for the transformation that met it."""
+
+
+class JaxprError(TypeError):
+    """A jaxpr is not well formed; the message shows the equation and its neighbours."""

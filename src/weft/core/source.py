@@ -1,0 +1,55 @@
+"""Where in the user's program an operation came from: the nearest frame outside Weft."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from types import CodeType
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+# Libraries that call back into user code on our behalf; their frames are not the user's.
+_SKIPPED = (_PACKAGE, os.path.dirname(os.__file__) + os.sep + "functools")
+_is_internal: dict[CodeType, bool] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A line of the user's program."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line} ({self.function})"
+
+    def text(self) -> str:
+        """The line itself, stripped; empty when the file cannot be read."""
+        import linecache
+
+        return linecache.getline(self.file, self.line).strip()
+
+
+def user_source() -> Source | None:
+    """The innermost line of code outside Weft in the current call stack."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        internal = _is_internal.get(code)
+        if internal is None:
+            if len(_is_internal) > 10_000:
+                _is_internal.clear()
+            internal = _is_internal[code] = code.co_filename.startswith(_SKIPPED)
+        if not internal:
+            return Source(code.co_filename, frame.f_lineno, code.co_qualname)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def describe(source: Source | None) -> str:
+    """``file:line (function): text`` for messages; empty when unknown."""
+    if source is None:
+        return ""
+    text = source.text()
+    return f"{source}: {text}" if text else str(source)

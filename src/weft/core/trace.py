@@ -1,0 +1,277 @@
+"""The current trace, and the values it hands out.
+
+A transformation installs a :class:`Trace`, runs the user's function on :class:`Tracer` arguments, and
+every primitive bound meanwhile goes to that trace alone ("stackless": the current trace decides, not
+the operands). A trace that does not care hands the operation to its parent. The bottom is
+:class:`EvalTrace`, which computes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, register_array_type
+from weft.core.errors import ConcretizationError, LeakedTracerError
+from weft.core.source import describe, user_source
+
+if TYPE_CHECKING:
+    from weft.core.primitive import Primitive
+
+
+class Trace:
+    """What to do with primitives while a transformation runs.
+
+    ``name`` says which function is transformed, for messages; ``finished`` is set when the
+    transformation ends, after which its tracers are leaks.
+    """
+
+    finished: bool = False
+    name: str = "a function"
+
+    def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """Applies ``primitive`` to ``args``; a list of results with ``multiple_results``."""
+        raise NotImplementedError
+
+    def process_custom_jvp(self, call: Any, args: list[Any]) -> list[Any]:
+        """Applies a function that has its own forward-mode rule (``CustomJvpCall``)."""
+        raise NotImplementedError
+
+    def process_custom_vjp(self, call: Any, args: list[Any]) -> list[Any]:
+        """Applies a function that has its own reverse-mode rule (``CustomVjpCall``)."""
+        raise NotImplementedError
+
+    def describe_tracer(self, tracer: Tracer) -> str:
+        """A sentence on where ``tracer`` came from; empty when nothing is known."""
+        return ""
+
+
+Evaluator = Callable[["Primitive", tuple[Any, ...], dict[str, Any]], Any]
+
+
+def numpy_evaluator(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Runs the NumPy meaning of a primitive: what computes until an array type registers."""
+    return primitive.rule("numpy")(*map(_as_numpy, args), **params)
+
+
+def _as_numpy(value: Any) -> np.ndarray:
+    scalar = dtypes.scalar_type(value)
+    return np.asarray(value, scalar[0]) if scalar is not None else np.asarray(value)
+
+
+class EvalTrace(Trace):
+    """The bottom trace: operations are computed, by the evaluator that the array type registers."""
+
+    evaluator: Evaluator = staticmethod(numpy_evaluator)
+
+    def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        for arg in args:
+            if isinstance(arg, Tracer):
+                raise leaked_tracer_error(arg)
+        rule = primitive.rules.get("eval")
+        if rule is not None:
+            return rule(*args, **params)
+        return self.evaluator(primitive, args, params)
+
+    def process_custom_jvp(self, call: Any, args: list[Any]) -> list[Any]:
+        return call.fun(*args)
+
+    def process_custom_vjp(self, call: Any, args: list[Any]) -> list[Any]:
+        return call.fun(*args)
+
+
+eval_trace = EvalTrace()
+
+
+def set_evaluator(evaluator: Evaluator) -> None:
+    """Sets what computes primitives outside every transformation."""
+    eval_trace.evaluator = evaluator  # type: ignore[method-assign]
+
+
+class _State(threading.local):
+    trace: Trace = eval_trace
+
+
+_state = _State()
+
+
+def current_trace() -> Trace:
+    """The trace that primitives bound now go to."""
+    return _state.trace
+
+
+@contextmanager
+def set_trace(trace: Trace) -> Iterator[Trace]:
+    """Makes ``trace`` the current trace of this thread inside a ``with`` block."""
+    previous = _state.trace
+    _state.trace = trace
+    try:
+        yield trace
+    finally:
+        _state.trace = previous
+
+
+def leaked_tracer_error(tracer: Tracer) -> LeakedTracerError:
+    """The error for a tracer met by a trace that it cannot belong to."""
+    trace = tracer.trace
+    origin = trace.describe_tracer(tracer)
+    return LeakedTracerError(
+        f"a traced value of type {tracer.aval} outlived the transformation of {trace.name} that "
+        f"made it.{' ' + origin if origin else ''} It was probably kept through a global, an "
+        "attribute, a list or a generator. Return the value from the function instead.\n"
+        f"Used at {describe(user_source())}"
+    )
+
+
+class Tracer:
+    """A stand-in for an array inside a transformed function.
+
+    It has the type of the array (``shape``, ``dtype``) but, in general, no value. Operators and
+    array methods are those that the array type registers with :func:`register_array_methods`.
+    """
+
+    __slots__ = ("__weakref__", "aval", "trace")
+
+    __array_priority__ = 1000
+    __array_ufunc__ = None  # ndarray operators give way to the tracer's
+    __hash__ = None  # type: ignore[assignment]
+
+    aval: ShapedArray
+    trace: Trace
+
+    def __init__(self, trace: Trace, aval: ShapedArray):
+        self.trace = trace
+        self.aval = aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, a tuple of integers."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.aval.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a dense array of this type."""
+        return self.aval.nbytes
+
+    @property
+    def weak_type(self) -> bool:
+        """Does it take the dtype of what it meets, as Python scalars do?"""
+        return self.aval.weak_type
+
+    def concrete(self) -> Any:
+        """The value when it is known in spite of tracing (the primal under ``grad``), or None."""
+        return None
+
+    def _concrete_or_raise(self, use: str, advice: str) -> Any:
+        value = self.concrete()
+        if value is None:
+            raise self._concretization_error(use, advice)
+        return value
+
+    def _concretization_error(self, use: str, advice: str) -> ConcretizationError:
+        if self.trace.finished:
+            raise leaked_tracer_error(self)
+        origin = self.trace.describe_tracer(self)
+        return ConcretizationError(
+            f"{use} of a traced value of type {self.aval} while {self.trace.name} is traced: its "
+            f"value is not known yet.{' ' + origin if origin else ''} {advice}\n"
+            f"At {describe(user_source())}"
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self._concrete_or_raise("the truth value", _BOOL_ADVICE))
+
+    def __int__(self) -> int:
+        return int(self._concrete_or_raise("int()", _NUMBER_ADVICE))
+
+    def __float__(self) -> float:
+        return float(self._concrete_or_raise("float()", _NUMBER_ADVICE))
+
+    def __complex__(self) -> complex:
+        return complex(self._concrete_or_raise("complex()", _NUMBER_ADVICE))
+
+    def __index__(self) -> int:
+        return self._concrete_or_raise("use as a Python index", _INDEX_ADVICE).__index__()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        value = self._concrete_or_raise("conversion to a NumPy array", _ARRAY_ADVICE)
+        return np.asarray(value, dtype) if copy is None else np.array(value, dtype, copy=copy)
+
+    def item(self, *args: int) -> Any:
+        """The element as a Python scalar: only where the value is known."""
+        return self._concrete_or_raise("item()", _NUMBER_ADVICE).item(*args)
+
+    def tolist(self) -> Any:
+        """The elements as nested lists: only where the value is known."""
+        return self._concrete_or_raise("tolist()", _ARRAY_ADVICE).tolist()
+
+    def __len__(self) -> int:
+        if not self.aval.shape:
+            raise TypeError(f"len() of a traced scalar of type {self.aval}")
+        return self.aval.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.aval.shape:
+            raise TypeError(f"iteration over a traced scalar of type {self.aval}")
+        return (self[i] for i in range(self.aval.shape[0]))  # type: ignore[index]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}<{self.aval}>"
+
+    def __copy__(self) -> Tracer:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tracer:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise self._concretization_error("pickling", _ARRAY_ADVICE)
+
+
+_BOOL_ADVICE = (
+    "Use weft.numpy.where, weft.lax.cond or weft.lax.while_loop in place of if, and, or, while; or "
+    "make the argument static (static_argnums, static_argnames) if it is not an array."
+)
+_NUMBER_ADVICE = (
+    "Keep it an array (x.astype(...) converts dtypes), or make the argument static "
+    "(static_argnums, static_argnames)."
+)
+_INDEX_ADVICE = (
+    "Sizes and Python indices must be known when tracing: make the argument static "
+    "(static_argnums, static_argnames), or index with weft.lax.dynamic_slice or x[i] of a weft array."
+)
+_ARRAY_ADVICE = (
+    "Use weft.numpy in place of numpy inside transformed functions, or move this out of them."
+)
+
+register_array_type(Tracer, lambda tracer: tracer.aval)
+
+
+def register_array_methods(methods: Mapping[str, Any]) -> None:
+    """Gives every tracer the operators, methods and properties of arrays.
+
+    ``methods`` maps attribute names (``"__add__"``, ``"sum"``, ``"T"``) to functions whose first
+    argument is the array, or to descriptors such as properties.
+    """
+    for name, method in methods.items():
+        setattr(Tracer, name, method)
