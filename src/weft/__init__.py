@@ -8,6 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+# Not lazy: importing the submodule binds `weft.config` to the module, this line to the object.
+from weft.config import config, disable_jit
+
 __version__ = "0.1.0"
 
 #: Public name -> the module that defines it ("" for a submodule of that name).
@@ -33,16 +36,13 @@ _NAMES = {
     "custom_jvp": "weft.transforms.custom_rules",
     "custom_vjp": "weft.transforms.custom_rules",
     "stop_gradient": "weft.transforms.api",
-    # configuration
-    "config": "weft.settings",
-    "disable_jit": "weft.settings",
     # submodules
     "core": "",
     "tree": "",
     "transforms": "",
 }
 
-__all__ = ["__version__", *_NAMES]
+__all__ = ["__version__", "config", "disable_jit", *_NAMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,136 @@
+"""Settings: ``weft.config`` and the context manager ``weft.disable_jit``.
+
+A setting is checked when it is set. ``threads`` and ``numerics`` are the process's; ``disable_jit`` is
+the thread's.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+#: Classes of rewrite rules, each including those before it.
+NUMERICS = ("exact", "real", "cancel", "domain")
+
+#: Levels of the compiler that can be printed while it works.
+DUMP_LEVELS = ("jaxpr", "terms", "egraph", "kernels", "schedule", "program", "llvm", "assembly")
+
+
+class Config:
+    """What a user can set.
+
+    - ``threads``: how many threads compute; by default the CPUs this process may use.
+    - ``numerics``: which rewrites may be used. ``"exact"`` keeps every bit; ``"real"`` (the default)
+      re-associates sums and contractions within a stated bound; ``"cancel"`` may introduce
+      cancellation; ``"domain"`` may change where NaN, inf and overflow happen.
+    - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
+
+    >>> weft.config.threads = 1
+    >>> weft.config.dump = {"jaxpr", "kernels"}
+    """
+
+    __slots__ = ("_dump", "_numerics", "_threads")
+
+    def __init__(self) -> None:
+        self._threads = available_cpus()
+        self._numerics = "real"
+        self._dump: frozenset[str] = frozenset()
+
+    @property
+    def threads(self) -> int:
+        """How many threads compute."""
+        return self._threads
+
+    @threads.setter
+    def threads(self, value: int) -> None:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError(f"config.threads is an int, got {value!r} ({type(value).__name__})")
+        if not 1 <= value <= 1024:
+            raise ValueError(f"config.threads is between 1 and 1024, got {value}")
+        self._threads = value
+
+    @property
+    def numerics(self) -> str:
+        """Which classes of rewrites may be used."""
+        return self._numerics
+
+    @numerics.setter
+    def numerics(self, value: str) -> None:
+        if value not in NUMERICS:
+            raise ValueError(f"config.numerics is one of {_quoted(NUMERICS)}, got {value!r}")
+        self._numerics = value
+
+    @property
+    def dump(self) -> frozenset[str]:
+        """The compiler levels that are printed."""
+        return self._dump
+
+    @dump.setter
+    def dump(self, value: Iterable[str]) -> None:
+        if isinstance(value, str):
+            raise TypeError(f"config.dump is a set of names, write {{{value!r}}}")
+        levels = frozenset(value)
+        unknown = sorted(map(repr, levels - set(DUMP_LEVELS)))
+        if unknown:
+            raise ValueError(
+                f"config.dump has no level {', '.join(unknown)}; "
+                f"the levels are {_quoted(DUMP_LEVELS)}"
+            )
+        self._dump = levels
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _SETTINGS and name not in self.__slots__:
+            raise AttributeError(f"config has no setting {name!r}; it has {_quoted(_SETTINGS)}")
+        object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in _SETTINGS)
+        return f"Config({settings})"
+
+
+_SETTINGS = ("threads", "numerics", "dump")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def available_cpus() -> int:
+    """How many CPUs this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+config = Config()
+
+
+class _ThreadState(threading.local):
+    jit_disabled: bool = False
+
+
+_state = _ThreadState()
+
+
+@contextmanager
+def disable_jit(disable: bool = True) -> Iterator[None]:
+    """Runs jitted functions and control flow operation by operation, in this thread.
+
+    Values are concrete everywhere, so a debugger or ``print`` sees them.
+
+    >>> with weft.disable_jit():
+    ...     step(params)
+    """
+    previous = _state.jit_disabled
+    _state.jit_disabled = disable
+    try:
+        yield
+    finally:
+        _state.jit_disabled = previous
+
+
+def jit_is_disabled() -> bool:
+    """Is :func:`disable_jit` active in this thread?"""
+    return _state.jit_disabled
