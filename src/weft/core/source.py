@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FrameType
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
@@ -31,9 +31,9 @@ class Source:
         return linecache.getline(self.file, self.line).strip()
 
 
-def user_source() -> Source | None:
-    """The innermost line of code outside Weft in the current call stack."""
-    frame = sys._getframe(1)
+def user_frame() -> FrameType | None:
+    """The innermost frame of code outside Weft in the current call stack."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         internal = _is_internal.get(code)
@@ -42,9 +42,17 @@ def user_source() -> Source | None:
                 _is_internal.clear()
             internal = _is_internal[code] = code.co_filename.startswith(_SKIPPED)
         if not internal:
-            return Source(code.co_filename, frame.f_lineno, code.co_qualname)
-        frame = frame.f_back  # type: ignore[assignment]
+            return frame
+        frame = frame.f_back
     return None
+
+
+def user_source() -> Source | None:
+    """The innermost line of code outside Weft in the current call stack."""
+    frame = user_frame()
+    if frame is None:
+        return None
+    return Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
 
 
 def describe(source: Source | None) -> str:
