@@ -1,0 +1,84 @@
+"""The ``weft`` command: ``weft demo`` and ``weft bench``."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import weft
+
+BENCH = Path(__file__).parents[2] / "bench" / "run.py"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status (130 after Ctrl-C, as shells do)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if arguments[:1] == ["bench"]:
+            return bench(arguments[1:])
+        options = parser().parse_args(arguments)
+        return demo(options.names, options.picture)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of everything except ``weft bench``, which has its own."""
+    top = argparse.ArgumentParser(prog="weft", description="NumPy programs as native kernels.")
+    top.add_argument("--version", action="version", version=f"weft {weft.__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    show = commands.add_parser(
+        "demo", help="train a classifier and simulate a fluid, each beside NumPy"
+    )
+    show.add_argument(
+        "names", nargs="*", metavar="digits|fluid", help="what to show (default: both)"
+    )
+    show.add_argument(
+        "--picture",
+        type=Path,
+        default=Path("weft-fluid.png"),
+        metavar="FILE",
+        help="where the fluid's picture goes (default: %(default)s)",
+    )
+    commands.add_parser(
+        "bench", add_help=False, help="compare with other frameworks (weft bench --help)"
+    )
+    return top
+
+
+def demo(names: Sequence[str], picture: Path) -> int:
+    """Run the named demos, or all of them."""
+    from rich.console import Console
+
+    from weft.demo.show import NAMES, show
+
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        print(f"weft demo: no demo {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        return 2
+    if not picture.parent.is_dir():
+        print(f"weft demo: --picture {picture}: there is no folder {picture.parent}")
+        return 2
+    show(Console(), names or NAMES, picture)
+    return 0
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """Run the benchmark kit, which lives beside the package in a clone."""
+    if not BENCH.exists():
+        print(
+            "weft bench needs the benchmark kit of Weft's repository: clone it and install it "
+            "there with: pip install -e '.[bench]'",
+            file=sys.stderr,
+        )
+        return 2
+    return subprocess.run([sys.executable, str(BENCH), *arguments]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""Run the demo programs in Weft and in NumPy, and print what happened."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import weft
+from weft.demo import digits, fluid
+from weft.demo.marbling import picture
+from weft.demo.png import write_png
+
+NAMES = ("digits", "fluid")
+FLUID_STEPS = 300
+NUMPY_FLUID_STEPS = 30  # enough to time them and to compare the results
+SAMPLES = 30  # calls that a time is the median of
+
+
+def show(console: Console, names: Iterable[str], path: Path) -> None:
+    """Run the named demos; the fluid's picture goes to `path`."""
+    threads = weft.config.threads
+    console.print(
+        f"[bold]Weft {weft.__version__}[/bold] beside NumPy {np.__version__}, "
+        f"{threads} thread{'s' if threads != 1 else ''}"
+    )
+    for name in names:
+        console.print()
+        if name == "digits":
+            show_digits(console)
+        else:
+            show_fluid(console, path)
+
+
+def show_digits(console: Console) -> None:
+    """Train the classifier twice and compare accuracy and speed."""
+    train, test = digits.load()
+    widths = "-".join(map(str, digits.WIDTHS))
+    console.print(
+        f"[bold]Handwritten digits[/bold]: a {widths} perceptron, Adam, batches of "
+        f"{digits.BATCH}; {len(train.labels):,} images to learn from, {len(test.labels)} to test"
+    )
+    state = digits.initial_state()
+    numpy_state = digits.numpy_state(state)
+    batch = next(digits.batches(train))
+    first_call = seconds(lambda: digits.train_step(state, *batch))
+
+    with progress(console, "Weft", digits.steps(train)) as advance:
+        for images, targets in digits.batches(train):
+            state, loss = digits.train_step(state, images, targets)
+            advance(1, f"loss {float(loss):.3f}")
+    with progress(console, "NumPy", digits.steps(train)) as advance:
+        for images, targets in digits.batches(train):
+            numpy_state, loss = digits.numpy_train_step(numpy_state, images, targets)
+            advance(1, f"loss {loss:.3f}")
+
+    per_step = median_seconds(lambda: digits.train_step(state, *batch))
+    numpy_per_step = median_seconds(lambda: digits.numpy_train_step(numpy_state, *batch))
+
+    def accuracy(state: digits.State) -> str:
+        return f"{float(digits.accuracy(state.layers, *test)):.1%}"
+
+    table = comparison("test accuracy")
+    table.add_row("Weft", accuracy(state), *speed(per_step, numpy_per_step))
+    table.add_row("NumPy", accuracy(numpy_state), *speed(numpy_per_step, numpy_per_step))
+    console.print(table)
+    console.print(compiled(digits.train_step, "train_step", first_call - per_step))
+
+
+def show_fluid(console: Console, path: Path) -> None:
+    """Simulate the fluid, compare its first steps with NumPy's, and write its picture to `path`."""
+    console.print(
+        f"[bold]Stable fluids[/bold]: {fluid.SIZE} × {fluid.SIZE} cells, "
+        f"{fluid.SWEEPS} pressure sweeps a step"
+    )
+    start = fluid.initial_state()
+    first_call = seconds(lambda: fluid.simulate(start))
+
+    state, checkpoint, times = start, start, []
+    with progress(console, "Weft", FLUID_STEPS) as advance:
+        for done in range(fluid.CHUNK, FLUID_STEPS + 1, fluid.CHUNK):
+            begin = time.perf_counter()
+            state = fluid.simulate(state)
+            times.append((time.perf_counter() - begin) / fluid.CHUNK)
+            checkpoint = state if done == NUMPY_FLUID_STEPS else checkpoint
+            advance(fluid.CHUNK, "")
+
+    numpy_state, numpy_times = start, []
+    with progress(console, "NumPy", NUMPY_FLUID_STEPS) as advance:
+        for _ in range(0, NUMPY_FLUID_STEPS, fluid.CHUNK):
+            begin = time.perf_counter()
+            numpy_state = fluid.numpy_simulate(numpy_state)
+            numpy_times.append((time.perf_counter() - begin) / fluid.CHUNK)
+            advance(fluid.CHUNK, "")
+
+    apart = max(
+        float(np.abs(np.asarray(ours) - theirs).max())
+        for ours, theirs in zip(checkpoint, numpy_state, strict=True)
+    )
+    per_step, numpy_per_step = statistics.median(times), statistics.median(numpy_times)
+    table = comparison("steps")
+    table.add_row("Weft", str(FLUID_STEPS), *speed(per_step, numpy_per_step))
+    table.add_row("NumPy", str(NUMPY_FLUID_STEPS), *speed(numpy_per_step, numpy_per_step))
+    console.print(table)
+    console.print(compiled(fluid.simulate, "simulate", first_call - per_step * fluid.CHUNK))
+    console.print(f"After {NUMPY_FLUID_STEPS} steps the two differ by at most {apart:.1g} cells.")
+    write_png(path, picture(np.asarray(state.map_x), np.asarray(state.map_y)))
+    console.print(f"The fluid's picture: [bold]{path}[/bold]")
+
+
+# Measuring and printing
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Return how long `call` takes, its results included."""
+    begin = time.perf_counter()
+    weft.compute(call())
+    return time.perf_counter() - begin
+
+
+def median_seconds(call: Callable[[], Any]) -> float:
+    """Return the median time of several calls."""
+    return statistics.median(seconds(call) for _ in range(SAMPLES))
+
+
+@contextmanager
+def progress(console: Console, name: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar; the function it gives advances it by some steps and sets the note beside it."""
+    columns = (
+        TextColumn(f"  {name:6}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(name, total=total, note="")
+        yield lambda steps, note: bar.update(task, advance=steps, note=note)
+
+
+def comparison(column: str) -> Table:
+    """Return an empty table that compares Weft with NumPy."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 2))
+    table.add_column("")
+    table.add_column(column, justify="right")
+    table.add_column("time per step", justify="right")
+    table.add_column("", justify="right")
+    return table
+
+
+def speed(own: float, reference: float) -> tuple[str, str]:
+    """Return a time, and how many times faster it is than `reference`."""
+    ratio = "" if own == reference else f"{reference / own:.1f}× NumPy's speed"
+    return f"{own * 1e3:.3g} ms", ratio
