@@ -1,0 +1,262 @@
+"""LLVM IR text to machine code in this process: describe the host, compile, link.
+
+Weft writes final SSA with explicit vectors, so there is no middle end here: text is parsed, handed
+to instruction selection (``opt=1``; ``opt=0`` code runs up to five times slower), and the object
+code is linked by ORC. Object code is a plain byte string, which is what the disk cache keeps.
+
+llvmlite is imported by the first function that needs it, never by importing this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import platform
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# One lock around everything LLVM does. llvmlite serialises its calls anyway; holding our own lets
+# `os.fork` wait until no thread is inside LLVM, so that a child never inherits a lock that nobody
+# will release. It is re-entrant because a library can be freed by the garbage collector anywhere.
+_lock = threading.RLock()
+os.register_at_fork(
+    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+)
+
+_library_numbers = itertools.count()
+
+
+class CompileError(RuntimeError):
+    """Generated code that LLVM refuses: a bug in a code generator, never in a user's program."""
+
+
+# ---- the host -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HostCPU:
+    """What a code generator needs to know of the processor it generates for.
+
+    ``features`` is LLVM's feature string (``"+avx2,-avx512f"``); cache sizes are in bytes and per
+    core for L1 and L2; ``cores`` counts those this process may run on.
+    """
+
+    architecture: str
+    name: str
+    features: str
+    vector_bits: int
+    l1_bytes: int
+    l2_bytes: int
+    l3_bytes: int
+    cores: int
+
+    def has(self, feature: str) -> bool:
+        """Whether LLVM lists `feature` as present, e.g. ``cpu.has("avx512f")``."""
+        return f"+{feature}" in self.features.split(",")
+
+
+def usable_cores() -> int:
+    """Cores this process may run on now (its affinity mask, not what the machine has)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def host_cpu() -> HostCPU:
+    """The processor this process runs on, looked up once."""
+    with _lock:
+        binding = _llvm()
+        name = binding.get_host_cpu_name()
+        features = binding.get_host_cpu_features().flatten()
+    caches = _cache_sizes(Path("/sys/devices/system/cpu"))
+    return HostCPU(
+        architecture=_architecture(),
+        name=name,
+        features=features,
+        vector_bits=_vector_bits(features),
+        l1_bytes=caches.get(1, 32 << 10),
+        l2_bytes=caches.get(2, 512 << 10),
+        l3_bytes=caches.get(3, 8 << 20),
+        cores=usable_cores(),
+    )
+
+
+def _architecture() -> str:
+    machine = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+def _vector_bits(features: str) -> int:
+    present = set(features.split(","))
+    for feature, bits in (("+avx512f", 512), ("+avx", 256)):
+        if feature in present:
+            return bits
+    return 128
+
+
+def _cache_sizes(root: Path) -> dict[int, int]:
+    """Level -> bytes of the data or unified caches of the first usable core, from sysfs.
+
+    Levels that sysfs does not show (some virtual machines hide them) are absent.
+    """
+    core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    sizes: dict[int, int] = {}
+    for index in sorted((root / f"cpu{core}" / "cache").glob("index*")):
+        # A level with a missing or odd file is simply not known.
+        with contextlib.suppress(OSError, ValueError):
+            if (index / "type").read_text().strip() != "Instruction":
+                level = int((index / "level").read_text())
+                sizes[level] = _parse_size((index / "size").read_text().strip())
+    return sizes
+
+
+def _parse_size(text: str) -> int:
+    """``"48K"`` -> 49152, as sysfs writes sizes."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    unit = units.get(text[-1:])
+    return int(text) if unit is None else int(text[:-1]) * unit
+
+
+# ---- compile ------------------------------------------------------------------------------
+
+
+@functools.cache
+def _llvm() -> Any:
+    """llvmlite's binding, imported and initialised once; call with the lock held."""
+    import llvmlite.binding as binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    return binding
+
+
+@functools.cache
+def _target_machine() -> Any:
+    cpu = host_cpu()
+    with _lock:
+        binding = _llvm()
+        target = binding.Target.from_triple(binding.get_process_triple())
+        return target.create_target_machine(
+            cpu=cpu.name,
+            features=cpu.features,
+            opt=1,
+            reloc="pic",
+            codemodel="small",
+            jit=True,
+        )
+
+
+@functools.cache
+def _module_header() -> str:
+    machine = _target_machine()
+    with _lock:
+        triple = _llvm().get_process_triple()
+        return f'target datalayout = "{machine.target_data}"\ntarget triple = "{triple}"\n'
+
+
+@functools.cache
+def toolchain_identity() -> str:
+    """Everything besides the text that decides the object code: compiler, options, processor.
+
+    Two processes with equal identities may share object code.
+    """
+    import llvmlite
+
+    cpu = host_cpu()
+    with _lock:
+        version = ".".join(str(part) for part in _llvm().llvm_version_info)
+    return "|".join(
+        (f"llvmlite {llvmlite.__version__}", f"llvm {version}", "opt1 pic small", cpu.name)
+        + (cpu.features, _module_header())
+    )
+
+
+def compile_module(ir_text: str, *, verify: bool = False) -> bytes:
+    """Object code for a module of LLVM IR text, for this processor.
+
+    The text must not state a data layout or triple. ``verify`` runs LLVM's verifier first, which
+    names the broken instruction; without it, malformed SSA is undefined behaviour.
+    `weft.runtime.cache.compile_cached` is this behind the disk cache.
+
+    Raises `CompileError` with LLVM's message, which quotes the offending line.
+    """
+    with _lock:
+        return _target_machine().emit_object(_parse(ir_text, verify))
+
+
+def emit_assembly(ir_text: str) -> str:
+    """The assembly text of a module, to read or to look for spills in; never cached."""
+    with _lock:
+        return _target_machine().emit_assembly(_parse(ir_text, verify=True))
+
+
+def _parse(ir_text: str, verify: bool) -> Any:
+    try:
+        module = _llvm().parse_assembly(_module_header() + ir_text)
+        if verify:
+            module.verify()
+    except RuntimeError as error:
+        raise CompileError(f"LLVM refuses the generated code: {error}") from error
+    return module
+
+
+# ---- link ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def _linker() -> Any:
+    with _lock:
+        return _llvm().create_lljit_compiler(_target_machine())
+
+
+class Library:
+    """Linked machine code. Its addresses are valid while the Library is alive, and no longer."""
+
+    __slots__ = ("_addresses", "_tracker")
+
+    def __init__(self, tracker: Any, addresses: dict[str, int]):
+        self._tracker = tracker
+        self._addresses = addresses
+
+    def address(self, name: str) -> int:
+        """The address of an exported function or variable; `KeyError` if it was not exported."""
+        return self._addresses[name]
+
+    def __del__(self, _lock: threading.RLock = _lock) -> None:
+        with _lock:
+            self._tracker = None
+
+
+def link(
+    object_code: bytes, exports: Iterable[str], imports: Mapping[str, int] | None = None
+) -> Library:
+    """Load object code. ``exports`` are the symbols to look up, ``imports`` maps undefined symbols
+    to addresses; symbols of the process (libc, libm) resolve by themselves.
+
+    Raises `CompileError` when a symbol is missing.
+
+    >>> code = compile_module("define i32 @one() { ret i32 1 }")
+    >>> library = link(code, ["one"])
+    >>> ctypes.CFUNCTYPE(ctypes.c_int32)(library.address("one"))()
+    1
+    """
+    names = list(exports)
+    with _lock:
+        builder = _llvm().JITLibraryBuilder()
+        builder.add_object_img(object_code)
+        builder.add_current_process()
+        for name in names:
+            builder.export_symbol(name)
+        for name, address in (imports or {}).items():
+            builder.import_symbol(name, address)
+        try:
+            tracker = builder.link(_linker(), f"weft{next(_library_numbers)}")
+        except RuntimeError as error:
+            raise CompileError(f"cannot link generated code: {error}") from error
+        return Library(tracker, {name: tracker[name] for name in names})
