@@ -26,17 +26,19 @@ class Config:
       re-associates sums and contractions within a stated bound; ``"cancel"`` may introduce
       cancellation; ``"domain"`` may change where NaN, inf and overflow happen.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
+    - ``cache_dir``: where compiled code is kept between processes; None keeps none.
 
     >>> weft.config.threads = 1
     >>> weft.config.dump = {"jaxpr", "kernels"}
     """
 
-    __slots__ = ("_dump", "_numerics", "_threads")
+    __slots__ = ("_cache_dir", "_dump", "_numerics", "_threads")
 
     def __init__(self) -> None:
         self._threads = available_cpus()
         self._numerics = "real"
         self._dump: frozenset[str] = frozenset()
+        self._cache_dir: str | None = default_cache_dir()
 
     @property
     def threads(self) -> int:
@@ -80,6 +82,17 @@ class Config:
             )
         self._dump = levels
 
+    @property
+    def cache_dir(self) -> str | None:
+        """The folder of compiled code, or None."""
+        return self._cache_dir
+
+    @cache_dir.setter
+    def cache_dir(self, value: str | os.PathLike[str] | None) -> None:
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise TypeError(f"config.cache_dir is a path or None, got {value!r}")
+        self._cache_dir = None if value is None else os.path.abspath(os.path.expanduser(value))
+
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _SETTINGS and name not in self.__slots__:
             raise AttributeError(f"config has no setting {name!r}; it has {_quoted(_SETTINGS)}")
@@ -90,7 +103,7 @@ class Config:
         return f"Config({settings})"
 
 
-_SETTINGS = ("threads", "numerics", "dump")
+_SETTINGS = ("threads", "numerics", "dump", "cache_dir")
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -102,6 +115,12 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def default_cache_dir() -> str | None:
+    """``weft`` in the user's cache folder (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "weft") if os.path.isabs(base) else None
 
 
 config = Config()
