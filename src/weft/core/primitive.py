@@ -42,6 +42,17 @@ _PURPOSE = {
 }
 
 
+_by_name: dict[str, Primitive] = {}
+
+
+def primitive_named(name: str) -> Primitive:
+    """The primitive of that name (the first one declared); KeyError when there is none."""
+    try:
+        return _by_name[name]
+    except KeyError:
+        raise KeyError(f"there is no primitive named {name!r}") from None
+
+
 class Primitive:
     """An operation with a name and rules.
 
@@ -66,6 +77,7 @@ class Primitive:
         self.name = name
         self.multiple_results = multiple_results
         self.rules: dict[str, Rule] = {}
+        _by_name.setdefault(name, self)
 
     def bind(self, *args: Any, **params: Any) -> Any:
         """Applies the primitive in the current trace: an array, or a list of them."""

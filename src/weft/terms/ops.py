@@ -2,15 +2,19 @@
 
 The names are those of the elementwise primitives and the meaning is the primitive's own NumPy rule, so
 that no level can drift from another.  A few operations exist only below the primitives: ``select``
-(predicate, then, else), ``cast`` (to the term's dtype), ``bitcast`` and ``fma``.
+(predicate, then, else), ``cast`` (to the term's dtype), ``bitcast``, ``fma``, and the two roundings of
+halves, ``round_even`` and ``round_away`` (from zero).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from weft.core.primitive import primitive_named
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,9 @@ class Op:
     result: str = "same"
 
 
-_UNARY = """neg sign abs floor ceil exp exp2 log log1p expm1 sqrt rsqrt cbrt sin cos tan asin
-acos atan sinh cosh tanh asinh acosh atanh logistic erf erfc erf_inv not population_count clz""".split()
+_UNARY = """neg sign abs floor ceil round_even round_away exp exp2 log log1p expm1 sqrt rsqrt cbrt
+sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh logistic erf erfc erf_inv not
+population_count clz""".split()
 _BINARY = """add sub mul div rem max min pow atan2 nextafter and or xor shift_left
 shift_right_logical shift_right_arithmetic""".split()
 _COMPARE = "eq ne lt le gt ge".split()
@@ -56,16 +61,33 @@ def result_dtype(op: str, dtypes: tuple[np.dtype, ...], given: np.dtype | None =
 
 def evaluate(op: str, args: tuple[Any, ...], dtype: np.dtype) -> Any:
     """The meaning of ``op`` on NumPy arrays (or scalars), by the primitive's own NumPy rule."""
-    from weft.core.primitive import primitive_named
+    with np.errstate(all="ignore"):
+        own = _OWN_MEANING.get(op)
+        if own is not None:
+            return np.asarray(own(dtype, *args), dtype)
+        return np.asarray(primitive_named(op).rule("numpy")(*args), dtype)
 
-    if op == "select":
-        return np.where(args[0], args[1], args[2])
-    if op == "cast":
-        return primitive_named("convert_element_type").numpy(
-            args[0], new_dtype=dtype, weak_type=False
-        )
-    if op == "bitcast":
-        return primitive_named("bitcast_convert_type").numpy(args[0], new_dtype=dtype)
-    if op == "fma":
-        return args[0] * args[1] + args[2]
-    return np.asarray(primitive_named(op).numpy(*args))
+
+def _cast(dtype: np.dtype, x: Any) -> Any:
+    rule = primitive_named("convert_element_type").rule("numpy")
+    return rule(x, new_dtype=dtype, weak_type=False)
+
+
+def _bitcast(dtype: np.dtype, x: Any) -> Any:
+    return primitive_named("bitcast_convert_type").rule("numpy")(x, new_dtype=dtype)
+
+
+def _round_away(dtype: np.dtype, x: Any) -> Any:
+    whole = np.trunc(x)
+    return np.where(np.abs(x - whole) >= 0.5, whole + np.sign(x), whole)
+
+
+#: Operations that are not primitives: the result dtype, then the operands.
+_OWN_MEANING: dict[str, Callable[..., Any]] = {
+    "select": lambda dtype, p, a, b: np.where(p, a, b),
+    "cast": _cast,
+    "bitcast": _bitcast,
+    "fma": lambda dtype, a, b, c: a * b + c,
+    "round_even": lambda dtype, x: np.rint(x),
+    "round_away": _round_away,
+}

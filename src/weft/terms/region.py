@@ -16,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from weft.terms.affine import Affine, Axis
 from weft.terms.term import Term, Value
 
@@ -57,7 +59,10 @@ class Scatter:
 @dataclass(eq=False)
 class Carry:
     """A loop-carried array: ``init`` before, ``entry`` at the top of the body (and in the condition),
-    ``exit`` at its end, ``result`` after the loop.  All four have one shape and dtype."""
+    ``exit`` at its end, ``result`` after the loop.  All four have one shape and dtype.
+
+    ``exit`` is ``entry`` itself or a value that a step of the body defines, for no other carry.
+    """
 
     init: Value
     entry: Value
@@ -89,7 +94,11 @@ class While:
 
 @dataclass(eq=False)
 class If:
-    """Run ``branches[index]`` (clamped); branch ``b`` leaves ``outputs[b][k]`` in ``results[k]``."""
+    """Run ``branches[index]`` (clamped); branch ``b`` leaves ``outputs[b][k]`` in ``results[k]``.
+
+    ``index`` is a scalar int32.  Every output is defined by a step of its branch, and only one result
+    takes it.
+    """
 
     index: Value
     branches: tuple[Block, ...]
@@ -123,12 +132,14 @@ class Block:
 class Program:
     """A whole traced function: ``inputs`` and ``outputs`` are whole arrays in call order.
 
-    ``constants`` maps input values that are captured arrays to their data.
+    ``constants`` maps values that are captured arrays to their data; they are no part of ``inputs``.
+    An output may be an input, a constant or another output (which is then returned as a copy).
     """
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     block: Block
+    constants: dict[Value, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

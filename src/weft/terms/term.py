@@ -8,7 +8,8 @@ affine index maps, so that reshape, transpose, slice, flip, stride and broadcast
            | Load(value, affine index map)       an element of an array
            | Map(op, term…)                      one scalar operation
            | Fold(monoid, axes, term…)           reduction over axes; k-ary monoids give tuples
-           | Proj(fold, i)                       one component of a k-ary fold
+           | Proj(fold, i)                       one component of a k-ary fold or scan
+           | Scan(monoid, axis, upto, term…)     the fold over the prefix axis <= upto (cumulative sums)
            | Fuse(affine, pieces)                different terms on disjoint ranges of an index
 
 Data-dependent reads are loads whose index map contains `Dynamic` atoms (clamped, so always in
@@ -164,12 +165,42 @@ class Fold(Term):
         return self.bodies
 
 
+class Scan(Term):
+    """Inclusive prefix reduction: ``bodies`` combined over ``0 <= over <= upto``, in that order.
+
+    ``upto`` is an index expression within ``over``'s extent and not over ``over`` itself.  As a term
+    this is a scalar like any other, so it can be re-indexed; evaluated along an axis ``i`` with
+    ``upto = i`` it is one running pass.  A scan from the end reads its bodies at ``n-1-over`` and has
+    ``upto = n-1-i``.  A k-ary monoid makes it a tuple, read by `Proj`, as with `Fold`.
+    """
+
+    __slots__ = ("bodies", "monoid", "over", "upto")
+
+    def __init__(
+        self, monoid: Monoid, over: Axis, upto: Affine, bodies: tuple[Term, ...]
+    ) -> None:
+        if len(bodies) != monoid.arity:
+            raise ValueError(f"scan over {monoid} takes {monoid.arity} bodies, got {len(bodies)}")
+        if over in upto.axes():
+            raise ValueError(f"scan over {over} up to {upto}: the end depends on the axis itself")
+        self.monoid = monoid
+        self.over = over
+        self.upto = upto
+        self.bodies = bodies
+        axes = _NO_AXES.union(*(b.axes for b in bodies)) - {over} | upto.axes()
+        self._finish(bodies[0].dtype, axes, (monoid, over, upto, bodies))
+
+    @property
+    def children(self) -> tuple[Term, ...]:
+        return self.bodies + tuple(d.source for d in self.upto.dynamics())
+
+
 class Proj(Term):
-    """Component ``position`` of a tuple-valued fold."""
+    """Component ``position`` of a tuple-valued fold or scan."""
 
     __slots__ = ("fold", "position")
 
-    def __init__(self, fold: Fold, position: int) -> None:
+    def __init__(self, fold: Fold | Scan, position: int) -> None:
         self.fold = fold
         self.position = position
         self._finish(fold.bodies[position].dtype, fold.axes, (fold, position))
@@ -181,6 +212,8 @@ class Proj(Term):
 
 class Fuse(Term):
     """Different terms on disjoint ranges of an index (concatenate, pad, overwrite, roll).
+
+    ``index`` may contain floor divisions (padding between elements: pieces by remainder).
 
     ``pieces`` are ``(lo, hi, term)``: the term stands for ``lo <= index < hi``.  The pieces are
     sorted and cover every value of ``index``.  A piece's loads are only in bounds on its own range.
@@ -254,9 +287,11 @@ def _rebuild(
         return Map(t.op, tuple(done[a] for a in t.args), t.dtype)
     if isinstance(t, Fold):
         return Fold(t.monoid, t.over, tuple(done[b] for b in t.bodies))
+    if isinstance(t, Scan):
+        return Scan(t.monoid, t.over, moved(t.upto), tuple(done[b] for b in t.bodies))
     if isinstance(t, Proj):
         fold = done[t.fold]
-        if not isinstance(fold, Fold):
+        if not isinstance(fold, Fold | Scan):
             raise TypeError(f"projection of a {type(fold).__name__}, expected a fold")
         return Proj(fold, t.position)
     if isinstance(t, Fuse):

@@ -1,0 +1,301 @@
+"""From jaxprs to terms: every equation becomes a view of its operands or a definition.
+
+An array is a function on its index space. A :class:`Tensor` is such a function: a value (or a
+constant) read through an affine index map. Equations that only move elements around (transpose,
+reshape, slice, reverse, broadcast) give a tensor with a composed map and no code at all; every other
+equation gives a `Def` for each result, whose term reads the operands wherever it needs them. Nothing
+is fused or simplified here: which definitions are worth memory is decided by the planner.
+
+The rules themselves stand beside their primitives (``def_lower``) and are called as
+``rule(ctx, *operands, **params)`` with tensors for operands; they return a tensor, or a list of them
+for primitives with several results. ``ctx`` is the :class:`Lowering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from weft.core.avals import ShapedArray
+from weft.core.errors import MissingRuleError
+from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
+from weft.core.source import describe
+from weft.terms.affine import Affine, Axis
+from weft.terms.region import Block, Def, Program, Scatter, Step
+from weft.terms.term import Const, Load, Map, Term, Value
+
+Indices = tuple[Affine, ...]
+
+#: Names of the axes of definitions, by dimension.
+_AXIS_NAMES = "ijklmnop"
+
+
+def axis_name(dimension: int) -> str:
+    """``i``, ``j``, … for the dimensions of a definition."""
+    return _AXIS_NAMES[dimension] if dimension < len(_AXIS_NAMES) else f"i{dimension}"
+
+
+class Tensor:
+    """An array as a function on its index space: ``source`` read through an affine map.
+
+    ``source`` is a `Value`, read at ``index`` (expressions over ``axes``, one axis for each dimension
+    of the tensor), or a `Const` that every index reads.
+    """
+
+    __slots__ = ("axes", "dtype", "index", "shape", "source")
+
+    def __init__(
+        self, source: Value | Const, shape: tuple[int, ...], axes: tuple[Axis, ...], index: Indices
+    ) -> None:
+        self.source = source
+        self.shape = shape
+        self.dtype = source.dtype
+        self.axes = axes
+        self.index = index
+
+    @staticmethod
+    def whole(value: Value) -> Tensor:
+        """A value read as it is."""
+        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(value.shape))
+        return Tensor(value, value.shape, axes, tuple(map(Affine.of, axes)))
+
+    @staticmethod
+    def constant(value: Any, dtype: np.dtype, shape: tuple[int, ...] = ()) -> Tensor:
+        """The same scalar everywhere."""
+        return Tensor(Const(value, dtype), shape, (), ())
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is a value in its own layout."""
+        return (
+            isinstance(self.source, Value)
+            and self.shape == self.source.shape
+            and all(e == Affine.of(a) for e, a in zip(self.index, self.axes, strict=True))
+        )
+
+    def at(self, index: Sequence[Affine | Axis | int]) -> Term:
+        """The element at ``index``, one expression for each dimension."""
+        if isinstance(self.source, Const):
+            return self.source
+        return Load(self.source, self._mapped(index))
+
+    def view(self, shape: tuple[int, ...], move: Callable[[Indices], Sequence[Affine]]) -> Tensor:
+        """The tensor of ``shape`` whose element at ``index`` is this one's at ``move(index)``."""
+        if isinstance(self.source, Const):
+            return Tensor(self.source, shape, (), ())
+        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
+        return Tensor(self.source, shape, axes, self._mapped(move(tuple(map(Affine.of, axes)))))
+
+    def _mapped(self, index: Sequence[Affine | Axis | int]) -> Indices:
+        mapping = {a: Affine.of(e) for a, e in zip(self.axes, index, strict=True)}
+        return tuple(e.substitute(mapping) for e in self.index)
+
+    def __repr__(self) -> str:
+        return f"Tensor({self.source!r}, {self.shape})"
+
+
+class Lowering:
+    """The state of lowering one program: the block being written, names, captured constants."""
+
+    def __init__(self) -> None:
+        self.block = Block()
+        self.constants: dict[Value, np.ndarray] = {}
+        self.out_avals: list[ShapedArray] = []
+        self.source: Any = None
+        self._captured: dict[int, tuple[Any, Tensor]] = {}
+        self._names = 0
+
+    # -- what rules use ----------------------------------------------------------------------------
+
+    @property
+    def out(self) -> ShapedArray:
+        """Type of the (first) result of the equation being lowered."""
+        return self.out_avals[0]
+
+    def define(
+        self, shape: tuple[int, ...], dtype: np.dtype, body: Callable[[Indices], Term]
+    ) -> Tensor:
+        """A new value; ``body`` gets one index expression for each dimension, returns the element."""
+        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
+        term = body(tuple(map(Affine.of, axes)))
+        if term.dtype != dtype:
+            raise TypeError(f"a definition of dtype {dtype} by a term of dtype {term.dtype}")
+        value = self.new_value(shape, dtype)
+        self.emit(Def(value, axes, term, self.source))
+        return Tensor.whole(value)
+
+    def scatter(
+        self,
+        operand: Tensor,
+        shape: tuple[int, ...],
+        index: Callable[[Indices], Sequence[Affine]],
+        update: Callable[[Indices], Term],
+        combine: str = "set",
+        guard: Callable[[Indices], Term | None] | None = None,
+        unique: bool = False,
+    ) -> Tensor:
+        """``operand`` with ``update`` put in (or combined) at ``index`` for each point of ``shape``."""
+        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
+        point = tuple(map(Affine.of, axes))
+        value = self.new_value(operand.shape, operand.dtype)
+        self.emit(
+            Scatter(
+                value,
+                self.value(operand),
+                axes,
+                tuple(index(point)),
+                update(point),
+                combine,
+                None if guard is None else guard(point),
+                unique,
+                self.source,
+            )
+        )
+        return Tensor.whole(value)
+
+    def value(self, tensor: Tensor) -> Value:
+        """The tensor as a value in memory: itself, or a copy when it is a view or a constant."""
+        if isinstance(tensor.source, Value) and tensor.is_whole:
+            return tensor.source
+        return self.copy(tensor)
+
+    def copy(self, tensor: Tensor) -> Value:
+        """The tensor in a new value."""
+        copied = self.define(tensor.shape, tensor.dtype, tensor.at).source
+        assert isinstance(copied, Value)
+        return copied
+
+    def inline(self, closed: ClosedJaxpr, args: Sequence[Tensor]) -> list[Tensor]:
+        """The equations of ``closed`` in the current block: its results for ``args``."""
+        outer = self.out_avals, self.source
+        results = _lower_equations(self, closed, args)
+        self.out_avals, self.source = outer
+        return results
+
+    @contextmanager
+    def new_block(self) -> Iterator[Block]:
+        """What is lowered inside goes to a block of its own."""
+        outer, self.block = self.block, Block()
+        try:
+            yield self.block
+        finally:
+            self.block = outer
+
+    def emit(self, step: Step) -> None:
+        """Appends a step to the current block."""
+        self.block.steps.append(step)
+
+    def new_value(self, shape: tuple[int, ...], dtype: np.dtype) -> Value:
+        """A value with a new name."""
+        self._names += 1
+        return Value(f"v{self._names}", tuple(shape), dtype)
+
+    def capture(self, data: Any, aval: ShapedArray) -> Tensor:
+        """An array that the program closes over: a scalar constant, or a value with known data."""
+        found = self._captured.get(id(data))
+        if found is not None:
+            return found[1]
+        array = np.asarray(data, aval.dtype)
+        if array.shape == ():
+            tensor = Tensor.constant(array[()], aval.dtype)
+        else:
+            value = self.new_value(array.shape, aval.dtype)
+            self.constants[value] = array
+            tensor = Tensor.whole(value)
+        # Holding `data` keeps its id from being reused.
+        self._captured[id(data)] = (data, tensor)
+        return tensor
+
+
+def lower_jaxpr(closed: ClosedJaxpr) -> Program:
+    """The program of terms that a jaxpr means.
+
+    Calls (``jit``, custom derivative rules) are inlined; ``while``, ``cond`` and ``scan`` become
+    loops and branches with blocks of their own. Raises ``MissingRuleError`` with the user's line for
+    a primitive that has no lowering.
+    """
+    ctx = Lowering()
+    inputs = []
+    for var in closed.jaxpr.invars:
+        inputs.append(ctx.new_value(var.aval.shape, var.aval.dtype))
+    results = ctx.inline(closed, [Tensor.whole(v) for v in inputs])
+    ctx.source = None
+    outputs = tuple(ctx.value(t) for t in results)
+    return Program(tuple(inputs), outputs, ctx.block, ctx.constants)
+
+
+def _lower_equations(
+    ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor]
+) -> list[Tensor]:
+    jaxpr = closed.jaxpr
+    env: dict[int, Tensor] = {}
+
+    def read(atom: Any) -> Tensor:
+        if isinstance(atom, Literal):
+            return Tensor.constant(np.asarray(atom.value)[()], atom.aval.dtype)
+        return env[id(atom)]
+
+    for var, data in zip(jaxpr.constvars, closed.consts, strict=True):
+        env[id(var)] = ctx.capture(data, var.aval)
+    for var, tensor in zip(jaxpr.invars, args, strict=True):
+        env[id(var)] = tensor
+    for eqn in jaxpr.eqns:
+        for var, tensor in zip(eqn.outvars, _lower_equation(ctx, eqn, read), strict=True):
+            env[id(var)] = tensor
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _lower_equation(
+    ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]
+) -> Sequence[Tensor]:
+    ctx.source = eqn.source
+    ctx.out_avals = [v.aval for v in eqn.outvars]
+    try:
+        rule = eqn.primitive.rule("lower")
+    except MissingRuleError as error:
+        where = describe(eqn.source)
+        raise MissingRuleError(f"{error}\nAt {where}" if where else str(error)) from None
+    results = rule(ctx, *map(read, eqn.invars), **eqn.params)
+    results = results if eqn.primitive.multiple_results else [results]
+    for var, tensor in zip(eqn.outvars, results, strict=True):
+        if tensor.shape != var.aval.shape or tensor.dtype != var.aval.dtype:
+            raise TypeError(
+                f"lowering of '{eqn.primitive.name}' gave {tensor.dtype}{list(tensor.shape)}, "
+                f"but the equation's result is {var.aval}"
+            )
+    return results
+
+
+# -- rules of many primitives ----------------------------------------------------------------------
+
+
+def elementwise(op: str) -> Callable[..., Tensor]:
+    """The rule of a primitive that is one scalar operation on operands of one shape."""
+
+    def rule(ctx: Lowering, *args: Tensor, **params: Any) -> Tensor:
+        aval = ctx.out
+        return ctx.define(
+            aval.shape,
+            aval.dtype,
+            lambda index: Map(op, tuple(a.at(index) for a in args), aval.dtype),
+        )
+
+    return rule
+
+
+def cast(term: Term, dtype: np.dtype) -> Term:
+    """``term`` converted to ``dtype``, if it is not of that dtype."""
+    return term if term.dtype == dtype else Map("cast", (term,), dtype)
+
+
+def const(value: Any, dtype: np.dtype) -> Const:
+    """A scalar constant."""
+    return Const(value, np.dtype(dtype))
