@@ -1,0 +1,64 @@
+"""The index of the first greatest or least element along an axis. A NaN counts as the extremum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray
+from weft.core.primitive import Primitive
+from weft.primitives.rules import ORDERED, Value, check_accepts, check_axes, def_no_derivative
+from weft.primitives.shaping import move_axis
+
+
+def _arg_extremum(name: str, numpy: Callable[..., Any]) -> Primitive:
+    primitive = Primitive(name)
+
+    @primitive.def_type
+    def _(x: ShapedArray, *, axes: tuple[int], index_dtype: np.dtype):
+        check_accepts(name, ORDERED, x)
+        if len(axes) != 1:
+            raise ValueError(f"{name} works along one axis, got axes={axes}.")
+        check_axes(name, x, axes)
+        (axis,) = axes
+        if x.shape[axis] == 0:
+            raise ValueError(f"{name} of {x} along axis {axis}, which is empty, is undefined.")
+        if not dtypes.is_integer(index_dtype):
+            raise TypeError(f"{name} needs an integer index_dtype, got {index_dtype}.")
+        if x.shape[axis] - 1 > np.iinfo(index_dtype).max:
+            raise ValueError(f"{name} of {x}: index_dtype {index_dtype} cannot hold every index.")
+        return ShapedArray(x.shape[:axis] + x.shape[axis + 1 :], index_dtype)
+
+    @primitive.def_numpy
+    def _(x: np.ndarray, *, axes: tuple[int], index_dtype: np.dtype):
+        wide = x.astype(np.float32) if dtypes.is_floating(x.dtype) and x.itemsize < 4 else x
+        return np.asarray(numpy(wide, axis=axes[0]), index_dtype)
+
+    @primitive.def_batch
+    def _(axis_size, args, dims, *, axes, index_dtype):
+        x = move_axis(args[0], dims[0], 0)
+        return primitive.bind(x, axes=(axes[0] + 1,), index_dtype=index_dtype), 0
+
+    def_no_derivative(primitive)
+    return primitive
+
+
+# ---------------------------------------------------------------- argmax, argmin
+
+argmax_p = _arg_extremum("argmax", np.argmax)
+
+
+def argmax(x: Value, axis: int, index_dtype: Any = np.int32) -> Value:
+    """The index of the first greatest element along `axis`."""
+    return argmax_p.bind(x, axes=(axis,), index_dtype=dtypes.canonical_dtype(index_dtype))
+
+
+argmin_p = _arg_extremum("argmin", np.argmin)
+
+
+def argmin(x: Value, axis: int, index_dtype: Any = np.int32) -> Value:
+    """The index of the first least element along `axis`."""
+    return argmin_p.bind(x, axes=(axis,), index_dtype=dtypes.canonical_dtype(index_dtype))

@@ -1,0 +1,123 @@
+"""Conversions between dtypes: of values, and of the bits that represent them.
+
+From floating point to integers, values are truncated toward zero and saturate at the ends of the
+range, and NaN becomes 0, as XLA does on CPUs. Integers wrap. Anything but zero becomes ``True``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, aval_of
+from weft.core.linear import is_zero
+from weft.core.primitive import Primitive
+from weft.primitives.elementwise import batch_rule
+from weft.primitives.rules import Value, def_no_derivative, zero_tangent
+from weft.primitives.shaping import move_axis
+
+# ---------------------------------------------------------------- convert_element_type
+
+convert_element_type_p = Primitive("convert_element_type")
+
+
+def convert_element_type(x: Value, new_dtype: Any, weak_type: bool = False) -> Value:
+    """The values of `x` in another dtype."""
+    new_dtype = dtypes.canonical_dtype(new_dtype)
+    aval = aval_of(x)
+    if aval.dtype == new_dtype and aval.weak_type == weak_type:
+        return x
+    return convert_element_type_p.bind(x, new_dtype=new_dtype, weak_type=bool(weak_type))
+
+
+@convert_element_type_p.def_type
+def _(x: ShapedArray, *, new_dtype: np.dtype, weak_type: bool):
+    return ShapedArray(x.shape, new_dtype, weak_type)
+
+
+@convert_element_type_p.def_numpy
+def _(x: np.ndarray, *, new_dtype: np.dtype, weak_type: bool):
+    with np.errstate(all="ignore"):
+        if new_dtype == np.bool_:
+            return np.asarray(x != 0)
+        if dtypes.is_complex(x.dtype) and not dtypes.is_complex(new_dtype):
+            x = x.real
+        if dtypes.is_floating(x.dtype) and dtypes.is_integer(new_dtype):
+            return _saturate(x, new_dtype)
+        return np.asarray(x.astype(new_dtype))
+
+
+def _saturate(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    wide = x if x.dtype.itemsize >= 4 else x.astype(np.float32)
+    info = np.iinfo(dtype)
+    # One past the largest integer is a power of two, so it is exact in every float type.
+    below, above = wide < float(info.min), wide >= float(info.max + 1)
+    inside = np.where(below | above | np.isnan(wide), 0, wide).astype(dtype)
+    return np.where(below, info.min, np.where(above, info.max, inside)).astype(dtype)
+
+
+@convert_element_type_p.def_jvp
+def _(primals, tangents, *, new_dtype, weak_type):
+    (x,), (t,) = primals, tangents
+    ans = convert_element_type_p.bind(x, new_dtype=new_dtype, weak_type=weak_type)
+    if is_zero(t) or not dtypes.is_inexact(new_dtype):
+        return ans, zero_tangent(ans)
+    return ans, convert_element_type(t, new_dtype, weak_type)
+
+
+@convert_element_type_p.def_transpose
+def _(ct, x, *, new_dtype, weak_type):
+    return [None if is_zero(ct) else convert_element_type(ct, x.aval.dtype, x.aval.weak_type)]
+
+
+convert_element_type_p.def_batch(batch_rule(convert_element_type_p))
+
+# ---------------------------------------------------------------- bitcast_convert_type
+
+bitcast_convert_type_p = Primitive("bitcast_convert_type")
+
+
+def bitcast_convert_type(x: Value, new_dtype: Any) -> Value:
+    """The bits of `x` read as another dtype.
+
+    A narrower dtype adds a last axis, as long as the ratio of widths; a wider one takes such an
+    axis away. The order of elements along it is the machine's byte order (little-endian).
+    """
+    return bitcast_convert_type_p.bind(x, new_dtype=dtypes.canonical_dtype(new_dtype))
+
+
+@bitcast_convert_type_p.def_type
+def _(x: ShapedArray, *, new_dtype: np.dtype):
+    old, new = x.dtype.itemsize, new_dtype.itemsize
+    asked = f"bitcast_convert_type of {x} to {dtypes.short_name(new_dtype)}"
+    if x.dtype != new_dtype and (
+        dtypes.is_bool(x.dtype)
+        or dtypes.is_bool(new_dtype)
+        or dtypes.is_complex(x.dtype)
+        or dtypes.is_complex(new_dtype)
+    ):
+        raise TypeError(f"{asked}: booleans and complex numbers have no bits to reinterpret.")
+    if old == new:
+        return ShapedArray(x.shape, new_dtype)
+    if old > new:
+        return ShapedArray((*x.shape, old // new), new_dtype)
+    if not x.shape or x.shape[-1] != new // old:
+        raise ValueError(f"{asked} needs a last axis of size {new // old}.")
+    return ShapedArray(x.shape[:-1], new_dtype)
+
+
+@bitcast_convert_type_p.def_numpy
+def _(x: np.ndarray, *, new_dtype: np.dtype):
+    old, new = x.dtype.itemsize, new_dtype.itemsize
+    shape = (*x.shape, old // new) if old > new else x.shape[:-1] if old < new else x.shape
+    return np.frombuffer(x.tobytes(), new_dtype).reshape(shape)
+
+
+def_no_derivative(bitcast_convert_type_p)
+
+
+@bitcast_convert_type_p.def_batch
+def _(axis_size, args, dims, *, new_dtype):
+    return bitcast_convert_type(move_axis(args[0], dims[0], 0), new_dtype), 0

@@ -1,0 +1,48 @@
+"""Arrays made from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray
+from weft.core.primitive import Primitive
+from weft.primitives.rules import Value, check_axes, def_no_derivative
+
+# ---------------------------------------------------------------- iota
+
+iota_p = Primitive("iota")
+
+
+def iota(dtype: Any, shape: Sequence[int], dimension: int) -> Value:
+    """Each element's index along `dimension`."""
+    return iota_p.bind(
+        dtype=dtypes.canonical_dtype(dtype), shape=tuple(shape), dimension=int(dimension)
+    )
+
+
+@iota_p.def_type
+def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int):
+    if dtypes.is_bool(dtype):
+        raise TypeError("iota counts, so it needs a numeric dtype, got bool.")
+    aval = ShapedArray(shape, dtype)
+    check_axes("iota", aval, (dimension,), "dimension")
+    return aval
+
+
+@iota_p.def_numpy
+def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int):
+    column = [1] * len(shape)
+    column[dimension] = shape[dimension]
+    return np.broadcast_to(np.arange(shape[dimension]).astype(dtype).reshape(column), shape)
+
+
+def_no_derivative(iota_p)
+
+
+@iota_p.def_batch
+def _(axis_size, args, dims, *, dtype, shape, dimension):
+    return iota(dtype, shape, dimension), None
