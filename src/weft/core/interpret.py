@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft.core.jaxpr import Atom, ClosedJaxpr, Jaxpr, Literal, last_uses
+from weft.core.source import at_source
 
 
 def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
@@ -24,7 +25,8 @@ def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
 
     _enter(env, jaxpr, consts, args)
     for eqn, dying in zip(jaxpr.eqns, last_uses(jaxpr), strict=True):
-        results = eqn.primitive.bind(*map(read, eqn.invars), **eqn.params)
+        with at_source(eqn.source):
+            results = eqn.primitive.bind(*map(read, eqn.invars), **eqn.params)
         if not eqn.primitive.multiple_results:
             results = (results,)
         for var, value in zip(eqn.outvars, results, strict=True):

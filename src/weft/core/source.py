@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import CodeType, FrameType
 
@@ -47,8 +50,28 @@ def user_frame() -> FrameType | None:
     return None
 
 
+class _State(threading.local):
+    source: Source | None = None
+
+
+_state = _State()
+
+
+@contextmanager
+def at_source(source: Source | None) -> Iterator[None]:
+    """Makes :func:`user_source` answer ``source``: for operations derived from an older one."""
+    previous = _state.source
+    _state.source = source
+    try:
+        yield
+    finally:
+        _state.source = previous
+
+
 def user_source() -> Source | None:
     """The innermost line of code outside Weft in the current call stack."""
+    if _state.source is not None:
+        return _state.source
     frame = user_frame()
     if frame is None:
         return None
