@@ -53,17 +53,24 @@ def parser() -> argparse.ArgumentParser:
 
 def demo(names: Sequence[str], picture: Path) -> int:
     """Run the named demos, or all of them."""
-    from rich.console import Console
-
-    from weft.demo.show import NAMES, show
+    from weft.demo import NAMES
 
     unknown = [name for name in names if name not in NAMES]
     if unknown:
-        print(f"weft demo: no demo {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        print(
+            f"weft demo: no demo {', '.join(unknown)}; there are {', '.join(NAMES)}",
+            file=sys.stderr,
+        )
         return 2
     if not picture.parent.is_dir():
-        print(f"weft demo: --picture {picture}: there is no folder {picture.parent}")
+        print(
+            f"weft demo: --picture {picture}: there is no folder {picture.parent}", file=sys.stderr
+        )
         return 2
+    from rich.console import Console
+
+    from weft.demo.show import show
+
     show(Console(), names or NAMES, picture)
     return 0
 

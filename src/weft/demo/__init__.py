@@ -3,3 +3,5 @@
 `digits` and `fluid` hold the programs, `marbling` and `png` turn a fluid into a picture, and
 `show` runs everything and prints what happened.
 """
+
+NAMES = ("digits", "fluid")

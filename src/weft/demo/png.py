@@ -1,4 +1,4 @@
-"""The smallest useful PNG writer (PNG specification, third edition: signature, IHDR, IDAT, IEND)."""
+"""The smallest useful PNG writer (PNG specification, third edition: IHDR, IDAT, IEND)."""
 
 from __future__ import annotations
 

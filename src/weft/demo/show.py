@@ -19,7 +19,6 @@ from weft.demo import digits, fluid
 from weft.demo.marbling import picture
 from weft.demo.png import write_png
 
-NAMES = ("digits", "fluid")
 FLUID_STEPS = 300
 NUMPY_FLUID_STEPS = 30  # enough to time them and to compare the results
 SAMPLES = 30  # calls that a time is the median of
