@@ -1,0 +1,80 @@
+"""The ``weft`` command: what it answers, before and instead of doing the work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weft
+from weft import cli
+
+
+def test_version_is_the_package_s(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"weft {weft.__version__}\n"
+
+
+def test_without_a_command_it_says_which_there_are(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([])
+    assert end.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_unknown_demo_is_refused_with_the_known_ones(capsys):
+    assert cli.main(["demo", "fluids"]) == 2
+    assert capsys.readouterr().err == "weft demo: no demo fluids; there are digits, fluid\n"
+
+
+def test_a_missing_folder_is_noticed_before_the_work(capsys, tmp_path):
+    picture = tmp_path / "nowhere" / "fluid.png"
+    assert cli.main(["demo", "--picture", str(picture)]) == 2
+    assert f"there is no folder {picture.parent}" in capsys.readouterr().err
+
+
+def test_bench_without_its_kit_says_what_to_install(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "BENCH", tmp_path / "run.py")
+    assert cli.main(["bench", "list"]) == 2
+    assert "pip install -e '.[bench]'" in capsys.readouterr().err
+
+
+def test_bench_runs_the_kit_of_the_clone():
+    run = subprocess.run(
+        [sys.executable, "-m", "weft.cli", "bench", "list"], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    assert "frameworks: weft, jax, numpy" in run.stdout
+    assert len(run.stdout.splitlines()) == 30
+
+
+def test_bench_names_what_is_not_installed(monkeypatch):
+    monkeypatch.syspath_prepend(str(cli.BENCH.parent))
+    import run  # bench/run.py
+
+    monkeypatch.setattr(run, "PACKAGES", {"jax": "a_package_nobody_has"})
+    with pytest.raises(SystemExit, match=r"a_package_nobody_has not installed .*\.\[bench\]"):
+        run.require_installed(["jax+tuned"])
+
+
+def test_ctrl_c_ends_quietly(capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "demo", interrupted)
+    assert cli.main(["demo"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_readme_s_commands_are_single_lines_that_stand_alone():
+    readme = (Path(cli.__file__).parents[2] / "README.md").read_text()
+    blocks = [block.split("```")[0].strip() for block in readme.split("```sh\n")[1:]]
+    assert len(blocks) == 2
+    for command, last in zip(blocks, ("weft demo", "python -m pytest -q -n 2"), strict=True):
+        assert "\n" not in command
+        assert command.startswith("[ -x .venv/bin/pip ] || python3 -m venv .venv && ")
+        assert command.endswith(f"&& .venv/bin/{last}")
