@@ -10,6 +10,7 @@ llvmlite is imported by the first function that needs it, never by importing thi
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import itertools
 import os
@@ -260,3 +261,8 @@ def link(
         except RuntimeError as error:
             raise CompileError(f"cannot link generated code: {error}") from error
         return Library(tracker, {name: tracker[name] for name in names})
+
+
+def keep_forever(library: Library) -> None:
+    """Never unload `library`: threads may run its code, or the system call it, until the end."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

@@ -1,0 +1,268 @@
+"""Bounded caches: programs in memory, object code on disk.
+
+The disk cache maps a key (a hash of the module's text and of everything else that decides its
+object code) to the object code. An entry is one file::
+
+    magic "weft-object-1\\n" | SHA-256 of the payload | payload
+
+It is written under a temporary name and renamed, so processes that share the folder see whole
+entries or none. Machine code is only as trustworthy as the folder it comes from: the folder must
+belong to this user and be closed to others, or it is not used. An entry that is truncated, damaged
+or not a regular file counts as absent and is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from weft.config import config
+from weft.runtime import native
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+_MAGIC = b"weft-object-1\n"
+_DIGEST_BYTES = 32
+_SUFFIX = ".o"
+
+#: Bytes of object code kept on disk; when passed, the least recently used quarter goes.
+DISK_LIMIT = 256 << 20
+
+
+@dataclass
+class CacheStatistics:
+    """What a cache did since it was made."""
+
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+
+
+# ---- memory -------------------------------------------------------------------------------
+
+
+class LRUCache(Generic[K, V]):
+    """At most `capacity` entries, the least recently used going first. Thread-safe.
+
+    >>> cache = LRUCache(2)
+    >>> cache.put("a", 1); cache.put("b", 2); cache.get("a"); cache.put("c", 3)
+    1
+    >>> cache.get("b") is None
+    True
+    """
+
+    def __init__(self, capacity: int):
+        if capacity < 1:
+            raise ValueError(f"an LRUCache holds at least one entry, got capacity {capacity}")
+        self.capacity = capacity
+        self.statistics = CacheStatistics()
+        self._entries: OrderedDict[K, V] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, key: K) -> V | None:
+        """The value of `key`, which becomes the most recently used; None if there is none."""
+        with self._lock:
+            value = self._entries.get(key)
+            if value is None:
+                self.statistics.misses += 1
+                return None
+            self.statistics.hits += 1
+            self._entries.move_to_end(key)
+            return value
+
+    def put(self, key: K, value: V) -> V:
+        """Stores `value` (not None), evicts what no longer fits, and returns `value`."""
+        evicted = []  # freed outside the lock: a value's finaliser may do anything
+        with self._lock:
+            self._entries[key] = value
+            self._entries.move_to_end(key)
+            while len(self._entries) > self.capacity:
+                evicted.append(self._entries.popitem(last=False))
+                self.statistics.evictions += 1
+        return value
+
+    def clear(self) -> None:
+        """Forgets every entry."""
+        with self._lock:
+            entries, self._entries = self._entries, OrderedDict()
+        entries.clear()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+# ---- disk ---------------------------------------------------------------------------------
+
+
+class ObjectCache:
+    """Object code by key in a private folder; see the module's text. Safe with many processes.
+
+    Raises `OSError` on construction if the folder cannot be made, or is not this user's alone.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], limit: int = DISK_LIMIT):
+        self.folder = Path(folder)
+        self.limit = limit
+        self.statistics = CacheStatistics()
+        self._size: int | None = None
+        self._lock = threading.Lock()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = self.folder.stat()
+        if status.st_uid != os.geteuid():
+            raise PermissionError(f"the cache folder {self.folder} belongs to another user")
+        if status.st_mode & 0o077:
+            self.folder.chmod(0o700)
+
+    def get(self, key: str) -> bytes | None:
+        """The object code of `key`, or None."""
+        path = self._path(key)
+        payload = _read_entry(path)
+        if payload is None:
+            self.statistics.misses += 1
+            return None
+        self.statistics.hits += 1
+        # Its time of modification is when it was last of use. Another process may have pruned it.
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return payload
+
+    def put(self, key: str, payload: bytes) -> None:
+        """Stores an entry, replacing whatever was there; `OSError` if the disk refuses."""
+        content = _MAGIC + hashlib.sha256(payload).digest() + payload
+        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix="writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(temporary, self._path(key))
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+        self._grow(len(content))
+
+    def clear(self) -> int:
+        """Removes every entry; returns the bytes freed."""
+        with self._lock:
+            return self._prune_to(0)
+
+    def nbytes(self) -> int:
+        """Bytes of all entries now."""
+        return sum(size for _, size, _ in self._entries())
+
+    def _path(self, key: str) -> Path:
+        return self.folder / (key + _SUFFIX)
+
+    def _grow(self, nbytes: int) -> None:
+        with self._lock:
+            self._size = self.nbytes() if self._size is None else self._size + nbytes
+            if self._size > self.limit:
+                self._prune_to(self.limit * 3 // 4)
+
+    def _prune_to(self, limit: int) -> int:
+        entries = sorted(self._entries())
+        size = sum(nbytes for _, nbytes, _ in entries)
+        before = size
+        for _, nbytes, path in entries:
+            if size <= limit:
+                break
+            with contextlib.suppress(FileNotFoundError):  # another process was first
+                path.unlink()
+            size -= nbytes
+            self.statistics.evictions += 1
+        self._size = size
+        return before - size
+
+    def _entries(self) -> list[tuple[float, int, Path]]:
+        """(last use, bytes, path) of each file of ours, those left behind by a crash included."""
+        entries = []
+        for item in os.scandir(self.folder):
+            if item.name.endswith(_SUFFIX) or item.name.startswith("writing-"):
+                with contextlib.suppress(FileNotFoundError):
+                    status = item.stat(follow_symlinks=False)
+                    entries.append((status.st_mtime, status.st_size, Path(item.path)))
+        return entries
+
+
+def _read_entry(path: Path) -> bytes | None:
+    """The payload of an entry that is whole and ours; None for anything else."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+            return None
+        content = file.read()
+    start = len(_MAGIC) + _DIGEST_BYTES
+    payload = content[start:]
+    if not content.startswith(_MAGIC) or len(content) < start:
+        return None
+    if hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
+        return None
+    return payload
+
+
+# ---- compiling through the disk -----------------------------------------------------------
+
+_object_caches: dict[str, ObjectCache | None] = {}
+
+
+def object_cache() -> ObjectCache | None:
+    """The cache in ``weft.config.cache_dir``; None if that is None or cannot be used (with a
+    warning, once)."""
+    folder = config.cache_dir
+    if folder is None:
+        return None
+    if folder not in _object_caches:
+        _object_caches[folder] = _open_cache(folder)
+    return _object_caches[folder]
+
+
+def _open_cache(folder: str) -> ObjectCache | None:
+    try:
+        return ObjectCache(folder)
+    except OSError as error:
+        warnings.warn(
+            f"compiled code is not kept between runs: {error}. "
+            "Set weft.config.cache_dir to a folder of yours, or to None.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def object_key(ir_text: str) -> str:
+    """The disk key of a module: its text and everything else that decides its object code."""
+    digest = hashlib.sha256(native.toolchain_identity().encode())
+    digest.update(b"\0")
+    digest.update(ir_text.encode())
+    return digest.hexdigest()
+
+
+def compile_cached(ir_text: str, *, verify: bool = False) -> bytes:
+    """`native.compile_module`, looked up on disk first and stored there afterwards.
+
+    A disk that cannot be written (full, read-only) costs the next process a compilation, never
+    this one its result.
+    """
+    cache = object_cache()
+    key = object_key(ir_text)
+    code = None if cache is None else cache.get(key)
+    if code is None:
+        code = native.compile_module(ir_text, verify=verify)
+        if cache is not None:
+            with contextlib.suppress(OSError):
+                cache.put(key, code)
+    return code
