@@ -50,7 +50,7 @@ def show_digits(console: Console) -> None:
     state = digits.initial_state()
     numpy_state = digits.numpy_state(state)
     batch = next(digits.batches(train))
-    first_call = seconds(lambda: digits.train_step(state, *batch))
+    _, first_call = timed(digits.train_step, state, *batch)
 
     with progress(console, "Weft", digits.steps(train)) as advance:
         for images, targets in digits.batches(train):
@@ -61,8 +61,8 @@ def show_digits(console: Console) -> None:
             numpy_state, loss = digits.numpy_train_step(numpy_state, images, targets)
             advance(1, f"loss {loss:.3f}")
 
-    per_step = median_seconds(lambda: digits.train_step(state, *batch))
-    numpy_per_step = median_seconds(lambda: digits.numpy_train_step(numpy_state, *batch))
+    per_step = median_seconds(digits.train_step, state, *batch)
+    numpy_per_step = median_seconds(digits.numpy_train_step, numpy_state, *batch)
 
     def accuracy(state: digits.State) -> str:
         return f"{float(digits.accuracy(state.layers, *test)):.1%}"
@@ -81,23 +81,21 @@ def show_fluid(console: Console, path: Path) -> None:
         f"{fluid.SWEEPS} pressure sweeps a step"
     )
     start = fluid.initial_state()
-    first_call = seconds(lambda: fluid.simulate(start))
+    _, first_call = timed(fluid.simulate, start)
 
     state, checkpoint, times = start, start, []
     with progress(console, "Weft", FLUID_STEPS) as advance:
         for done in range(fluid.CHUNK, FLUID_STEPS + 1, fluid.CHUNK):
-            begin = time.perf_counter()
-            state = fluid.simulate(state)
-            times.append((time.perf_counter() - begin) / fluid.CHUNK)
+            state, duration = timed(fluid.simulate, state)
+            times.append(duration / fluid.CHUNK)
             checkpoint = state if done == NUMPY_FLUID_STEPS else checkpoint
             advance(fluid.CHUNK, "")
 
     numpy_state, numpy_times = start, []
     with progress(console, "NumPy", NUMPY_FLUID_STEPS) as advance:
         for _ in range(0, NUMPY_FLUID_STEPS, fluid.CHUNK):
-            begin = time.perf_counter()
-            numpy_state = fluid.numpy_simulate(numpy_state)
-            numpy_times.append((time.perf_counter() - begin) / fluid.CHUNK)
+            numpy_state, duration = timed(fluid.numpy_simulate, numpy_state)
+            numpy_times.append(duration / fluid.CHUNK)
             advance(fluid.CHUNK, "")
 
     apart = max(
@@ -118,16 +116,16 @@ def show_fluid(console: Console, path: Path) -> None:
 # Measuring and printing
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """Return how long `call` takes, its results included."""
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """Return what a call returns and the seconds it took; jitted calls return when they are done."""
     begin = time.perf_counter()
-    weft.compute(call())
-    return time.perf_counter() - begin
+    result = function(*arguments)
+    return result, time.perf_counter() - begin
 
 
-def median_seconds(call: Callable[[], Any]) -> float:
+def median_seconds(function: Callable[..., Any], *arguments: Any) -> float:
     """Return the median time of several calls."""
-    return statistics.median(seconds(call) for _ in range(SAMPLES))
+    return statistics.median(timed(function, *arguments)[1] for _ in range(SAMPLES))
 
 
 @contextmanager
