@@ -12,15 +12,15 @@ block of scalars with named tile axes (a scalar has none), assigned once; loops 
              | Barrier                   all threads of the launch meet
 
 Index expressions are `Affine` over loop axes (the loop's current value) and tile axes (the position
-inside the tile).  A loop that is split has the outer loop's axis step by the tile: element ``j`` of an
-array is ``j0 + t`` with loop axis ``j0`` and tile axis ``t``.  `Dynamic` atoms hold a `Var` and are
-clamped, so every access is provably inside its buffer; `Guard`s restrict an access to a range of an
-affine expression (elements outside are not touched; loads give zero there).
+inside the tile).  A loop that is split has the outer loop's axis step by the tile: element ``j``
+of an array is ``j0 + t`` with loop axis ``j0`` and tile axis ``t``.  `Dynamic` atoms hold a `Var`
+and are clamped, so every access is provably inside its buffer; `Guard`s restrict an access to a
+range of an affine expression (elements outside are not touched; loads give zero there).
 
 Where a tile lives is decided by `Kernel.lanes`: a tile axis in ``lanes`` lies across vector lanes
-(threads of a block on a GPU), every other tile axis is unrolled over registers.  A variable has at most
-one lane axis.  The same kernel is printed, checked, interpreted in NumPy, and turned into code for every
-target.
+(threads of a block on a GPU), every other tile axis is unrolled over registers.  A variable has
+at most one lane axis.  The same kernel is printed, checked, interpreted in NumPy, and turned into
+code for every target.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class Buffer:
 
     ``role`` is ``input`` (read only), ``output`` (written; may be read back after its write),
     ``inout`` (read and written in place) or ``scratch``.  A scratch buffer has a ``level``:
-    ``thread`` (one private copy per thread: a staged row or panel) or ``shared`` (one for the launch).
-    Elements lie in row-major order of ``shape`` unless ``strides`` (in elements) says otherwise.
+    ``thread`` (one private copy per thread: a staged row or panel) or ``shared`` (one for the
+    launch). Elements lie in row-major order of ``shape`` unless ``strides`` (in elements) says
+    otherwise.
     """
 
     name: str
@@ -60,6 +61,14 @@ class Buffer:
         from weft.terms.affine import row_major
 
         return self.strides if self.strides is not None else row_major(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
 
     @property
     def extent(self) -> int:
@@ -180,8 +189,9 @@ class For:
     """``for axis in range(lo, hi, step)``; ``kind`` is ``serial``, ``parallel`` (iterations are
     independent and spread over threads or workgroups; carries nothing) or ``unroll``.
 
-    ``hi - lo`` is a multiple of ``step``: remainders are loops of their own.  ``fold`` names the monoid
-    when the loop is a reduction of its carries (so that a schedule may split it).
+    ``hi - lo`` is a multiple of ``step``: remainders are loops of their own.  ``fold`` names the
+    monoid when the loop is a reduction of its carries (so that a schedule may split it): one or
+    more folds side by side, each with ``fold.arity`` consecutive carries.
     """
 
     axis: Axis
@@ -210,7 +220,8 @@ Stmt = Const | Iota | Load | Store | Map | Fold | For | Barrier
 class Kernel:
     """One launch: buffers in call order (inputs before outputs), private scratch, and the body.
 
-    Statements outside parallel loops are executed by every thread of the launch with the same result.
+    Statements outside parallel loops are executed by every thread of the launch with the same
+    result.
     """
 
     name: str
@@ -221,7 +232,7 @@ class Kernel:
     notes: dict[str, Any] = field(default_factory=dict)
 
     def evolve(self, **changes: Any) -> Kernel:
-        """A copy with some fields replaced (bodies are shared; schedule operations never mutate)."""
+        """A copy with some fields replaced (bodies are shared; operations never mutate)."""
         return replace(self, **changes)
 
 

@@ -1,12 +1,12 @@
 """Programs: launches of kernels and the control flow between them, over named buffers.
 
 A program is what one call executes: on the CPU it becomes one native function, elsewhere a command
-list.  Storage is by *slot*: an input, an output, a constant, or a temporary that the memory plan places
-in the arena::
+list.  Storage is by *slot*: an input, an output, a constant, or a temporary that the memory plan
+places in the arena::
 
     step ::= Launch(kernel, slots)          slots bound to the kernel's parameters
            | Copy(target, source)           nothing if both are the same memory at run time
-           | Swap(a, b)                     exchange which memory two temporaries name (loop carries)
+           | Swap(a, b)                     exchange the memory of two temporaries (loop carries)
            | For(length, counter, body)     counter: a scalar int32 slot, set before each iteration
            | While(condition, predicate, body)
            | If(index, branches)
@@ -27,8 +27,8 @@ from weft.kernels.ir import Kernel
 class Slot:
     """A piece of memory: ``role`` is ``input``, ``output``, ``constant`` or ``temporary``.
 
-    ``offset`` is the byte offset of a temporary in the arena, set by the memory plan; ``data`` holds a
-    constant's array.
+    ``offset`` is the byte offset of a temporary in the arena, set by the memory plan; ``data``
+    holds a constant's array.
     """
 
     name: str
@@ -79,7 +79,7 @@ class For:
 
 @dataclass(eq=False)
 class While:
-    """Run ``condition`` (which writes the scalar bool ``predicate``), then ``body`` while it is true."""
+    """Run ``condition`` (it writes the scalar bool ``predicate``), then ``body`` while true."""
 
     condition: list[Step]
     predicate: Slot
@@ -96,7 +96,7 @@ class If:
 
 @dataclass(eq=False)
 class Routine:
-    """Library code or a host callback: ``function`` gets arrays for ``inputs`` and fills ``outputs``."""
+    """Library code or a host callback: it gets arrays for ``inputs`` and fills ``outputs``."""
 
     name: str
     inputs: tuple[Slot, ...]

@@ -1,0 +1,57 @@
+"""Intervals of index expressions where an access really happens.
+
+Loops bound their axes by ``lo``, ``hi`` and ``step``, tiles by their extent, and a guard
+``lo <= g < hi`` bounds every expression of the form ``m·g + rest``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from weft.kernels.ir import For, Guard
+from weft.terms.affine import Affine, Axis, Interval
+
+EMPTY: Interval = (0, -1)
+
+
+def is_empty(interval: Interval) -> bool:
+    """Whether no value lies in the interval."""
+    return interval[0] > interval[1]
+
+
+def meet(a: Interval, b: Interval) -> Interval:
+    """Intersection."""
+    return max(a[0], b[0]), min(a[1], b[1])
+
+
+def scale(interval: Interval, k: int) -> Interval:
+    """``k·interval``."""
+    lo, hi = interval[0] * k, interval[1] * k
+    return (lo, hi) if k >= 0 else (hi, lo)
+
+
+def loop_range(loop: For) -> Interval:
+    """The values a loop's axis takes, as an interval."""
+    return loop.lo, loop.lo + (loop.trip - 1) * loop.step
+
+
+def access_interval(
+    expr: Affine, guards: Iterable[Guard], ranges: Mapping[Axis, Interval]
+) -> Interval:
+    """The values of ``expr`` where all ``guards`` hold; `EMPTY` when they never do::
+
+        access_interval(i + t - 1, [0 <= i + t - 1 < 8], {i: (0, 7)})  ==  (0, 7)
+    """
+    result = expr.bounds(ranges)
+    for guard in guards:
+        held = meet(guard.expr.bounds(ranges), (guard.lo, guard.hi - 1))
+        if is_empty(held):
+            return EMPTY
+        for atom, k in guard.expr.terms:
+            m, remainder = divmod(expr.coefficient_of(atom), k)
+            if m == 0 or remainder:
+                continue
+            rest = (expr - guard.expr * m).bounds(ranges)
+            lo, hi = scale(held, m)
+            result = meet(result, (lo + rest[0], hi + rest[1]))
+    return result
