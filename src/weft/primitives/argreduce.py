@@ -12,9 +12,12 @@ from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
 from weft.primitives.rules import ORDERED, Value, check_accepts, check_axes, def_no_derivative
 from weft.primitives.shaping import move_axis
+from weft.terms import build
+from weft.terms.lower import insert, reduction_axes
+from weft.terms.monoids import ARGMAX, ARGMIN, Monoid
 
 
-def _arg_extremum(name: str, numpy: Callable[..., Any]) -> Primitive:
+def _arg_extremum(name: str, monoid: Monoid, numpy: Callable[..., Any]) -> Primitive:
     primitive = Primitive(name)
 
     @primitive.def_type
@@ -42,13 +45,25 @@ def _arg_extremum(name: str, numpy: Callable[..., Any]) -> Primitive:
         x = move_axis(args[0], dims[0], 0)
         return primitive.bind(x, axes=(axes[0] + 1,), index_dtype=index_dtype), 0
 
+    @primitive.def_lower
+    def _(ctx, x, *, axes, index_dtype):
+        over = reduction_axes(x.shape, axes)
+
+        def element(index):
+            value = x.at(insert(index, axes, over))
+            wide = build.cast(value, build.accumulator_dtype(x.dtype))
+            pairs = build.fold(monoid, over, wide, build.position(over[0], index_dtype))
+            return build.component(pairs, 1)
+
+        return ctx.define(ctx.out.shape, index_dtype, element)
+
     def_no_derivative(primitive)
     return primitive
 
 
 # ---------------------------------------------------------------- argmax, argmin
 
-argmax_p = _arg_extremum("argmax", np.argmax)
+argmax_p = _arg_extremum("argmax", ARGMAX, np.argmax)
 
 
 def argmax(x: Value, axis: int, index_dtype: Any = np.int32) -> Value:
@@ -56,7 +71,7 @@ def argmax(x: Value, axis: int, index_dtype: Any = np.int32) -> Value:
     return argmax_p.bind(x, axes=(axis,), index_dtype=dtypes.canonical_dtype(index_dtype))
 
 
-argmin_p = _arg_extremum("argmin", np.argmin)
+argmin_p = _arg_extremum("argmin", ARGMIN, np.argmin)
 
 
 def argmin(x: Value, axis: int, index_dtype: Any = np.int32) -> Value:

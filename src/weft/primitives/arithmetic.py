@@ -29,6 +29,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.select import select_n
 from weft.primitives.shaping import batch_at, broadcast_in_dim, full_like
+from weft.terms import build
 
 # ---------------------------------------------------------------- neg, add, sub, mul
 
@@ -224,6 +225,18 @@ def _(axis_size, args, dims):
     return clamp(bound(lo, lo_dim), x, bound(hi, hi_dim)), 0
 
 
+@clamp_p.def_lower
+def _(ctx, lo, x, hi):
+    def bound(value, index):
+        return value.at(index if value.ndim else ())
+
+    return ctx.define(
+        x.shape,
+        x.dtype,
+        lambda i: build.op("min", build.op("max", x.at(i), bound(lo, i)), bound(hi, i)),
+    )
+
+
 # ---------------------------------------------------------------- rounding, neighbours
 
 
@@ -247,7 +260,14 @@ floor = floor_p.bind
 ceil_p = elementwise("ceil", FLOAT, 1, numpy=np.ceil)
 ceil = ceil_p.bind
 
-round_p = elementwise("round", FLOAT, 1, numpy=_round)
+
+def _round_lower(ctx, x, *, rounding_method):
+    even = rounding_method == RoundingMethod.TO_NEAREST_EVEN
+    op = "round_even" if even else "round_away"
+    return ctx.define(x.shape, x.dtype, lambda i: build.op(op, x.at(i)))
+
+
+round_p = elementwise("round", FLOAT, 1, numpy=_round, lowered=_round_lower)
 
 
 def round(x: Value, rounding_method: RoundingMethod = RoundingMethod.TO_NEAREST_EVEN) -> Value:

@@ -17,6 +17,8 @@ from weft.core.primitive import Primitive
 from weft.primitives.elementwise import batch_rule
 from weft.primitives.rules import Value, def_no_derivative, zero_tangent
 from weft.primitives.shaping import move_axis
+from weft.terms import build
+from weft.terms.affine import Affine
 
 # ---------------------------------------------------------------- convert_element_type
 
@@ -74,6 +76,14 @@ def _(ct, x, *, new_dtype, weak_type):
 
 convert_element_type_p.def_batch(batch_rule(convert_element_type_p))
 
+
+@convert_element_type_p.def_lower
+def _(ctx, x, *, new_dtype, weak_type):
+    if x.dtype == new_dtype:
+        return x
+    return ctx.define(x.shape, new_dtype, lambda index: build.cast(x.at(index), new_dtype))
+
+
 # ---------------------------------------------------------------- bitcast_convert_type
 
 bitcast_convert_type_p = Primitive("bitcast_convert_type")
@@ -116,6 +126,33 @@ def _(x: np.ndarray, *, new_dtype: np.dtype):
 
 
 def_no_derivative(bitcast_convert_type_p)
+
+
+@bitcast_convert_type_p.def_lower
+def _(ctx, x, *, new_dtype):
+    if x.dtype == new_dtype:
+        return x
+    old, new = x.dtype.itemsize, new_dtype.itemsize
+    bits = np.dtype(f"u{max(old, new)}")  # of the wider dtype
+    part = np.dtype(f"u{min(old, new)}")
+
+    def shift(index):
+        return build.op("mul", build.position(index, bits), build.const(8 * part.itemsize, bits))
+
+    def element(index):
+        if old == new:
+            return build.bitcast(x.at(index), new_dtype)
+        if old > new:
+            wide = build.bitcast(x.at(index[:-1]), bits)
+            narrow = build.op("shift_right_logical", wide, shift(index[-1]))
+            return build.bitcast(build.cast(narrow, part), new_dtype)
+        word = build.const(0, bits)
+        for k in range(new // old):
+            narrow = build.cast(build.bitcast(x.at((*index, Affine.of(k))), part), bits)
+            word = build.op("or", word, build.op("shift_left", narrow, shift(Affine.of(k))))
+        return build.bitcast(word, new_dtype)
+
+    return ctx.define(ctx.out.shape, new_dtype, element)
 
 
 @bitcast_convert_type_p.def_batch

@@ -11,6 +11,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
 from weft.primitives.rules import Value, check_axes, def_no_derivative
+from weft.terms import build
 
 # ---------------------------------------------------------------- iota
 
@@ -41,6 +42,11 @@ def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int):
 
 
 def_no_derivative(iota_p)
+
+
+@iota_p.def_lower
+def _(ctx, *, dtype, shape, dimension):
+    return ctx.define(shape, dtype, lambda index: build.position(index[dimension], dtype))
 
 
 @iota_p.def_batch

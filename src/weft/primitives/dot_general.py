@@ -29,6 +29,8 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import move_axis, transpose
+from weft.terms import build, monoids
+from weft.terms.lower import reduction_axes
 
 DimensionNumbers = tuple[
     tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]
@@ -117,6 +119,29 @@ def _(lhs: np.ndarray, rhs: np.ndarray, *, dimension_numbers, preferred_element_
             right.reshape(*batch, inner, math.prod(columns)),
         )
     return np.asarray(product.reshape(*batch, *rows, *columns), out)
+
+
+@dot_general_p.def_lower
+def _(ctx, lhs, rhs, *, dimension_numbers, preferred_element_type):
+    (lc, rc), (lb, rb) = dimension_numbers
+    out = ctx.out.dtype
+    wide = build.accumulator_dtype(out)
+    logical = dtypes.is_bool(out)
+    over = reduction_axes(lhs.shape, lc)
+    l_free, r_free = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
+
+    def element(index):
+        batch, rest = index[: len(lb)], index[len(lb) :]
+        at_lhs = dict(zip((*lb, *l_free, *lc), (*batch, *rest[: len(l_free)], *over), strict=True))
+        at_rhs = dict(zip((*rb, *r_free, *rc), (*batch, *rest[len(l_free) :], *over), strict=True))
+        left = build.cast(lhs.at([at_lhs[d] for d in range(lhs.ndim)]), wide)
+        right = build.cast(rhs.at([at_rhs[d] for d in range(rhs.ndim)]), wide)
+        product = build.op("and" if logical else "mul", left, right)
+        if over:
+            product = build.fold(monoids.OR if logical else monoids.ADD, over, product)
+        return build.cast(product, out)
+
+    return ctx.define(ctx.out.shape, out, element)
 
 
 @dot_general_p.def_jvp

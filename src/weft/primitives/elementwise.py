@@ -2,8 +2,8 @@
 
 ``elementwise("mul", NUMBER, 2, numpy=np.multiply, jvp=(lhs, rhs))`` is a primitive on two operands
 of one shape and dtype. Its tangent is the sum of one term for each operand,
-``jvp[k](t, ans, *xs)``, where t is that operand's tangent; ``None`` in place of a function means that the result does not
-depend on the operand differentiably, and no `jvp` at all that it depends so on none.
+``jvp[k](t, ans, *xs)``, where t is that operand's tangent. ``None`` in place of a function means
+that the result does not depend differentiably on that operand; without `jvp` it does on none.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import batch_at
+from weft.terms import lower
 
 Tangent = Callable[..., Value]
 Cotangent = Callable[..., Value]
@@ -42,12 +43,14 @@ def elementwise(
     jvp: Sequence[Tangent | None] = (),
     transpose: Sequence[Cotangent | None] = (),
     result: Any = None,
+    lowered: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Declare an elementwise primitive of `arity` operands of one shape and dtype.
 
     `numpy` is the meaning on arrays (parameters are passed by name), `result` the dtype of the
     result where it is not the operands'. ``transpose[k](ct, *xs)`` is the cotangent of operand k
-    for a primitive that is linear in it, given the others.
+    for a primitive that is linear in it, given the others. `lowered` is the lowering of a primitive
+    that is not one scalar operation of its own name.
     """
     primitive = Primitive(name)
 
@@ -64,6 +67,7 @@ def elementwise(
     primitive.def_type(type_rule)
     primitive.def_numpy(numpy_meaning(numpy, result))
     primitive.def_batch(batch_rule(primitive))
+    primitive.def_lower(lowered or lower.elementwise(name))
     if jvp:
         primitive.def_jvp(jvp_rule(primitive, jvp))
     else:

@@ -43,6 +43,9 @@ from weft.primitives.shaping import (
     slice_along,
     transpose,
 )
+from weft.terms import build, monoids
+from weft.terms.lower import insert, reduction_axes
+from weft.terms.monoids import Monoid
 
 
 def least(dtype: np.dtype) -> Any:
@@ -59,7 +62,9 @@ def greatest(dtype: np.dtype) -> Any:
     return True if dtypes.is_bool(dtype) else np.iinfo(dtype).max
 
 
-def reduction(name: str, accepts: Accepts, *, numpy: Callable[..., Any]) -> Primitive:
+def reduction(
+    name: str, accepts: Accepts, monoid: Monoid, *, numpy: Callable[..., Any]
+) -> Primitive:
     """Declare a reduction; `numpy` takes the array and ``axis=`` a tuple of axes."""
     primitive = Primitive(name)
 
@@ -78,9 +83,21 @@ def reduction(name: str, accepts: Accepts, *, numpy: Callable[..., Any]) -> Prim
         x = move_axis(args[0], dims[0], 0)
         return primitive.bind(x, axes=tuple(d + 1 for d in axes)), 0
 
+    def lowered(ctx: Any, x: Any, *, axes: tuple[int, ...]) -> Any:
+        wide = build.accumulator_dtype(x.dtype)
+        over = reduction_axes(x.shape, axes)
+        return ctx.define(
+            ctx.out.shape,
+            x.dtype,
+            lambda index: build.cast(
+                build.fold(monoid, over, build.cast(x.at(insert(index, axes, over)), wide)), x.dtype
+            ),
+        )
+
     primitive.def_type(type_rule)
     primitive.def_numpy(meaning)
     primitive.def_batch(batch)
+    primitive.def_lower(lowered)
     return primitive
 
 
@@ -101,7 +118,7 @@ def spread(x: Value, shape: Sequence[int], axes: Sequence[int]) -> Value:
 # ---------------------------------------------------------------- reduce_sum
 
 reduce_sum_p = reduction(
-    "reduce_sum", NUMBER, numpy=lambda x, axis: np.sum(x, axis=axis, dtype=x.dtype)
+    "reduce_sum", NUMBER, monoids.ADD, numpy=lambda x, axis: np.sum(x, axis=axis, dtype=x.dtype)
 )
 reduce_sum = reducer(reduce_sum_p)
 def_linear(reduce_sum_p, lambda ct, x, *, axes: spread(ct, x.shape, axes))
@@ -109,7 +126,7 @@ def_linear(reduce_sum_p, lambda ct, x, *, axes: spread(ct, x.shape, axes))
 # ---------------------------------------------------------------- reduce_prod
 
 reduce_prod_p = reduction(
-    "reduce_prod", NUMBER, numpy=lambda x, axis: np.prod(x, axis=axis, dtype=x.dtype)
+    "reduce_prod", NUMBER, monoids.MUL, numpy=lambda x, axis: np.prod(x, axis=axis, dtype=x.dtype)
 )
 reduce_prod = reducer(reduce_prod_p)
 
@@ -154,6 +171,7 @@ def _halves(x: Value, axis: int, half: int) -> tuple[Value, Value, Value]:
 reduce_max_p = reduction(
     "reduce_max",
     ORDERED,
+    monoids.MAX,
     numpy=lambda x, axis: np.max(x, axis=axis, initial=least(x.dtype)),
 )
 reduce_max = reducer(reduce_max_p)
@@ -161,6 +179,7 @@ reduce_max = reducer(reduce_max_p)
 reduce_min_p = reduction(
     "reduce_min",
     ORDERED,
+    monoids.MIN,
     numpy=lambda x, axis: np.min(x, axis=axis, initial=greatest(x.dtype)),
 )
 reduce_min = reducer(reduce_min_p)
@@ -185,14 +204,14 @@ _def_extremum_jvp(reduce_min_p)
 
 # ---------------------------------------------------------------- reduce_and, reduce_or, reduce_xor
 
-reduce_and_p = reduction("reduce_and", BITS, numpy=np.bitwise_and.reduce)
+reduce_and_p = reduction("reduce_and", BITS, monoids.AND, numpy=np.bitwise_and.reduce)
 reduce_and = reducer(reduce_and_p)
 def_no_derivative(reduce_and_p)
 
-reduce_or_p = reduction("reduce_or", BITS, numpy=np.bitwise_or.reduce)
+reduce_or_p = reduction("reduce_or", BITS, monoids.OR, numpy=np.bitwise_or.reduce)
 reduce_or = reducer(reduce_or_p)
 def_no_derivative(reduce_or_p)
 
-reduce_xor_p = reduction("reduce_xor", BITS, numpy=np.bitwise_xor.reduce)
+reduce_xor_p = reduction("reduce_xor", BITS, monoids.XOR, numpy=np.bitwise_xor.reduce)
 reduce_xor = reducer(reduce_xor_p)
 def_no_derivative(reduce_xor_p)

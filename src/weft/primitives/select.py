@@ -17,6 +17,7 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import batch_first, broadcast_in_dim, full_like, instantiate
+from weft.terms import build
 
 # ---------------------------------------------------------------- select_n
 
@@ -94,7 +95,29 @@ def _(axis_size, args, dims):
     return select_n(which, *cases), 0
 
 
+@select_n_p.def_lower
+def _(ctx, which, *cases):
+    def element(index):
+        selector = which.at(index if which.ndim else ())
+        chosen = cases[-1].at(index)
+        for k in reversed(range(len(cases) - 1)):
+            case = cases[k].at(index)
+            if which.dtype == np.bool_:
+                chosen = build.select(selector, chosen, case)
+            else:  # numbers beyond the last case choose it, negative ones the first
+                above = build.op("gt", selector, build.const(k, which.dtype))
+                chosen = build.select(above, chosen, case)
+        return chosen
+
+    return ctx.define(ctx.out.shape, ctx.out.dtype, element)
+
+
 # ---------------------------------------------------------------- copy
+
+
+def _same(ctx, x):
+    return x  # values never change, so a copy is the value itself
+
 
 copy_p = elementwise(
     "copy",
@@ -103,10 +126,11 @@ copy_p = elementwise(
     numpy=np.copy,
     jvp=(lambda t, ans, x: copy(t),),
     transpose=(lambda ct, x: copy(ct),),
+    lowered=_same,
 )
 copy = copy_p.bind
 
 # ---------------------------------------------------------------- stop_gradient
 
-stop_gradient_p = elementwise("stop_gradient", ANY, 1, numpy=np.copy)
+stop_gradient_p = elementwise("stop_gradient", ANY, 1, numpy=np.copy, lowered=_same)
 stop_gradient = stop_gradient_p.bind

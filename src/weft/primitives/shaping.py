@@ -27,6 +27,8 @@ from weft.primitives.rules import (
     shape_of,
     zero_tangent,
 )
+from weft.terms import build
+from weft.terms.affine import Affine, delinearize, linearize, row_major
 
 # ---------------------------------------------------------------- broadcast_in_dim
 
@@ -79,6 +81,17 @@ def _broadcast_in_dim_transpose(ct, x, *, shape, broadcast_dimensions):
 
 
 def_linear(broadcast_in_dim_p, _broadcast_in_dim_transpose)
+
+
+@broadcast_in_dim_p.def_lower
+def _(ctx, x, *, shape, broadcast_dimensions):
+    return x.view(
+        shape,
+        lambda index: [
+            Affine() if n == 1 else index[d]
+            for n, d in zip(x.shape, broadcast_dimensions, strict=True)
+        ],
+    )
 
 
 @broadcast_in_dim_p.def_batch
@@ -147,6 +160,13 @@ def _(x: np.ndarray, *, new_sizes: tuple[int, ...]):
 def_linear(reshape_p, lambda ct, x, *, new_sizes: reshape(ct, x.shape))
 
 
+@reshape_p.def_lower
+def _(ctx, x, *, new_sizes):
+    return x.view(
+        new_sizes, lambda index: delinearize(linearize(index, row_major(new_sizes)), x.shape)
+    )
+
+
 @reshape_p.def_batch
 def _(axis_size, args, dims, *, new_sizes):
     return reshape(move_axis(args[0], dims[0], 0), (axis_size, *new_sizes)), 0
@@ -192,6 +212,12 @@ def _inverse(permutation: Sequence[int]) -> tuple[int, ...]:
 
 
 def_linear(transpose_p, lambda ct, x, *, permutation: transpose(ct, _inverse(permutation)))
+
+
+@transpose_p.def_lower
+def _(ctx, x, *, permutation):
+    inverse = _inverse(permutation)
+    return x.view(ctx.out.shape, lambda index: [index[d] for d in inverse])
 
 
 @transpose_p.def_batch
@@ -270,6 +296,17 @@ def _slice_transpose(ct, x, *, start_indices, limit_indices, strides):
 def_linear(slice_p, _slice_transpose)
 
 
+@slice_p.def_lower
+def _(ctx, x, *, start_indices, limit_indices, strides):
+    steps = strides or (1,) * x.ndim
+    return x.view(
+        ctx.out.shape,
+        lambda index: [
+            i * step + start for i, step, start in zip(index, steps, start_indices, strict=True)
+        ],
+    )
+
+
 @slice_p.def_batch
 def _(axis_size, args, dims, *, start_indices, limit_indices, strides):
     x = move_axis(args[0], dims[0], 0)
@@ -332,6 +369,29 @@ def _(x: np.ndarray, padding_value: np.ndarray, *, padding_config):
     # it, and the number of elements still is n.
     out[tuple(placed)] = x
     return np.asarray(out[tuple(kept)])
+
+
+@pad_p.def_lower
+def _(ctx, x, padding_value, *, padding_config):
+    shape = ctx.out.shape
+    blank = padding_value.at(())
+    if x.size == 0:
+        return ctx.define(shape, x.dtype, lambda index: blank)
+
+    def element(index):
+        own, pieces = [], []
+        for i, n, (lo, hi, interior) in zip(index, x.shape, padding_config, strict=True):
+            step = interior + 1
+            own.append((i - lo).floordiv(step))
+            pieces.append((i, max(lo, 0), lo + (n - 1) * step + 1))
+            if interior:  # of `step` neighbours, one is an element
+                pieces.append(((i - lo).mod(step), 0, 1))
+        term = x.at(own)
+        for i, lo, hi in reversed(pieces):
+            term = build.within(i, lo, hi, term, blank)
+        return term
+
+    return ctx.define(shape, x.dtype, element)
 
 
 @pad_p.def_jvp
@@ -411,6 +471,14 @@ def _(x: np.ndarray, *, dimensions: tuple[int, ...]):
 def_linear(rev_p, lambda ct, x, *, dimensions: rev(ct, dimensions))
 
 
+@rev_p.def_lower
+def _(ctx, x, *, dimensions):
+    return x.view(
+        x.shape,
+        lambda index: [(x.shape[d] - 1) - i if d in dimensions else i for d, i in enumerate(index)],
+    )
+
+
 @rev_p.def_batch
 def _(axis_size, args, dims, *, dimensions):
     return rev(move_axis(args[0], dims[0], 0), [d + 1 for d in dimensions]), 0
@@ -451,6 +519,21 @@ def _(*operands: ShapedArray, dimension: int):
 @concatenate_p.def_numpy
 def _(*operands: np.ndarray, dimension: int):
     return np.concatenate(operands, dimension)
+
+
+@concatenate_p.def_lower
+def _(ctx, *operands, dimension):
+    def element(index):
+        pieces, start = [], 0
+        for x in operands:
+            size = x.shape[dimension]
+            if size:
+                moved = (*index[:dimension], index[dimension] - start, *index[dimension + 1 :])
+                pieces.append((start, start + size, x.at(moved)))
+            start += size
+        return build.fuse(index[dimension], tuple(pieces)) if pieces else operands[0].at(index)
+
+    return ctx.define(ctx.out.shape, ctx.out.dtype, element)
 
 
 @concatenate_p.def_jvp

@@ -31,6 +31,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.select import select_n
 from weft.primitives.shaping import full_like
+from weft.terms import build
 
 
 def _scale(x: Value, factor: float) -> Value:
@@ -156,6 +157,16 @@ def _pow_jvp_exponent(t: Value, ans: Value, x: Value, y: Value) -> Value:
 pow_p.def_jvp(jvp_rule(pow_p, (_pow_jvp_base, _pow_jvp_exponent)))
 pow_p.def_batch(batch_rule(pow_p))
 
+
+@pow_p.def_lower
+def _(ctx, x, y):
+    return ctx.define(
+        x.shape,
+        x.dtype,
+        lambda index: build.op("pow", x.at(index), build.cast(y.at(index), x.dtype)),
+    )
+
+
 integer_pow_p = Primitive("integer_pow")
 
 
@@ -194,6 +205,25 @@ def _integer_pow_jvp(t: Value, ans: Value, x: Value, *, y: int) -> Value:
 integer_pow_p.def_numpy(numpy_meaning(_integer_pow))
 integer_pow_p.def_jvp(jvp_rule(integer_pow_p, (_integer_pow_jvp,)))
 integer_pow_p.def_batch(batch_rule(integer_pow_p))
+
+
+@integer_pow_p.def_lower
+def _(ctx, x, *, y):
+    def element(index):
+        square, left, result = x.at(index), abs(y), None
+        while left:  # by squaring, as lax evaluates it
+            if left & 1:
+                result = square if result is None else build.op("mul", result, square)
+            left >>= 1
+            if left:
+                square = build.op("mul", square, square)
+        one = build.const(1, x.dtype)
+        if result is None:
+            return one
+        return build.op("div", one, result) if y < 0 else result
+
+    return ctx.define(x.shape, x.dtype, element)
+
 
 # ---------------------------------------------------------------- trigonometry
 

@@ -13,6 +13,7 @@ for primitives with several results. ``ctx`` is the :class:`Lowering`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -38,6 +39,16 @@ def axis_name(dimension: int) -> str:
     return _AXIS_NAMES[dimension] if dimension < len(_AXIS_NAMES) else f"i{dimension}"
 
 
+def new_axes(shape: Sequence[int]) -> tuple[Axis, ...]:
+    """A fresh axis for each dimension."""
+    return tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
+
+
+def points(axes: Sequence[Axis]) -> Indices:
+    """The axes as index expressions; an axis of extent 1 is the constant 0."""
+    return tuple(Affine() if a.extent == 1 else Affine.of(a) for a in axes)
+
+
 class Tensor:
     """An array as a function on its index space: ``source`` read through an affine map.
 
@@ -59,8 +70,8 @@ class Tensor:
     @staticmethod
     def whole(value: Value) -> Tensor:
         """A value read as it is."""
-        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(value.shape))
-        return Tensor(value, value.shape, axes, tuple(map(Affine.of, axes)))
+        axes = new_axes(value.shape)
+        return Tensor(value, value.shape, axes, points(axes))
 
     @staticmethod
     def constant(value: Any, dtype: np.dtype, shape: tuple[int, ...] = ()) -> Tensor:
@@ -73,12 +84,17 @@ class Tensor:
         return len(self.shape)
 
     @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
     def is_whole(self) -> bool:
         """Whether this is a value in its own layout."""
         return (
             isinstance(self.source, Value)
             and self.shape == self.source.shape
-            and all(e == Affine.of(a) for e, a in zip(self.index, self.axes, strict=True))
+            and self.index == points(self.axes)
         )
 
     def at(self, index: Sequence[Affine | Axis | int]) -> Term:
@@ -91,8 +107,8 @@ class Tensor:
         """The tensor of ``shape`` whose element at ``index`` is this one's at ``move(index)``."""
         if isinstance(self.source, Const):
             return Tensor(self.source, shape, (), ())
-        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
-        return Tensor(self.source, shape, axes, self._mapped(move(tuple(map(Affine.of, axes)))))
+        axes = new_axes(shape)
+        return Tensor(self.source, shape, axes, self._mapped(move(points(axes))))
 
     def _mapped(self, index: Sequence[Affine | Axis | int]) -> Indices:
         mapping = {a: Affine.of(e) for a, e in zip(self.axes, index, strict=True)}
@@ -124,8 +140,8 @@ class Lowering:
         self, shape: tuple[int, ...], dtype: np.dtype, body: Callable[[Indices], Term]
     ) -> Tensor:
         """A new value; ``body`` gets one index expression for each dimension, returns the element."""
-        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
-        term = body(tuple(map(Affine.of, axes)))
+        axes = new_axes(shape)
+        term = body(points(axes))
         if term.dtype != dtype:
             raise TypeError(f"a definition of dtype {dtype} by a term of dtype {term.dtype}")
         value = self.new_value(shape, dtype)
@@ -143,8 +159,8 @@ class Lowering:
         unique: bool = False,
     ) -> Tensor:
         """``operand`` with ``update`` put in (or combined) at ``index`` for each point of ``shape``."""
-        axes = tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
-        point = tuple(map(Affine.of, axes))
+        axes = new_axes(shape)
+        point = points(axes)
         value = self.new_value(operand.shape, operand.dtype)
         self.emit(
             Scatter(
@@ -232,9 +248,7 @@ def lower_jaxpr(closed: ClosedJaxpr) -> Program:
     return Program(tuple(inputs), outputs, ctx.block, ctx.constants)
 
 
-def _lower_equations(
-    ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor]
-) -> list[Tensor]:
+def _lower_equations(ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor]) -> list[Tensor]:
     jaxpr = closed.jaxpr
     env: dict[int, Tensor] = {}
 
@@ -253,9 +267,7 @@ def _lower_equations(
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _lower_equation(
-    ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]
-) -> Sequence[Tensor]:
+def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> Sequence[Tensor]:
     ctx.source = eqn.source
     ctx.out_avals = [v.aval for v in eqn.outvars]
     try:
@@ -274,7 +286,21 @@ def _lower_equation(
     return results
 
 
-# -- rules of many primitives ----------------------------------------------------------------------
+# -- what rules of many primitives need ------------------------------------------------------------
+
+
+def reduction_axes(shape: tuple[int, ...], dimensions: Sequence[int]) -> tuple[Axis, ...]:
+    """A bound axis for each of the ``dimensions`` of an operand of ``shape``."""
+    names = [f"r{d}" for d in dimensions] if len(dimensions) > 1 else ["r"]
+    return tuple(Axis(name, shape[d]) for name, d in zip(names, dimensions, strict=False))
+
+
+def insert(index: Indices, dimensions: Sequence[int], axes: Sequence[Axis]) -> Indices:
+    """``index`` with ``axes`` put in so that they are at ``dimensions`` of the result."""
+    inserted = dict(zip(dimensions, axes, strict=True))
+    rest = iter(index)
+    count = len(index) + len(inserted)
+    return tuple(Affine.of(inserted[d]) if d in inserted else next(rest) for d in range(count))
 
 
 def elementwise(op: str) -> Callable[..., Tensor]:
@@ -289,13 +315,3 @@ def elementwise(op: str) -> Callable[..., Tensor]:
         )
 
     return rule
-
-
-def cast(term: Term, dtype: np.dtype) -> Term:
-    """``term`` converted to ``dtype``, if it is not of that dtype."""
-    return term if term.dtype == dtype else Map("cast", (term,), dtype)
-
-
-def const(value: Any, dtype: np.dtype) -> Const:
-    """A scalar constant."""
-    return Const(value, np.dtype(dtype))

@@ -73,6 +73,11 @@ class Term:
     def __hash__(self) -> int:
         return self._hash
 
+    def __repr__(self) -> str:
+        from weft.terms.print import format_term
+
+        return format_term(self)
+
     @property
     def children(self) -> tuple[Term, ...]:
         """Direct subterms, sources of dynamic indices included."""
@@ -108,7 +113,7 @@ class Index(Term):
 
 
 class Load(Term):
-    """``value[index…]``, one affine expression per dimension of the value, in bounds by construction."""
+    """``value[index…]``, one affine expression per dimension of the value, in bounds."""
 
     __slots__ = ("index", "value")
 
@@ -176,9 +181,7 @@ class Scan(Term):
 
     __slots__ = ("bodies", "monoid", "over", "upto")
 
-    def __init__(
-        self, monoid: Monoid, over: Axis, upto: Affine, bodies: tuple[Term, ...]
-    ) -> None:
+    def __init__(self, monoid: Monoid, over: Axis, upto: Affine, bodies: tuple[Term, ...]) -> None:
         if len(bodies) != monoid.arity:
             raise ValueError(f"scan over {monoid} takes {monoid.arity} bodies, got {len(bodies)}")
         if over in upto.axes():
@@ -229,9 +232,7 @@ class Fuse(Term):
 
     @property
     def children(self) -> tuple[Term, ...]:
-        return tuple(t for _, _, t in self.pieces) + tuple(
-            d.source for d in self.index.dynamics()
-        )
+        return tuple(t for _, _, t in self.pieces) + tuple(d.source for d in self.index.dynamics())
 
 
 def postorder(*roots: Term) -> list[Term]:
@@ -304,8 +305,8 @@ def fuse(index: Affine, pieces: tuple[tuple[int, int, Term], ...]) -> Term:
     """`Fuse`, without the pieces that the bounds of ``index`` rule out."""
     lo, hi = index.bounds()
     live = tuple(p for p in pieces if p[0] <= hi and lo < p[1])
-    if len(live) == 1:
-        return live[0][2]
+    if len(live) <= 1:  # none at all on an empty range
+        return (live or pieces)[0][2]
     return Fuse(index, live)
 
 
