@@ -1,0 +1,136 @@
+"""Running sums, products and extrema along an axis, forwards or (``reverse=True``) backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray
+from weft.core.linear import is_zero
+from weft.core.primitive import Primitive
+from weft.primitives.arithmetic import add, max, min, mul
+from weft.primitives.comparison import eq
+from weft.primitives.rules import (
+    NUMBER,
+    ORDERED,
+    Accepts,
+    Value,
+    check_accepts,
+    check_axes,
+    def_linear,
+    shape_of,
+    zero_tangent,
+)
+from weft.primitives.select import select_n
+from weft.primitives.shaping import concatenate, full_like, move_axis, rev, slice_along
+
+Pair = tuple[Value, Value]  # values and their tangents
+
+
+def _cumulative(name: str, accepts: Accepts, numpy: np.ufunc) -> Primitive:
+    primitive = Primitive(name)
+
+    @primitive.def_type
+    def _(x: ShapedArray, *, axis: int, reverse: bool):
+        check_accepts(name, accepts, x)
+        check_axes(name, x, (axis,), "axis")
+        return x
+
+    @primitive.def_numpy
+    def _(x: np.ndarray, *, axis: int, reverse: bool):
+        narrow = dtypes.is_floating(x.dtype) and x.dtype.itemsize < 4  # accumulate in 32 bits
+        wide = x.astype(np.float32) if narrow else x
+        wide = np.flip(wide, axis) if reverse else wide
+        with np.errstate(all="ignore"):
+            out = numpy.accumulate(wide, axis=axis, dtype=wide.dtype)
+        return np.asarray(np.flip(out, axis) if reverse else out, x.dtype)
+
+    @primitive.def_batch
+    def _(axis_size, args, dims, *, axis, reverse):
+        x = move_axis(args[0], dims[0], 0)
+        return primitive.bind(x, axis=axis + 1, reverse=reverse), 0
+
+    return primitive
+
+
+def _function(primitive: Primitive) -> Callable[..., Value]:
+    def cumulative(x: Value, axis: int, reverse: bool = False) -> Value:
+        return primitive.bind(x, axis=int(axis), reverse=bool(reverse))
+
+    cumulative.__name__ = primitive.name
+    return cumulative
+
+
+def _def_scanned_jvp(primitive: Primitive, combine: Callable[[Pair, Pair], Pair]) -> None:
+    """Register the tangent of an associative running operation: scan (value, tangent) pairs."""
+
+    @primitive.def_jvp
+    def _(primals: Sequence[Value], tangents: Sequence[Value], *, axis: int, reverse: bool) -> Any:
+        (x,), (t,) = primals, tangents
+        ans = primitive.bind(x, axis=axis, reverse=reverse)
+        if is_zero(t):
+            return ans, zero_tangent(ans)
+        pair = (rev(x, (axis,)), rev(t, (axis,))) if reverse else (x, t)
+        _, tangent = _scan_pairs(combine, pair, axis)
+        return ans, rev(tangent, (axis,)) if reverse else tangent
+
+
+def _scan_pairs(combine: Callable[[Pair, Pair], Pair], pair: Pair, axis: int) -> Pair:
+    """Inclusive scan by doubling (Hillis and Steele): each step combines with a shifted copy."""
+    size, shift = shape_of(pair[0])[axis], 1
+    while shift < size:
+        earlier = tuple(slice_along(v, 0, size - shift, axis) for v in pair)
+        later = tuple(slice_along(v, shift, size, axis) for v in pair)
+        combined = combine(earlier, later)
+        pair = tuple(
+            concatenate([slice_along(v, 0, shift, axis), c], axis)
+            for v, c in zip(pair, combined, strict=True)
+        )
+        shift *= 2
+    return pair
+
+
+# ---------------------------------------------------------------- cumsum
+
+cumsum_p = _cumulative("cumsum", NUMBER, np.add)
+cumsum = _function(cumsum_p)
+def_linear(cumsum_p, lambda ct, x, *, axis, reverse: cumsum(ct, axis, not reverse))
+
+# ---------------------------------------------------------------- cumprod
+
+cumprod_p = _cumulative("cumprod", NUMBER, np.multiply)
+cumprod = _function(cumprod_p)
+
+
+def _product_rule(earlier: Pair, later: Pair) -> Pair:
+    (x, dx), (y, dy) = earlier, later
+    return mul(x, y), add(mul(dx, y), mul(x, dy))
+
+
+_def_scanned_jvp(cumprod_p, _product_rule)
+
+# ---------------------------------------------------------------- cummax, cummin
+
+cummax_p = _cumulative("cummax", ORDERED, np.maximum)
+cummax = _function(cummax_p)
+
+cummin_p = _cumulative("cummin", ORDERED, np.minimum)
+cummin = _function(cummin_p)
+
+
+def _extremum_rule(extremum: Callable[[Value, Value], Value]) -> Callable[[Pair, Pair], Pair]:
+    def rule(earlier: Pair, later: Pair) -> Pair:
+        (x, dx), (y, dy) = earlier, later
+        z = extremum(x, y)
+        half = mul(add(dx, dy), full_like(dx, 0.5))
+        one = select_n(eq(x, z), dy, dx)
+        return z, select_n(eq(x, y), one, half)
+
+    return rule
+
+
+_def_scanned_jvp(cummax_p, _extremum_rule(max))
+_def_scanned_jvp(cummin_p, _extremum_rule(min))

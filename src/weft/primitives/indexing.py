@@ -1,0 +1,571 @@
+"""Gather and scatter: reading and writing windows of an array at computed positions.
+
+The semantics are XLA's. ``indices`` has shape ``(*batch, k)``: for each batch index it holds the k
+coordinates at which a window of the operand starts. `gather` returns the windows; the scatters
+combine `updates` (laid out as gather would return them) into the operand, in row-major order of
+the batch: where windows overlap, the last update of a plain `scatter` wins.
+
+A window that does not fit inside the operand is treated as the mode says: shifted until it does
+(``CLIP``), or dropped by scatters and filled with a constant by gathers (``FILL_OR_DROP``).
+``PROMISE_IN_BOUNDS`` says that this does not occur; were it to, gathers clip and scatters drop.
+Gathering and scatter-adding are each other's transpose.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray
+from weft.core.linear import is_undef, is_zero
+from weft.core.primitive import Primitive
+from weft.primitives.arithmetic import add, div, mul
+from weft.primitives.comparison import eq
+from weft.primitives.creation import iota
+from weft.primitives.rules import (
+    ANY,
+    NUMBER,
+    ORDERED,
+    Accepts,
+    Value,
+    check_accepts,
+    check_axes,
+    check_same_dtype,
+    dtype_of,
+    shape_of,
+    zero_tangent,
+)
+from weft.primitives.select import select_n
+from weft.primitives.shaping import (
+    batch_first,
+    full,
+    full_like,
+    instantiate,
+    move_axis,
+    reshape,
+)
+
+
+class GatherDimensionNumbers(NamedTuple):
+    """How the axes of a gather's operand, indices and result correspond.
+
+    offset_dims: axes of the result that run inside a window.
+    collapsed_slice_dims: axes of the operand whose window size is 1 and that the result lacks.
+    start_index_map: the axis of the operand that each coordinate in `indices` is for.
+    operand_batching_dims, start_indices_batching_dims: axes of the operand and of the indices that
+        go together one by one.
+    """
+
+    offset_dims: tuple[int, ...]
+    collapsed_slice_dims: tuple[int, ...]
+    start_index_map: tuple[int, ...]
+    operand_batching_dims: tuple[int, ...] = ()
+    start_indices_batching_dims: tuple[int, ...] = ()
+
+
+class ScatterDimensionNumbers(NamedTuple):
+    """How the axes of a scatter's operand, indices and updates correspond.
+
+    The fields are those of :class:`GatherDimensionNumbers`, in order, for the gather that would
+    read what this scatter writes.
+    """
+
+    update_window_dims: tuple[int, ...]
+    inserted_window_dims: tuple[int, ...]
+    scatter_dims_to_operand_dims: tuple[int, ...]
+    operand_batching_dims: tuple[int, ...] = ()
+    scatter_indices_batching_dims: tuple[int, ...] = ()
+
+
+class GatherScatterMode(enum.Enum):
+    """What to do with windows that are partly or wholly outside of the operand."""
+
+    CLIP = 0
+    FILL_OR_DROP = 1
+    PROMISE_IN_BOUNDS = 2
+
+    @staticmethod
+    def from_any(mode: str | GatherScatterMode | None) -> GatherScatterMode:
+        """A mode from its name: "clip", "fill", "drop" or "promise_in_bounds"."""
+        if isinstance(mode, GatherScatterMode):
+            return mode
+        if mode in _MODES:
+            return _MODES[mode]
+        names = ", ".join(repr(name) for name in _MODES if name)
+        raise ValueError(f"mode={mode!r} is not a way to treat indices out of bounds: use {names}.")
+
+
+_MODES = {
+    None: GatherScatterMode.FILL_OR_DROP,
+    "fill": GatherScatterMode.FILL_OR_DROP,
+    "drop": GatherScatterMode.FILL_OR_DROP,
+    "clip": GatherScatterMode.CLIP,
+    "promise_in_bounds": GatherScatterMode.PROMISE_IN_BOUNDS,
+}
+
+
+def default_fill_value(dtype: np.dtype) -> Any:
+    """What a gather gives out of bounds: NaN, the extreme of an integer dtype, or True."""
+    if dtypes.is_inexact(dtype):
+        return np.nan
+    if dtypes.is_bool(dtype):
+        return True
+    return np.iinfo(dtype).min if dtypes.is_signed(dtype) else np.iinfo(dtype).max
+
+
+# ---------------------------------------------------------------- what gather and scatter share
+
+
+def _window_axes(ndim: int, numbers: GatherDimensionNumbers) -> list[int]:
+    """Axes of the operand that a window spans, in the order of `offset_dims`."""
+    absent = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
+    return [d for d in range(ndim) if d not in absent]
+
+
+def _check_numbers(
+    name: str, x: ShapedArray, indices: ShapedArray, numbers: GatherDimensionNumbers
+) -> None:
+    _, collapsed, start_map, batching, index_batching = numbers
+    if not dtypes.is_integer(indices.dtype):
+        raise TypeError(f"{name} needs integer indices, got {indices}.")
+    if indices.ndim == 0:
+        raise ValueError(f"{name} needs indices with a last axis of coordinates, got {indices}.")
+    check_axes(name, x, (*collapsed, *batching), "collapsed and batching dimensions")
+    check_axes(name, x, (*start_map, *batching), "indexed and batching dimensions")
+    check_axes(name, indices, index_batching, "batching dimensions of the indices")
+    if indices.shape[-1] != len(start_map):
+        raise ValueError(
+            f"{name} indexes the axes {start_map} of {x}, so the last axis of its indices must "
+            f"have size {len(start_map)}, got {indices}."
+        )
+    if indices.ndim - 1 in index_batching:
+        raise ValueError(f"{name}: the last axis of the indices {indices} cannot be a batch axis.")
+    sizes = [x.shape[d] for d in batching], [indices.shape[d] for d in index_batching]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"{name}: batching axes {batching} of {x} and {index_batching} of {indices} do not "
+            "match in number and size."
+        )
+
+
+def _check_offset_dims(name: str, offset_dims: Sequence[int], result_ndim: int, windows: int):
+    if len(offset_dims) != windows or list(offset_dims) != sorted(set(offset_dims)):
+        raise ValueError(
+            f"{name} needs {windows} increasing window dimensions of its result, "
+            f"got {tuple(offset_dims)}."
+        )
+    if any(not 0 <= d < result_ndim for d in offset_dims):
+        raise ValueError(
+            f"{name}: window dimensions {tuple(offset_dims)} are not all axes of a result with "
+            f"{result_ndim} axes."
+        )
+
+
+def _batch_dims(ndim: int, offset_dims: Sequence[int]) -> list[int]:
+    """Axes of a gather's result (or a scatter's updates) that are not inside a window."""
+    return [d for d in range(ndim) if d not in offset_dims]
+
+
+def _positions(
+    shape: tuple[int, ...],
+    indices: np.ndarray,
+    numbers: GatherDimensionNumbers,
+    slice_sizes: Sequence[int],
+) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """NumPy index arrays of all windows, clipped, and which windows needed no clipping.
+
+    The index arrays broadcast to (*batch, *window axes of the operand); the mask to ``batch``.
+    """
+    batch = indices.shape[:-1]
+    window = _window_axes(len(shape), numbers)
+    inside = np.ones(batch, np.bool_)
+    starts = [np.zeros(batch, np.int64) for _ in shape]
+    for k, d in enumerate(numbers.start_index_map):
+        start = indices[..., k].astype(np.int64)
+        last = max(shape[d] - slice_sizes[d], 0)
+        inside &= (start >= 0) & (start <= last)
+        starts[d] = np.clip(start, 0, last)
+    for d, b in zip(
+        numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
+    ):
+        along = [-1 if axis == b else 1 for axis in range(len(batch))]
+        starts[d] = np.broadcast_to(np.arange(shape[d]).reshape(along), batch)
+    arrays = []
+    for d in range(len(shape)):
+        offsets = np.zeros([1] * len(window), np.int64)
+        if d in window:
+            along = [-1 if w == d else 1 for w in window]
+            offsets = np.arange(slice_sizes[d]).reshape(along)
+        arrays.append(starts[d].reshape(batch + (1,) * len(window)) + offsets)
+    return tuple(arrays), inside
+
+
+# ---------------------------------------------------------------- gather
+
+gather_p = Primitive("gather")
+
+
+def gather(
+    operand: Value,
+    indices: Value,
+    dimension_numbers: GatherDimensionNumbers,
+    slice_sizes: Sequence[int],
+    *,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    mode: str | GatherScatterMode | None = None,
+    fill_value: Any = None,
+) -> Value:
+    """Windows of `operand`, of sizes `slice_sizes`, that start at `indices`."""
+    return gather_p.bind(
+        operand,
+        indices,
+        dimension_numbers=GatherDimensionNumbers(*map(tuple, dimension_numbers)),
+        slice_sizes=tuple(slice_sizes),
+        unique_indices=bool(unique_indices),
+        indices_are_sorted=bool(indices_are_sorted),
+        mode=GatherScatterMode.from_any(mode),
+        fill_value=fill_value,
+    )
+
+
+@gather_p.def_type
+def _(x: ShapedArray, indices: ShapedArray, *, dimension_numbers, slice_sizes, **_):
+    numbers = dimension_numbers
+    _check_numbers("gather", x, indices, numbers)
+    window = _window_axes(x.ndim, numbers)
+    result_ndim = indices.ndim - 1 + len(window)
+    _check_offset_dims("gather", numbers.offset_dims, result_ndim, len(window))
+    if len(slice_sizes) != x.ndim or any(
+        not 0 <= size <= n for size, n in zip(slice_sizes, x.shape, strict=True)
+    ):
+        raise ValueError(
+            f"gather from {x} cannot have slice_sizes {slice_sizes}: one size for each axis is "
+            "needed, at least 0 and at most the size of the axis."
+        )
+    for d in (*numbers.collapsed_slice_dims, *numbers.operand_batching_dims):
+        if slice_sizes[d] > 1:
+            raise ValueError(
+                f"gather from {x}: axis {d} is collapsed or batched, so its slice size must be 1, "
+                f"got slice_sizes {slice_sizes}."
+            )
+    sizes, batch = iter([slice_sizes[d] for d in window]), iter(indices.shape[:-1])
+    shape = (next(sizes if d in numbers.offset_dims else batch) for d in range(result_ndim))
+    return ShapedArray(tuple(shape), x.dtype, x.weak_type)
+
+
+@gather_p.def_numpy
+def _(x, indices, *, dimension_numbers, slice_sizes, mode, fill_value, **_):
+    arrays, inside = _positions(x.shape, indices, dimension_numbers, slice_sizes)
+    windows = len(dimension_numbers.offset_dims)
+    taken = np.asarray(x[arrays]) if arrays else np.broadcast_to(x, inside.shape)
+    if mode == GatherScatterMode.FILL_OR_DROP:
+        fill = default_fill_value(x.dtype) if fill_value is None else fill_value
+        mask = inside.reshape(inside.shape + (1,) * windows)
+        taken = np.where(mask, taken, np.asarray(fill, x.dtype))
+    order = _batch_dims(taken.ndim, dimension_numbers.offset_dims)
+    return taken.transpose(np.argsort([*order, *dimension_numbers.offset_dims]).astype(int))
+
+
+@gather_p.def_jvp
+def _(primals, tangents, **params):
+    ans = gather_p.bind(*primals, **params)
+    if is_zero(tangents[0]):
+        return ans, zero_tangent(ans)
+    return ans, gather_p.bind(tangents[0], primals[1], **{**params, "fill_value": 0})
+
+
+@gather_p.def_transpose
+def _(ct, x, indices, *, dimension_numbers, slice_sizes, fill_value, **params):
+    if is_zero(ct):
+        return [None, None]
+    zeros = full(shape_of(x), 0, dtype_of(ct))
+    numbers = ScatterDimensionNumbers(*dimension_numbers)
+    return [scatter_add(zeros, indices, ct, numbers, **params), None]
+
+
+@gather_p.def_batch
+def _(axis_size, args, dims, *, dimension_numbers, slice_sizes, **params):
+    (x, indices), (x_dim, indices_dim) = args, dims
+    old = dimension_numbers
+    if x_dim is not None:
+        x = move_axis(x, x_dim, 0)
+    if indices_dim is not None:
+        indices = move_axis(indices, indices_dim, 0)
+    if indices_dim is None:  # the mapped axis lies whole in every window
+        numbers = _shift_operand(old)._replace(offset_dims=(0, *_up(old.offset_dims)))
+        return gather(x, indices, numbers, (axis_size, *slice_sizes), **params), 0
+    params = {**params, "unique_indices": False, "indices_are_sorted": False}
+    if x_dim is None:  # the mapped axis is one more axis of the batch of indices
+        numbers = old._replace(
+            offset_dims=_up(old.offset_dims),
+            start_indices_batching_dims=_up(old.start_indices_batching_dims),
+        )
+        return gather(x, indices, numbers, slice_sizes, **params), 0
+    numbers = _pair_batch(old)
+    return gather(x, indices, numbers, (min(axis_size, 1), *slice_sizes), **params), 0
+
+
+def _up(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(d + 1 for d in axes)
+
+
+def _shift_operand(numbers: GatherDimensionNumbers) -> GatherDimensionNumbers:
+    """Dimension numbers after the operand got a new first axis."""
+    return numbers._replace(
+        collapsed_slice_dims=_up(numbers.collapsed_slice_dims),
+        start_index_map=_up(numbers.start_index_map),
+        operand_batching_dims=_up(numbers.operand_batching_dims),
+    )
+
+
+def _pair_batch(numbers: GatherDimensionNumbers) -> GatherDimensionNumbers:
+    """Dimension numbers after operand, indices and result got a first axis they share."""
+    shifted = _shift_operand(numbers)
+    return shifted._replace(
+        offset_dims=_up(numbers.offset_dims),
+        operand_batching_dims=(0, *shifted.operand_batching_dims),
+        start_indices_batching_dims=(0, *_up(numbers.start_indices_batching_dims)),
+    )
+
+
+# ---------------------------------------------------------------- scatter, scatter_add, ...
+
+
+def _window_sizes(
+    x_shape: tuple[int, ...], updates_shape: tuple[int, ...], numbers: GatherDimensionNumbers
+) -> tuple[int, ...]:
+    """The ``slice_sizes`` of the gather that reads what a scatter writes."""
+    window = iter(updates_shape[d] for d in numbers.offset_dims)
+    spanned = _window_axes(len(x_shape), numbers)
+    return tuple(next(window) if d in spanned else min(n, 1) for d, n in enumerate(x_shape))
+
+
+def _scatter_primitive(
+    name: str, accepts: Accepts, combine: Callable[[np.ndarray, Any, np.ndarray], None]
+) -> Primitive:
+    """Declare the types, meaning and batching of a scatter that combines by `combine`."""
+    primitive = Primitive(name)
+
+    @primitive.def_type
+    def _(x: ShapedArray, indices: ShapedArray, updates: ShapedArray, *, dimension_numbers, **_):
+        numbers = GatherDimensionNumbers(*dimension_numbers)
+        check_accepts(name, accepts, x)
+        check_same_dtype(f"{name} (operand and updates)", x, updates)
+        _check_numbers(name, x, indices, numbers)
+        window = _window_axes(x.ndim, numbers)
+        if updates.ndim != indices.ndim - 1 + len(window):
+            raise ValueError(
+                f"{name} into {x} at indices {indices} needs updates with "
+                f"{indices.ndim - 1 + len(window)} axes, got {updates}."
+            )
+        _check_offset_dims(name, numbers.offset_dims, updates.ndim, len(window))
+        batch = tuple(updates.shape[d] for d in _batch_dims(updates.ndim, numbers.offset_dims))
+        if batch != indices.shape[:-1]:
+            raise ValueError(
+                f"{name}: updates {updates} need the batch axes of the indices {indices} outside "
+                f"of their window dimensions {numbers.offset_dims}."
+            )
+        for size, d in zip((updates.shape[k] for k in numbers.offset_dims), window, strict=True):
+            if size > x.shape[d]:
+                raise ValueError(f"{name}: a window of {updates} does not fit in axis {d} of {x}.")
+        return x
+
+    @primitive.def_numpy
+    def _(x, indices, updates, *, dimension_numbers, mode, **_):
+        numbers = GatherDimensionNumbers(*dimension_numbers)
+        sizes = _window_sizes(x.shape, updates.shape, numbers)
+        arrays, inside = _positions(x.shape, indices, numbers, sizes)
+        batch = _batch_dims(updates.ndim, numbers.offset_dims)
+        updates = updates.transpose(*batch, *numbers.offset_dims)
+        kept = np.full(inside.shape, True) if mode == GatherScatterMode.CLIP else inside
+        # 16-bit floats are accumulated in 32 bits.
+        narrow = dtypes.is_floating(x.dtype) and x.dtype.itemsize < 4
+        out = x.astype(np.float32) if narrow else x.copy()
+        # Index the flat operand: all kept windows, in row-major order of the batch.
+        flat = np.zeros(updates.shape, np.int64)
+        for array, n in zip(arrays, x.shape, strict=True):
+            flat = flat * n + array
+        with np.errstate(all="ignore"):
+            combine(out.reshape(-1), flat[kept].reshape(-1), updates[kept].reshape(-1))
+        return np.asarray(out, x.dtype)
+
+    @primitive.def_batch
+    def _(axis_size, args, dims, *, dimension_numbers, **params):
+        (_, indices, _), (_, indices_dim, _) = args, dims
+        old = GatherDimensionNumbers(*dimension_numbers)
+        x, updates = batch_first(axis_size, args[::2], dims[::2])
+        if indices_dim is None:
+            numbers = _shift_operand(old)._replace(offset_dims=(0, *_up(old.offset_dims)))
+        else:
+            indices = move_axis(indices, indices_dim, 0)
+            numbers = _pair_batch(old)
+            params = {**params, "indices_are_sorted": False}
+        numbers = ScatterDimensionNumbers(*numbers)
+        return primitive.bind(x, indices, updates, dimension_numbers=numbers, **params), 0
+
+    return primitive
+
+
+def _scatter_function(primitive: Primitive) -> Callable[..., Value]:
+    def scatter(
+        operand: Value,
+        indices: Value,
+        updates: Value,
+        dimension_numbers: ScatterDimensionNumbers,
+        *,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+        mode: str | GatherScatterMode | None = None,
+    ) -> Value:
+        return primitive.bind(
+            operand,
+            indices,
+            updates,
+            dimension_numbers=ScatterDimensionNumbers(*map(tuple, dimension_numbers)),
+            indices_are_sorted=bool(indices_are_sorted),
+            unique_indices=bool(unique_indices),
+            mode=GatherScatterMode.from_any(mode),
+        )
+
+    scatter.__name__ = primitive.name
+    return scatter
+
+
+def _gather_back(
+    source: Value, indices: Value, updates: Value, *, dimension_numbers, mode, **_: Any
+) -> Value:
+    """Read from `source` the windows that a scatter of `updates` writes; 0 for dropped ones."""
+    numbers = GatherDimensionNumbers(*dimension_numbers)
+    sizes = _window_sizes(shape_of(source), shape_of(updates), numbers)
+    # A scatter drops windows out of bounds unless it clips, so what it drops must read as 0.
+    mode = mode if mode == GatherScatterMode.CLIP else GatherScatterMode.FILL_OR_DROP
+    return gather(source, indices, numbers, sizes, mode=mode, fill_value=0)
+
+
+def _def_jointly_linear_jvp(primitive: Primitive) -> None:
+    """Register the tangent of a scatter that is linear in (operand, updates) together."""
+
+    @primitive.def_jvp
+    def _(primals, tangents, **params):
+        x, indices, updates = primals
+        ans = primitive.bind(x, indices, updates, **params)
+        if is_zero(tangents[0]) and is_zero(tangents[2]):
+            return ans, zero_tangent(ans)
+        tx, tu = instantiate(tangents[0]), instantiate(tangents[2])
+        return ans, primitive.bind(tx, indices, tu, **params)
+
+
+def _assign(flat: np.ndarray, index: np.ndarray, updates: np.ndarray) -> None:
+    flat[index] = updates  # NumPy assigns in order: the last of equal indices stays
+
+
+scatter_p = _scatter_primitive("scatter", ANY, _assign)
+scatter = _scatter_function(scatter_p)
+_def_jointly_linear_jvp(scatter_p)
+
+
+@scatter_p.def_transpose
+def _(ct, x, indices, updates, **params):
+    if is_zero(ct):
+        return [None, None, None]
+    ct_x = ct_updates = None
+    if is_undef(x):
+        zeros = full(shape_of(updates), 0, dtype_of(ct))
+        ct_x = scatter_p.bind(ct, indices, zeros, **params)
+    if is_undef(updates):
+        ct_updates = _gather_back(ct, indices, updates, **params)
+        if not params["unique_indices"]:
+            wins = _last_writers(shape_of(x), indices, updates, **params)
+            ct_updates = select_n(wins, full_like(ct_updates, 0), ct_updates)
+    return [ct_x, None, ct_updates]
+
+
+def _last_writers(x_shape: tuple[int, ...], indices: Value, updates: Value, **params: Any) -> Value:
+    """Which elements of `updates` no later one overwrites: scatter numbers and read them back."""
+    shape = shape_of(updates)
+    count = int(np.prod(shape, dtype=np.int64))
+    ids = reshape(iota(np.int32 if count < 2**31 else np.int64, (count,), 0), shape)
+    written = scatter_p.bind(full(x_shape, 0, dtype_of(ids)), indices, ids, **params)
+    return eq(ids, _gather_back(written, indices, updates, **params))
+
+
+scatter_add_p = _scatter_primitive("scatter_add", NUMBER, np.add.at)
+scatter_add = _scatter_function(scatter_add_p)
+_def_jointly_linear_jvp(scatter_add_p)
+
+
+@scatter_add_p.def_transpose
+def _(ct, x, indices, updates, **params):
+    if is_zero(ct):
+        return [None, None, None]
+    ct_updates = _gather_back(ct, indices, updates, **params) if is_undef(updates) else None
+    return [ct if is_undef(x) else None, None, ct_updates]
+
+
+scatter_mul_p = _scatter_primitive("scatter_mul", NUMBER, np.multiply.at)
+scatter_mul = _scatter_function(scatter_mul_p)
+
+
+@scatter_mul_p.def_jvp
+def _(primals, tangents, **params):
+    (x, indices, updates), (tx, _, tu) = primals, tangents
+    ans = scatter_mul_p.bind(x, indices, updates, **params)
+    terms = []
+    if not is_zero(tx):
+        terms.append(scatter_mul_p.bind(tx, indices, updates, **params))
+    if not is_zero(tu):
+        if not params["unique_indices"]:
+            raise NotImplementedError(
+                "scatter_mul has a derivative with respect to its updates only with "
+                "unique_indices=True: repeated indices would need the product of the others."
+            )
+        read = _gather_back(x, indices, updates, **params)
+        terms.append(scatter_add_p.bind(full_like(x, 0), indices, mul(tu, read), **params))
+    if not terms:
+        return ans, zero_tangent(ans)
+    return ans, terms[0] if len(terms) == 1 else add(*terms)
+
+
+@scatter_mul_p.def_transpose
+def _(ct, x, indices, updates, **params):
+    if is_undef(updates):
+        raise NotImplementedError("scatter_mul is not linear in its updates.")
+    if is_zero(ct):
+        return [None, None, None]
+    return [scatter_mul_p.bind(ct, indices, updates, **params), None, None]
+
+
+scatter_min_p = _scatter_primitive("scatter_min", ORDERED, np.minimum.at)
+scatter_min = _scatter_function(scatter_min_p)
+
+scatter_max_p = _scatter_primitive("scatter_max", ORDERED, np.maximum.at)
+scatter_max = _scatter_function(scatter_max_p)
+
+
+def _def_extremum_jvp(primitive: Primitive) -> None:
+    @primitive.def_jvp
+    def _(primals, tangents, **params):
+        (x, indices, updates), (tx, _, tu) = primals, tangents
+        ans = primitive.bind(x, indices, updates, **params)
+        if is_zero(tx) and is_zero(tu):
+            return ans, zero_tangent(ans)
+        # Each result is the mean of the tangents of all candidates that attain it.
+        x_attains = eq(x, ans)
+        u_attains = eq(updates, _gather_back(ans, indices, updates, **params))
+
+        def among(values_x: Value, values_u: Value) -> Value:
+            kept_x = select_n(x_attains, full_like(values_x, 0), values_x)
+            kept_u = select_n(u_attains, full_like(values_u, 0), values_u)
+            return scatter_add_p.bind(kept_x, indices, kept_u, **params)
+
+        hits = among(full_like(x, 1), full_like(updates, 1))
+        return ans, div(among(instantiate(tx), instantiate(tu)), hits)
+
+
+_def_extremum_jvp(scatter_min_p)
+_def_extremum_jvp(scatter_max_p)
