@@ -1,0 +1,508 @@
+"""The transformations as users call them: on functions of trees of arrays."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import tree
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, aval_of, register_array_type
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.linear import UndefPrimal, Zero
+from weft.core.staging import trace_to_jaxpr
+from weft.primitives.select import stop_gradient_p
+from weft.primitives.shaping import full, instantiate
+from weft.transforms.functions import (
+    FlatFunction,
+    check_callable,
+    flat_function,
+    function_name,
+    positional_names,
+)
+from weft.transforms.jvp import is_differentiable, jvp_flat, tangent_aval
+from weft.transforms.linearize import Linearized, linearize_flat
+from weft.transforms.transpose import backward_pass
+
+
+class ShapeDtypeStruct:
+    """The shape and dtype of an array, where its values do not matter.
+
+    >>> weft.eval_shape(np.dot, ShapeDtypeStruct((2, 3), "float32"), ShapeDtypeStruct((3,), "float32"))
+    ShapeDtypeStruct(shape=(2,), dtype=float32)
+    """
+
+    __slots__ = ("aval",)
+
+    def __init__(self, shape: Sequence[int], dtype: Any, weak_type: bool = False):
+        self.aval = ShapedArray(shape, dtype, weak_type)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.aval.size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShapeDtypeStruct) and self.aval is other.aval
+
+    def __hash__(self) -> int:
+        return hash(self.aval)
+
+    def __repr__(self) -> str:
+        return f"ShapeDtypeStruct(shape={self.shape}, dtype={self.dtype})"
+
+
+register_array_type(ShapeDtypeStruct, lambda struct: struct.aval)
+
+
+# ---------------------------------------------------------------- tracing
+
+
+def make_jaxpr(fun: Callable[..., Any]) -> Callable[..., ClosedJaxpr]:
+    """A function that gives the jaxpr of ``fun`` for its arguments, instead of running it.
+
+    >>> make_jaxpr(lambda x: x * 2)(1.0)
+    { lambda ; a:f32[]. let
+        b:f32[] = mul a 2.0:f32[]
+      in (b,) }
+    """
+    check_callable("make_jaxpr", fun)
+
+    @functools.wraps(fun)
+    def traced(*args: Any, **kwargs: Any) -> ClosedJaxpr:
+        flat, leaves = flat_function("make_jaxpr", fun, args, kwargs)
+        return trace_to_jaxpr(flat, [aval_of(x) for x in leaves], flat.info)
+
+    return traced
+
+
+def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The shapes and dtypes of the results of ``fun``, as ``ShapeDtypeStruct``, without computing.
+
+    Arguments are arrays or ``ShapeDtypeStruct``.
+    """
+    check_callable("eval_shape", fun)
+    flat, leaves = flat_function("eval_shape", fun, args, kwargs)
+    closed = trace_to_jaxpr(flat, [aval_of(x) for x in leaves], flat.info)
+    return flat.unflatten(
+        [ShapeDtypeStruct(a.shape, a.dtype, a.weak_type) for a in closed.out_avals]
+    )
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same value, with derivative zero: ``x`` is a tree of arrays."""
+    return tree.map(
+        lambda leaf: stop_gradient_p.bind(leaf) if is_differentiable(aval_of(leaf)) else leaf, x
+    )
+
+
+# ---------------------------------------------------------------- forward mode
+
+
+def jvp(
+    fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False
+) -> tuple[Any, ...]:
+    """The results of ``fun`` at ``primals``, and their derivative along ``tangents``.
+
+    Tangents have the structure, shapes and dtypes of the primals; those of integers and booleans have
+    the dtype ``float0``. With ``has_aux`` the function returns (result, auxiliary data) and so three
+    values come back.
+
+    >>> jvp(np.sin, (0.0,), (1.0,))
+    (0.0, 1.0)
+    """
+    check_callable("jvp", fun)
+    for what, value in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(value, tuple | list):
+            raise TypeError(f"jvp: {what} is a tuple or list, got {type(value).__name__}")
+    fun, aux = _without_aux("jvp", fun, has_aux)
+    flat, leaves = flat_function("jvp", fun, primals)
+    given = _tangent_leaves("jvp", flat, primals, tangents, leaves)
+    outs, out_tangents = jvp_flat(flat, leaves, given, flat.info)
+    results = flat.unflatten(outs), flat.unflatten(list(map(materialize_tangent, out_tangents)))
+    return (*results, _aux_value(aux[0])) if has_aux else results
+
+
+def _tangent_leaves(
+    transform: str, flat: FlatFunction, primals: Any, tangents: Any, leaves: list[Any]
+) -> list[Any]:
+    """Tangents checked against their primals; ``Zero`` for those of discrete values."""
+    primal_def = tree.structure(tuple(primals))
+    given, given_def = tree.flatten(tuple(tangents))
+    if primal_def != given_def:
+        raise TypeError(
+            f"{transform} of {flat.info}: primals and tangents have different structures: "
+            f"{primal_def} and {given_def}"
+        )
+    checked: list[Any] = []
+    for i, (primal, tangent) in enumerate(zip(leaves, given, strict=True)):
+        want = tangent_aval(aval_of(primal))
+        checked.append(_as_tangent(tangent, want, f"{transform}: the tangent of "
+                                                  f"{flat.info.arg_name(i)}"))
+    return checked
+
+
+def _as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
+    """``value`` as a (co)tangent of type ``want``, or an error that starts with ``what``."""
+    if getattr(value, "dtype", None) == dtypes.float0:
+        if is_differentiable(want) or value.shape != want.shape:
+            raise TypeError(f"{what} is float0{list(value.shape)}, expected {want}")
+        return Zero(want)
+    if type(value) is Zero:
+        return value
+    try:
+        got = aval_of(value)
+    except TypeError:
+        raise TypeError(f"{what} is {value!r} of type {type(value).__name__}, not an array") from None
+    if not is_differentiable(want):
+        raise TypeError(
+            f"{what} has type {got}, but {want} is discrete: give "
+            f"np.zeros({want.shape}, weft.core.float0)"
+        )
+    if got.shape != want.shape or (got.dtype != want.dtype and not got.weak_type):
+        raise TypeError(f"{what} has type {got}, expected {want}")
+    if got.dtype != want.dtype or got.weak_type:
+        from weft.primitives.convert import convert_element_type
+
+        return convert_element_type(value, want.dtype)
+    return value
+
+
+def materialize_tangent(tangent: Any) -> Any:
+    """The (co)tangent as an array; ``float0`` for discrete types."""
+    if type(tangent) is Zero and not is_differentiable(tangent.aval):
+        return np.zeros(tangent.aval.shape, dtypes.float0)
+    return instantiate(tangent)
+
+
+def _without_aux(
+    transform: str, fun: Callable[..., Any], has_aux: bool
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The function without its auxiliary result, which goes to the list instead."""
+    kept: list[Any] = []
+    if not has_aux:
+        return fun, kept
+    name = function_name(fun)
+
+    @functools.wraps(fun)
+    def main(*args: Any, **kwargs: Any) -> Any:
+        out = fun(*args, **kwargs)
+        if not (isinstance(out, tuple) and len(out) == 2):
+            raise TypeError(
+                f"{transform} of '{name}' with has_aux=True: the function must return a pair "
+                f"(result, aux), got {type(out).__name__}"
+            )
+        kept.append(out[1])
+        return out[0]
+
+    return main, kept
+
+
+def _aux_value(aux: Any) -> Any:
+    """Auxiliary data without tracers of the transformation that has just ended."""
+    from weft.transforms.jvp import JVPTracer
+
+    def primal(x: Any) -> Any:
+        while isinstance(x, JVPTracer) and x.trace.finished:
+            x = x.primal
+        return x
+
+    return tree.map(primal, aux)
+
+
+# ---------------------------------------------------------------- linearization and reverse mode
+
+
+def linearize(
+    fun: Callable[..., Any], *primals: Any, has_aux: bool = False
+) -> tuple[Any, ...]:
+    """The results of ``fun`` at ``primals``, and its derivative there as a linear function.
+
+    The primal computation runs once; the linear function may be called many times.
+
+    >>> y, f_lin = linearize(np.sin, 0.0)
+    >>> f_lin(1.0)
+    1.0
+    """
+    check_callable("linearize", fun)
+    fun, aux = _without_aux("linearize", fun, has_aux)
+    flat, leaves = flat_function("linearize", fun, primals)
+    lin = _linearize_leaves(flat, leaves)
+    out_avals = [aval_of(p) for p in lin.primals_out]
+
+    def linear(*tangents: Any) -> Any:
+        from weft.core.interpret import eval_closed
+
+        given = _tangent_leaves("linearize", flat, primals, tangents, leaves)
+        moved = [instantiate(t) for t, m in zip(given, lin.moved_in, strict=True) if m]
+        outs = iter(eval_closed(lin.linear, *moved))
+        full_outs = [
+            next(outs) if m else Zero(tangent_aval(a))
+            for a, m in zip(out_avals, lin.moved_out, strict=True)
+        ]
+        return flat.unflatten(list(map(materialize_tangent, full_outs)))
+
+    result = flat.unflatten(lin.primals_out)
+    return (result, linear, _aux_value(aux[0])) if has_aux else (result, linear)
+
+
+def _linearize_leaves(flat: FlatFunction, leaves: Sequence[Any]) -> Linearized:
+    return linearize_flat(flat, leaves, [is_differentiable(aval_of(x)) for x in leaves], flat.info)
+
+
+def _pull_back(lin: Linearized, avals: Sequence[ShapedArray], cts: Sequence[Any]) -> list[Any]:
+    """Cotangents of the arguments (possibly ``Zero``) from those of the results."""
+    jaxpr = lin.linear.jaxpr
+    moved_cts = [ct for ct, m in zip(cts, lin.moved_out, strict=True) if m]
+    undefined = [UndefPrimal(v.aval) for v in jaxpr.invars]
+    found = iter(backward_pass(jaxpr, lin.linear.consts, undefined, moved_cts))
+    return [
+        next(found) if m else Zero(tangent_aval(a))
+        for a, m in zip(avals, lin.moved_in, strict=True)
+    ]
+
+
+def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
+    """The results of ``fun`` at ``primals``, and the function that pulls cotangents back.
+
+    The second takes a cotangent with the structure of the result and gives a tuple with one for each
+    primal (dtype ``float0`` for integers and booleans).
+
+    >>> y, pullback = vjp(np.multiply, 2.0, 3.0)
+    >>> pullback(1.0)
+    (3.0, 2.0)
+    """
+    check_callable("vjp", fun)
+    fun, aux = _without_aux("vjp", fun, has_aux)
+    flat, leaves = flat_function("vjp", fun, primals)
+    lin = _linearize_leaves(flat, leaves)
+    in_avals = [aval_of(x) for x in leaves]
+    out_avals = [aval_of(p) for p in lin.primals_out]
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        given, given_def = tree.flatten(cotangent)
+        if given_def != flat.out_tree:
+            raise TypeError(
+                f"vjp of {flat.info}: the cotangent has the structure {given_def}, the result has "
+                f"{flat.out_tree}"
+            )
+        where = tree.path_names(given_def, "result")
+        cts = [
+            _as_tangent(ct, tangent_aval(a), f"vjp of {flat.info}: the cotangent of {w}")
+            for ct, a, w in zip(given, out_avals, where, strict=True)
+        ]
+        found = list(map(materialize_tangent, _pull_back(lin, in_avals, cts)))
+        args, _ = tree.unflatten(flat.treedef, found)
+        return args
+
+    result = flat.unflatten(lin.primals_out)
+    return (result, pullback, _aux_value(aux[0])) if has_aux else (result, pullback)
+
+
+def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """The transpose of a function that is linear in its arguments.
+
+    ``primals`` are arrays or ``ShapeDtypeStruct``: only their types matter. Raises an error when a
+    primitive in ``fun`` is not linear.
+    """
+    check_callable("linear_transpose", fun)
+    flat, leaves = flat_function("linear_transpose", fun, primals)
+    in_avals = [aval_of(x) for x in leaves]
+    closed = trace_to_jaxpr(flat, in_avals, flat.info)
+
+    def transposed(cotangent: Any) -> tuple[Any, ...]:
+        given, given_def = tree.flatten(cotangent)
+        if given_def != flat.out_tree:
+            raise TypeError(
+                f"linear_transpose of {flat.info}: the cotangent has the structure {given_def}, the "
+                f"result has {flat.out_tree}"
+            )
+        cts = [
+            _as_tangent(ct, tangent_aval(a), f"linear_transpose of {flat.info}: the cotangent")
+            for ct, a in zip(given, closed.out_avals, strict=True)
+        ]
+        undefined = [UndefPrimal(a) for a in in_avals]
+        found = backward_pass(closed.jaxpr, closed.consts, undefined, cts)
+        args, _ = tree.unflatten(flat.treedef, list(map(materialize_tangent, found)))
+        return args
+
+    return transposed
+
+
+# ---------------------------------------------------------------- gradients
+
+
+def value_and_grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., tuple[Any, Any]]:
+    """A function that gives the value of ``fun`` and its gradient.
+
+    ``fun`` returns a scalar, or with ``has_aux`` a pair (scalar, auxiliary data), and then the value is
+    that pair. ``argnums`` says which positional arguments are differentiated (a tuple gives a tuple);
+    they are trees of floating arrays, of complex ones with ``holomorphic``, or of integers too with
+    ``allow_int`` (whose gradients have dtype ``float0``).
+
+    >>> value_and_grad(lambda x: x ** 2)(3.0)
+    (9.0, 6.0)
+    """
+    check_callable("grad", fun)
+    chosen = _check_argnums(argnums)
+    name = function_name(fun)
+
+    @functools.wraps(fun)
+    def with_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        places = _places(chosen, len(args), name)
+
+        @functools.wraps(fun)
+        def of_chosen(*values: Any) -> Any:
+            full = list(args)
+            for place, value in zip(places, values, strict=True):
+                full[place] = value
+            return fun(*full, **kwargs)
+
+        main, aux = _without_aux("grad", of_chosen, has_aux)
+        values = [args[place] for place in places]
+        flat, leaves, names = _chosen_flat(fun, main, values, places, len(args))
+        _check_grad_inputs(name, leaves, names, holomorphic, allow_int)
+        lin = _linearize_leaves(flat, leaves)
+        ct = _unit_cotangent(name, flat, lin.primals_out, holomorphic)
+        found = _pull_back(lin, [aval_of(x) for x in leaves], [ct])
+        gradients, _ = tree.unflatten(flat.treedef, list(map(materialize_tangent, found)))
+        value = flat.unflatten(lin.primals_out)
+        result = (value, _aux_value(aux[0])) if has_aux else value
+        return result, (gradients[0] if isinstance(chosen, int) else tuple(gradients))
+
+    return with_gradient
+
+
+def grad(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+    allow_int: bool = False,
+) -> Callable[..., Any]:
+    """A function that gives the gradient of ``fun``, as :func:`value_and_grad` does.
+
+    With ``has_aux`` it gives (gradient, auxiliary data).
+
+    >>> grad(np.sin)(0.0)
+    1.0
+    """
+    with_gradient = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
+
+    @functools.wraps(fun)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = with_gradient(*args, **kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return gradient
+
+
+def _check_argnums(argnums: Any) -> int | tuple[int, ...]:
+    if isinstance(argnums, int) and not isinstance(argnums, bool):
+        return argnums
+    if isinstance(argnums, tuple | list) and argnums and all(isinstance(i, int) for i in argnums):
+        return tuple(argnums)
+    raise TypeError(f"grad: argnums is an int or a tuple of ints, got {argnums!r}")
+
+
+def _places(chosen: int | tuple[int, ...], count: int, name: str) -> list[int]:
+    places = []
+    for number in (chosen,) if isinstance(chosen, int) else chosen:
+        if not -count <= number < count:
+            raise ValueError(
+                f"grad of '{name}': argnums has {number}, but it was called with {count} positional "
+                "arguments; arguments to differentiate are passed by position"
+            )
+        places.append(number % count)
+    return places
+
+
+def _chosen_flat(
+    fun: Any, main: Any, values: list[Any], places: list[int], count: int
+) -> tuple[FlatFunction, list[Any], Callable[[], list[str]]]:
+    """The flat form of the function of the differentiated arguments, under their own names."""
+    from weft.core.staging import FunctionInfo
+
+    leaves, treedef = tree.flatten((tuple(values), {}))
+
+    def names() -> list[str]:
+        roots = positional_names(fun, count)
+        return [n for v, p in zip(values, places, strict=True)
+                for n in tree.path_names(tree.structure(v), roots[p])]
+
+    info = FunctionInfo(function_name(fun), names, "grad")
+    return FlatFunction(main, treedef, info), leaves, names
+
+
+def _check_grad_inputs(
+    name: str, leaves: list[Any], names: Callable[[], list[str]], holomorphic: bool, allow_int: bool
+) -> None:
+    for i, leaf in enumerate(leaves):
+        try:
+            dtype = aval_of(leaf).dtype
+        except TypeError:
+            raise TypeError(
+                f"grad of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, not an "
+                "array; choose arguments to differentiate with argnums"
+            ) from None
+        where = f"grad of '{name}': {names()[i]} has dtype {dtype}"
+        if holomorphic and not dtypes.is_complex(dtype):
+            raise TypeError(f"{where}, but holomorphic=True needs complex arguments")
+        if dtypes.is_complex(dtype) and not holomorphic:
+            raise TypeError(f"{where}; for a holomorphic function say holomorphic=True")
+        if not is_differentiable(aval_of(leaf)) and not allow_int:
+            raise TypeError(
+                f"{where}, which has no derivative; pass it as floating point, choose others with "
+                "argnums, or say allow_int=True for gradients of dtype float0"
+            )
+
+
+def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic: bool) -> Any:
+    assert flat.out_tree is not None
+    if len(outs) != 1 or not flat.out_tree.is_leaf():
+        raise TypeError(
+            f"grad of '{name}': the function must return one scalar, it returned {flat.out_tree}"
+            + ("; for a pair (scalar, aux) say has_aux=True" if len(outs) > 1 else "")
+        )
+    aval = aval_of(outs[0])
+    if aval.shape:
+        raise TypeError(
+            f"grad of '{name}': the function must return a scalar, it returned {aval}. Sum it, or "
+            "use vjp, jacrev or vmap(grad(...))"
+        )
+    if holomorphic and not dtypes.is_complex(aval.dtype):
+        raise TypeError(f"grad of '{name}': holomorphic=True, but the result is {aval}, not complex")
+    if dtypes.is_complex(aval.dtype) and not holomorphic:
+        raise TypeError(
+            f"grad of '{name}': the result is {aval}; for a holomorphic function say "
+            "holomorphic=True, otherwise return a real number"
+        )
+    if not is_differentiable(aval):
+        raise TypeError(f"grad of '{name}': the result is {aval}, which has no derivative")
+    return full((), 1, aval.dtype)
+
+

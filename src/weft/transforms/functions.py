@@ -1,0 +1,143 @@
+"""What every transformation needs of the function it is given: its name, its arguments' names, flat forms."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weft import tree
+from weft.core.avals import is_array_like
+from weft.core.staging import FunctionInfo
+
+
+def function_name(fun: Callable[..., Any]) -> str:
+    """The name of a function, method, partial or callable object, for messages."""
+    while isinstance(fun, functools.partial):
+        fun = fun.func
+    return getattr(fun, "__name__", None) or type(fun).__name__
+
+
+def check_callable(transform: str, fun: Any) -> None:
+    """Raises TypeError unless ``fun`` can be called."""
+    if not callable(fun):
+        raise TypeError(
+            f"{transform} takes a function, got {fun!r} of type {type(fun).__name__}"
+        )
+
+
+@functools.lru_cache(maxsize=512)
+def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(fun)
+    except (ValueError, TypeError):
+        return None
+
+
+def signature_of(fun: Callable[..., Any]) -> inspect.Signature | None:
+    """The signature, or None for callables that have none (some built-ins)."""
+    try:
+        return _signature(fun)
+    except TypeError:  # an unhashable callable
+        return None
+
+
+def positional_names(fun: Callable[..., Any], count: int) -> list[str]:
+    """Names of the first ``count`` positional parameters: ``x``, ``rest[0]``, …"""
+    signature = signature_of(fun)
+    names: list[str] = []
+    variadic = "args"
+    if signature is not None:
+        for parameter in signature.parameters.values():
+            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                names.append(parameter.name)
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                variadic = parameter.name
+    known = len(names)
+    names += [f"{variadic}[{i}]" for i in range(count - known)]
+    return names[:count]
+
+
+def argument_names(
+    fun: Callable[..., Any],
+    treedef: tree.PyTreeSpec,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    positions: Sequence[int] | None = None,
+) -> Callable[[], list[str]]:
+    """Names of the leaves of ``(args, kwargs)``, found when an error needs them.
+
+    ``positions`` gives the place of each of ``args`` in the call when some were taken out.
+    """
+    places = list(positions) if positions is not None else list(range(len(args)))
+    arg_specs = treedef.children()
+
+    def names() -> list[str]:
+        roots = positional_names(fun, max(places, default=-1) + 1)
+        found: list[str] = []
+        for place, spec in zip(places, arg_specs[0].children(), strict=True):
+            found += tree.path_names(spec, roots[place])
+        for key, spec in zip(arg_specs[1].entries(), arg_specs[1].children(), strict=True):
+            found += tree.path_names(spec, str(key))
+        return found
+
+    return functools.cache(names)
+
+
+def check_leaves(
+    transform: str, name: str, leaves: Sequence[Any], names: Callable[[], Sequence[str]]
+) -> None:
+    """Raises TypeError, naming the argument, unless all leaves are arrays or numbers."""
+    for i, leaf in enumerate(leaves):
+        if not is_array_like(leaf):
+            raise TypeError(
+                f"{transform} of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, "
+                "not an array or a number"
+            )
+
+
+class FlatFunction:
+    """A function of flat lists of arrays made from one of trees; ``out_tree`` is known after a call."""
+
+    def __init__(self, fun: Callable[..., Any], treedef: tree.PyTreeSpec, info: FunctionInfo):
+        self.fun = fun
+        self.treedef = treedef
+        self.info = info
+        self.out_tree: tree.PyTreeSpec | None = None
+        self.__name__ = info.name
+
+    def __call__(self, *leaves: Any) -> list[Any]:
+        args, kwargs = tree.unflatten(self.treedef, leaves)
+        outs, self.out_tree = tree.flatten(self.fun(*args, **kwargs))
+        self.check_outputs(outs)
+        return outs
+
+    def check_outputs(self, outs: Sequence[Any]) -> None:
+        """Raises TypeError unless all results are arrays or numbers."""
+        for i, out in enumerate(outs):
+            if not is_array_like(out):
+                assert self.out_tree is not None
+                where = tree.path_names(self.out_tree, "result")[i]
+                raise TypeError(
+                    f"{self.info} returned {out!r} of type {type(out).__name__} as {where}; "
+                    "results are arrays, numbers, and containers of them"
+                )
+
+    def unflatten(self, outs: Sequence[Any]) -> Any:
+        """The results as the function's own containers."""
+        return tree.unflatten(self.out_tree, outs)  # type: ignore[arg-type]
+
+
+def flat_function(
+    transform: str, fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+) -> tuple[FlatFunction, list[Any]]:
+    """The flat form of ``fun`` for these arguments, and their leaves, checked."""
+    kwargs = kwargs or {}
+    name = function_name(fun)
+    leaves, treedef = tree.flatten((tuple(args), kwargs))
+    names = argument_names(fun, treedef, args, kwargs)
+    check_leaves(transform, name, leaves, names)
+    return FlatFunction(fun, treedef, FunctionInfo(name, names, transform)), leaves
+
+

@@ -1,0 +1,315 @@
+"""``jit``: trace a function once for each signature of its arguments, and run the compiled program.
+
+A signature is the containers of the arguments, the types of the arrays in them (shape, dtype, weakness)
+and the values of static arguments. Traces are kept, up to a bound, with the least recently used
+dropped first.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import types
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from weft import tree
+from weft.config import config, jit_is_disabled
+from weft.core.avals import ShapedArray, aval_of
+from weft.core.interpret import eval_closed
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.staging import FunctionInfo, trace_to_jaxpr
+from weft.core.trace import Tracer, current_trace, eval_trace
+from weft.transforms.call import executable_of, jit_p
+from weft.transforms.functions import (
+    FlatFunction,
+    argument_names,
+    check_callable,
+    check_leaves,
+    function_name,
+    positional_names,
+    signature_of,
+)
+
+#: Signatures kept for each jitted function.
+CACHE_SIZE = 512
+
+
+@dataclass
+class Traced:
+    """A function traced for one signature."""
+
+    closed: ClosedJaxpr
+    out_tree: tree.PyTreeSpec
+    name: str
+    donated: tuple[int, ...] = ()
+    executable: Any = None
+    settings: Any = None
+
+    @property
+    def jaxpr(self) -> ClosedJaxpr:
+        """The program."""
+        return self.closed
+
+    def call(self, leaves: Sequence[Any]) -> list[Any]:
+        """Runs the compiled program, or enters it into the trace that is under way."""
+        if current_trace() is eval_trace and not any(isinstance(x, Tracer) for x in self.closed.consts):
+            settings = (config.numerics, config.threads)
+            if self.executable is None or self.settings != settings:
+                self.executable = executable_of(self.closed, self.donated)
+                self.settings = settings
+            return self.executable(*leaves)
+        hoisted = self.closed.hoisted()
+        return jit_p.bind(*self.closed.consts, *leaves, jaxpr=hoisted, name=self.name)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The arguments of one call, sorted out."""
+
+    leaves: list[Any]
+    treedef: tree.PyTreeSpec
+    avals: tuple[ShapedArray, ...]
+    static_args: tuple[tuple[int, Any], ...]
+    static_kwargs: tuple[tuple[str, Any], ...]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    positions: tuple[int, ...]
+
+    def key(self) -> Any:
+        """What a trace is valid for. Types are part of it: 1, 1.0 and True are equal in Python."""
+        static = tuple((i, type(v), v) for i, v in self.static_args)
+        static_kw = tuple((n, type(v), v) for n, v in self.static_kwargs)
+        return self.treedef, self.avals, static, static_kw
+
+
+class JitFunction:
+    """A jitted function; see :func:`jit`.
+
+    Has the attributes of the function it wraps, ``trace(*args)`` for its jaxpr, and
+    ``clear_cache()``.
+    """
+
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        static_argnums: tuple[int, ...],
+        static_argnames: tuple[str, ...],
+        donate_argnums: tuple[int, ...],
+        inline: bool,
+    ):
+        functools.update_wrapper(self, fun)
+        self._fun = fun
+        self._name = function_name(fun)
+        self._static_argnums, self._static_argnames = _both_ways(
+            fun, static_argnums, static_argnames
+        )
+        self._donate_argnums = donate_argnums
+        self._inline = inline
+        self._plain = not (self._static_argnums or self._static_argnames)
+        self._cache: OrderedDict[Any, Traced] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if jit_is_disabled():
+            return self._fun(*args, **kwargs)
+        call = self._sort_arguments(args, kwargs)
+        traced = self._traced(call)
+        if self._inline and current_trace() is not eval_trace:
+            outs = eval_closed(traced.closed, *call.leaves)
+        else:
+            outs = traced.call(call.leaves)
+        return tree.unflatten(traced.out_tree, outs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<jit of {self._name}>"
+
+    def trace(self, *args: Any, **kwargs: Any) -> Traced:
+        """The traced program for these arguments (arrays, or ``ShapeDtypeStruct``), not run."""
+        return self._traced(self._sort_arguments(args, kwargs))
+
+    def clear_cache(self) -> None:
+        """Forgets every trace and compiled program of this function."""
+        with self._lock:
+            self._cache.clear()
+
+    def _traced(self, call: _Call) -> Traced:
+        try:
+            key = call.key()
+            hash(key)
+        except TypeError:
+            raise self._unhashable(call) from None
+        traced = self._cache.get(key)
+        if traced is not None:
+            with self._lock:
+                if key in self._cache:
+                    self._cache.move_to_end(key)
+            return traced
+        traced = self._trace_call(call)
+        # A program that closes over values of an outer trace is valid there only.
+        if not any(isinstance(c, Tracer) for c in traced.closed.consts):
+            with self._lock:
+                self._cache[key] = traced
+                while len(self._cache) > CACHE_SIZE:
+                    self._cache.popitem(last=False)
+        return traced
+
+    def _trace_call(self, call: _Call) -> Traced:
+        static_kwargs = dict(call.static_kwargs)
+
+        def with_static(*args: Any, **kwargs: Any) -> Any:
+            full: list[Any] = list(args)
+            for position, value in call.static_args:
+                full.insert(position, value)
+            return self._fun(*full, **kwargs, **static_kwargs)
+
+        names = argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
+        info = FunctionInfo(self._name, names, "jit")
+        flat = FlatFunction(with_static, call.treedef, info)
+        closed = trace_to_jaxpr(flat, call.avals, info)
+        assert flat.out_tree is not None
+        return Traced(closed, flat.out_tree, self._name, self._donated_leaves(call))
+
+    def _donated_leaves(self, call: _Call) -> tuple[int, ...]:
+        if not self._donate_argnums:
+            return ()
+        wanted = {i % (max(call.positions, default=0) + 1) for i in self._donate_argnums}
+        donated: list[int] = []
+        start = 0
+        for position, arg in zip(call.positions, call.args, strict=True):
+            count = len(tree.leaves(arg))
+            if position in wanted:
+                donated.extend(range(start, start + count))
+            start += count
+        return tuple(donated)
+
+    def _sort_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+        static_args: tuple[tuple[int, Any], ...] = ()
+        static_kwargs: tuple[tuple[str, Any], ...] = ()
+        positions: Sequence[int] = range(len(args))
+        if not self._plain:
+            static = self._static_argnums
+            static_args = tuple((i, arg) for i, arg in enumerate(args) if i in static)
+            positions = [i for i in positions if i not in static]
+            args = tuple(args[i] for i in positions)
+            names = self._static_argnames
+            static_kwargs = tuple(sorted((n, v) for n, v in kwargs.items() if n in names))
+            kwargs = {n: v for n, v in kwargs.items() if n not in names}
+        leaves, treedef = tree.flatten((args, kwargs))
+        try:
+            avals = tuple([aval_of(leaf) for leaf in leaves])
+        except TypeError:
+            names_of = argument_names(self._fun, treedef, args, kwargs, positions)
+            check_leaves("jit", self._name, leaves, _with_advice(names_of))
+            raise
+        return _Call(
+            leaves, treedef, avals, static_args, static_kwargs, args, kwargs, tuple(positions)
+        )
+
+    def _unhashable(self, call: _Call) -> TypeError:
+        names = positional_names(self._fun, max([i for i, _ in call.static_args], default=-1) + 1)
+        values = [(names[i], v) for i, v in call.static_args] + list(call.static_kwargs)
+        for name, value in values:
+            try:
+                hash(value)
+            except TypeError:
+                return TypeError(
+                    f"jit of '{self._name}': the static argument {name} is not hashable: {value!r} of "
+                    f"type {type(value).__name__}. Static arguments are compared by value; use a "
+                    "tuple in place of a list, or pass arrays as ordinary arguments"
+                )
+        return TypeError(f"jit of '{self._name}': the containers of the arguments are not hashable")
+
+
+def _with_advice(names: Callable[[], list[str]]) -> Callable[[], list[str]]:
+    def advised() -> list[str]:
+        return [f"{name} (if it is meant to be static, name it in static_argnames)" for name in names()]
+
+    return advised
+
+
+def _as_tuple(what: str, value: Any, kind: type) -> tuple[Any, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, kind):
+        return (value,)
+    if isinstance(value, Iterable):
+        items = tuple(value)
+        if all(isinstance(item, kind) and not isinstance(item, bool) for item in items):
+            return items
+    raise TypeError(f"jit: {what} is {kind.__name__}s, got {value!r}")
+
+
+def _both_ways(
+    fun: Callable[..., Any], argnums: tuple[int, ...], argnames: tuple[str, ...]
+) -> tuple[tuple[int, ...], frozenset[str]]:
+    """Static arguments by position and by name, each inferred from the other and checked."""
+    signature = signature_of(fun)
+    if signature is None or not (argnums or argnames):
+        return argnums, frozenset(argnames)
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(signature.parameters.values())
+    positional = [p.name for p in parameters if p.kind in kinds]
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    for number in argnums:
+        if not variadic and not -len(positional) <= number < len(positional):
+            raise ValueError(
+                f"jit of '{function_name(fun)}': static_argnums has {number}, but the function takes "
+                f"{len(positional)} positional arguments"
+            )
+    free_names = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name in argnames:
+        if not free_names and name not in signature.parameters:
+            raise ValueError(
+                f"jit of '{function_name(fun)}': static_argnames has {name!r}, but the function takes "
+                f"{', '.join(signature.parameters) or 'no arguments'}"
+            )
+    argnums = tuple(n + len(positional) if n < 0 else n for n in argnums)
+    numbers = set(argnums) | {positional.index(n) for n in argnames if n in positional}
+    names = set(argnames) | {positional[i] for i in argnums if i < len(positional)}
+    return tuple(sorted(numbers)), frozenset(names)
+
+
+def jit(
+    fun: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] | None = None,
+    static_argnames: str | Sequence[str] | None = None,
+    donate_argnums: int | Sequence[int] | None = None,
+    inline: bool = False,
+) -> Any:
+    """Compiles a function: traced once for each signature, then one native call.
+
+    Arguments and results are trees of arrays and numbers. ``static_argnums`` and ``static_argnames``
+    name arguments that are Python values, compiled in and compared by ``==``; ``donate_argnums`` those
+    whose memory the results may reuse. With ``inline`` the function leaves no call in outer programs.
+    Works as a decorator, on methods and with keyword arguments too.
+
+    >>> @weft.jit
+    ... def step(x, *, rate=0.1):
+    ...     return x - rate * x
+
+    The function must be pure: its Python code runs only when a new signature is traced.
+    """
+    if fun is None:
+        return functools.partial(
+            jit,
+            static_argnums=static_argnums,
+            static_argnames=static_argnames,
+            donate_argnums=donate_argnums,
+            inline=inline,
+        )
+    check_callable("jit", fun)
+    return JitFunction(
+        fun,
+        _as_tuple("static_argnums", static_argnums, int),
+        _as_tuple("static_argnames", static_argnames, str),
+        _as_tuple("donate_argnums", donate_argnums, int),
+        inline,
+    )

@@ -1,0 +1,122 @@
+"""Forward mode: run a function on pairs of a value and its tangent.
+
+The rule of each primitive gives the result's tangent from the operands'. Tangents that are zero stay
+symbolic (:class:`~weft.core.linear.Zero`), and operations without a tangent are not seen at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, aval_of
+from weft.core.linear import Zero
+from weft.core.primitive import Primitive
+from weft.core.staging import FunctionInfo
+from weft.core.trace import Trace, Tracer, current_trace, set_trace
+from weft.primitives.shaping import instantiate
+
+
+def tangent_aval(aval: ShapedArray) -> ShapedArray:
+    """The type of tangents (and cotangents) of values of type ``aval``."""
+    return aval.strip_weak_type()
+
+
+def is_differentiable(aval: ShapedArray) -> bool:
+    """Do values of this type have tangents (floating point and complex)?"""
+    return dtypes.is_inexact(aval.dtype)
+
+
+class JVPTracer(Tracer):
+    """A value with its tangent."""
+
+    __slots__ = ("primal", "tangent")
+
+    def __init__(self, trace: JVPTrace, primal: Any, tangent: Any):
+        super().__init__(trace, aval_of(primal))
+        self.primal = primal
+        self.tangent = tangent
+
+    def concrete(self) -> Any:
+        """The primal, when nothing else hides it."""
+        return concrete_value(self.primal)
+
+
+def concrete_value(value: Any) -> Any:
+    """The array under any number of forward-mode tracers, or None when it is not known."""
+    while isinstance(value, JVPTracer):
+        if value.trace.finished:
+            return None
+        value = value.primal
+    return value.concrete() if isinstance(value, Tracer) else value
+
+
+class JVPTrace(Trace):
+    """Applies forward-mode rules; their operations go to ``parent``."""
+
+    def __init__(self, parent: Trace, info: FunctionInfo):
+        self.parent = parent
+        self.info = info
+        self.name = str(info)
+
+    def split(self, value: Any) -> tuple[Any, Any]:
+        """The value and its tangent; values of other traces have a zero tangent."""
+        if isinstance(value, JVPTracer) and value.trace is self:
+            return value.primal, value.tangent
+        return value, Zero(tangent_aval(aval_of(value)))
+
+    def join(self, primal: Any, tangent: Any) -> Any:
+        """A tracer for the pair, or the bare primal when there is no tangent."""
+        return primal if type(tangent) is Zero else JVPTracer(self, primal, tangent)
+
+    def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        primals, tangents = zip(*map(self.split, args), strict=True) if args else ((), ())
+        with set_trace(self.parent):
+            if all(type(t) is Zero for t in tangents):
+                return primitive.bind(*primals, **params)
+            rule = primitive.rule("jvp")
+            outs, out_tangents = rule(list(primals), list(tangents), **params)
+        if primitive.multiple_results:
+            return list(map(self.join, outs, out_tangents))
+        return self.join(outs, out_tangents)
+
+    def process_custom_jvp(self, call: Any, args: list[Any]) -> list[Any]:
+        primals, tangents = map(list, zip(*map(self.split, args), strict=True))
+        with set_trace(self.parent):
+            if all(type(t) is Zero for t in tangents):
+                return self.parent.process_custom_jvp(call, primals)
+            outs, out_tangents = call.jvp(primals, list(map(instantiate, tangents)))
+        return list(map(self.join, outs, out_tangents))
+
+    def process_custom_vjp(self, call: Any, args: list[Any]) -> list[Any]:
+        primals, tangents = map(list, zip(*map(self.split, args), strict=True))
+        with set_trace(self.parent):
+            if all(type(t) is Zero for t in tangents):
+                return self.parent.process_custom_vjp(call, primals)
+            outs, out_tangents = call.linearized(primals, tangents)
+        return list(map(self.join, outs, out_tangents))
+
+    def describe_tracer(self, tracer: Tracer) -> str:
+        primal = tracer.primal  # type: ignore[attr-defined]
+        return primal.trace.describe_tracer(primal) if isinstance(primal, Tracer) else ""
+
+
+def jvp_flat(
+    fun: Callable[..., Sequence[Any]],
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
+    info: FunctionInfo | None = None,
+    parent: Trace | None = None,
+) -> tuple[list[Any], list[Any]]:
+    """Results of a flat function and their tangents; tangents may be ``Zero`` on both sides."""
+    trace = JVPTrace(parent or current_trace(), info or FunctionInfo(transform="jvp"))
+    try:
+        with set_trace(trace):
+            outs = fun(*map(trace.join, primals, tangents))
+            pairs = [trace.split(out) for out in outs]
+    finally:
+        trace.finished = True
+    return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
+
+
