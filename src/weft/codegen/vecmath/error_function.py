@@ -1,0 +1,66 @@
+"""erf, erfc and erf_inv.
+
+erfc(x) = e^(-x²) · Q(t)/(x + c) with t = (x - c)/(x + c): the mapped function is almost constant,
+so one polynomial serves up to where erfc underflows (Shepherd & Laframboise 1981). x² is formed
+with its rounding error, which e^(-x²) would multiply.
+"""
+
+from __future__ import annotations
+
+from weft.codegen.vecmath.exponential import split_exp
+from weft.codegen.vecmath.logarithm import log
+from weft.codegen.vecmath.vec import Rounded, Vec
+
+INF = float("inf")
+
+
+def erf(v: Vec, x: str) -> str:
+    """Error function; at most 2 ulp."""
+    a = v.abs(x)
+    z = v.mul(x, x)
+    small = v.fma(v.approximation("erf", z), x, x)
+    if v.is_double:
+        p, n = _split_erfc(v, v.at_most(a, 6.0))
+        tail = v.scale(p, n)
+    else:
+        exponent = v.approximation("log_erfc", v.sub(v.at_most(a, 4.0), 2.5))
+        p, n = split_exp(v, exponent)
+        tail = v.scalef(p, n.real) if v.wide_avx512 else v.mul(p, v.power_of_two(n.integer))
+    large = v.copysign(v.sub(1.0, tail), x)
+    return v.select(v.compare("ogt", a, 1.0), large, small)
+
+
+def _split_erfc(v: Vec, a: str) -> tuple[str, Rounded]:
+    """(p, n) with erfc(a) = p · 2^n for 1/2 ≤ a below the bounds of the approximation."""
+    c = v.by_type(2.0, 4.0)
+    d = v.add(a, c)
+    inverse = v.div(1.0, d)
+    q = v.approximation("erfc", v.mul(v.sub(a, c), inverse))
+    square, low = v.two_product(a, a)
+    e, n = split_exp(v, v.neg(square), v.neg(low))
+    return v.mul(e, v.mul(q, inverse)), n
+
+
+def erfc(v: Vec, x: str) -> str:
+    """1 - erf(x), accurate in its tail; at most 3 ulp."""
+    a = v.abs(x)
+    p, n = _split_erfc(v, v.at_most(a, v.by_type(10.2, 27.4)))
+    tail = v.scale(p, n)
+    large = v.select(v.compare("olt", x, 0.0), v.sub(2.0, tail), tail)
+    # 1 - x - x·P(x²), the first difference with its error
+    head, rest = v.fast_two_sum(1.0, v.neg(x))
+    small = v.add(head, v.fnma(v.approximation("erf", v.mul(x, x)), x, rest))
+    return v.select(v.compare("ult", a, 0.5), small, large)
+
+
+def erf_inv(v: Vec, x: str) -> str:
+    """Inverse error function; ±inf at ±1, NaN beyond; at most 4 ulp.
+
+    x·P(x²) up to 1/2; beyond, w·Q(w) with w = √(-log(1 - |x|)), where 1 - |x| is exact.
+    """
+    a = v.abs(x)
+    small = v.mul(v.approximation("erf_inv", v.mul(x, x)), x)
+    w = v.sqrt(v.neg(log(v, v.sub(1.0, a))))
+    large = v.mul(v.approximation("erf_inv_tail", v.sub(w, v.by_type(2.4, 3.5))), w)
+    large = v.copysign(v.select(v.compare("oeq", a, 1.0), INF, large), x)
+    return v.select(v.compare("ogt", a, 0.5), large, small)

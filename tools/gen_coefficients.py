@@ -1,0 +1,219 @@
+"""Writes src/weft/codegen/vecmath/coefficients.py: the polynomials of the elementary functions.
+
+    python tools/gen_coefficients.py        # needs mpmath
+
+Each polynomial interpolates its function at Chebyshev nodes, which is within a few percent of the
+best possible one (Trefethen, Approximation Theory and Approximation Practice, ch. 16), computed
+with 300 bits. Functions are arranged so that leading coefficients are exact (sin r = r + r³·P(r²)),
+and the rounding of the others to float or double matters little.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import mpmath as mp
+
+mp.mp.prec = 300
+TARGET = Path(__file__).parents[1] / "src/weft/codegen/vecmath/coefficients.py"
+TINY = mp.mpf(10) ** -20
+LN2 = mp.log(2)
+
+Real = mp.mpf
+Real_function = Callable[[Real], Real]
+
+
+def interpolate(f: Real_function, lo: Real, hi: Real, count: int) -> list[Real]:
+    """Monomial coefficients of the polynomial through `count` Chebyshev nodes of [lo, hi]."""
+    lo, hi = mp.mpf(lo), mp.mpf(hi)
+    nodes = [
+        (lo + hi) / 2 + (hi - lo) / 2 * mp.cos(mp.pi * (2 * i + 1) / (2 * count))
+        for i in range(count)
+    ]
+    matrix = mp.matrix(count, count)
+    values = mp.matrix(count, 1)
+    for i, x in enumerate(nodes):
+        for j in range(count):
+            matrix[i, j] = x**j
+        values[i] = f(x if abs(x) > TINY else TINY)  # most f are 0/0 at 0
+    return list(mp.lu_solve(matrix, values))
+
+
+def odd(f: Real_function) -> Real_function:
+    """(f(√z)/√z - 1)/z: f(x) = x + x³·P(x²) for an odd f with f'(0) = 1."""
+    return lambda z: (f(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
+def erfcx(x: Real) -> Real:
+    return mp.exp(x * x) * mp.erfc(x)
+
+
+def mapped_erfcx(centre: float) -> Real_function:
+    """(x + c)·erfcx(x) as a function of t = (x - c)/(x + c), almost constant for large x."""
+
+    def f(t: Real) -> Real:
+        x = centre * (1 + t) / (1 - t)
+        return (x + centre) * erfcx(x)
+
+    return f
+
+
+def mapped(centre: float, x: float) -> Real:
+    return (mp.mpf(x) - centre) / (mp.mpf(x) + centre)
+
+
+def erf_inv_tail(w: Real) -> Real:
+    """erf_inv(1 - e^(-w²)) / w."""
+    tail = mp.exp(-w * w)
+    x = w  # Newton on log erfc from a point to the right of the root
+    for _ in range(60):
+        step = (mp.log(mp.erfc(x)) + w * w) * mp.erfc(x) * mp.sqrt(mp.pi) / 2 * mp.exp(x * x)
+        x += step
+        if abs(step) < mp.mpf(10) ** -60:
+            break
+    assert abs(mp.erfc(x) / tail - 1) < mp.mpf(10) ** -50
+    return x / w
+
+
+HALF_LN2 = LN2 / 2 * mp.mpf("1.0001")
+QUARTER_PI_SQUARED = (mp.pi / 4) ** 2 * mp.mpf("1.0001")
+EIGHTH_TAN_SQUARED = mp.tan(mp.pi / 8) ** 2 * mp.mpf("1.0001")
+LOG_S_SQUARED = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2 * mp.mpf("1.001")
+
+# name: (what it is, function, lo, hi, terms for float, terms for double); 0 terms: not made
+POLYNOMIALS: dict[str, tuple[str, Real_function, Real, Real, int, int]] = {
+    "exp": (
+        "(e^r - 1 - r)/r², |r| ≤ ln2/2",
+        lambda r: (mp.exp(r) - 1 - r) / r**2, -HALF_LN2, HALF_LN2, 5, 11,
+    ),
+    "exp2": (
+        "(2^f - 1)/f, |f| ≤ 1/2",
+        lambda f: (mp.mpf(2) ** f - 1) / f, -0.5001, 0.5001, 7, 13,
+    ),
+    "log": (
+        "(log(1+t) - t + t²/2)/t³, t in [-1/4, 1/2]",
+        lambda t: (mp.log(1 + t) - t + t**2 / 2) / t**3, -0.2501, 0.5001, 9, 19,
+    ),
+    "sin": ("(sin r - r)/r³ in r², |r| ≤ π/4", odd(mp.sin), TINY, QUARTER_PI_SQUARED, 4, 7),
+    "cos": (
+        "(cos r - 1 + r²/2)/r⁴ in r², |r| ≤ π/4",
+        lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, TINY, QUARTER_PI_SQUARED, 3, 6,
+    ),
+    "asin": ("(asin x - x)/x³ in x², |x| ≤ 1/2", odd(mp.asin), TINY, 0.2501, 6, 13),
+    "atan": ("(atan x - x)/x³ in x², |x| ≤ tan(π/8)", odd(mp.atan), TINY, EIGHTH_TAN_SQUARED, 5, 11),
+    "sinh": ("(sinh x - x)/x³ in x², |x| ≤ 1", odd(mp.sinh), TINY, 1.001, 4, 8),
+    "tanh": ("(tanh x - x)/x³ in x², |x| ≤ 0.625", odd(mp.tanh), TINY, 0.392, 6, 13),
+    "erf": (
+        "erf(x)/x - 1 in x², |x| ≤ 1",
+        lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, 1.001, 7, 14,
+    ),
+    "log_erfc": (
+        "log(erfc(2.5 + u)), |u| ≤ 1.5",
+        lambda u: mp.log(mp.erfc(u + 2.5)), -1.51, 1.51, 9, 0,
+    ),
+    "erfc": (
+        "(x + c)·e^(x²)·erfc(x) in (x - c)/(x + c), c = 2 (float, x in [1/2, 10.2]) or 4",
+        mapped_erfcx(2.0), mapped(2.0, 0.49), mapped(2.0, 10.3), 10, 0,
+    ),
+    "erfc ": ("", mapped_erfcx(4.0), mapped(4.0, 0.49), mapped(4.0, 27.5), 0, 22),
+    "erf_inv": (
+        "erf_inv(x)/x in x², |x| ≤ 1/2",
+        lambda z: mp.erfinv(mp.sqrt(z)) / mp.sqrt(z), TINY, 0.2501, 7, 15,
+    ),
+    "erf_inv_tail": (
+        "erf_inv(1 - e^(-w²))/w in w - 2.4 (float, w in [0.83, 4.1]) or w - 3.5 (to 6.2)",
+        lambda u: erf_inv_tail(u + 2.4), 0.83 - 2.4, 4.1 - 2.4, 10, 0,
+    ),
+    "erf_inv_tail ": ("", lambda u: erf_inv_tail(u + 3.5), 0.83 - 3.5, 6.2 - 3.5, 0, 24),
+    "inverse_cbrt": (
+        "m^(-1/3), m in [3/4, 3/2]: a starting value",
+        lambda m: m ** (-mp.mpf(1) / 3), 0.75, 1.5, 4, 5,
+    ),
+    "log2_single": (
+        "log2((1+s)/(1-s))/s in s², evaluated in double for pow in float",
+        lambda z: 2 * mp.atanh(mp.sqrt(z)) / mp.sqrt(z) / LN2, TINY, LOG_S_SQUARED, 0, 6,
+    ),
+    "exp2_single": (
+        "2^f, |f| ≤ 1/2, evaluated in double for pow in float",
+        lambda f: mp.mpf(2) ** f, -0.5001, 0.5001, 0, 8,
+    ),
+    "log_tail": (
+        "(log((1+s)/(1-s)) - 2s - 2s³/3)/s⁵ in s², for pow in double",
+        lambda z: (2 * mp.atanh(mp.sqrt(z)) - 2 * mp.sqrt(z) - 2 * mp.sqrt(z) ** 3 / 3)
+        / mp.sqrt(z) ** 5, mp.mpf(10) ** -12, LOG_S_SQUARED, 0, 8,
+    ),
+}  # fmt: skip
+
+
+def to_single(x: Real) -> float:
+    return struct.unpack("<f", struct.pack("<f", float(x)))[0]
+
+
+def parts(x: Real, bits: list[int]) -> list[float]:
+    """x = sum of parts, part k with at most bits[k] significant bits (0: all of a double)."""
+    result = []
+    for count in bits:
+        if count == 0:
+            part = mp.mpf(float(x))
+        else:
+            unit = mp.mpf(2) ** (mp.floor(mp.log(abs(x), 2)) + 1 - count)
+            part = mp.floor(x / unit) * unit
+        result.append(float(part))
+        x -= part
+    return result
+
+
+def splittings() -> list[tuple[str, list[float], list[float]]]:
+    """Constants as unevaluated sums: (name, for float, for double).
+
+    Short parts make n·part exact without FMA; they are rounded down so that all have one sign.
+    """
+    half_pi = mp.pi / 2
+    return [
+        ("LN2", parts(LN2, [15, 24]), parts(LN2, [40, 0])),
+        ("LOG2_E", parts(1 / LN2, [24, 24]), parts(1 / LN2, [0, 0])),
+        ("PI_2", parts(half_pi, [24, 24, 24]), parts(half_pi, [0, 0, 0])),
+        ("PI_2_SHORT", parts(half_pi, [11, 11, 11, 24]), parts(half_pi, [33, 33, 33, 0])),
+    ]
+
+
+def numbers(values: list[float]) -> str:
+    return "".join(f"        {value!r},\n" for value in values)
+
+
+def table(name: str, column: int) -> str:
+    text = f"{name}: dict[str, tuple[float, ...]] = {{\n"
+    for key, (what, f, lo, hi, *terms) in POLYNOMIALS.items():
+        if not terms[column]:
+            continue
+        values = interpolate(f, lo, hi, terms[column])
+        rounded = [float(c) if column else to_single(c) for c in values]
+        what = what or POLYNOMIALS[key.strip()][0]
+        text += f"    # {what}\n" if len(what) < 92 else ""
+        text += f'    "{key.strip()}": (\n{numbers(rounded)}    ),\n'
+    return text + "}\n"
+
+
+def two_over_pi(bits: int) -> str:
+    with mp.workprec(bits + 64):
+        value = int(mp.floor(2 / mp.pi * mp.mpf(2) ** bits))
+    lines = [value >> shift & (1 << 64) - 1 for shift in range(0, bits, 64)]
+    return "".join(f"    0x{word:016X},\n" for word in lines)
+
+
+def main() -> None:
+    text = '"""Written by tools/gen_coefficients.py; do not edit.\n\n'
+    text += "Polynomials by name (lowest power first), for float and for double arithmetic, and\n"
+    text += 'constants as sums of parts.\n"""\n\nfrom __future__ import annotations\n\n'
+    text += table("SINGLE", 0) + "\n" + table("DOUBLE", 1) + "\n"
+    for name, single, double in splittings():
+        text += f"{name}_SINGLE = {tuple(single)!r}\n{name}_DOUBLE = {tuple(double)!r}\n"
+    text += "\n# floor(2/π · 2^1216) in 64-bit words, lowest first\n"
+    text += f"TWO_OVER_PI = (\n{two_over_pi(1216)})\n"
+    TARGET.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
