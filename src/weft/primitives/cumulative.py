@@ -26,11 +26,16 @@ from weft.primitives.rules import (
 )
 from weft.primitives.select import select_n
 from weft.primitives.shaping import concatenate, full_like, move_axis, rev, slice_along
+from weft.terms import build, monoids
+from weft.terms.affine import Affine
+from weft.terms.lower import reduction_axes
+from weft.terms.monoids import Monoid
+from weft.terms.term import Scan
 
 Pair = tuple[Value, Value]  # values and their tangents
 
 
-def _cumulative(name: str, accepts: Accepts, numpy: np.ufunc) -> Primitive:
+def _cumulative(name: str, accepts: Accepts, monoid: Monoid, numpy: np.ufunc) -> Primitive:
     primitive = Primitive(name)
 
     @primitive.def_type
@@ -52,6 +57,22 @@ def _cumulative(name: str, accepts: Accepts, numpy: np.ufunc) -> Primitive:
     def _(axis_size, args, dims, *, axis, reverse):
         x = move_axis(args[0], dims[0], 0)
         return primitive.bind(x, axis=axis + 1, reverse=reverse), 0
+
+    @primitive.def_lower
+    def _(ctx, x, *, axis, reverse):
+        last = x.shape[axis] - 1
+        if last < 1:
+            return x
+        wide = build.accumulator_dtype(x.dtype)
+        (over,) = reduction_axes(x.shape, (axis,))
+
+        def element(index):
+            at = last - Affine.of(over) if reverse else Affine.of(over)
+            upto = last - index[axis] if reverse else index[axis]
+            body = build.cast(x.at((*index[:axis], at, *index[axis + 1 :])), wide)
+            return build.cast(Scan(monoid, over, upto, (body,)), x.dtype)
+
+        return ctx.define(x.shape, x.dtype, element)
 
     return primitive
 
@@ -95,13 +116,13 @@ def _scan_pairs(combine: Callable[[Pair, Pair], Pair], pair: Pair, axis: int) ->
 
 # ---------------------------------------------------------------- cumsum
 
-cumsum_p = _cumulative("cumsum", NUMBER, np.add)
+cumsum_p = _cumulative("cumsum", NUMBER, monoids.ADD, np.add)
 cumsum = _function(cumsum_p)
 def_linear(cumsum_p, lambda ct, x, *, axis, reverse: cumsum(ct, axis, not reverse))
 
 # ---------------------------------------------------------------- cumprod
 
-cumprod_p = _cumulative("cumprod", NUMBER, np.multiply)
+cumprod_p = _cumulative("cumprod", NUMBER, monoids.MUL, np.multiply)
 cumprod = _function(cumprod_p)
 
 
@@ -114,10 +135,10 @@ _def_scanned_jvp(cumprod_p, _product_rule)
 
 # ---------------------------------------------------------------- cummax, cummin
 
-cummax_p = _cumulative("cummax", ORDERED, np.maximum)
+cummax_p = _cumulative("cummax", ORDERED, monoids.MAX, np.maximum)
 cummax = _function(cummax_p)
 
-cummin_p = _cumulative("cummin", ORDERED, np.minimum)
+cummin_p = _cumulative("cummin", ORDERED, monoids.MIN, np.minimum)
 cummin = _function(cummin_p)
 
 

@@ -28,6 +28,7 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import batch_first, concatenate, full, instantiate, move_axis, reshape
+from weft.terms import build
 
 
 def _check_starts(name: str, x: ShapedArray, starts: Sequence[ShapedArray]) -> None:
@@ -83,6 +84,22 @@ def _(x: ShapedArray, *starts: ShapedArray, slice_sizes: tuple[int, ...]):
 @dynamic_slice_p.def_numpy
 def _(x: np.ndarray, *starts: np.ndarray, slice_sizes: tuple[int, ...]):
     return np.asarray(x[_window(x, starts, slice_sizes)])
+
+
+def _clamped_starts(x, starts, sizes):
+    """The first indices of the window that fits, as index expressions."""
+    fits = zip(starts, sizes, x.shape, strict=True)
+    return [build.clamped_index(start.at(()), 0, n - size) for start, size, n in fits]
+
+
+@dynamic_slice_p.def_lower
+def _(ctx, x, *starts, slice_sizes):
+    first = _clamped_starts(x, starts, slice_sizes)
+    return ctx.define(
+        slice_sizes,
+        x.dtype,
+        lambda index: x.at([start + i for start, i in zip(first, index, strict=True)]),
+    )
 
 
 @dynamic_slice_p.def_jvp
@@ -154,6 +171,18 @@ def _(x: np.ndarray, update: np.ndarray, *starts: np.ndarray):
     out = x.copy()
     out[_window(x, starts, update.shape)] = update
     return out
+
+
+@dynamic_update_slice_p.def_lower
+def _(ctx, x, update, *starts):
+    first = _clamped_starts(x, starts, update.shape)
+    return ctx.scatter(
+        x,
+        update.shape,
+        lambda index: [start + i for start, i in zip(first, index, strict=True)],
+        update.at,
+        unique=True,
+    )
 
 
 @dynamic_update_slice_p.def_jvp

@@ -14,6 +14,7 @@ Gathering and scatter-adding are each other's transpose.
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,6 +49,9 @@ from weft.primitives.shaping import (
     move_axis,
     reshape,
 )
+from weft.terms import build
+from weft.terms.affine import Affine
+from weft.terms.lower import cast_tensor
 
 
 class GatherDimensionNumbers(NamedTuple):
@@ -271,6 +275,43 @@ def _(x, indices, *, dimension_numbers, slice_sizes, mode, fill_value, **_):
     return taken.transpose(np.argsort([*order, *dimension_numbers.offset_dims]).astype(int))
 
 
+def _window_index(x_shape, indices, numbers, sizes, batch, offsets):
+    """Where a window's element is in the operand, clipped; and whether the window fits.
+
+    `batch` is the index of the window, `offsets` the position inside it; the test is a term, None
+    for always.
+    """
+    window = iter(offsets)
+    spanned = _window_axes(len(x_shape), numbers)
+    index = [next(window) if d in spanned else Affine() for d in range(len(x_shape))]
+    tests = []
+    for k, d in enumerate(numbers.start_index_map):
+        start, last = indices.at((*batch, Affine.of(k))), max(x_shape[d] - sizes[d], 0)
+        index[d] = index[d] + build.clamped_index(start, 0, last)
+        tests.append(build.in_range(start, 0, last))
+    for d, b in zip(
+        numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
+    ):
+        index[d] = batch[b]
+    return index, build.all_of([test for test in tests if test is not None])
+
+
+@gather_p.def_lower
+def _(ctx, x, indices, *, dimension_numbers, slice_sizes, mode, fill_value, **_):
+    numbers = dimension_numbers
+    fill = default_fill_value(x.dtype) if fill_value is None else fill_value
+
+    def element(index):
+        batch = [index[d] for d in _batch_dims(len(index), numbers.offset_dims)]
+        offsets = [index[d] for d in numbers.offset_dims]
+        where, fits = _window_index(x.shape, indices, numbers, slice_sizes, batch, offsets)
+        if mode != GatherScatterMode.FILL_OR_DROP or fits is None:
+            return x.at(where)
+        return build.select(fits, x.at(where), build.const(fill, x.dtype))
+
+    return ctx.define(ctx.out.shape, x.dtype, element)
+
+
 @gather_p.def_jvp
 def _(primals, tangents, **params):
     ans = gather_p.bind(*primals, **params)
@@ -345,8 +386,49 @@ def _window_sizes(
     return tuple(next(window) if d in spanned else min(n, 1) for d, n in enumerate(x_shape))
 
 
+def _scatter_lower(op: str) -> Callable[..., Any]:
+    """The lowering of a scatter that combines by `op` ("set", or the name of a monoid)."""
+
+    def rule(
+        ctx, x, indices, updates, *, dimension_numbers, mode, unique_indices, indices_are_sorted
+    ):
+        numbers = GatherDimensionNumbers(*dimension_numbers)
+        sizes = _window_sizes(x.shape, updates.shape, numbers)
+        batch = _batch_dims(updates.ndim, numbers.offset_dims)
+        order = [*batch, *numbers.offset_dims]  # windows one after the other: the last one wins
+        # Clipping may push windows over one another, whatever was promised, unless there is but one.
+        windows = [n for b, n in enumerate(indices.shape[:-1]) if b not in numbers[4]]
+        clips = mode == GatherScatterMode.CLIP
+        wide = x.dtype if op == "set" else build.accumulator_dtype(x.dtype)
+
+        def target(point):
+            return _window_index(
+                x.shape, indices, numbers, sizes, point[: len(batch)], point[len(batch) :]
+            )
+
+        def update(point):
+            at = dict(zip(order, point, strict=True))
+            return build.cast(updates.at([at[d] for d in range(updates.ndim)]), wide)
+
+        result = ctx.scatter(
+            cast_tensor(ctx, x, wide),
+            tuple(updates.shape[d] for d in order),
+            lambda point: target(point)[0],
+            update,
+            op,
+            guard=None if clips else lambda point: target(point)[1],
+            unique=math.prod(windows) <= 1 or (unique_indices and not clips),
+        )
+        return cast_tensor(ctx, result, x.dtype)
+
+    return rule
+
+
 def _scatter_primitive(
-    name: str, accepts: Accepts, combine: Callable[[np.ndarray, Any, np.ndarray], None]
+    name: str,
+    accepts: Accepts,
+    op: str,
+    combine: Callable[[np.ndarray, Any, np.ndarray], None],
 ) -> Primitive:
     """Declare the types, meaning and batching of a scatter that combines by `combine`."""
     primitive = Primitive(name)
@@ -408,6 +490,7 @@ def _scatter_primitive(
         numbers = ScatterDimensionNumbers(*numbers)
         return primitive.bind(x, indices, updates, dimension_numbers=numbers, **params), 0
 
+    primitive.def_lower(_scatter_lower(op))
     return primitive
 
 
@@ -464,7 +547,7 @@ def _assign(flat: np.ndarray, index: np.ndarray, updates: np.ndarray) -> None:
     flat[index] = updates  # NumPy assigns in order: the last of equal indices stays
 
 
-scatter_p = _scatter_primitive("scatter", ANY, _assign)
+scatter_p = _scatter_primitive("scatter", ANY, "set", _assign)
 scatter = _scatter_function(scatter_p)
 _def_jointly_linear_jvp(scatter_p)
 
@@ -494,7 +577,7 @@ def _last_writers(x_shape: tuple[int, ...], indices: Value, updates: Value, **pa
     return eq(ids, _gather_back(written, indices, updates, **params))
 
 
-scatter_add_p = _scatter_primitive("scatter_add", NUMBER, np.add.at)
+scatter_add_p = _scatter_primitive("scatter_add", NUMBER, "add", np.add.at)
 scatter_add = _scatter_function(scatter_add_p)
 _def_jointly_linear_jvp(scatter_add_p)
 
@@ -507,7 +590,7 @@ def _(ct, x, indices, updates, **params):
     return [ct if is_undef(x) else None, None, ct_updates]
 
 
-scatter_mul_p = _scatter_primitive("scatter_mul", NUMBER, np.multiply.at)
+scatter_mul_p = _scatter_primitive("scatter_mul", NUMBER, "mul", np.multiply.at)
 scatter_mul = _scatter_function(scatter_mul_p)
 
 
@@ -540,10 +623,10 @@ def _(ct, x, indices, updates, **params):
     return [scatter_mul_p.bind(ct, indices, updates, **params), None, None]
 
 
-scatter_min_p = _scatter_primitive("scatter_min", ORDERED, np.minimum.at)
+scatter_min_p = _scatter_primitive("scatter_min", ORDERED, "min", np.minimum.at)
 scatter_min = _scatter_function(scatter_min_p)
 
-scatter_max_p = _scatter_primitive("scatter_max", ORDERED, np.maximum.at)
+scatter_max_p = _scatter_primitive("scatter_max", ORDERED, "max", np.maximum.at)
 scatter_max = _scatter_function(scatter_max_p)
 
 

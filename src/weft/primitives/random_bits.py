@@ -13,6 +13,7 @@ from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
 from weft.primitives.rules import Value, check_same_shape, listing, shape_of, zero_tangent
 from weft.primitives.shaping import batch_first, broadcast_in_dim
+from weft.terms import build
 
 #: Left rotations of the four rounds of even and odd groups.
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -62,6 +63,29 @@ def _(key1: np.ndarray, key2: np.ndarray, x1: np.ndarray, x2: np.ndarray):
             x = x + keys[(group + 1) % 3]
             y = y + keys[(group + 2) % 3] + np.uint32(group + 1)
     return [x.reshape(x1.shape), y.reshape(x1.shape)]
+
+
+@threefry2x32_p.def_lower
+def _(ctx, key1, key2, x1, x2):
+    def word(value):
+        return build.const(value, np.uint32)
+
+    def elements(index):
+        first, second = (key.at(index if key.ndim else ()) for key in (key1, key2))
+        keys = (first, second, build.op("xor", build.op("xor", first, second), word(PARITY)))
+        x, y = build.op("add", x1.at(index), keys[0]), build.op("add", x2.at(index), keys[1])
+        for group in range(5):
+            for rotation in ROTATIONS[group % 2]:
+                x = build.op("add", x, y)
+                left = build.op("shift_left", y, word(rotation))
+                right = build.op("shift_right_logical", y, word(32 - rotation))
+                y = build.op("xor", x, build.op("or", left, right))
+            x = build.op("add", x, keys[(group + 1) % 3])
+            key = build.op("add", keys[(group + 2) % 3], word(group + 1))
+            y = build.op("add", y, key)
+        return [x, y]
+
+    return ctx.define_all(x1.shape, [x1.dtype, x1.dtype], elements)
 
 
 @threefry2x32_p.def_jvp

@@ -176,7 +176,9 @@ class Affine:
     def floordiv(self, divisor: int, ranges: Mapping[Axis, Interval] | None = None) -> Affine:
         """``self // divisor``, simplified with the bounds of the atoms."""
         if divisor <= 0:
-            raise ValueError(f"floor division of an index by {divisor}: the divisor must be positive")
+            raise ValueError(
+                f"floor division of an index by {divisor}: the divisor must be positive"
+            )
         if divisor == 1:
             return self
         whole = [(a, k // divisor) for a, k in self.terms if k % divisor == 0]

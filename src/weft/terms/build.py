@@ -16,7 +16,7 @@ from weft.core import dtypes
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 from weft.terms.ops import OPS, result_dtype
-from weft.terms.term import Const, Fold, Index, Map, Proj, Scan, Term, fuse
+from weft.terms.term import Const, Fold, Index, Map, Proj, Scan, Term, dynamic_index, fuse
 
 #: Operations whose operands need not have one dtype.
 _MIXED = frozenset(["select", "cast", "bitcast"])
@@ -104,3 +104,21 @@ def within(index: Affine, lo: int, hi: int, inside: Term, outside: Term) -> Term
     if hi <= last:
         pieces.append((hi, last + 1, outside))
     return fuse(index, tuple(pieces))
+
+
+def in_range(term: Term, lo: int, hi: int) -> Term | None:
+    """Whether ``lo <= term <= hi``, for an integer term; None when its dtype says so already."""
+    info = np.iinfo(term.dtype)
+    tests = []
+    if lo > info.min:
+        tests.append(op("ge", term, const(lo, term.dtype)))
+    if hi < info.max:
+        tests.append(op("le", term, const(hi, term.dtype)))
+    return all_of(tests)
+
+
+def clamped_index(term: Term, lo: int, hi: int) -> Affine:
+    """The index ``clamp(term, lo, hi)`` for an integer term of any dtype."""
+    if term.dtype == np.uint64:  # indices are signed: halve the range first
+        term = op("min", term, const(hi, term.dtype))
+    return dynamic_index(term, lo, hi)

@@ -24,6 +24,7 @@ from weft.core.avals import ShapedArray
 from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
 from weft.core.source import describe
+from weft.terms import build
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Block, Def, Program, Scatter, Step
 from weft.terms.term import Const, Load, Map, Term, Value
@@ -140,13 +141,24 @@ class Lowering:
         self, shape: tuple[int, ...], dtype: np.dtype, body: Callable[[Indices], Term]
     ) -> Tensor:
         """A new value; ``body`` gets one index expression for each dimension, returns the element."""
+        return self.define_all(shape, [dtype], lambda index: [body(index)])[0]
+
+    def define_all(
+        self,
+        shape: tuple[int, ...],
+        dtypes: Sequence[np.dtype],
+        body: Callable[[Indices], Sequence[Term]],
+    ) -> list[Tensor]:
+        """Several values of one shape; their definitions share axes, and so can share subterms."""
         axes = new_axes(shape)
-        term = body(points(axes))
-        if term.dtype != dtype:
-            raise TypeError(f"a definition of dtype {dtype} by a term of dtype {term.dtype}")
-        value = self.new_value(shape, dtype)
-        self.emit(Def(value, axes, term, self.source))
-        return Tensor.whole(value)
+        results = []
+        for dtype, term in zip(dtypes, body(points(axes)), strict=True):
+            if term.dtype != dtype:
+                raise TypeError(f"a definition of dtype {dtype} by a term of dtype {term.dtype}")
+            value = self.new_value(shape, dtype)
+            self.emit(Def(value, axes, term, self.source))
+            results.append(Tensor.whole(value))
+        return results
 
     def scatter(
         self,
@@ -315,3 +327,10 @@ def elementwise(op: str) -> Callable[..., Tensor]:
         )
 
     return rule
+
+
+def cast_tensor(ctx: Lowering, tensor: Tensor, dtype: np.dtype) -> Tensor:
+    """``tensor`` converted to ``dtype``; itself when it is of that dtype."""
+    if tensor.dtype == dtype:
+        return tensor
+    return ctx.define(tensor.shape, dtype, lambda index: build.cast(tensor.at(index), dtype))
