@@ -285,10 +285,11 @@ class Allocator:
         )
 
     def prepare_fork(self) -> None:
-        """Waits until no other thread is in the middle of something, so that a child starts sane."""
+        """Waits until no thread is in the middle of something, so that a child starts sane."""
         self._lock.acquire()
 
     def finish_fork(self) -> None:
+        """Lets the others go on, in the parent and in the child."""
         self._lock.release()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Buffer:
     nbytes: int
     home: FreeList | int | _Foreign
 
-    def __new__(cls) -> NoReturn:
+    def __new__(cls) -> Buffer:
         raise TypeError("use Buffer.alloc, Buffer.from_numpy, Buffer.adopt or Buffer.borrow")
 
     @staticmethod

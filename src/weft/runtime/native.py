@@ -77,7 +77,7 @@ def host_cpu() -> HostCPU:
         features = binding.get_host_cpu_features().flatten()
     caches = _cache_sizes(Path("/sys/devices/system/cpu"))
     return HostCPU(
-        architecture=_architecture(),
+        architecture=architecture(),
         name=name,
         features=features,
         vector_bits=_vector_bits(features),
@@ -88,7 +88,8 @@ def host_cpu() -> HostCPU:
     )
 
 
-def _architecture() -> str:
+def architecture() -> str:
+    """``"x86_64"`` or ``"aarch64"``, as LLVM names them, or what else the machine calls itself."""
     machine = platform.machine().lower()
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
 
