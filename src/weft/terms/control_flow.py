@@ -16,7 +16,7 @@ from weft.terms import build
 from weft.terms.affine import Affine
 from weft.terms.lower import Lowering, Tensor
 from weft.terms.region import Block, Carry, For, If, While
-from weft.terms.term import Load, Value, dynamic_index
+from weft.terms.term import Const, Load, Value, dynamic_index
 
 _COUNTER = np.dtype(np.int32)
 
@@ -95,16 +95,12 @@ def lower_while(
 def lower_switch(
     ctx: Lowering, index: Tensor, branches: Sequence[ClosedJaxpr], operands: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Results of ``branches[index](*operands)``; an index out of range is clamped."""
+    """Results of ``branches[index](*operands)``; ``index`` is an int32, clamped to the branches."""
     source = ctx.source
-    if index.dtype == _COUNTER:
-        selector = ctx.value(index)
-    else:
-        top = build.const(len(branches) - 1, index.dtype)
-        at = index.at(())
-        within = at if index.dtype == np.bool_ else build.op("min", at, top)
-        number = ctx.define((), _COUNTER, lambda _: build.cast(within, _COUNTER))
-        selector = ctx.value(number)
+    if isinstance(index.source, Const):
+        chosen = min(max(int(index.source.value), 0), len(branches) - 1)
+        return ctx.inline(branches[chosen], operands)
+    selector = ctx.value(index)
     blocks, outputs = [], []
     for branch in branches:
         with ctx.new_block() as block:

@@ -100,6 +100,11 @@ def _(axis_size: int, args: list[Any], dims: list[Any], *, jaxpr: ClosedJaxpr, n
     return outs, [0 if m else None for m in derived.outs]
 
 
+@jit_p.def_lower
+def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
+    return ctx.inline(jaxpr, args)
+
+
 @jit_p.def_eval
 def _(*args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
     if jit_is_disabled():
