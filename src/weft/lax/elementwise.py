@@ -1,0 +1,205 @@
+"""Elementwise functions on operands of one dtype and shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft import tree
+from weft.core import dtypes
+from weft.core.avals import aval_of
+from weft.lax.operands import ArrayLike, Value, is_scalar, operand, operands, repeat_scalars
+from weft.primitives import arithmetic, bitwise, comparison, convert, transcendental
+from weft.primitives import complex as complex_parts
+from weft.primitives import select as selection
+from weft.primitives.arithmetic import RoundingMethod
+
+
+def _unary(name: str, apply: Callable[[Value], Value], doc: str) -> Callable[[ArrayLike], Value]:
+    def function(x: ArrayLike) -> Value:
+        return apply(operand(name, x))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{doc}, element by element."
+    return function
+
+
+def _binary(
+    name: str, apply: Callable[[Value, Value], Value], doc: str
+) -> Callable[[ArrayLike, ArrayLike], Value]:
+    def function(x: ArrayLike, y: ArrayLike) -> Value:
+        return apply(*operands(name, x, y))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{doc}, element by element.\n\nBoth operands have one dtype and shape; a number beside an "
+        "array takes the array's.\n"
+    )
+    return function
+
+
+# arithmetic
+neg = _unary("neg", arithmetic.neg, "-x")
+sign = _unary("sign", arithmetic.sign, "-1, 0 or 1 by the sign of x; NaN and -0.0 are kept")
+abs = _unary("abs", arithmetic.abs, "The absolute value")
+floor = _unary("floor", arithmetic.floor, "The greatest integer not above x")
+ceil = _unary("ceil", arithmetic.ceil, "The least integer not below x")
+is_finite = _unary("is_finite", comparison.is_finite, "Whether x is neither infinite nor NaN")
+add = _binary("add", arithmetic.add, "x + y")
+sub = _binary("sub", arithmetic.sub, "x - y")
+mul = _binary("mul", arithmetic.mul, "x * y")
+div = _binary("div", arithmetic.div, "x / y; integers truncate toward zero")
+rem = _binary("rem", arithmetic.rem, "The remainder of x / y, with the sign of x")
+max = _binary("max", arithmetic.max, "The greater of x and y; NaN if either is")
+min = _binary("min", arithmetic.min, "The lesser of x and y; NaN if either is")
+nextafter = _binary("nextafter", arithmetic.nextafter, "The float next to x in the direction of y")
+
+# exponentials, logarithms, roots
+exp = _unary("exp", transcendental.exp, "e to the power x")
+exp2 = _unary("exp2", transcendental.exp2, "2 to the power x")
+expm1 = _unary("expm1", transcendental.expm1, "exp(x) - 1, accurate near 0")
+log = _unary("log", transcendental.log, "The natural logarithm")
+log1p = _unary("log1p", transcendental.log1p, "log(1 + x), accurate near 0")
+logistic = _unary("logistic", transcendental.logistic, "1 / (1 + exp(-x))")
+sqrt = _unary("sqrt", transcendental.sqrt, "The square root")
+rsqrt = _unary("rsqrt", transcendental.rsqrt, "1 / sqrt(x)")
+cbrt = _unary("cbrt", transcendental.cbrt, "The cube root")
+
+# trigonometric and hyperbolic functions
+sin = _unary("sin", transcendental.sin, "The sine")
+cos = _unary("cos", transcendental.cos, "The cosine")
+tan = _unary("tan", transcendental.tan, "The tangent")
+asin = _unary("asin", transcendental.asin, "The arc sine")
+acos = _unary("acos", transcendental.acos, "The arc cosine")
+atan = _unary("atan", transcendental.atan, "The arc tangent")
+atan2 = _binary("atan2", transcendental.atan2, "The angle of the point (y, x), from -pi to pi")
+sinh = _unary("sinh", transcendental.sinh, "The hyperbolic sine")
+cosh = _unary("cosh", transcendental.cosh, "The hyperbolic cosine")
+tanh = _unary("tanh", transcendental.tanh, "The hyperbolic tangent")
+asinh = _unary("asinh", transcendental.asinh, "The inverse hyperbolic sine")
+acosh = _unary("acosh", transcendental.acosh, "The inverse hyperbolic cosine")
+atanh = _unary("atanh", transcendental.atanh, "The inverse hyperbolic tangent")
+
+# error functions
+erf = _unary("erf", transcendental.erf, "The error function")
+erfc = _unary("erfc", transcendental.erfc, "1 - erf(x), accurate where erf(x) is near 1")
+erf_inv = _unary("erf_inv", transcendental.erf_inv, "The inverse of the error function")
+
+# comparisons
+eq = _binary("eq", comparison.eq, "x == y")
+ne = _binary("ne", comparison.ne, "x != y")
+lt = _binary("lt", comparison.lt, "x < y")
+le = _binary("le", comparison.le, "x <= y")
+gt = _binary("gt", comparison.gt, "x > y")
+ge = _binary("ge", comparison.ge, "x >= y")
+
+# bits
+bitwise_and = _binary("bitwise_and", bitwise.and_, "x & y")
+bitwise_or = _binary("bitwise_or", bitwise.or_, "x | y")
+bitwise_xor = _binary("bitwise_xor", bitwise.xor, "x ^ y")
+bitwise_not = _unary("bitwise_not", bitwise.not_, "~x")
+shift_left = _binary("shift_left", bitwise.shift_left, "x << y; 0 when y is the width or more")
+shift_right_logical = _binary(
+    "shift_right_logical", bitwise.shift_right_logical, "x >> y, filling with zeros"
+)
+shift_right_arithmetic = _binary(
+    "shift_right_arithmetic", bitwise.shift_right_arithmetic, "x >> y, filling with the top bit"
+)
+population_count = _unary("population_count", bitwise.population_count, "The number of bits set")
+
+# parts of complex numbers
+real = _unary("real", complex_parts.real, "The real part of a complex number")
+imag = _unary("imag", complex_parts.imag, "The imaginary part of a complex number")
+complex = _binary("complex", complex_parts.complex, "x + iy from real x and y")
+conj = _unary("conj", complex_parts.conj, "The conjugate of a complex number")
+
+
+def round(x: ArrayLike, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Value:
+    """The nearest integer to each element; `rounding_method` decides halfway between two."""
+    return arithmetic.round(operand("round", x), rounding_method)
+
+
+def square(x: ArrayLike) -> Value:
+    """``x * x``, element by element."""
+    return transcendental.integer_pow(operand("square", x), 2)
+
+
+def reciprocal(x: ArrayLike) -> Value:
+    """``1 / x``, element by element."""
+    return transcendental.integer_pow(operand("reciprocal", x), -1)
+
+
+def integer_pow(x: ArrayLike, y: int) -> Value:
+    """`x` to a constant integer power `y`, element by element."""
+    return transcendental.integer_pow(operand("integer_pow", x), y)
+
+
+def pow(x: ArrayLike, y: ArrayLike) -> Value:
+    """`x` to the power `y`, element by element.
+
+    `x` is floating-point; `y` has its dtype, or is an array of integers of its shape. A Python
+    integer `y` is the same as :func:`integer_pow`.
+    """
+    if isinstance(y, int) and not isinstance(y, bool):
+        return integer_pow(x, y)
+    if not is_scalar(y) and dtypes.is_integer(aval_of(operand("pow", y)).dtype):
+        return transcendental.pow(*repeat_scalars([operand("pow", x), y]))
+    return transcendental.pow(*operands("pow", x, y))
+
+
+def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Value:
+    """`x`, but not below `min` nor above `max`, which are scalars or of the shape of `x`."""
+    example = np.zeros((), aval_of(operand("clamp", x)).dtype)
+
+    def bound(value: ArrayLike) -> Value:
+        # A number beside an array takes its dtype; it need not be repeated to its shape.
+        return operands("clamp", value, example)[0] if is_scalar(value) else operand("clamp", value)
+
+    if is_scalar(x):
+        return arithmetic.clamp(*operands("clamp", min, x, max))
+    return arithmetic.clamp(bound(min), x, bound(max))
+
+
+def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Value:
+    """`on_true` where `pred` holds, else `on_false`.
+
+    The cases have one dtype and shape; `pred` is a boolean scalar or array of that shape.
+    """
+    return selection.select_n(operand("select", pred), *operands("select", on_false, on_true))
+
+
+def select_n(which: ArrayLike, *cases: ArrayLike) -> Value:
+    """``cases[which]``, element by element; `which` is boolean (two cases) or int32."""
+    return selection.select_n(operand("select_n", which), *operands("select_n", *cases))
+
+
+def convert_element_type(
+    operand: ArrayLike, new_dtype: Any = None, weak_type: bool = False
+) -> Value:
+    """The values of `operand` in another dtype.
+
+    From floating point to integers: truncated toward zero, saturated at the ends of the range, and
+    NaN becomes 0. Between integers: wrapped. To booleans: whether the value is not 0.
+    """
+    dtype = aval_of(operand).dtype if new_dtype is None else new_dtype
+    return convert.convert_element_type(operand, dtype, weak_type)
+
+
+def bitcast_convert_type(operand: ArrayLike, new_dtype: Any) -> Value:
+    """The bits of `operand` read as another dtype.
+
+    A narrower dtype adds a last axis that holds the parts; a wider one removes such an axis.
+    """
+    return convert.bitcast_convert_type(operand, new_dtype)
+
+
+def stop_gradient(x: Any) -> Any:
+    """`x`, an array or a tree of them, as a constant for differentiation."""
+
+    def stop(leaf: Any) -> Any:
+        inexact = dtypes.is_inexact(aval_of(operand("stop_gradient", leaf)).dtype)
+        return selection.stop_gradient(leaf) if inexact else leaf
+
+    return tree.map(stop, x)

@@ -1,0 +1,240 @@
+"""Reading and writing windows of arrays at computed positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.core.avals import aval_of
+from weft.lax.operands import (
+    ArrayLike,
+    Value,
+    canonical_axis,
+    canonical_shape,
+    is_scalar,
+    operand,
+    operands,
+)
+from weft.primitives import dynamic_slice as windows
+from weft.primitives import indexing
+from weft.primitives.arithmetic import add
+from weft.primitives.comparison import lt
+from weft.primitives.convert import convert_element_type
+from weft.primitives.indexing import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+)
+from weft.primitives.select import select_n
+from weft.primitives.shaping import concatenate, full_like, reshape, slice_along
+
+# ---------------------------------------------------------------- slices at computed positions
+
+
+def _starts(name: str, x: Value, start_indices: Any) -> list[Value]:
+    """One scalar for each axis, all of one dtype; negative ones count from the end."""
+    if isinstance(start_indices, list | tuple):
+        starts = list(start_indices)
+    else:
+        vector = aval_of(operand(name, start_indices))
+        if vector.ndim != 1:
+            raise TypeError(f"lax.{name} needs start indices as scalars or a vector, got {vector}.")
+        pieces = (slice_along(start_indices, k, k + 1, 0) for k in range(vector.shape[0]))
+        starts = [reshape(piece, ()) for piece in pieces]
+    shape = aval_of(x).shape
+    if len(starts) != len(shape):
+        raise TypeError(
+            f"lax.{name} of {aval_of(x)} needs {len(shape)} start indices, got {len(starts)}."
+        )
+    for start in starts:
+        aval = aval_of(operand(name, start))
+        if not dtypes.is_integer(aval.dtype) or aval.shape:
+            raise TypeError(f"lax.{name} needs scalar integers as start indices, got {aval}.")
+    dtype = dtypes.result_type(*starts)[0] if starts else np.dtype(np.int32)
+    return [_from_front(start, n, dtype) for start, n in zip(starts, shape, strict=True)]
+
+
+def _from_front(start: Value, size: int, dtype: np.dtype) -> Value:
+    if is_scalar(start):
+        return np.asarray(start + size if start < 0 else start, dtype)
+    start = convert_element_type(start, dtype)
+    if not dtypes.is_signed(dtype):
+        return start
+    return select_n(lt(start, full_like(start, 0)), start, add(start, full_like(start, size)))
+
+
+def dynamic_slice(operand: ArrayLike, start_indices: Any, slice_sizes: Sequence[int]) -> Value:
+    """The window of `slice_sizes` that starts at `start_indices`, scalars that may be traced.
+
+    Negative starts count from the end. A start is then clamped so that the window fits.
+
+    >>> lax.dynamic_slice(np.arange(5), (3,), (3,))
+    Array([2, 3, 4], dtype=int32)
+    """
+    starts = _starts("dynamic_slice", operand, start_indices)
+    return windows.dynamic_slice(operand, starts, canonical_shape("dynamic_slice", slice_sizes))
+
+
+def dynamic_update_slice(operand: ArrayLike, update: ArrayLike, start_indices: Any) -> Value:
+    """`operand` with the window that starts at `start_indices` replaced by `update`.
+
+    Starts are treated as :func:`dynamic_slice` does.
+    """
+    starts = _starts("dynamic_update_slice", operand, start_indices)
+    if is_scalar(update):
+        update = operands("dynamic_update_slice", update, _scalar_of(operand))[0]
+    return windows.dynamic_update_slice(operand, update, starts)
+
+
+def _scalar_of(x: Value) -> np.ndarray:
+    return np.zeros((), aval_of(x).dtype)
+
+
+def _along(name: str, x: Value, index: ArrayLike, axis: int) -> list[Any]:
+    starts: list[Any] = [0] * aval_of(operand(name, x)).ndim
+    starts[axis] = index
+    return starts
+
+
+def dynamic_slice_in_dim(
+    operand: ArrayLike, start_index: ArrayLike, slice_size: int, axis: int = 0
+) -> Value:
+    """`slice_size` elements along `axis`, from `start_index` on."""
+    shape = list(aval_of(operand).shape)
+    axis = canonical_axis("dynamic_slice_in_dim", axis, len(shape))
+    shape[axis] = int(slice_size)
+    starts = _along("dynamic_slice_in_dim", operand, start_index, axis)
+    return dynamic_slice(operand, starts, shape)
+
+
+def dynamic_index_in_dim(
+    operand: ArrayLike, index: ArrayLike, axis: int = 0, keepdims: bool = True
+) -> Value:
+    """The element at `index` along `axis`, which is kept with size 1 if `keepdims`."""
+    shape = aval_of(operand).shape
+    axis = canonical_axis("dynamic_index_in_dim", axis, len(shape))
+    taken = dynamic_slice_in_dim(operand, index, 1, axis)
+    return taken if keepdims else reshape(taken, shape[:axis] + shape[axis + 1 :])
+
+
+def dynamic_update_slice_in_dim(
+    operand: ArrayLike, update: ArrayLike, start_index: ArrayLike, axis: int
+) -> Value:
+    """`operand` with the elements along `axis` from `start_index` on replaced by `update`."""
+    axis = canonical_axis("dynamic_update_slice_in_dim", axis, aval_of(operand).ndim)
+    starts = _along("dynamic_update_slice_in_dim", operand, start_index, axis)
+    return dynamic_update_slice(operand, update, starts)
+
+
+def dynamic_update_index_in_dim(
+    operand: ArrayLike, update: ArrayLike, index: ArrayLike, axis: int
+) -> Value:
+    """`operand` with the element at `index` along `axis` replaced by `update`.
+
+    `update` may lack the axis.
+    """
+    shape = aval_of(operand).shape
+    axis = canonical_axis("dynamic_update_index_in_dim", axis, len(shape))
+    if is_scalar(update):
+        update = operands("dynamic_update_index_in_dim", update, _scalar_of(operand))[0]
+    if len(aval_of(update).shape) < len(shape):
+        own = aval_of(update).shape
+        update = reshape(update, (*own[:axis], 1, *own[axis:]))
+    return dynamic_update_slice_in_dim(operand, update, index, axis)
+
+
+# ---------------------------------------------------------------- gather and scatter
+
+
+def gather(
+    operand: ArrayLike,
+    start_indices: ArrayLike,
+    dimension_numbers: GatherDimensionNumbers,
+    slice_sizes: Sequence[int],
+    *,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    mode: str | GatherScatterMode | None = None,
+    fill_value: Any = None,
+) -> Value:
+    """Windows of `operand`, of sizes `slice_sizes`, that start at `start_indices`.
+
+    The last axis of `start_indices` holds the coordinates that `dimension_numbers` assigns to axes
+    of the operand; its other axes are those of the result. `mode` says what happens to windows that
+    do not fit: "fill" (the default) with `fill_value`, by default NaN or an extreme integer;
+    "clip", to the nearest window that does; or "promise_in_bounds".
+    """
+    return indexing.gather(
+        operand,
+        start_indices,
+        dimension_numbers,
+        canonical_shape("gather", slice_sizes),
+        unique_indices=unique_indices,
+        indices_are_sorted=indices_are_sorted,
+        mode=mode,
+        fill_value=fill_value,
+    )
+
+
+def _scatter(name: str, apply: Callable[..., Value], what: str) -> Callable[..., Value]:
+    def function(
+        operand: ArrayLike,
+        scatter_indices: ArrayLike,
+        updates: ArrayLike,
+        dimension_numbers: ScatterDimensionNumbers,
+        *,
+        indices_are_sorted: bool = False,
+        unique_indices: bool = False,
+        mode: str | GatherScatterMode | None = None,
+    ) -> Value:
+        if is_scalar(updates):
+            updates = operands(name, updates, _scalar_of(operand))[0]
+        return apply(
+            operand,
+            scatter_indices,
+            updates,
+            dimension_numbers,
+            indices_are_sorted=indices_are_sorted,
+            unique_indices=unique_indices,
+            mode=mode,
+        )
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"`operand` with windows of `updates` {what} at `scatter_indices`.\n\n"
+        "The layout of indices and updates is that of :func:`gather`'s indices and result.\n"
+        'Windows that do not fit are dropped (mode "drop", the default) or shifted ("clip").\n'
+    )
+    return function
+
+
+scatter = _scatter("scatter", indexing.scatter, "put in (the last one, where several meet)")
+scatter_add = _scatter("scatter_add", indexing.scatter_add, "added")
+scatter_mul = _scatter("scatter_mul", indexing.scatter_mul, "multiplied in")
+scatter_min = _scatter("scatter_min", indexing.scatter_min, "combined by minimum")
+scatter_max = _scatter("scatter_max", indexing.scatter_max, "combined by maximum")
+
+
+def index_take(src: ArrayLike, idxs: Sequence[ArrayLike], axes: Sequence[int]) -> Value:
+    """Elements of `src` at vectors of indices along `axes`, with the index axis first.
+
+    Negative indices count from the end; others out of bounds are clamped.
+    """
+    aval = aval_of(operand("index_take", src))
+    axes = tuple(canonical_axis("index_take", axis, aval.ndim) for axis in axes)
+    columns = []
+    for index, axis in zip(idxs, axes, strict=True):
+        own = aval_of(operand("index_take", index))
+        if own.ndim != 1 or not dtypes.is_integer(own.dtype):
+            raise TypeError(f"lax.index_take needs vectors of integers as indices, got {own}.")
+        columns.append(reshape(_from_front(index, aval.shape[axis], own.dtype), (*own.shape, 1)))
+    sizes = tuple(1 if d in axes else n for d, n in enumerate(aval.shape))
+    numbers = GatherDimensionNumbers(
+        offset_dims=tuple(range(1, aval.ndim - len(axes) + 1)),
+        collapsed_slice_dims=tuple(sorted(axes)),
+        start_index_map=axes,
+    )
+    return indexing.gather(src, concatenate(columns, 1), numbers, sizes, mode="clip")
