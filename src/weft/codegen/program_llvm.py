@@ -1,0 +1,222 @@
+"""Programs to LLVM IR: one native ``main`` that launches kernels, loops and copies.
+
+``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs;
+temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a stack
+cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch of a
+parallel region and every iteration of a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weft.codegen.kernel_llvm import emit_kernel
+from weft.codegen.llvm_text import Module
+from weft.codegen.scalar_llvm import Target
+from weft.kernels import program as ir
+from weft.kernels.ir import Kernel, loops
+
+INTERRUPTED = 1
+
+
+def emit_program(program: ir.Program, target: Target) -> str:
+    """LLVM IR text of ``program`` with all its kernels and ``main``."""
+    return _ProgramEmitter(program, target).emit()
+
+
+def is_parallel(kernel: Kernel) -> bool:
+    """Whether a launch of ``kernel`` is worth a parallel region."""
+    return any(loop.kind == "parallel" for loop in loops(kernel.body))
+
+
+def uses_pool(program: ir.Program) -> bool:
+    """Whether ``program`` has parallel regions."""
+    return any(
+        isinstance(s, ir.Launch) and is_parallel(s.kernel) for s in walk_steps(program.steps)
+    )
+
+
+class _ProgramEmitter:
+    def __init__(self, program: ir.Program, target: Target) -> None:
+        self.program = program
+        self.target = target
+        self.module = Module()
+        self.symbols: dict[Kernel, str] = {}
+        self.pointers: dict[ir.Slot, str] = {}
+        self.cells: dict[ir.Slot, str] = {}
+
+    def emit(self) -> str:
+        self._kernels(self.program.steps)
+        self.f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
+        f = self.f
+        self.out = f.label("interrupted")
+        self._bind_slots()
+        self.tables = self._launch_tables(self.program.steps)
+        self.module.declare("@weft_interrupts = external global i32")
+        self.seen = f.i("load atomic i32, ptr @weft_interrupts monotonic, align 4")
+        self._steps(self.program.steps)
+        f.ret("i32", 0)
+        f.place(self.out)
+        f.ret("i32", INTERRUPTED)
+        return self.module.text()
+
+    # -- slots -------------------------------------------------------------------------------------
+
+    def _bind_slots(self) -> None:
+        f, p = self.f, self.program
+        for n, slot in enumerate((*p.constants, *p.inputs, *p.outputs)):
+            self.pointers[slot] = f.load("ptr", f.gep("i64", "%args", n))
+        for slot in p.temporaries:
+            if slot.offset is None:
+                raise ValueError(f"temporary {slot} has no place: plan the program's memory first")
+            self.pointers[slot] = f.gep("i8", "%arena", slot.offset)
+        for slot in _swapped(p.steps):
+            cell = f.i("alloca ptr, align 8")
+            f.store("ptr", self.pointers[slot], cell)
+            self.cells[slot] = cell
+
+    def _pointer(self, slot: ir.Slot) -> str:
+        cell = self.cells.get(slot)
+        return self.pointers[slot] if cell is None else self.f.load("ptr", cell)
+
+    def _launch_tables(self, steps: list[ir.Step]) -> dict[ir.Launch, str]:
+        """Argument tables of launches, on the stack of ``main`` (not inside its loops)."""
+        tables: dict[ir.Launch, str] = {}
+        for step in walk_steps(steps):
+            if isinstance(step, ir.Launch):
+                tables[step] = self.f.i(f"alloca [{len(step.slots) + 1} x ptr], align 8")
+                self.f.store("ptr", "%pool", tables[step])
+        return tables
+
+    # -- kernels -----------------------------------------------------------------------------------
+
+    def _kernels(self, steps: list[ir.Step]) -> None:
+        for step in walk_steps(steps):
+            if isinstance(step, ir.Launch) and step.kernel not in self.symbols:
+                name = f"k{len(self.symbols)}_{step.kernel.name}"
+                kernel = step.kernel.evolve(name=name)
+                self.symbols[step.kernel] = emit_kernel(self.module, kernel, self.target)
+
+    # -- steps -------------------------------------------------------------------------------------
+
+    def _steps(self, steps: list[ir.Step]) -> None:
+        for step in steps:
+            self._STEPS[type(step)](self, step)
+
+    def _poll(self) -> None:
+        f = self.f
+        now = f.i("load atomic i32, ptr @weft_interrupts monotonic, align 4")
+        changed = f.i(f"icmp ne i32 {now}, {self.seen}")
+        go = f.label("go")
+        f.branch(changed, self.out, go, unlikely=True)
+        f.place(go)
+
+    def _launch(self, step: ir.Launch) -> None:
+        f, table = self.f, self.tables[step]
+        for n, slot in enumerate(step.slots, 1):
+            f.store("ptr", self._pointer(slot), f.gep("i64", table, n))
+        symbol = self.symbols[step.kernel]
+        if is_parallel(step.kernel):
+            self._poll()
+            self.module.declare("declare void @weft_parallel(ptr, ptr, ptr)")
+            f.do(f"call void @weft_parallel(ptr %pool, ptr {symbol}, ptr {table})")
+        else:
+            f.do(f"call void {symbol}(ptr {table}, i64 0, i64 1)")
+
+    def _copy(self, step: ir.Copy) -> None:
+        f = self.f
+        target, source = self._pointer(step.target), self._pointer(step.source)
+        if step.target.nbytes == 0 or target == source:
+            return
+        same = f.i(f"icmp eq ptr {target}, {source}")
+        move, done = f.label("copy"), f.label("copied")
+        f.branch(same, done, move)
+        f.place(move)
+        self.module.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        f.do(
+            f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, "
+            f"i64 {step.target.nbytes}, i1 false)"
+        )
+        f.jump(done)
+        f.place(done)
+
+    def _swap(self, step: ir.Swap) -> None:
+        a, b = self._pointer(step.a), self._pointer(step.b)
+        self.f.store("ptr", b, self.cells[step.a])
+        self.f.store("ptr", a, self.cells[step.b])
+
+    def _for(self, step: ir.For) -> None:
+        f = self.f
+        with f.loop(0, step.length) as loop:
+            self._poll()
+            count = f.i(f"trunc i64 {loop.index} to i32")
+            f.store("i32", count, self._pointer(step.counter))
+            self._steps(step.body)
+
+    def _while(self, step: ir.While) -> None:
+        f = self.f
+        head, body, done = f.label("while"), f.label("body"), f.label("done")
+        f.jump(head)
+        f.place(head)
+        self._poll()
+        self._steps(step.condition)
+        flag = f.load("i8", self._pointer(step.predicate))
+        more = f.i(f"icmp ne i8 {flag}, 0")
+        f.branch(more, body, done)
+        f.place(body)
+        self._steps(step.body)
+        f.jump(head)
+        f.place(done)
+
+    def _if(self, step: ir.If) -> None:
+        f = self.f
+        index = f.load("i32", self._pointer(step.index))
+        low = f.intrinsic("smax", "i32", index, 0)
+        chosen = f.intrinsic("smin", "i32", low, len(step.branches) - 1)
+        labels = [f.label("branch") for _ in step.branches]
+        done = f.label("done")
+        cases = " ".join(f"i32 {n}, label %{label}" for n, label in enumerate(labels[:-1]))
+        f.do(f"switch i32 {chosen}, label %{labels[-1]} [{cases}]")
+        for label, body in zip(labels, step.branches, strict=True):
+            f.place(label)
+            self._steps(body)
+            f.jump(done)
+        f.place(done)
+
+    def _routine(self, step: ir.Routine) -> None:
+        raise TypeError(f"the CPU code generator has no routine named {step.name!r}")
+
+    _STEPS: dict[type, Callable[..., None]] = {
+        ir.Launch: _launch,
+        ir.Copy: _copy,
+        ir.Swap: _swap,
+        ir.For: _for,
+        ir.While: _while,
+        ir.If: _if,
+        ir.Routine: _routine,
+    }
+
+
+def walk_steps(steps: list[ir.Step]) -> list[ir.Step]:
+    """All steps, those inside loops and branches included, in order."""
+    found: list[ir.Step] = []
+    stack = list(reversed(steps))
+    while stack:
+        step = stack.pop()
+        found.append(step)
+        if isinstance(step, ir.For):
+            stack.extend(reversed(step.body))
+        elif isinstance(step, ir.While):
+            stack.extend(reversed([*step.condition, *step.body]))
+        elif isinstance(step, ir.If):
+            for body in reversed(step.branches):
+                stack.extend(reversed(body))
+    return found
+
+
+def _swapped(steps: list[ir.Step]) -> list[ir.Slot]:
+    slots: dict[ir.Slot, None] = {}
+    for step in walk_steps(steps):
+        if isinstance(step, ir.Swap):
+            slots[step.a] = slots[step.b] = None
+    return list(slots)

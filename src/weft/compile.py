@@ -1,0 +1,192 @@
+"""The whole pipeline, as one list of passes::
+
+    ClosedJaxpr ─lower→ terms ─plan→ kernels ─place→ program ─emit→ LLVM IR ─compile→ object ─link→ Executable
+
+`compile_jaxpr` runs it; each pass is one function of the level it produces.  ``weft.config.dump`` prints
+any level on the way.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from weft.array.layout import array_layout
+from weft.array.value import Array
+from weft.config import config
+from weft.core.jaxpr import ClosedJaxpr
+from weft.kernels.machine import Machine, cpu_machine
+from weft.kernels.program import Launch, Program
+from weft.runtime.buffer import Buffer
+
+
+@dataclass
+class Stats:
+    """What compiling one program took and made; times in seconds."""
+
+    passes: dict[str, float] = field(default_factory=dict)
+    kernels: int = 0
+    arena_bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Compile time in all."""
+        return sum(self.passes.values())
+
+
+class Executable:
+    """A compiled program for arrays of fixed shapes and dtypes.
+
+    Calling it with materialised or delayed arrays of the right avals returns the list of its results.
+    ``program`` and ``stats`` tell what was compiled; ``path`` is its generated call path.
+    """
+
+    def __init__(self, closed: ClosedJaxpr, program: Program, native: Any, stats: Stats) -> None:
+        from weft.runtime.call_path import CallPath
+
+        self.program = program
+        self.native = native
+        self.stats = stats
+        self.in_avals = tuple(closed.in_avals)
+        self.out_avals = tuple(closed.out_avals)
+        self._path = CallPath(native, self.in_avals, self.out_avals, array_layout(), self._slow)
+        self._call = self._path.native
+
+    def __call__(self, *arrays: Any) -> list[Any]:
+        return list(self._call(*arrays))
+
+    def call_path(self, slow: Callable[..., Any], single: bool) -> Callable[..., Any]:
+        """A native callable for exactly these avals; everything else goes to ``slow``."""
+        from weft.runtime.call_path import CallPath
+
+        path = CallPath(
+            self.native, self.in_avals, self.out_avals, array_layout(), slow, single=single
+        )
+        return path.native
+
+    def _slow(self, *arrays: Any) -> tuple[Any, ...]:
+        """Arguments that are delayed, or not arrays yet."""
+        if len(arrays) != len(self.in_avals):
+            raise TypeError(
+                f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}"
+            )
+        buffers = [
+            _buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)
+        ]
+        results = self.native(buffers)
+        return tuple(Array(a, b) for a, b in zip(self.out_avals, results, strict=True))
+
+
+def _buffer_of(x: Any, aval: Any) -> Any:
+    if isinstance(x, Array):
+        if (x.shape, x.dtype) != (aval.shape, aval.dtype):
+            raise TypeError(f"this program was compiled for {aval}, got an array of {x.aval}")
+        return x.materialise()
+    data = np.asarray(x, dtype=aval.dtype)
+    if data.shape != aval.shape:
+        raise TypeError(f"this program was compiled for {aval}, got shape {data.shape}")
+    return Buffer.from_numpy(data)
+
+
+def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executable:
+    """Compile ``closed`` for the CPU.
+
+    ``donated`` are the positions of arguments whose memory the results may take over.
+    """
+    del donated
+    stats = Stats()
+    program = _timed(stats, "plan", lambda: plan_program(closed))
+    text = _timed(stats, "codegen", lambda: _emit(program))
+    native = _timed(stats, "llvm", lambda: _native(program, text))
+    stats.kernels = len({s.kernel for s in _launches(program)})
+    stats.arena_bytes = program.arena_bytes
+    return Executable(closed, program, native, stats)
+
+
+def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
+    start = time.perf_counter()
+    result = run()
+    stats.passes[name] = time.perf_counter() - start
+    return result
+
+
+def plan_program(closed: ClosedJaxpr) -> Program:
+    """Everything before code generation: terms, kernels, schedules and the memory plan."""
+    from weft.kernels.assemble import assemble
+    from weft.kernels.memory_plan import plan_memory
+    from weft.kernels.plan import plan
+    from weft.terms.lower import lower_jaxpr
+
+    _dump("jaxpr", lambda: str(closed))
+    lowered = lower_jaxpr(closed)
+    _dump("terms", lambda: _printed_terms(lowered))
+    machine = host_machine(config.threads)
+    program = plan_memory(assemble(lowered, lambda region: plan(region, machine)))
+    _dump("kernels", lambda: _printed_kernels(program))
+    return program
+
+
+def _printed_terms(lowered: Any) -> str:
+    from weft.terms.print import print_program
+
+    return print_program(lowered)
+
+
+def _printed_kernels(program: Program) -> str:
+    from weft.kernels.print import print_kernel
+
+    return "\n".join(print_kernel(s.kernel) for s in _launches(program))
+
+
+def _dump(level: str, text: Callable[[], str]) -> None:
+    if level in config.dump:
+        print(f"== {level} ==\n{text()}", file=sys.stderr)
+
+
+def _launches(program: Program) -> list[Launch]:
+    from weft.codegen.program_llvm import walk_steps
+
+    return [s for s in walk_steps(program.steps) if isinstance(s, Launch)]
+
+
+@cache
+def host_machine(threads: int) -> Machine:
+    """The machine model of this host."""
+    from weft.runtime.native import host_cpu
+
+    cpu = host_cpu()
+    return cpu_machine(threads, cpu.vector_bits // 8, (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes))
+
+
+def _emit(program: Program) -> str:
+    from weft.codegen.program_llvm import emit_program
+    from weft.codegen.scalar_llvm import Target
+    from weft.runtime.native import host_cpu
+
+    cpu = host_cpu()
+    features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
+    text = emit_program(program, Target(cpu.vector_bits // 8, features, cpu.architecture))
+    _dump("llvm", lambda: text)
+    return text
+
+
+def _native(program: Program, text: str) -> Any:
+    from weft.codegen.program_llvm import uses_pool
+    from weft.runtime.cache import compile_cached
+    from weft.runtime.executable import NativeProgram
+
+    return NativeProgram(
+        compile_cached(text),
+        input_nbytes=[s.nbytes for s in program.inputs],
+        output_nbytes=[s.nbytes for s in program.outputs],
+        constants=[Buffer.from_numpy(np.asarray(s.data)) for s in program.constants],
+        arena_nbytes=program.arena_bytes,
+        uses_pool=uses_pool(program),
+        seconds=program.notes.get("seconds", 0.0),
+    )

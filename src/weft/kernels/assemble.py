@@ -1,0 +1,259 @@
+"""From blocks of terms to a program of launches: regions planned into kernels, values given slots.
+
+Loop carries live in two slots that are swapped at the end of each iteration instead of copied; an update
+of an array that nobody reads afterwards happens in place, on the array's own slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+
+from weft.kernels import program as out
+from weft.kernels.ir import Kernel
+from weft.terms import region as terms
+from weft.terms.region import Block, Carry, Def, Region, Scatter, Step
+from weft.terms.term import Load, Term, Value, postorder
+
+#: A kernel and the values of its parameters; a scatter's kernel updates its output in place.
+Planned = tuple[Kernel, tuple[Value, ...], Scatter | None]
+Plan = Callable[[Region], list[Planned]]
+
+
+def assemble(program: terms.Program, plan: Plan) -> out.Program:
+    """The launches, loops and copies that compute ``program``, each region planned by ``plan``."""
+    return _Assembler(program, plan).assemble()
+
+
+def reads_of(step: Step) -> set[Value]:
+    """Values that a step reads, those read inside its blocks included."""
+    if isinstance(step, Def):
+        return _loaded((step.term,))
+    if isinstance(step, Scatter):
+        sources = [d.source for i in step.index for d in i.dynamics()]
+        guard = () if step.guard is None else (step.guard,)
+        return {step.operand} | _loaded((step.update, *guard, *sources))
+    if isinstance(step, terms.Call):
+        return set(step.inputs)
+    if isinstance(step, terms.If):
+        found = {step.index}
+        for block, outputs in zip(step.branches, step.outputs, strict=True):
+            found |= _block_reads(block) | set(outputs)
+        return found
+    found = {c.init for c in step.carries} | {c.exit for c in step.carries}
+    found |= _block_reads(step.body)
+    if isinstance(step, terms.While):
+        found |= _block_reads(step.condition) | {step.predicate}
+    return found
+
+
+def _loaded(roots: Iterable[Term]) -> set[Value]:
+    return {t.value for t in postorder(*roots) if isinstance(t, Load)}
+
+
+def _block_reads(block: Block) -> set[Value]:
+    return set().union(*(reads_of(s) for s in block.steps))
+
+
+def defines(step: Step) -> tuple[Value, ...]:
+    """Values that later steps may read because of this one."""
+    if isinstance(step, Def | Scatter):
+        return (step.value,)
+    if isinstance(step, terms.Call):
+        return step.outputs
+    if isinstance(step, terms.If):
+        return step.results
+    return tuple(c.result for c in step.carries)
+
+
+class _Assembler:
+    def __init__(self, program: terms.Program, plan: Plan) -> None:
+        self.program = program
+        self.plan = plan
+        self.slots: dict[Value, out.Slot] = {}
+        self.temporaries: list[out.Slot] = []
+        self.fixed: set[out.Slot] = set()  # slots a scatter must not overwrite in place
+
+    def assemble(self) -> out.Program:
+        program = self.program
+        inputs = tuple(self._fixed_slot(v, "input") for v in program.inputs)
+        constants = []
+        for value, data in program.constants.items():
+            slot = self._fixed_slot(value, "constant")
+            slot.data = data
+            constants.append(slot)
+        outputs, copies = self._outputs()
+        steps = self._block(program.block, set(program.outputs))
+        steps += [out.Copy(target, self.slots[source]) for target, source in copies]
+        return out.Program(inputs, outputs, tuple(constants), tuple(self.temporaries), steps)
+
+    def _fixed_slot(self, value: Value, role: str) -> out.Slot:
+        slot = out.Slot(value.name, value.shape, value.dtype, role)
+        self.slots[value] = slot
+        self.fixed.add(slot)
+        return slot
+
+    def _outputs(self) -> tuple[tuple[out.Slot, ...], list[tuple[out.Slot, Value]]]:
+        """Output slots; a value computed by a kernel at the top is computed right into its own."""
+        computed = {
+            s.value for s in self.program.block.steps if isinstance(s, Def | Scatter)
+        }
+        slots: list[out.Slot] = []
+        copies: list[tuple[out.Slot, Value]] = []
+        for n, value in enumerate(self.program.outputs):
+            if value in computed and value not in self.slots:
+                slot = out.Slot(value.name, value.shape, value.dtype, "output")
+                self.slots[value] = slot
+            else:
+                slot = out.Slot(f"out{n}", value.shape, value.dtype, "output")
+                copies.append((slot, value))
+            slots.append(slot)
+        return tuple(slots), copies
+
+    def _slot(self, value: Value) -> out.Slot:
+        if value not in self.slots:
+            slot = out.Slot(value.name, value.shape, value.dtype)
+            self.temporaries.append(slot)
+            self.slots[value] = slot
+        return self.slots[value]
+
+    # -- blocks ------------------------------------------------------------------------------------
+
+    def _block(self, block: Block, wanted: set[Value]) -> list[out.Step]:
+        """Steps of ``block``; ``wanted`` are the values needed after it."""
+        steps = block.steps
+        after: list[set[Value]] = [set(wanted)]
+        for step in reversed(steps):
+            after.append(after[-1] | reads_of(step))
+        after.reverse()  # after[n]: values needed by steps[n:] or afterwards
+        result: list[out.Step] = []
+        n = 0
+        while n < len(steps):
+            step = steps[n]
+            if isinstance(step, Def | Scatter):
+                end = n
+                while end < len(steps) and isinstance(steps[end], Def | Scatter):
+                    end += 1
+                result += self._region(steps[n:end], after[end])  # type: ignore[arg-type]
+                n = end
+                continue
+            result += self._control(step, after[n + 1])
+            n += 1
+        return result
+
+    def _region(self, steps: Sequence[Def | Scatter], needed: set[Value]) -> list[out.Step]:
+        defined = {s.value for s in steps}
+        outputs = tuple(s.value for s in steps if s.value in needed)
+        reads = set().union(*(reads_of(s) for s in steps)) - defined
+        inputs = tuple(sorted(reads, key=lambda v: v.name))
+        planned = self.plan(Region(inputs, tuple(steps), outputs))
+        result: list[out.Step] = []
+        for position, (kernel, values, scatter) in enumerate(planned):
+            if scatter is not None:
+                later = {v for _, vs, _ in planned[position + 1 :] for v in vs}
+                operands = {s.operand for _, _, s in planned[position + 1 :] if s is not None}
+                result += self._in_place(scatter, needed | later | operands, values)
+            slots = tuple(self._slot(v) for v in values)
+            result.append(out.Launch(kernel, slots))
+        return result
+
+    def _in_place(
+        self, scatter: Scatter, needed: set[Value], values: Sequence[Value]
+    ) -> list[out.Step]:
+        """Let the updated array share its operand's memory if nobody else looks; else copy first."""
+        operand = self._slot(scatter.operand)
+        also_read = scatter.operand in values
+        if scatter.value in self.slots or operand in self.fixed or also_read:
+            return [out.Copy(self._slot(scatter.value), operand)]
+        if scatter.operand in needed:
+            return [out.Copy(self._slot(scatter.value), operand)]
+        self.slots[scatter.value] = operand
+        return []
+
+    # -- control flow ------------------------------------------------------------------------------
+
+    def _control(self, step: Step, needed: set[Value]) -> list[out.Step]:
+        if isinstance(step, terms.For):
+            return self._for(step)
+        if isinstance(step, terms.While):
+            return self._while(step)
+        if isinstance(step, terms.If):
+            return self._if(step)
+        assert isinstance(step, terms.Call)
+        inputs = tuple(self._slot(v) for v in step.inputs)
+        outputs = tuple(self._slot(v) for v in step.outputs)
+        return [out.Routine(str(step.routine), inputs, outputs, step.params)]
+
+    def _enter(self, carries: Sequence[Carry]) -> list[out.Step]:
+        """Copies of the initial values into the slots the loop works on."""
+        copies: list[out.Step] = []
+        for c in carries:
+            entry = self._slot(c.entry)
+            copies.append(out.Copy(entry, self._slot(c.init)))
+            self.slots[c.result] = entry
+        return copies
+
+    def _outer_fixed(self) -> set[out.Slot]:
+        """Everything that exists before a loop belongs to somebody outside its body."""
+        return set(self.slots.values())
+
+    def _iteration(self, body: Block, carries: Sequence[Carry], keep: set[Value]) -> list[out.Step]:
+        """One iteration: the body, then each carry's new value in the slot named by its entry."""
+        entries = {self.slots[c.entry] for c in carries}
+        outer = self.fixed
+        self.fixed = (self._outer_fixed() | outer) - entries
+        wanted = {c.exit for c in carries} | keep
+        steps = self._block(body, wanted)
+        self.fixed = outer
+        swaps: list[out.Step] = []
+        taken: set[out.Slot] = set()
+        for c in carries:
+            entry, new = self.slots[c.entry], self._slot(c.exit)
+            if new is entry:
+                continue
+            private = new in self.temporaries and new not in entries and new not in taken
+            if not private or not _written_inside(c.exit, body):
+                copy = out.Slot(f"{c.exit.name}_next", c.exit.shape, c.exit.dtype)
+                self.temporaries.append(copy)
+                steps.append(out.Copy(copy, new))
+                new = copy
+            taken.add(new)
+            swaps.append(out.Swap(entry, new))
+        return steps + swaps
+
+    def _for(self, step: terms.For) -> list[out.Step]:
+        copies = self._enter(step.carries)
+        counter = self._slot(step.counter)
+        body = self._iteration(step.body, step.carries, set())
+        return [*copies, out.For(step.length, counter, body)]
+
+    def _while(self, step: terms.While) -> list[out.Step]:
+        copies = self._enter(step.carries)
+        predicate = self._slot(step.predicate)
+        entries = {self.slots[c.entry] for c in step.carries}
+        outer = self.fixed
+        self.fixed = self._outer_fixed() | outer | entries
+        condition = self._block(step.condition, {step.predicate})
+        self.fixed = outer
+        body = self._iteration(step.body, step.carries, set())
+        return [*copies, out.While(condition, predicate, body)]
+
+    def _if(self, step: terms.If) -> list[out.Step]:
+        results = [self._slot(v) for v in step.results]
+        branches: list[list[out.Step]] = []
+        for block, values in zip(step.branches, step.outputs, strict=True):
+            outer = self.fixed
+            self.fixed = self._outer_fixed() | outer
+            body = self._block(block, set(values))
+            self.fixed = outer
+            body += [
+                out.Copy(target, self._slot(v)) for target, v in zip(results, values, strict=True)
+            ]
+            branches.append(body)
+        return [out.If(self._slot(step.index), tuple(branches))]
+
+
+def _written_inside(value: Value, body: Block) -> bool:
+    return any(value in defines(s) for s in body.steps)
+
+

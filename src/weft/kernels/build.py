@@ -1,0 +1,550 @@
+"""Cones to loop nests: the naive kernel that computes some values of a region.
+
+A cone's outputs are stored; everything between them and its inputs is computed on the way, in the
+outermost loop that binds its axes.  That one placement rule yields prologues (a producer inside a fold's
+loop), epilogues (what follows a fold, in the loop around it) and multi-pass rows (softmax reads its row
+once per fold) without recognising any of them::
+
+    sinks   stores and folds: what a loop nest is made for
+    block   the sinks that become computable once some loops are open
+    wave    sinks of a block that need no fold of the same wave; one loop serves a wave
+
+Loops over an axis are cut where a `Fuse` changes its piece, so that interiors carry no guards.  The
+result is scalar code over unit-step loops; schedules tile it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weft.kernels import ir
+from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.monoids import ADD, MONOIDS, Monoid
+from weft.terms.ops import OPS, result_dtype
+from weft.terms.region import Def
+from weft.terms.term import Const, Fold, Fuse, Index, Load, Map, Proj, Term, Value, substitute
+
+MAX_PIECES = 8  # loops a single axis may be cut into; beyond that a fuse is guarded per element
+
+
+@dataclass(eq=False)
+class Output:
+    """``value[index…] = term`` for every point of ``axes``; with ``combine``, an update in place.
+
+    ``combine`` is ``set`` or a monoid's name: the value is then read and written, and only where
+    ``guard`` is true.
+    """
+
+    value: Value
+    axes: tuple[Axis, ...]
+    index: tuple[Affine, ...]
+    term: Term
+    combine: str | None = None
+    guard: Term | None = None
+
+
+@dataclass(eq=False)
+class Cone:
+    """What one kernel computes.
+
+    ``outputs`` are the stored values, with every interior definition already inlined into their
+    terms; ``rows`` are interior definitions kept in private scratch (one row per iteration of the
+    loops over their first ``depth`` axes), which the outputs' terms still load.
+    """
+
+    name: str
+    outputs: tuple[Output, ...]
+    rows: tuple[tuple[Def, int], ...] = ()
+
+
+@dataclass(eq=False)
+class _Sink:
+    """A store or a fold; ``axes`` are the loops it still needs inside its block."""
+
+    axes: tuple[Axis, ...]
+    bodies: tuple[Term, ...]
+    store: ir.Buffer | None = None
+    index: tuple[Affine, ...] = ()
+    fold: Fold | None = None
+    monoid: Monoid | None = None
+    row: Value | None = None
+    combine: str | None = None
+    guard: Term | None = None
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Everything the sink computes, its guard and dynamic indices included."""
+        guard = () if self.guard is None else (self.guard,)
+        return (*self.bodies, *guard, *(d.source for i in self.index for d in i.dynamics()))
+
+
+@dataclass(eq=False)
+class _Scope:
+    """An open loop (or the kernel's top): statements so far and values already computed there."""
+
+    axis: Axis | None
+    body: list[ir.Stmt] = field(default_factory=list)
+    known: dict[object, ir.Var] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Running:
+    """A fold whose loops are open: its current carry variables."""
+
+    sink: _Sink
+    vars: tuple[ir.Var, ...]
+
+
+def build_kernel(cone: Cone) -> tuple[ir.Kernel, tuple[Value, ...]]:
+    """The naive kernel of ``cone`` and the values of its parameters, in order (inputs, outputs)."""
+    return _Builder(cone).build()
+
+
+class _Builder:
+    def __init__(self, cone: Cone) -> None:
+        self.cone = cone
+        self.inputs: dict[Value, ir.Buffer] = {}
+        self.outputs: dict[Value, ir.Buffer] = {
+            o.value: ir.Buffer(
+                o.value.name, o.value.shape, o.value.dtype, "inout" if o.combine else "output"
+            )
+            for o in cone.outputs
+        }
+        self.rows: dict[Value, tuple[Def, int, ir.Buffer]] = {}
+        for definition, depth in cone.rows:
+            v = definition.value
+            buffer = ir.Buffer(v.name, v.shape[depth:], v.dtype, "scratch", "thread")
+            self.rows[v] = (definition, depth, buffer)
+        self.scopes: list[_Scope] = [_Scope(None)]
+        self.ranges: dict[Axis, Interval] = {}
+        self.row_wave: dict[Value, int] = {}
+        self.wave = 0
+        self.inline_rows: set[Value] = set()
+
+    def build(self) -> tuple[ir.Kernel, tuple[Value, ...]]:
+        sinks = [
+            _Sink(
+                o.axes, (o.term,), self.outputs[o.value], o.index, combine=o.combine, guard=o.guard
+            )
+            for o in self.cone.outputs
+        ]
+        self._block(sinks, [])
+        params = (*self.inputs.values(), *self.outputs.values())
+        scratch = tuple(b for _, _, b in self.rows.values())
+        kernel = ir.Kernel(self.cone.name, params, scratch, self.scopes[0].body)
+        return kernel, (*self.inputs, *self.outputs)
+
+    # -- blocks and waves --------------------------------------------------------------------------
+
+    @property
+    def _bound(self) -> set[Axis]:
+        return {s.axis for s in self.scopes if s.axis is not None}
+
+    def _block(self, sinks: list[_Sink], running: list[_Running]) -> None:
+        """Emit everything ``sinks`` need under the open loops, wave by wave."""
+        bound = self._bound
+        everything = self._with_folds(sinks, bound)
+        waves = self._waves(everything)
+        for wave in range(max(waves.values(), default=-1) + 1):
+            members = [s for s in everything if waves[s] == wave]
+            self.inline_rows = {s.row for s in members if s.row is not None}
+            for sink in members:
+                if not sink.axes:
+                    self._finish(sink, running)
+            for group in _same_loop(s for s in members if s.axes):
+                self._loop(group, running)
+
+    def _with_folds(self, sinks: list[_Sink], bound: set[Axis]) -> list[_Sink]:
+        """``sinks`` and the folds and rows they need that belong to this block, needed first."""
+        found: dict[object, _Sink] = {s.fold or s.row: s for s in sinks if s.fold or s.row}
+        order: dict[_Sink, None] = {}
+        stack: list[tuple[_Sink, bool]] = [(s, False) for s in reversed(sinks)]
+        while stack:
+            sink, ready = stack.pop()
+            if ready:
+                order[sink] = None
+            elif sink not in order:
+                stack.append((sink, True))
+                for need in self._needs(sink, bound):
+                    known = found.setdefault(need.fold or need.row, need)
+                    stack.append((known, False))
+        return list(order)
+
+    def _needs(self, sink: _Sink, bound: set[Axis]) -> list[_Sink]:
+        """Folds and rows used by ``sink`` whose free axes are all bound here and are not done yet."""
+        needs: list[_Sink] = []
+        for term in self._visible(sink.terms):
+            if isinstance(term, Fold) and term.axes <= bound and not self._known(term):
+                if sink.fold is not term:
+                    needs.append(_Sink(term.over, term.bodies, fold=term, monoid=term.monoid))
+            elif isinstance(term, Load) and term.value in self.rows and term.value is not sink.row:
+                row = self._row_sink(term, bound)
+                if row is not None:
+                    needs.append(row)
+        return needs
+
+    def _visible(self, bodies: Iterable[Term]) -> list[Term]:
+        """Subterms of ``bodies``, without the pieces of fuses that the open loops rule out."""
+        seen: dict[Term, None] = {}
+        stack = list(bodies)
+        while stack:
+            term = stack.pop()
+            if term in seen:
+                continue
+            seen[term] = None
+            if isinstance(term, Fuse):
+                stack += [d.source for d in term.index.dynamics()]
+                stack += [piece for _, _, piece in self._live(term)]
+            else:
+                stack.extend(term.children)
+        return list(seen)
+
+    def _live(self, fuse: Fuse) -> list[tuple[int, int, Term]]:
+        lo, hi = fuse.index.bounds(self.ranges)
+        return [p for p in fuse.pieces if p[0] <= hi and lo < p[1]]
+
+    def _row_sink(self, load: Load, bound: set[Axis]) -> _Sink | None:
+        """The loop nest that fills a row, if its outer axes are bound in this block and no earlier."""
+        definition, depth, buffer = self.rows[load.value]
+        outer = load.index[:depth]
+        needed = frozenset().union(*(i.axes() for i in outer)) if outer else frozenset()
+        innermost = self.scopes[-1].axis
+        if not needed <= bound or ("row", load.value) in self._all_known():
+            return None
+        if needed and innermost not in needed:
+            return None
+        fresh = tuple(Axis(a.name, a.extent) for a in definition.axes[depth:])
+        mapping = dict(zip(definition.axes[:depth], outer, strict=True))
+        mapping.update(zip(definition.axes[depth:], map(Affine.of, fresh), strict=True))
+        body = substitute(definition.term, mapping)
+        index = tuple(Affine.of(a) for a in fresh)
+        return _Sink(fresh, (body,), buffer, index, row=load.value)
+
+    def _all_known(self) -> set[object]:
+        return {k for s in self.scopes for k in s.known}
+
+    def _known(self, term: Term) -> bool:
+        return any((term, ()) in s.known or term in s.known for s in self.scopes)
+
+    def _waves(self, sinks: list[_Sink]) -> dict[_Sink, int]:
+        """Wave of each sink: after every fold it uses, not before a row it reads."""
+        by_fold = {s.fold: s for s in sinks if s.fold is not None}
+        by_row = {s.row: s for s in sinks if s.row is not None}
+        waves: dict[_Sink, int] = {}
+        for sink in sinks:
+            wave = 0
+            for term in self._visible(sink.terms):
+                if isinstance(term, Fold) and term in by_fold and by_fold[term] is not sink:
+                    wave = max(wave, waves[by_fold[term]] + 1)
+                elif isinstance(term, Load) and term.value in by_row:
+                    if by_row[term.value] is not sink:
+                        wave = max(wave, waves[by_row[term.value]])
+            waves[sink] = wave
+        return waves
+
+    # -- loops -------------------------------------------------------------------------------------
+
+    def _loop(self, group: list[_Sink], running: list[_Running]) -> None:
+        """One loop nest level for sinks whose leading axes have the same extent."""
+        lead = group[0].axes[0]
+        carried = [r for r in running if any(r.sink is s for s in group)]
+        fresh = [
+            _Running(s, self._identity(s))
+            for s in group
+            if s.fold is not None and not any(r.sink is s for r in carried)
+        ]
+        folds = carried + fresh
+        for lo, hi in self._pieces(group):
+            self._one_loop(group, folds, lead, lo, hi)
+        for run in fresh:
+            self._know_fold(run)
+        for sink in group:
+            if sink.row is not None:
+                self.scopes[-1].known[("row", sink.row)] = ir.Var(np.dtype(np.bool_))
+
+    def _one_loop(
+        self, group: list[_Sink], folds: list[_Running], lead: Axis, lo: int, hi: int
+    ) -> None:
+        axis = Axis(lead.name, lead.extent)
+        inner: list[_Sink] = []
+        inside: list[_Running] = []
+        by_sink = {r.sink: r for r in folds}
+        entries: list[tuple[_Running, tuple[ir.Var, ...]]] = []
+        for sink in group:
+            moved = self._enter(sink, axis)
+            inner.append(moved)
+            if sink in by_sink:
+                run = by_sink[sink]
+                entry = tuple(ir.Var(v.dtype) for v in run.vars)
+                entries.append((run, entry))
+                inside.append(_Running(moved, entry))
+        self.scopes.append(_Scope(axis))
+        self.ranges[axis] = (lo, hi - 1)
+        rows = self.inline_rows
+        self._block(inner, inside)
+        self.inline_rows = rows
+        scope = self.scopes.pop()
+        carries: list[ir.Carry] = []
+        for (run, entry), after in zip(entries, inside, strict=True):
+            results = tuple(ir.Var(v.dtype) for v in entry)
+            carries += [
+                ir.Carry(*parts)
+                for parts in zip(entry, run.vars, after.vars, results, strict=True)
+            ]
+            run.vars = results
+        monoids = {r.sink.monoid for r in folds}
+        fold = monoids.pop() if len(monoids) == 1 else None
+        self.scopes[-1].body.append(
+            ir.For(axis, lo, hi, 1, scope.body, "serial", tuple(carries), fold)
+        )
+
+    def _enter(self, sink: _Sink, axis: Axis) -> _Sink:
+        """``sink`` with its leading axis bound to the loop just opened."""
+        mapping = {sink.axes[0]: Affine.of(axis)}
+        return _Sink(
+            sink.axes[1:],
+            tuple(substitute(b, mapping) for b in sink.bodies),
+            sink.store,
+            tuple(i.substitute(mapping, lambda t: substitute(t, mapping)) for i in sink.index),
+            sink.fold,
+            sink.monoid,
+            sink.row,
+            sink.combine,
+            None if sink.guard is None else substitute(sink.guard, mapping),
+        )
+
+    def _pieces(self, group: list[_Sink]) -> list[tuple[int, int]]:
+        """Ranges of the leading axis on which every fuse over it keeps one piece."""
+        extent = group[0].axes[0].extent
+        cuts = {0, extent}
+        for sink in group:
+            lead = sink.axes[0]
+            for term in self._visible(sink.terms):
+                if isinstance(term, Fuse):
+                    cuts.update(_breakpoints(term, lead, self.ranges))
+        inside = sorted(c for c in cuts if 0 <= c <= extent)
+        if len(inside) - 1 > MAX_PIECES:
+            return [(0, extent)]
+        return list(zip(inside, inside[1:], strict=False)) or [(0, 0)]
+
+    def _identity(self, sink: _Sink) -> tuple[ir.Var, ...]:
+        assert sink.monoid is not None
+        neutral = sink.monoid.identity([b.dtype for b in sink.bodies])
+        return tuple(
+            self._constant(v, b.dtype) for v, b in zip(neutral, sink.bodies, strict=True)
+        )
+
+    def _constant(self, value: object, dtype: np.dtype) -> ir.Var:
+        term = Const(value, dtype)
+        top = self.scopes[0]
+        key = (term, ())
+        if key not in top.known:
+            var = ir.Var(dtype)
+            # Constants go first, before any loop already emitted at the top.
+            top.body.insert(0, ir.Const(var, term.value))
+            top.known[key] = var
+        return top.known[key]
+
+    def _know_fold(self, run: _Running) -> None:
+        self.scopes[-1].known[run.sink.fold] = run.vars  # type: ignore[assignment]
+
+    # -- sinks with all their loops open -----------------------------------------------------------
+
+    def _finish(self, sink: _Sink, running: list[_Running]) -> None:
+        if sink.store is not None:
+            self._store(sink, sink.store)
+            return
+        run = next((r for r in running if r.sink is sink), None)
+        if run is None:  # a fold over no axes (or of extent-one axes already open) is its body
+            assert sink.fold is not None
+            values = tuple(self._term(b, ()) for b in sink.bodies)
+            self.scopes[-1].known[sink.fold] = values  # type: ignore[assignment]
+            return
+        run.vars = self._accumulate(sink, run.vars)
+
+    def _store(self, sink: _Sink, buffer: ir.Buffer) -> None:
+        value = self._term(sink.bodies[0], ())
+        index = tuple(self._index(i, ()) for i in sink.index)
+        predicate = None if sink.guard is None else self._term(sink.guard, ())
+        body = self.scopes[-1].body
+        if sink.combine not in (None, "set"):
+            old = ir.Var(buffer.dtype)
+            body.append(ir.Load(old, buffer, index))
+            value = self._combine(MONOIDS[sink.combine], (old,), (value,))[0]
+        body.append(ir.Store(buffer, index, value, predicate=predicate))
+
+    def _accumulate(self, sink: _Sink, totals: tuple[ir.Var, ...]) -> tuple[ir.Var, ...]:
+        """Combine one more element; a product summed up becomes a fused multiply-add."""
+        body = sink.bodies[0]
+        if sink.monoid is ADD and isinstance(body, Map) and body.op == "mul":
+            a, b = (self._term(x, ()) for x in body.args)
+            return (self._map("fma", (a, b, totals[0]), body.dtype),)
+        values = tuple(self._term(b, ()) for b in sink.bodies)
+        assert sink.monoid is not None
+        return self._combine(sink.monoid, totals, values)
+
+    def _combine(
+        self, monoid: Monoid, a: Sequence[ir.Var], b: Sequence[ir.Var]
+    ) -> tuple[ir.Var, ...]:
+        def emit(op: str, *args: ir.Var) -> ir.Var:
+            dtypes = tuple(x.dtype for x in args)
+            return self._map(op, args, result_dtype(op, dtypes) if op in OPS else dtypes[0])
+
+        return monoid.combine(emit, a, b)
+
+    def _map(self, op: str, args: Sequence[ir.Var], dtype: np.dtype) -> ir.Var:
+        out = ir.Var(dtype)
+        self.scopes[-1].body.append(ir.Map(out, op, tuple(args)))
+        return out
+
+    # -- terms -------------------------------------------------------------------------------------
+
+    def _scope_of(self, axes: Iterable[Axis]) -> _Scope:
+        """The outermost open scope in which all ``axes`` are bound."""
+        wanted = set(axes)
+        for depth in range(len(self.scopes) - 1, 0, -1):
+            if self.scopes[depth].axis in wanted:
+                return self.scopes[depth]
+        return self.scopes[0]
+
+    def _term(self, root: Term, guards: tuple[ir.Guard, ...]) -> ir.Var:
+        """The variable that holds ``root``, computed in the outermost loop possible."""
+        stack: list[tuple[Term, bool]] = [(root, False)]
+        while stack:
+            term, ready = stack.pop()
+            if self._lookup(term, guards) is not None:
+                continue
+            if ready:
+                self._emit(term, guards)
+                continue
+            stack.append((term, True))
+            if not isinstance(term, Fuse | Fold | Proj):
+                stack.extend((c, False) for c in reversed(term.children))
+        found = self._lookup(root, guards)
+        assert found is not None
+        return found
+
+    def _lookup(self, term: Term, guards: tuple[ir.Guard, ...]) -> ir.Var | None:
+        for scope in reversed(self.scopes):
+            found = scope.known.get((term, guards))
+            if found is not None:
+                return found
+            if isinstance(term, Fold) and term in scope.known:
+                return scope.known[term][0]  # type: ignore[index]
+            if isinstance(term, Proj) and term.fold in scope.known:
+                return scope.known[term.fold][term.position]  # type: ignore[index]
+        return None
+
+    def _emit(self, term: Term, guards: tuple[ir.Guard, ...]) -> None:
+        if isinstance(term, Const):
+            self._constant(term.value, term.dtype)
+            if guards:
+                self.scopes[0].known[(term, guards)] = self.scopes[0].known[(term, ())]
+            return
+        if isinstance(term, Fuse):
+            self._emit_fuse(term, guards)
+            return
+        scope = self._scope_of(term.axes | _guard_axes(guards))
+        if isinstance(term, Load):
+            out = self._emit_load(term, guards, scope)
+        else:
+            out = ir.Var(term.dtype)
+            if isinstance(term, Index):
+                scope.body.append(ir.Iota(out, self._index(term.expr, guards)))
+            elif isinstance(term, Map):
+                args = tuple(self._lookup(a, guards) for a in term.args)
+                scope.body.append(ir.Map(out, term.op, args))  # type: ignore[arg-type]
+            else:
+                raise TypeError(
+                    f"{type(term).__name__} over {getattr(term, 'over', ())} was not computed "
+                    f"before its use in kernel {self.cone.name}"
+                )
+        scope.known[(term, guards)] = out
+
+    def _emit_load(self, load: Load, guards: tuple[ir.Guard, ...], scope: _Scope) -> ir.Var:
+        if load.value in self.rows:
+            definition, depth, buffer = self.rows[load.value]
+            if load.value in self.inline_rows:
+                mapping = dict(zip(definition.axes, load.index, strict=True))
+                return self._term(substitute(definition.term, mapping), guards)
+            index = tuple(self._index(i, guards) for i in load.index[depth:])
+        else:
+            buffer = self._input(load.value)
+            index = tuple(self._index(i, guards) for i in load.index)
+        out = ir.Var(load.dtype)
+        scope.body.append(ir.Load(out, buffer, index, guards))
+        return out
+
+    def _input(self, value: Value) -> ir.Buffer:
+        if value not in self.inputs:
+            self.inputs[value] = ir.Buffer(value.name, value.shape, value.dtype, "input")
+        return self.inputs[value]
+
+    def _index(self, expr: Affine, guards: tuple[ir.Guard, ...]) -> Affine:
+        """An index with its dynamic sources computed: terms become variables."""
+        if not expr.dynamics():
+            return expr
+        return expr.substitute({}, lambda source: self._term(source, guards))
+
+    def _emit_fuse(self, term: Fuse, guards: tuple[ir.Guard, ...]) -> None:
+        live = self._live(term)
+        if len(live) == 1:
+            scope = self._scope_of(term.axes | _guard_axes(guards))
+            scope.known[(term, guards)] = self._term(live[0][2], guards)
+            return
+        here = self._index(term.index, guards)
+        scope = self._scope_of(term.axes | _guard_axes(guards))
+        position = ir.Var(np.dtype(np.int64))
+        scope.body.append(ir.Iota(position, here))
+        value: ir.Var | None = None
+        for start, stop, piece in live:
+            inner = self._term(piece, (*guards, ir.Guard(here, start, stop)))
+            if value is None:
+                value = inner
+                continue
+            edge = self._constant(start, position.dtype)
+            test = ir.Var(np.dtype(np.bool_))
+            chosen = ir.Var(term.dtype)
+            scope.body.append(ir.Map(test, "ge", (position, edge)))
+            scope.body.append(ir.Map(chosen, "select", (test, inner, value)))
+            value = chosen
+        assert value is not None
+        scope.known[(term, guards)] = value
+
+
+def _guard_axes(guards: tuple[ir.Guard, ...]) -> frozenset[Axis]:
+    return frozenset().union(*(g.expr.axes() for g in guards)) if guards else frozenset()
+
+
+def _same_loop(sinks: Iterable[_Sink]) -> list[list[_Sink]]:
+    """Group sinks that share a loop: equal extents, and one monoid among the folds.
+
+    (A loop with one monoid is a reduction that schedules can split.)
+    """
+    groups: list[list[_Sink]] = []
+    for sink in sorted(sinks, key=lambda s: s.monoid is None):
+        for group in groups:
+            monoids = {s.monoid for s in group if s.monoid is not None}
+            if group[0].axes[0].extent == sink.axes[0].extent and (
+                sink.monoid is None or not monoids or monoids == {sink.monoid}
+            ):
+                group.append(sink)
+                break
+        else:
+            groups.append([sink])
+    return groups
+
+
+def _breakpoints(fuse: Fuse, axis: Axis, ranges: Mapping[Axis, Interval]) -> list[int]:
+    """Values of ``axis`` at which ``fuse`` changes its piece, if the axis alone decides that."""
+    k = fuse.index.coefficient(axis)
+    rest = fuse.index - Affine.of(axis) * k
+    if abs(k) != 1 or not rest.is_constant:
+        return []
+    edges = [p[0] for p in fuse.pieces] + [fuse.pieces[-1][1]]
+    if k == 1:
+        return [e - rest.const for e in edges]
+    return [rest.const - e + 1 for e in edges]

@@ -1,0 +1,208 @@
+"""From the choice of what is stored to cones: terms with everything interior inlined.
+
+Definitions over the same loops that read one another element by element are merged into one cone with
+several outputs (an optimiser's moments and its update; a layer's value and its activation).
+"""
+
+from __future__ import annotations
+
+from weft.kernels.axes import normalize_axes
+from weft.kernels.build import Cone, Output
+from weft.kernels.fusion import Choice, is_contraction, own_folds
+from weft.terms.affine import Affine, Dynamic
+from weft.terms.region import Def, Scatter
+from weft.terms.term import Load, Term, Value, postorder, substitute
+
+
+def make_cones(choice: Choice) -> list[tuple[Cone, Scatter | None]]:
+    """Kernels to build, in an order that respects their dependences (with the scatter it performs)."""
+    inlined = _inline_all(choice)
+    cones: list[tuple[Cone, Scatter | None]] = []
+    for group in _merge(choice, inlined):
+        first = group[0]
+        if isinstance(first, Scatter):
+            output = _scatter_output(first, choice, inlined)
+            cones.append((Cone(first.value.name, (output,)), first))
+            continue
+        defs = _shared_axes([inlined[d.value] for d in group])
+        outputs = [Output(d.value, d.axes, tuple(map(Affine.of, d.axes)), d.term) for d in defs]
+        cones.append((Cone(first.value.name, normalize_axes(outputs)), None))
+    return cones
+
+
+def _inline_all(choice: Choice) -> dict[Value, Def]:
+    """Every definition with loads of interior definitions replaced by their terms."""
+    done: dict[Value, Def] = {}
+    # The region was read backwards, so interior definitions were found consumers first.
+    interior = [*choice.interior.values()][::-1]
+    for step in [*interior, *(s for s in choice.stored if isinstance(s, Def))]:
+        term = _expand(step.term, choice, done)
+        done[step.value] = Def(step.value, step.axes, term, step.source)
+    return done
+
+
+def _expand(term: Term, choice: Choice, done: dict[Value, Def]) -> Term:
+    def load(reading: Load) -> Term:
+        if reading.value not in choice.interior:
+            return reading
+        inner = done[reading.value]
+        pairs = zip(inner.axes, reading.index, strict=True)
+        mapping = {a: i for a, i in pairs if i != Affine.of(a)}
+        return substitute(inner.term, mapping) if mapping else inner.term
+
+    return substitute(term, {}, load)
+
+
+def _scatter_output(step: Scatter, choice: Choice, inlined: dict[Value, Def]) -> Output:
+    def expand(term: Term) -> Term:
+        return _expand(term, choice, inlined)
+
+    return Output(
+        step.value,
+        step.axes,
+        tuple(i.substitute({}, expand) for i in step.index),
+        expand(step.update),
+        step.combine,
+        None if step.guard is None else expand(step.guard),
+    )
+
+
+# -- merging -----------------------------------------------------------------------------------------
+
+
+def _merge(choice: Choice, inlined: dict[Value, Def]) -> list[list[Def | Scatter]]:
+    """Group stored definitions that share their loops and feed one another element by element."""
+    order = {s.value: n for n, s in enumerate(choice.stored)}
+    reads = {s.value: _reads(s, inlined) for s in choice.stored}
+    group_of = {s.value: n for n, s in enumerate(choice.stored)}
+    members: dict[int, list[Def | Scatter]] = {n: [s] for n, s in enumerate(choice.stored)}
+    for step in choice.stored:
+        if isinstance(step, Scatter):
+            continue
+        for load in _identity_loads(inlined[step.value]):
+            a, b = group_of.get(load.value), group_of[step.value]
+            if a is None or a == b or not _compatible(members[a], members[b]):
+                continue
+            if _between(members[a], members[b], members, group_of, reads):
+                continue
+            for s in members[a]:
+                group_of[s.value] = b
+            members[b] = sorted(members.pop(a) + members[b], key=lambda s: order[s.value])
+            _forward(members[b], inlined)
+    return _in_order(members, group_of, reads, order)
+
+
+def _reads(step: Def | Scatter, inlined: dict[Value, Def]) -> set[Value]:
+    if isinstance(step, Def):
+        roots = [inlined[step.value].term]
+    else:
+        roots = [step.update, *(d.source for i in step.index for d in i.dynamics())]
+        if step.guard is not None:
+            roots.append(step.guard)
+    found = {t.value for t in postorder(*roots) if isinstance(t, Load)}
+    return found | ({step.operand} if isinstance(step, Scatter) else set())
+
+
+def _identity_loads(step: Def) -> list[Load]:
+    here = tuple(Affine.of(a) for a in step.axes)
+    return [t for t in postorder(step.term) if isinstance(t, Load) and t.index == here]
+
+
+def _compatible(a: list[Def | Scatter], b: list[Def | Scatter]) -> bool:
+    """Whether one loop nest serves both groups: equal extents, and no contraction among them."""
+    for step in (*a, *b):
+        if isinstance(step, Scatter) or is_contraction(step.term) or own_folds(step.term):
+            return False
+    shapes = {tuple(x.extent for x in s.axes) for s in (*a, *b) if isinstance(s, Def)}
+    return len(shapes) == 1
+
+
+def _between(
+    a: list[Def | Scatter],
+    b: list[Def | Scatter],
+    members: dict[int, list[Def | Scatter]],
+    group_of: dict[Value, int],
+    reads: dict[Value, set[Value]],
+) -> bool:
+    """Whether some third group lies on a path from ``a`` to ``b`` (merging would make a cycle)."""
+    start = {group_of[s.value] for s in a}
+    goal = {group_of[s.value] for s in b}
+    readers: dict[int, set[int]] = {}
+    for group, steps in members.items():
+        for step in steps:
+            for value in reads[step.value]:
+                if value in group_of and group_of[value] != group:
+                    readers.setdefault(group_of[value], set()).add(group)
+    stack = [g for s in start for g in readers.get(s, ()) if g not in goal]
+    seen: set[int] = set()
+    while stack:
+        group = stack.pop()
+        if group in goal:
+            return True
+        if group not in seen:
+            seen.add(group)
+            stack.extend(readers.get(group, ()))
+    return False
+
+
+def _forward(group: list[Def | Scatter], inlined: dict[Value, Def]) -> None:
+    """Replace element-by-element loads inside a group by the terms they load."""
+    terms: dict[Value, Def] = {}
+    for step in group:
+        own = inlined[step.value]
+
+        def load(reading: Load) -> Term:
+            source = terms.get(reading.value)
+            if source is None:
+                return reading
+            return substitute(source.term, dict(zip(source.axes, reading.index, strict=True)))
+
+        terms[step.value] = Def(own.value, own.axes, substitute(own.term, {}, load), own.source)
+    inlined.update(terms)
+
+
+def _in_order(
+    members: dict[int, list[Def | Scatter]],
+    group_of: dict[Value, int],
+    reads: dict[Value, set[Value]],
+    order: dict[Value, int],
+) -> list[list[Def | Scatter]]:
+    """Groups sorted so that every value is stored before it is read."""
+    waiting = {
+        g: {
+            group_of[v]
+            for s in steps
+            for v in reads[s.value]
+            if v in group_of and group_of[v] != g
+        }
+        for g, steps in members.items()
+    }
+    result: list[list[Def | Scatter]] = []
+    ready = sorted(members, key=lambda g: order[members[g][-1].value])
+    done: set[int] = set()
+    while ready:
+        for g in ready:
+            if waiting[g] <= done:
+                result.append(members[g])
+                done.add(g)
+                ready.remove(g)
+                break
+        else:
+            raise RuntimeError("kernels of a region depend on one another in a cycle")
+    return result
+
+
+def _shared_axes(defs: list[Def]) -> list[Def]:
+    """Definitions of one shape over the first one's axes, so that their terms share subterms."""
+    first = defs[0]
+    out = [first]
+    for d in defs[1:]:
+        if [a.extent for a in d.axes] == [a.extent for a in first.axes]:
+            mapping = {
+                a: Affine.of(b) for a, b in zip(d.axes, first.axes, strict=True) if a is not b
+            }
+            term = substitute(d.term, mapping) if mapping else d.term
+            out.append(Def(d.value, first.axes, term, d.source))
+        else:
+            out.append(d)
+    return out

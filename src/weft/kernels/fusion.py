@@ -1,0 +1,264 @@
+"""Which definitions of a region get memory, and which are computed where they are used.
+
+The region is read backwards, consumers first.  A definition that is not stored is computed inside the
+kernels of its *roots* (stored definitions), at index maps composed along the way; from these effective
+uses follow how often each element would be computed again, and whether a fold could run in the loops of
+its consumer.  Storing costs bytes, computing again costs operations: the cheaper one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from math import prod
+
+from weft.kernels.machine import Machine
+from weft.terms.affine import Affine, Axis
+from weft.terms.region import Def, Region, Scatter
+from weft.terms.term import Const, Fold, Fuse, Index, Load, Map, Proj, Term, Value, postorder
+
+MAX_USES = 12  # effective uses followed before a definition is simply stored
+MAX_NODES = 600  # operators in one kernel's term; keeps compile time linear in the program
+
+# Nanoseconds per element and vectorised operation, one core; only the ratio to memory matters here.
+_OPERATION_NS = {
+    **dict.fromkeys(("exp", "exp2", "log", "sin", "cos", "logistic", "rsqrt", "log1p"), 0.25),
+    **dict.fromkeys(("tanh", "expm1", "erf", "erfc", "tan", "sqrt", "div", "cbrt"), 0.35),
+    **dict.fromkeys(("pow", "asin", "acos", "atan", "atan2", "sinh", "cosh", "erf_inv"), 1.0),
+    **dict.fromkeys(("asinh", "acosh", "atanh", "rem"), 1.0),
+}
+_CHEAP_NS = 0.03
+
+
+@dataclass(frozen=True)
+class Use:
+    """A definition read at ``index`` in the kernel of ``root``, under folds over ``over``."""
+
+    root: Def | Scatter
+    index: tuple[Affine, ...]
+    over: tuple[Axis, ...] = ()
+    in_fuse: bool = False
+
+
+@dataclass
+class Choice:
+    """The outcome: definitions to store, interior ones, and rows worth keeping in scratch."""
+
+    stored: list[Def | Scatter] = field(default_factory=list)
+    interior: dict[Value, Def] = field(default_factory=dict)
+    uses: dict[Value, list[Use]] = field(default_factory=dict)
+
+
+def choose(region: Region, machine: Machine) -> Choice:
+    """Decide for every definition of ``region``."""
+    choice = Choice()
+    needed = set(region.outputs) | _fixed(region)
+    producers = {s.value: s for s in region.steps}
+    uses: dict[Value, list[Use]] = {v: [] for v in producers}
+    weight = _weights(region)
+    for step in reversed(region.steps):
+        if isinstance(step, Def) and step.value not in needed:
+            if not uses[step.value]:
+                continue  # dead: nothing reads it
+            if _inline(step, uses[step.value], weight[step.value], machine):
+                choice.interior[step.value] = step
+                for load, over, fused in _loads(step.term):
+                    if load.value in uses:
+                        for use in uses[step.value]:
+                            _add(uses[load.value], _through(use, step, load, over, fused))
+                continue
+        choice.stored.append(step)
+        for term in _terms(step):
+            for load, over, fused in _loads(term):
+                if load.value in uses:
+                    _add(uses[load.value], Use(step, load.index, over, fused))
+    choice.stored.reverse()
+    choice.uses = uses
+    return choice
+
+
+def _add(uses: list[Use], use: Use) -> None:
+    if use not in uses:
+        uses.append(use)
+
+
+def _through(use: Use, step: Def, load: Load, over: tuple[Axis, ...], fused: bool) -> Use:
+    """The use of what ``step`` loads, seen from the root that uses ``step``."""
+    mapping = dict(zip(step.axes, use.index, strict=True))
+    index = tuple(i.substitute(mapping) for i in load.index)
+    return Use(use.root, index, (*use.over, *over), use.in_fuse or fused)
+
+
+def _terms(step: Def | Scatter) -> list[Term]:
+    if isinstance(step, Def):
+        return [step.term]
+    sources = [d.source for i in step.index for d in i.dynamics()]
+    return [step.update, *([step.guard] if step.guard is not None else []), *sources]
+
+
+def _fixed(region: Region) -> set[Value]:
+    """Values that must be in memory: operands of scatters."""
+    return {s.operand for s in region.steps if isinstance(s, Scatter)}
+
+
+def _loads(term: Term) -> list[tuple[Load, tuple[Axis, ...], bool]]:
+    """Loads in a term, each with the axes of the folds around it and whether a fuse is."""
+    found: list[tuple[Load, tuple[Axis, ...], bool]] = []
+    seen: set[tuple[Term, tuple[Axis, ...], bool]] = set()
+    stack: list[tuple[Term, tuple[Axis, ...], bool]] = [(term, (), False)]
+    while stack:
+        item = stack.pop()
+        if item in seen:
+            continue
+        seen.add(item)
+        t, over, fused = item
+        if isinstance(t, Load):
+            found.append((t, over, fused))
+        if isinstance(t, Fold):
+            over = (*over, *t.over)
+        fused = fused or isinstance(t, Fuse)
+        stack.extend((c, over, fused) for c in t.children)
+    return found
+
+
+def operation_ns(term: Term) -> float:
+    """Estimated time per element of the operations of ``term`` (those inside folds excluded)."""
+    total = 0.0
+    stack, seen = [term], set()
+    while stack:
+        t = stack.pop()
+        if t in seen or isinstance(t, Fold | Proj):
+            continue
+        seen.add(t)
+        if isinstance(t, Map):
+            total += _OPERATION_NS.get(t.op, _CHEAP_NS)
+        stack.extend(t.children)
+    return total
+
+
+def own_folds(term: Term) -> list[Fold]:
+    """Folds in a term, outermost first."""
+    return [t for t in reversed(postorder(term)) if isinstance(t, Fold)]
+
+
+def is_contraction(term: Term) -> bool:
+    """Whether a fold sums a product of two factors that do not have the same free axes.
+
+    Such a fold reuses each loaded element many times, so its operands should be plain memory.
+    """
+    for fold in own_folds(term):
+        body = fold.bodies[0]
+        if fold.monoid.name == "add" and isinstance(body, Map) and body.op == "mul":
+            a, b = (x.axes for x in body.args)
+            if (a - b) - set(fold.over) and (b - a) - set(fold.over):
+                return True
+    return False
+
+
+@dataclass
+class _Weight:
+    """Accumulated size of a definition with everything elementwise before it."""
+
+    ns: float
+    nodes: int
+
+
+def _weights(region: Region) -> dict[Value, _Weight]:
+    weights: dict[Value, _Weight] = {}
+    for step in region.steps:
+        ns, nodes = 0.0, 0
+        if isinstance(step, Def):
+            ns, nodes = operation_ns(step.term), len(postorder(step.term))
+            if not own_folds(step.term):
+                for load, _, _ in _loads(step.term):
+                    before = weights.get(load.value)
+                    if before is not None and nodes < MAX_NODES:
+                        ns, nodes = ns + before.ns, nodes + before.nodes
+        weights[step.value] = _Weight(ns, nodes)
+    return weights
+
+
+def _inline(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> bool:
+    """Whether to compute ``step`` where it is used instead of storing it."""
+    term = step.term
+    if isinstance(term, Load | Const):
+        return True  # a view or a constant: nothing to compute
+    if len(uses) > MAX_USES or weight.nodes > MAX_NODES:
+        return False
+    folds = own_folds(term)
+    if is_contraction(term):
+        return len(uses) == 1 and _is_epilogue(uses[0])
+    if folds:
+        return _rows_fit(step, uses, machine)
+    if isinstance(term, Index):
+        return True
+    for use in uses:
+        if isinstance(use.root, Def) and use.over and is_contraction(use.root.term):
+            return False
+    again = sum(_points(u) for u in uses) / max(1, step.value.size) - 1
+    if again <= 0.01:
+        return True
+    one_root = len({id(u.root) for u in uses}) == 1
+    memory = machine.traffic_ns(step.value.nbytes) / max(1, step.value.size)
+    # Within one kernel a row can be kept in cache instead, which is cheaper than memory.
+    return again * weight.ns <= 2 * memory or (one_root and again <= len(uses) - 1 + 0.01)
+
+
+def _points(use: Use) -> float:
+    """How often the use evaluates the definition: the root's loops down to the innermost it depends
+    on, times the loops of the folds around it."""
+    axes = frozenset().union(*(i.axes() for i in use.index)) if use.index else frozenset()
+    loops = use.root.axes
+    depth = max((n + 1 for n, a in enumerate(loops) if a in axes), default=0)
+    return prod(a.extent for a in (*loops[:depth], *use.over))
+
+
+def _is_epilogue(use: Use) -> bool:
+    """A contraction computed once per element of its root, outside any other fold."""
+    if use.over or use.in_fuse or not isinstance(use.root, Def):
+        return False
+    axes = [_only_axis(i) for i in use.index if not i.is_constant]
+    wanted = [a for a in use.root.axes if a.extent > 1]
+    found = [a for a in axes if a is not None and a.extent > 1]
+    return None not in axes and set(found) == set(wanted) and not own_folds(use.root.term)
+
+
+def _only_axis(index: Affine) -> Axis | None:
+    """The axis that an index is, if it is just that."""
+    if len(index.terms) == 1 and index.const == 0:
+        atom, k = index.terms[0]
+        if isinstance(atom, Axis) and k == 1:
+            return atom
+    return None
+
+
+def _rows_fit(step: Def, uses: list[Use], machine: Machine) -> bool:
+    """Whether a fold can run inside the outer loops of its only root, once per outer iteration."""
+    roots = {id(u.root) for u in uses}
+    if len(roots) != 1 or any(u.in_fuse for u in uses):
+        return False
+    root = uses[0].root
+    if not isinstance(root, Def) or is_contraction(root.term):
+        return False
+    outer = _outer_axes(root, uses)
+    if outer is None:
+        return False
+    parallel = prod(a.extent for a in outer)
+    work = prod(a.extent for f in own_folds(step.term) for a in f.over) * max(1, step.value.size)
+    return parallel >= 4 * machine.threads or work <= machine.small_work
+
+
+def _outer_axes(root: Def, uses: Iterable[Use]) -> tuple[Axis, ...] | None:
+    """The leading loops of ``root`` that bind all ``uses``, if they are the same for all."""
+    result: tuple[Axis, ...] | None = None
+    for use in uses:
+        axes = frozenset().union(*(i.axes() for i in use.index)) if use.index else frozenset()
+        wide = {a for a in axes if a.extent > 1}
+        depth = len(wide)
+        loops = [a for a in root.axes if a.extent > 1]
+        if set(loops[:depth]) != wide:
+            return None
+        if result is not None and result != tuple(loops[:depth]):
+            return None
+        result = tuple(loops[:depth])
+    return result
