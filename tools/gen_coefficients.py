@@ -110,23 +110,23 @@ POLYNOMIALS: dict[str, tuple[str, Real_function, Real, Real, int, int]] = {
         lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1, TINY, 1.001, 7, 14,
     ),
     "log_erfc": (
-        "log(erfc(2.5 + u)), |u| ≤ 1.5",
-        lambda u: mp.log(mp.erfc(u + 2.5)), -1.51, 1.51, 9, 0,
+        "log(erfc(1 + u)), u in [0, 3]",
+        lambda u: mp.log(mp.erfc(u + 1)), -0.001, 3.001, 9, 0,
     ),
     "erfc": (
         "(x + c)·e^(x²)·erfc(x) in (x - c)/(x + c), c = 2 (float, x in [1/2, 10.2]) or 4",
-        mapped_erfcx(2.0), mapped(2.0, 0.49), mapped(2.0, 10.3), 10, 0,
+        mapped_erfcx(2.0), mapped(2.0, 0.49), mapped(2.0, 10.3), 13, 0,
     ),
-    "erfc ": ("", mapped_erfcx(4.0), mapped(4.0, 0.49), mapped(4.0, 27.5), 0, 22),
+    "erfc ": ("", mapped_erfcx(4.0), mapped(4.0, 0.49), mapped(4.0, 27.5), 0, 29),
     "erf_inv": (
-        "erf_inv(x)/x in x², |x| ≤ 1/2",
-        lambda z: mp.erfinv(mp.sqrt(z)) / mp.sqrt(z), TINY, 0.2501, 7, 15,
+        "erf_inv(x)/x in x², |x| ≤ 3/4",
+        lambda z: mp.erfinv(mp.sqrt(z)) / mp.sqrt(z), TINY, 0.5626, 11, 25,
     ),
     "erf_inv_tail": (
-        "erf_inv(1 - e^(-w²))/w in w - 2.4 (float, w in [0.83, 4.1]) or w - 3.5 (to 6.2)",
-        lambda u: erf_inv_tail(u + 2.4), 0.83 - 2.4, 4.1 - 2.4, 10, 0,
+        "erf_inv(1 - e^(-w²))/w in w - 2.6 (float, w in [1.17, 4.1]) or w - 3.6 (to 6.2)",
+        lambda u: erf_inv_tail(u + 2.6), 1.17 - 2.6, 4.1 - 2.6, 16, 0,
     ),
-    "erf_inv_tail ": ("", lambda u: erf_inv_tail(u + 3.5), 0.83 - 3.5, 6.2 - 3.5, 0, 24),
+    "erf_inv_tail ": ("", lambda u: erf_inv_tail(u + 3.6), 1.17 - 3.6, 6.2 - 3.6, 0, 24),
     "inverse_cbrt": (
         "m^(-1/3), m in [3/4, 3/2]: a starting value",
         lambda m: m ** (-mp.mpf(1) / 3), 0.75, 1.5, 4, 5,

@@ -30,7 +30,7 @@ class Native:
         module = llvm.parse_assembly(header + text)
         module.verify()
         self.machine, self.module = machine, module
-        names = [f.name for f in module.functions if not f.is_declaration]
+        names = [f.name for f in module.functions if not f.is_declaration and f.linkage == llvm.Linkage.external]
         if Native._jit is None:
             Native._jit = llvm.create_lljit_compiler()
         builder = llvm.JITLibraryBuilder()

@@ -20,31 +20,32 @@ def erf(v: Vec, x: str) -> str:
     z = v.mul(x, x)
     small = v.fma(v.approximation("erf", z), x, x)
     if v.is_double:
-        p, n = _split_erfc(v, v.at_most(a, 6.0))
+        p, n, _ = _split_erfc(v, v.at_most(a, 6.0))
         tail = v.scale(p, n)
     else:
-        exponent = v.approximation("log_erfc", v.sub(v.at_most(a, 4.0), 2.5))
+        exponent = v.approximation("log_erfc", v.sub(v.at_most(a, 4.0), 1.0))
         p, n = split_exp(v, exponent)
         tail = v.scalef(p, n.real) if v.wide_avx512 else v.mul(p, v.power_of_two(n.integer))
     large = v.copysign(v.sub(1.0, tail), x)
     return v.select(v.compare("ogt", a, 1.0), large, small)
 
 
-def _split_erfc(v: Vec, a: str) -> tuple[str, Rounded]:
-    """(p, n) with erfc(a) = p · 2^n for 1/2 ≤ a below the bounds of the approximation."""
+def _split_erfc(v: Vec, a: str) -> tuple[str, Rounded, str]:
+    """(p, n, s): erfc(a) = p · 2^n = s · e^(-a²), for 1/2 ≤ a ≤ the bound of the approximation."""
     c = v.by_type(2.0, 4.0)
     d = v.add(a, c)
     inverse = v.div(1.0, d)
     q = v.approximation("erfc", v.mul(v.sub(a, c), inverse))
     square, low = v.two_product(a, a)
     e, n = split_exp(v, v.neg(square), v.neg(low))
-    return v.mul(e, v.mul(q, inverse)), n
+    scaled = v.mul(q, inverse)
+    return v.mul(e, scaled), n, scaled
 
 
 def erfc(v: Vec, x: str) -> str:
     """1 - erf(x), accurate in its tail; at most 3 ulp."""
     a = v.abs(x)
-    p, n = _split_erfc(v, v.at_most(a, v.by_type(10.2, 27.4)))
+    p, n, _ = _split_erfc(v, v.at_most(a, v.by_type(10.2, 27.4)))
     tail = v.scale(p, n)
     large = v.select(v.compare("olt", x, 0.0), v.sub(2.0, tail), tail)
     # 1 - x - x·P(x²), the first difference with its error
@@ -56,11 +57,24 @@ def erfc(v: Vec, x: str) -> str:
 def erf_inv(v: Vec, x: str) -> str:
     """Inverse error function; ±inf at ±1, NaN beyond; at most 4 ulp.
 
-    x·P(x²) up to 1/2; beyond, w·Q(w) with w = √(-log(1 - |x|)), where 1 - |x| is exact.
+    x·P(x²) up to 3/4; beyond, w·Q(w) with w = √(-log(1 - |x|)), where 1 - |x| is exact. In double
+    Q gives nine digits, and a Newton step on erfc the others.
     """
     a = v.abs(x)
     small = v.mul(v.approximation("erf_inv", v.mul(x, x)), x)
-    w = v.sqrt(v.neg(log(v, v.sub(1.0, a))))
-    large = v.mul(v.approximation("erf_inv_tail", v.sub(w, v.by_type(2.4, 3.5))), w)
+    tail = v.sub(1.0, a)
+    w = v.sqrt(v.neg(log(v, tail)))
+    large = v.mul(v.approximation("erf_inv_tail", v.sub(w, v.by_type(2.6, 3.6))), w)
+    if v.is_double:
+        large = _erfc_newton(v, large, tail)
     large = v.copysign(v.select(v.compare("oeq", a, 1.0), INF, large), x)
-    return v.select(v.compare("ogt", a, 0.5), large, small)
+    return v.select(v.compare("ogt", a, 0.75), large, small)
+
+
+def _erfc_newton(v: Vec, y: str, target: str) -> str:
+    """y + (erfc(y) - target) / (2/√π · e^(-y²)), with e^(-y²) taken from erfc's own factors."""
+    p, n, scaled = _split_erfc(v, v.at_most(y, 6.0))
+    half_root_pi = 0.886226925452758
+    value = v.mul(p, v.power_of_two(n.integer))
+    step = v.mul(v.div(v.sub(value, target), value), v.mul(scaled, half_root_pi))
+    return v.add(y, step)

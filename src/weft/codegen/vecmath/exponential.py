@@ -21,7 +21,8 @@ def split_exp(v: Vec, x: str, tail: str | None = None) -> tuple[str, Rounded]:
     if tail is None:
         q = v.fma(v.mul(r, r), v.approximation("exp", r), r)
     else:
-        q = v.add(r, v.fma(v.mul(r, r), v.approximation("exp", r), tail))
+        square = v.mul(v.mul(r, r), v.approximation("exp", r))
+        q = v.add(r, v.fma(tail, v.add(v.add(r, square), 1.0), square))
     return v.add(q, 1.0), n
 
 
@@ -64,7 +65,11 @@ def expm1(v: Vec, x: str) -> str:
 
 
 def logistic(v: Vec, x: str) -> str:
-    """1 / (1 + e^-x), from e^-|x| so that nothing overflows; at most 2 ulp."""
+    """1 / (1 + e^-x), from e^-|x| so that nothing overflows; at most 2 ulp.
+
+    The quotient is corrected by what rounding 1 + e^-|x| lost, to first order.
+    """
     e = exp(v, v.neg(v.abs(x)))
-    numerator = v.select(v.compare("olt", x, 0.0), e, 1.0)
-    return v.div(numerator, v.add(e, 1.0))
+    total, lost = v.fast_two_sum(1.0, e)
+    q = v.div(v.select(v.compare("olt", x, 0.0), e, 1.0), total)
+    return v.fnma(q, lost, q)

@@ -53,9 +53,7 @@ def _normal(v: Vec, x: str) -> tuple[str, float, str | None]:
 
 
 def _special(v: Vec, x: str, result: str) -> str:
-    """0 → -inf, negative → NaN, +inf and NaN → themselves (AVX-512 gets there by itself)."""
-    if v.wide_avx512:
-        return result
+    """0 → -inf, negative → NaN, +inf and NaN → themselves."""
     result = v.select(v.compare("oeq", x, 0.0), -INF, result)
     result = v.select(v.compare("olt", x, 0.0), float("nan"), result)
     return v.select(v.compare("ueq", x, INF), x, result)
@@ -67,7 +65,9 @@ def log(v: Vec, x: str) -> str:
     m, e = decompose(v, normal)
     if small is not None:
         e = v.select(small, v.sub(e, k), e)
-    return _special(v, x, log_of_parts(v, v.sub(m, 1.0), e))
+    result = log_of_parts(v, v.sub(m, 1.0), e)
+    # getmant and getexp give log its special values too.
+    return result if v.wide_avx512 else _special(v, x, result)
 
 
 def log1p_sum(v: Vec, hi: str, lo: str | None = None, extra: str | None = None) -> str:
@@ -82,12 +82,13 @@ def log1p_sum(v: Vec, hi: str, lo: str | None = None, extra: str | None = None) 
     if v.wide_avx512:
         error = v.scalef(error, v.neg(e))
     else:
-        # u < 2^(bias + 1), so 2^-e is normal or, for the largest u, 0: the error is nothing there.
+        # Half the error times 2^(1-e), which is 0 for the largest u: the error is nothing there.
         three_quarters = (v.bias << v.mantissa_bits) - (1 << (v.mantissa_bits - 1))
         one = v.bias << v.mantissa_bits
         biased = v.integer("add", v.to_bits(u), one - three_quarters)
         exponent = v.integer("and", biased, ((1 << (v.bits - 1 - v.mantissa_bits)) - 1) << v.mantissa_bits)
-        error = v.mul(error, v.from_bits(v.integer("sub", 2 * one, exponent)))
+        twice = v.from_bits(v.integer("sub", 2 * one + (1 << v.mantissa_bits), exponent))
+        error = v.mul(v.mul(error, 0.5), twice)
     t, tail = v.fast_two_sum(v.sub(m, 1.0), error)
     return log_of_parts(v, t, v.add(e, extra) if extra else e, tail)
 

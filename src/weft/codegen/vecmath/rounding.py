@@ -87,7 +87,7 @@ def rem(v: Vec, x: str, y: str) -> str:
     r = v.select(v.compare("olt", r, 0.0), v.add(r, b), r)
     simple = v.both(
         v.compare("olt", quotient, 2.0 ** (v.mantissa_bits - 1)),
-        v.compare("ogt", b, v.smallest_normal * 2.0**v.mantissa_bits),
+        v.both(v.compare("ogt", b, v.smallest_normal * 2.0**v.mantissa_bits), v.is_finite(b)),
     )
     r = v.copysign(r, x)
     [result] = v.function.if_(

@@ -29,14 +29,7 @@ def _reduce(v: Vec, a: str, with_tail: bool) -> tuple[str, str | None, str]:
         parts = coefficients.PI_2_DOUBLE if v.is_double else coefficients.PI_2_SINGLE
     else:
         parts = coefficients.PI_2_SHORT_DOUBLE if v.is_double else coefficients.PI_2_SHORT_SINGLE
-    r, tail = a, None
-    for k, part in enumerate(parts):
-        before, r = r, v.fnma(n.real, part, r)
-        if with_tail and k > 0:
-            # before - n·part - r, exact but for the last rounding: |before| ≥ |n·part|, or r is
-            # so small that nothing was lost.
-            lost = v.fnma(n.real, part, v.sub(before, r))
-            tail = lost if tail is None else v.add(tail, lost)
+    r, tail = (_subtract_exactly if with_tail else _subtract)(v, a, n.real, parts)
     big = v.compare("ogt", a, _threshold(v))
     types = [v.type, v.int_type] + ([v.type] if with_tail else [])
 
@@ -50,6 +43,30 @@ def _reduce(v: Vec, a: str, with_tail: bool) -> tuple[str, str | None, str]:
 
     merged = v.function.if_(v.any(big), rare, usual, types, unlikely=True)
     return merged[0], merged[2] if with_tail else None, merged[1]
+
+
+def _subtract(
+    v: Vec, a: str, n: str, parts: tuple[float, ...]
+) -> tuple[str, str | None]:
+    """a - n·(sum of parts), accurate to about 1 ulp."""
+    for part in parts:
+        a = v.fnma(n, part, a)
+    return a, None
+
+
+def _subtract_exactly(
+    v: Vec, a: str, n: str, parts: tuple[float, ...]
+) -> tuple[str, str | None]:
+    """a - n·(sum of parts) as an unevaluated sum of two."""
+    r, tail = v.fnma(n, parts[0], a), None
+    for part in parts[1:-1]:
+        p = v.mul(n, part)
+        r, lost = v.two_sum(r, v.neg(p))
+        if v.features.fma:  # otherwise the parts are short and the product exact
+            lost = v.sub(lost, v.product_error(n, part, p))
+        tail = v.add(tail, lost) if tail else lost
+    assert tail is not None
+    return v.two_sum(r, v.fnma(n, parts[-1], tail))
 
 
 def _sin_cos(v: Vec, r: str) -> tuple[str, str]:
@@ -79,7 +96,7 @@ def cos(v: Vec, x: str) -> str:
     s, c = _sin_cos(v, r)
     n = v.integer("add", n, 1)  # cos(a) = sin(a + π/2)
     sign = v.integer("and", v.integer("shl", n, v.bits - 2), 1 << (v.bits - 1))
-    return v.flip_sign(v.select(_odd(v, n), s, c), sign)
+    return v.flip_sign(v.select(_odd(v, n), c, s), sign)
 
 
 def tan(v: Vec, x: str) -> str:
@@ -114,4 +131,8 @@ def divide_sums(v: Vec, a: str, a_low: str, b: str, b_low: str) -> str:
     p, p_low = v.two_product(q, b)
     rest = v.sub(v.sub(a, p), p_low)
     rest = v.add(rest, v.fnma(q, b_low, a_low))
+    if not v.features.fma:
+        # Split products of tiny numbers underflow; q has to do there.
+        tiny = v.smallest_normal * 2.0 ** (2 * v.mantissa_bits + 2)
+        rest = v.select(v.compare("olt", v.abs(a), tiny), 0.0, rest)
     return v.fma(rest, inverse, q)
