@@ -147,6 +147,8 @@ class _Checker:
                 f"the range {stmt.lo}:{stmt.hi} is not a whole number of steps of {stmt.step}; "
                 "put the remainder in a loop of its own",
             )
+        if stmt.lo < 0 or stmt.hi > stmt.axis.extent:
+            self.fail(stmt, f"the range {stmt.lo}:{stmt.hi} leaves the axis {stmt.axis}")
         if stmt.axis in self.bound:
             self.fail(stmt, f"axis {stmt.axis} belongs to another loop already")
         if stmt.kind == "parallel" and stmt.carries:

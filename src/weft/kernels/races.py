@@ -53,12 +53,16 @@ class Access:
         return any(loop.trip == 0 for loop in self.loops)
 
 
-def accesses(body: list[Stmt], around: tuple[For, ...] = ()) -> Iterator[Access]:
-    """Every access of a body, in order, except to thread-private scratch."""
+def accesses(
+    body: list[Stmt], around: tuple[For, ...] = (), private: bool = False
+) -> Iterator[Access]:
+    """Every access of a body, in order; those to thread-private scratch only with ``private``."""
     for stmt in body:
         if isinstance(stmt, For):
-            yield from accesses(stmt.body, (*around, stmt))
-        elif isinstance(stmt, Load | Store) and is_shared(stmt.buffer):
+            yield from accesses(stmt.body, (*around, stmt), private)
+        elif isinstance(stmt, Load | Store) and (
+            is_shared(stmt.buffer) or (private and stmt.buffer.role == "scratch")
+        ):
             yield Access(stmt, around)
 
 
@@ -76,9 +80,14 @@ def check_races(kernel: Kernel) -> Conflict | None:
     return _iterations(kernel.body, ()) or _Phases().body(kernel.body, ())
 
 
-def dependence(loop: For, around: tuple[For, ...] = ()) -> Conflict | None:
-    """A pair of accesses through memory that may tie iterations of ``loop`` together."""
-    found = list(accesses(loop.body, (*around, loop)))
+def dependence(
+    loop: For, around: tuple[For, ...] = (), private: bool = False
+) -> Conflict | None:
+    """Accesses through memory that may tie iterations of ``loop`` together: one, and the reason.
+
+    Thread-private scratch counts only with ``private``: threads have copies, iterations have not.
+    """
+    found = list(accesses(loop.body, (*around, loop), private))
     written = {a.buffer for a in found if a.writes}
     for i, a in enumerate(found):
         for b in found[i:]:

@@ -1,0 +1,31 @@
+"""Scheduling operations: small functions kernel → kernel that change how, never what.
+
+Each documents itself as ``before → after`` and refuses an illegal step with a `ScheduleError`
+that says why.  Loops are addressed by their axis; kernels are never changed in place.
+"""
+
+from __future__ import annotations
+
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import fuse_loops, parallelize, reorder
+from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll
+from weft.kernels.schedule.tile import interleave, tile, vectorize
+from weft.kernels.schedule.tree import find_loop, has_loop, without_dead_code
+
+__all__ = [
+    "ScheduleError",
+    "find_loop",
+    "fuse_loops",
+    "has_loop",
+    "inline_loop",
+    "inline_single",
+    "interleave",
+    "parallelize",
+    "peel",
+    "reorder",
+    "split",
+    "tile",
+    "unroll",
+    "vectorize",
+    "without_dead_code",
+]
