@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
-from weft.primitives.arithmetic import add, max, min, mul
+from weft.primitives.arithmetic import add, div, max, min, mul
 from weft.primitives.comparison import eq
 from weft.primitives.rules import (
     NUMBER,
@@ -32,7 +31,7 @@ from weft.terms.lower import reduction_axes
 from weft.terms.monoids import Monoid
 from weft.terms.term import Scan
 
-Pair = tuple[Value, Value]  # values and their tangents
+State = tuple[Value, ...]  # what a scan carries beside each value, the value first
 
 
 def _cumulative(name: str, accepts: Accepts, monoid: Monoid, numpy: np.ufunc) -> Primitive:
@@ -85,33 +84,28 @@ def _function(primitive: Primitive) -> Callable[..., Value]:
     return cumulative
 
 
-def _def_scanned_jvp(primitive: Primitive, combine: Callable[[Pair, Pair], Pair]) -> None:
-    """Register the tangent of an associative running operation: scan (value, tangent) pairs."""
-
-    @primitive.def_jvp
-    def _(primals: Sequence[Value], tangents: Sequence[Value], *, axis: int, reverse: bool) -> Any:
-        (x,), (t,) = primals, tangents
-        ans = primitive.bind(x, axis=axis, reverse=reverse)
-        if is_zero(t):
-            return ans, zero_tangent(ans)
-        pair = (rev(x, (axis,)), rev(t, (axis,))) if reverse else (x, t)
-        _, tangent = _scan_pairs(combine, pair, axis)
-        return ans, rev(tangent, (axis,)) if reverse else tangent
-
-
-def _scan_pairs(combine: Callable[[Pair, Pair], Pair], pair: Pair, axis: int) -> Pair:
+def _scan(combine: Callable[[State, State], State], state: State, axis: int) -> State:
     """Inclusive scan by doubling (Hillis and Steele): each step combines with a shifted copy."""
-    size, shift = shape_of(pair[0])[axis], 1
+    size, shift = shape_of(state[0])[axis], 1
     while shift < size:
-        earlier = tuple(slice_along(v, 0, size - shift, axis) for v in pair)
-        later = tuple(slice_along(v, shift, size, axis) for v in pair)
-        combined = combine(earlier, later)
-        pair = tuple(
-            concatenate([slice_along(v, 0, shift, axis), c], axis)
-            for v, c in zip(pair, combined, strict=True)
+        earlier = tuple(slice_along(v, 0, size - shift, axis) for v in state)
+        later = tuple(slice_along(v, shift, size, axis) for v in state)
+        state = tuple(
+            concatenate([slice_along(v, 0, shift, axis), combined], axis)
+            for v, combined in zip(state, combine(earlier, later), strict=True)
         )
         shift *= 2
-    return pair
+    return state
+
+
+def _scan_towards(
+    combine: Callable[[State, State], State], state: State, axis: int, reverse: bool
+) -> State:
+    """The scan from the front, or from the end."""
+    if not reverse:
+        return _scan(combine, state, axis)
+    flipped = _scan(combine, tuple(rev(v, (axis,)) for v in state), axis)
+    return tuple(rev(v, (axis,)) for v in flipped)
 
 
 # ---------------------------------------------------------------- cumsum
@@ -126,12 +120,20 @@ cumprod_p = _cumulative("cumprod", NUMBER, monoids.MUL, np.multiply)
 cumprod = _function(cumprod_p)
 
 
-def _product_rule(earlier: Pair, later: Pair) -> Pair:
+def _product_rule(earlier: State, later: State) -> State:
     (x, dx), (y, dy) = earlier, later
     return mul(x, y), add(mul(dx, y), mul(x, dy))
 
 
-_def_scanned_jvp(cumprod_p, _product_rule)
+@cumprod_p.def_jvp
+def _(primals, tangents, *, axis, reverse):
+    (x,), (t,) = primals, tangents
+    ans = cumprod(x, axis, reverse)
+    if is_zero(t):
+        return ans, zero_tangent(ans)
+    _, tangent = _scan_towards(_product_rule, (x, t), axis, reverse)
+    return ans, tangent
+
 
 # ---------------------------------------------------------------- cummax, cummin
 
@@ -142,16 +144,29 @@ cummin_p = _cumulative("cummin", ORDERED, monoids.MIN, np.minimum)
 cummin = _function(cummin_p)
 
 
-def _extremum_rule(extremum: Callable[[Value, Value], Value]) -> Callable[[Pair, Pair], Pair]:
-    def rule(earlier: Pair, later: Pair) -> Pair:
-        (x, dx), (y, dy) = earlier, later
+def _def_extremum_jvp(primitive: Primitive, extremum: Callable[[Value, Value], Value]) -> None:
+    """The tangent is the mean of the tangents of the elements that attain the extremum so far."""
+
+    def rule(earlier: State, later: State) -> State:
+        (x, dx, nx), (y, dy, ny) = earlier, later
         z = extremum(x, y)
-        half = mul(add(dx, dy), full_like(dx, 0.5))
-        one = select_n(eq(x, z), dy, dx)
-        return z, select_n(eq(x, y), one, half)
+        from_x, from_y = eq(x, z), eq(y, z)
 
-    return rule
+        def among(a: Value, b: Value) -> Value:
+            zero = full_like(a, 0)
+            return add(select_n(from_x, zero, a), select_n(from_y, zero, b))
+
+        return z, among(dx, dy), among(nx, ny)
+
+    @primitive.def_jvp
+    def _(primals, tangents, *, axis, reverse):
+        (x,), (t,) = primals, tangents
+        ans = primitive.bind(x, axis=axis, reverse=reverse)
+        if is_zero(t):
+            return ans, zero_tangent(ans)
+        _, total, count = _scan_towards(rule, (x, t, full_like(t, 1)), axis, reverse)
+        return ans, div(total, count)
 
 
-_def_scanned_jvp(cummax_p, _extremum_rule(max))
-_def_scanned_jvp(cummin_p, _extremum_rule(min))
+_def_extremum_jvp(cummax_p, max)
+_def_extremum_jvp(cummin_p, min)

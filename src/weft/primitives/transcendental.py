@@ -305,7 +305,7 @@ acosh_p = elementwise(
     INEXACT,
     1,
     numpy=np.arccosh,
-    jvp=(lambda t, ans, x: mul(t, rsqrt(neg(_one_minus_square(x)))),),
+    jvp=(lambda t, ans, x: mul(t, mul(rsqrt(_plus(x, -1)), rsqrt(_plus(x, 1)))),),
 )
 acosh = acosh_p.bind
 
