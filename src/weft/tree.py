@@ -22,6 +22,7 @@ ClassT = TypeVar("ClassT", bound=type)
 __all__ = [
     "PyTreeSpec",
     "all",
+    "describe",
     "flatten",
     "flatten_up_to",
     "flatten_with_path",
@@ -110,6 +111,16 @@ def path_names(treedef: PyTreeSpec, root: str = "") -> list[str]:
     ["params['w'][0]", "params['w'][1]"]
     """
     return [accessor.codify(root) for accessor in optree.treespec_accessors(treedef)]
+
+
+class _Leaf:
+    def __repr__(self) -> str:
+        return "*"
+
+
+def describe(treedef: PyTreeSpec) -> str:
+    """A structure as text for messages, with ``*`` for leaves: ``{'w': *, 'b': (*, *)}``."""
+    return repr(unflatten(treedef, [_Leaf()] * treedef.num_leaves))
 
 
 def register_node(

@@ -150,7 +150,7 @@ def _tangent_leaves(
     if primal_def != given_def:
         raise TypeError(
             f"{transform} of {flat.info}: primals and tangents have different structures: "
-            f"{primal_def} and {given_def}"
+            f"{tree.describe(primal_def)} and {tree.describe(given_def)}"
         )
     checked: list[Any] = []
     for i, (primal, tangent) in enumerate(zip(leaves, given, strict=True)):
@@ -301,8 +301,8 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         given, given_def = tree.flatten(cotangent)
         if given_def != flat.out_tree:
             raise TypeError(
-                f"vjp of {flat.info}: the cotangent has the structure {given_def}, the result has "
-                f"{flat.out_tree}"
+                f"vjp of {flat.info}: the cotangent has the structure {tree.describe(given_def)}, "
+                f"the result has {tree.describe(flat.out_tree)}"
             )
         where = tree.path_names(given_def, "result")
         cts = [
@@ -332,8 +332,8 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         given, given_def = tree.flatten(cotangent)
         if given_def != flat.out_tree:
             raise TypeError(
-                f"linear_transpose of {flat.info}: the cotangent has the structure {given_def}, the "
-                f"result has {flat.out_tree}"
+                f"linear_transpose of {flat.info}: the cotangent has the structure "
+                f"{tree.describe(given_def)}, the result has {tree.describe(flat.out_tree)}"
             )
         cts = [
             _as_tangent(ct, tangent_aval(a), f"linear_transpose of {flat.info}: the cotangent")
@@ -485,7 +485,8 @@ def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic:
     assert flat.out_tree is not None
     if len(outs) != 1 or not flat.out_tree.is_leaf():
         raise TypeError(
-            f"grad of '{name}': the function must return one scalar, it returned {flat.out_tree}"
+            f"grad of '{name}': the function must return one scalar, it returned "
+            f"{tree.describe(flat.out_tree)}"
             + ("; for a pair (scalar, aux) say has_aux=True" if len(outs) > 1 else "")
         )
     aval = aval_of(outs[0])

@@ -1,0 +1,183 @@
+"""Tracing the functions that control flow is given: branches, conditions and loop bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from weft import tree
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, aval_of
+from weft.core.interpret import eval_closed
+from weft.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from weft.core.staging import FunctionInfo, trace_to_jaxpr
+from weft.primitives.convert import convert_element_type
+from weft.transforms.functions import FlatFunction, function_name
+
+
+@dataclass(frozen=True)
+class Body:
+    """A traced function: its jaxpr (with what it closes over as constants) and its result's structure."""
+
+    name: str
+    closed: ClosedJaxpr
+    out_tree: tree.PyTreeSpec
+
+
+def trace_body(
+    what: str,
+    fun: Callable[..., Any],
+    args_def: tree.PyTreeSpec,
+    avals: Sequence[ShapedArray],
+    names: Sequence[str],
+) -> Body:
+    """Traces ``fun`` on arguments of structure ``args_def`` (a tuple) and types ``avals``."""
+    info = FunctionInfo(function_name(fun), lambda: names, what)
+    flat = FlatFunction(lambda args: fun(*args), _one_argument(args_def), info)
+    closed = trace_to_jaxpr(flat, avals, info)
+    assert flat.out_tree is not None
+    return Body(info.name, closed, flat.out_tree)
+
+
+def _one_argument(args_def: tree.PyTreeSpec) -> tree.PyTreeSpec:
+    """The structure of ``((args,), {})``: how flat functions unpack a call with one argument."""
+    args = tree.unflatten(args_def, [0] * args_def.num_leaves)
+    return tree.structure(((args,), {}))
+
+
+def check_same_results(what: str, bodies: Sequence[Body]) -> list[Body]:
+    """Branches made to agree: weak results take the dtype of the others; TypeError where they differ."""
+    first = bodies[0]
+    for body in bodies[1:]:
+        if body.out_tree != first.out_tree:
+            raise TypeError(
+                f"{what}: branches must give the same structure: '{first.name}' gives "
+                f"{tree.describe(first.out_tree)} and '{body.name}' {tree.describe(body.out_tree)}"
+            )
+    names = tree.path_names(first.out_tree, "result")
+    wanted: list[ShapedArray] = []
+    for i, where in enumerate(names):
+        avals = [body.closed.out_avals[i] for body in bodies]
+        dtype, weak = dtypes.promote_weak([(a.dtype, a.weak_type) for a in avals])
+        for body, aval in zip(bodies, avals, strict=True):
+            fits = aval.dtype == dtype or aval.weak_type
+            if aval.shape != avals[0].shape or not fits:
+                raise TypeError(
+                    f"{what}: branches must give the same types: {where} is {avals[0]} from "
+                    f"'{first.name}' and {aval} from '{body.name}'"
+                    if aval.shape != avals[0].shape or aval.dtype != avals[0].dtype
+                    else f"{what}: branches must give the same types: {where} is "
+                    f"{', '.join(map(str, avals))}"
+                )
+        wanted.append(ShapedArray(avals[0].shape, dtype, weak))
+    return [_converted(body, wanted) for body in bodies]
+
+
+def _converted(body: Body, wanted: Sequence[ShapedArray]) -> Body:
+    """The body with its results converted to the wanted dtypes."""
+    closed = body.closed
+    if all(a.dtype == w.dtype for a, w in zip(closed.out_avals, wanted, strict=True)):
+        return body
+    hoisted = closed.hoisted()
+
+    def fun(*args: Any) -> list[Any]:
+        outs = eval_closed(hoisted, *args)
+        return [
+            out if aval_of(out).dtype == w.dtype else convert_element_type(out, w.dtype)
+            for out, w in zip(outs, wanted, strict=True)
+        ]
+
+    converted = trace_to_jaxpr(fun, hoisted.in_avals, FunctionInfo(body.name)).jaxpr
+    count = len(closed.consts)
+    jaxpr = Jaxpr(
+        converted.invars[:count],
+        converted.invars[count:],
+        converted.outvars,
+        converted.eqns,
+        converted.effects,
+        body.name,
+    )
+    return Body(body.name, ClosedJaxpr(jaxpr, closed.consts), body.out_tree)
+
+
+def common_operands(bodies: Sequence[Body]) -> tuple[tuple[ClosedJaxpr, ...], list[Any]]:
+    """Branches that take what any of them closes over as leading operands, and those values."""
+    consts: list[Any] = []
+    places: dict[int, int] = {}
+    for body in bodies:
+        for const in body.closed.consts:
+            if id(const) not in places:
+                places[id(const)] = len(consts)
+                consts.append(const)
+    branches = []
+    for body in bodies:
+        jaxpr = body.closed.jaxpr
+        own = {
+            places[id(c)]: v for c, v in zip(body.closed.consts, jaxpr.constvars, strict=True)
+        }
+        leading = [own.get(i) or Var(aval_of(c)) for i, c in enumerate(consts)]
+        branches.append(
+            ClosedJaxpr(
+                Jaxpr(
+                    [], [*leading, *jaxpr.invars], jaxpr.outvars, jaxpr.eqns, jaxpr.effects, body.name
+                )
+            )
+        )
+    return tuple(branches), consts
+
+
+def stable_carry(
+    what: str,
+    init: Sequence[Any],
+    treedef: tree.PyTreeSpec,
+    names: Sequence[str],
+    trace: Callable[[Sequence[ShapedArray]], Body],
+    carry_of: Callable[[Any], Any],
+) -> tuple[list[Any], Body]:
+    """Traces a loop body whose carry keeps its type, and the initial carry for it.
+
+    A weakly typed initial value (a Python scalar) takes the dtype that the body makes of it, and a weak
+    result that of the carry. Anything else is a TypeError that names the leaf. ``carry_of`` takes the new
+    carry out of what the body returns.
+    """
+    leaves = list(init)
+    # Each round strengthens a weak leaf; three dtypes (int, float, complex) bound the rounds.
+    for _ in range(4):
+        avals = [aval_of(x) for x in leaves]
+        body = trace(avals)
+        out = tree.unflatten(body.out_tree, body.closed.out_avals)
+        new, new_def = tree.flatten(carry_of(out), is_leaf=lambda x: isinstance(x, ShapedArray))
+        if new_def != treedef:
+            raise TypeError(
+                f"{what}: '{body.name}' must return a carry of the structure it takes: it takes "
+                f"{tree.describe(treedef)} and returns {tree.describe(new_def)}"
+            )
+        changed = False
+        for i, (old, got) in enumerate(zip(avals, new, strict=True)):
+            if old.weak_type and old.shape == got.shape and not (
+                got.weak_type and got.dtype == old.dtype
+            ):
+                dtype, weak = dtypes.promote_weak([(old.dtype, True), (got.dtype, got.weak_type)])
+                leaves[i] = convert_element_type(leaves[i], dtype, weak_type=weak)
+                changed = changed or aval_of(leaves[i]) is not old
+        if not changed:
+            break
+    wanted = list(body.closed.out_avals)
+    for i, (old, got) in enumerate(zip(avals, new, strict=True)):
+        weak_fits = (
+            got.weak_type and dtypes.promote_weak([(old.dtype, False), (got.dtype, True)])[0] == old.dtype
+        )
+        if old.shape != got.shape or not (old.dtype == got.dtype or weak_fits):
+            raise TypeError(
+                f"{what}: '{body.name}' must keep the type of the carry: {names[i]} has type {old} "
+                f"and becomes {got}. {_carry_advice(old, got)}"
+            )
+        wanted[i] = old
+    return leaves, _converted(body, wanted)
+
+
+def _carry_advice(old: ShapedArray, got: ShapedArray) -> str:
+    if old.shape != got.shape:
+        return "A loop cannot change shapes; allocate the final shape and update it with x.at[...]"
+    return f"Convert one of them: start from {got.dtype}, or return .astype('{old.dtype}')"

@@ -1,0 +1,417 @@
+"""Control flow that stays in the program: ``cond``, ``switch``, ``while_loop``, ``fori_loop``, ``scan``, …
+
+Each traces the functions it is given into jaxprs and binds one primitive. What they close over becomes
+operands of that primitive. Under ``weft.disable_jit()`` they run as Python control flow.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import tree
+from weft.config import jit_is_disabled
+from weft.core.avals import aval_of
+from weft.core.trace import Tracer
+from weft.primitives.arithmetic import add, clamp
+from weft.primitives.comparison import lt, ne
+from weft.primitives.convert import convert_element_type
+from weft.primitives.shaping import concatenate, expand_dims, move_axis, reshape, slice_along
+from weft.transforms.branches import (
+    Body,
+    check_same_results,
+    common_operands,
+    stable_carry,
+    trace_body,
+)
+from weft.transforms.cond import cond_p
+from weft.transforms.functions import check_callable, check_leaves, function_name
+from weft.transforms.scan import scan_p
+from weft.transforms.while_loop import while_p
+
+
+def concrete_or_none(value: Any) -> Any:
+    """The value when it is known while tracing, else None."""
+    return value.concrete() if isinstance(value, Tracer) else value
+
+
+def _leaves_of(what: str, name: str, value: Any, root: str) -> tuple[list[Any], tree.PyTreeSpec]:
+    leaves, treedef = tree.flatten(value)
+    check_leaves(what, name, leaves, lambda: tree.path_names(treedef, root))
+    return leaves, treedef
+
+
+# ---------------------------------------------------------------- cond and switch
+
+
+def cond(
+    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any
+) -> Any:
+    """``true_fun(*operands)`` if ``pred`` else ``false_fun(*operands)``; only the chosen one runs.
+
+    ``pred`` is a scalar boolean or number. Both functions give the same structure, shapes and dtypes.
+    Under ``vmap`` over ``pred`` both run and the results are selected.
+
+    >>> weft.lax.cond(x > 0, lambda x: x, lambda x: -x, x)
+    """
+    check_callable("cond", true_fun)
+    check_callable("cond", false_fun)
+    try:
+        aval = aval_of(pred)
+    except TypeError:
+        raise TypeError(f"cond: pred is {pred!r} of type {type(pred).__name__}, not a scalar") from None
+    if aval.shape:
+        raise TypeError(f"cond: pred is a scalar, got {aval}; for arrays use weft.numpy.where")
+    if jit_is_disabled() and concrete_or_none(pred) is not None:
+        return true_fun(*operands) if concrete_or_none(pred) else false_fun(*operands)
+    if aval.dtype != np.bool_:
+        pred = ne(pred, np.zeros((), aval.dtype))
+    index = convert_element_type(pred, np.dtype(np.int32))
+    return _bind_cond("cond", index, [false_fun, true_fun], operands)
+
+
+def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+    """``branches[index](*operands)``, with ``index`` clamped to the branches there are.
+
+    All branches give the same structure, shapes and dtypes.
+    """
+    if not branches:
+        raise ValueError("switch needs at least one branch")
+    for branch in branches:
+        check_callable("switch", branch)
+    aval = aval_of(index)
+    if aval.shape or aval.dtype.kind not in "iu":
+        raise TypeError(f"switch: index is a scalar integer, got {aval}")
+    last = len(branches) - 1
+    if jit_is_disabled() and concrete_or_none(index) is not None:
+        return branches[min(max(int(concrete_or_none(index)), 0), last)](*operands)
+    if len(branches) == 1:
+        return branches[0](*operands)
+    # Clamped in its own dtype: a conversion to int32 could wrap.
+    low, high = np.zeros((), aval.dtype), np.asarray(min(last, np.iinfo(aval.dtype).max), aval.dtype)
+    index = convert_element_type(clamp(low, index, high), np.dtype(np.int32))
+    return _bind_cond("switch", index, list(branches), operands)
+
+
+def _bind_cond(
+    what: str, index: Any, functions: list[Callable[..., Any]], operands: Sequence[Any]
+) -> Any:
+    leaves, treedef = _leaves_of(what, function_name(functions[-1]), tuple(operands), "operands")
+    avals = [aval_of(x) for x in leaves]
+    names = tree.path_names(treedef, "operands")
+    bodies = [trace_body(what, f, treedef, avals, names) for f in functions]
+    bodies = check_same_results(what, bodies)
+    branches, consts = common_operands(bodies)
+    outs = cond_p.bind(index, *consts, *leaves, branches=branches)
+    return tree.unflatten(bodies[0].out_tree, outs)
+
+
+# ---------------------------------------------------------------- while
+
+
+def while_loop(
+    cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
+    """Applies ``body_fun`` to a tree of arrays as long as ``cond_fun`` of it is true.
+
+    The body keeps structure, shapes and dtypes. Forward mode only; for gradients use ``fori_loop`` with
+    Python integers as bounds, or ``scan``.
+
+    >>> weft.lax.while_loop(lambda x: x < 100, lambda x: 2 * x, 1)
+    128
+    """
+    check_callable("while_loop", cond_fun)
+    check_callable("while_loop", body_fun)
+    leaves, treedef = _leaves_of("while_loop", function_name(body_fun), init_val, "init_val")
+    if jit_is_disabled():
+        pred = cond_fun(init_val)
+        if concrete_or_none(pred) is not None:
+            value = init_val
+            while bool(pred):
+                value = body_fun(value)
+                pred = cond_fun(value)
+            return value
+    one_arg = tree.structure((init_val,))
+    names = tree.path_names(treedef, "carry")
+    leaves, body = stable_carry(
+        "while_loop",
+        leaves,
+        treedef,
+        names,
+        lambda avals: trace_body("while_loop", body_fun, one_arg, avals, names),
+        lambda out: out,
+    )
+    avals = [aval_of(x) for x in leaves]
+    test = trace_body("while_loop", cond_fun, one_arg, avals, names)
+    outs = test.closed.out_avals
+    if len(outs) != 1 or outs[0].shape or outs[0].dtype != np.bool_:
+        raise TypeError(
+            f"while_loop: the condition '{function_name(cond_fun)}' must give a scalar boolean, it "
+            f"gives {', '.join(str(a) for a in outs) or 'nothing'}"
+        )
+    results = while_p.bind(
+        *test.closed.consts,
+        *body.closed.consts,
+        *leaves,
+        cond_jaxpr=test.closed.hoisted(),
+        body_jaxpr=body.closed.hoisted(),
+        cond_nconsts=len(test.closed.consts),
+        body_nconsts=len(body.closed.consts),
+    )
+    return tree.unflatten(treedef, results)
+
+
+def fori_loop(
+    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int = 1
+) -> Any:
+    """``for i in range(lower, upper): val = body_fun(i, val)``, from ``init_val``.
+
+    When the bounds are known while tracing this is a ``scan`` and has gradients; otherwise a
+    ``while_loop``.
+
+    >>> weft.lax.fori_loop(0, 10, lambda i, total: total + i, 0)
+    45
+    """
+    check_callable("fori_loop", body_fun)
+    for what, bound in (("lower", lower), ("upper", upper)):
+        aval = aval_of(bound)
+        if aval.shape or aval.dtype.kind not in "iu":
+            raise TypeError(f"fori_loop: {what} is a scalar integer, got {aval}")
+    start, stop = concrete_or_none(lower), concrete_or_none(upper)
+    if start is not None and stop is not None:
+        start, stop = operator.index(start), operator.index(stop)
+        index_dtype = np.dtype(np.int32 if -(2**31) <= start <= stop < 2**31 else np.int64)
+        if jit_is_disabled():
+            value = init_val
+            for i in range(start, stop):
+                value = body_fun(np.asarray(i, index_dtype), value)
+            return value
+
+        def step(carry: Any, _: Any) -> Any:
+            i, value = carry
+            return (add(i, np.asarray(1, index_dtype)), body_fun(i, value)), None
+
+        first = np.asarray(start, index_dtype)
+        (_, result), _ = scan(
+            step, (first, init_val), None, length=max(stop - start, 0), unroll=unroll
+        )
+        return result
+    dtype = max(aval_of(lower).dtype, aval_of(upper).dtype, key=lambda d: d.itemsize)
+    lower, upper = convert_element_type(lower, dtype), convert_element_type(upper, dtype)
+
+    def body(carry: Any) -> Any:
+        i, value = carry
+        return add(i, np.asarray(1, dtype)), body_fun(i, value)
+
+    return while_loop(lambda carry: lt(carry[0], upper), body, (lower, init_val))[1]
+
+
+# ---------------------------------------------------------------- scan
+
+
+def scan(
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int = 1,
+) -> tuple[Any, Any]:
+    """Runs ``carry, y = f(carry, x)`` over the leading axis of ``xs``; gives the last carry and all ``y``.
+
+    ``init``, ``xs`` and ``y`` are trees of arrays; ``xs`` may be None with a ``length``. With ``reverse`` the
+    steps run from the end, and ``ys`` keep the places of their ``xs``. ``unroll`` is how many steps make one
+    iteration of the compiled loop.
+
+    >>> scan(lambda total, x: (total + x, total), 0, np.arange(4))
+    (6, [0, 0, 1, 3])
+
+    Raises TypeError when the carry changes structure, shape or dtype (naming the leaf), and ValueError
+    when leading axes differ.
+    """
+    check_callable("scan", f)
+    name = function_name(f)
+    init_leaves, init_def = _leaves_of("scan", name, init, "init")
+    xs_leaves, xs_def = _leaves_of("scan", name, xs, "xs")
+    steps = _scan_length(name, xs_leaves, xs_def, length)
+    if isinstance(unroll, bool) or not isinstance(unroll, int) or unroll < 1:
+        raise ValueError(f"scan: unroll is a positive integer, got {unroll!r}")
+    if jit_is_disabled():
+        return _scan_in_python(f, init, xs_leaves, xs_def, steps, reverse)
+    carry_names = tree.path_names(init_def, "carry")
+    x_names = tree.path_names(xs_def, "x")
+    slices = [aval_of(x).update(shape=aval_of(x).shape[1:]) for x in xs_leaves]
+    in_def = tree.structure((init, xs))
+
+    def trace(avals: Sequence[Any]) -> Body:
+        return trace_body("scan", f, in_def, [*avals, *slices], [*carry_names, *x_names])
+
+    init_leaves, body = stable_carry("scan", init_leaves, init_def, carry_names, trace, _carry_of)
+    consts = body.closed.consts
+    outs = scan_p.bind(
+        *consts,
+        *init_leaves,
+        *xs_leaves,
+        jaxpr=body.closed.hoisted(),
+        length=steps,
+        reverse=bool(reverse),
+        num_consts=len(consts),
+        num_carry=len(init_leaves),
+        unroll=unroll,
+    )
+    carry, ys = tree.unflatten(body.out_tree, outs)
+    return carry, ys
+
+
+def _carry_of(out: Any) -> Any:
+    if not (isinstance(out, tuple | list) and len(out) == 2):
+        raise TypeError(
+            "scan: the function must return a pair (carry, y), it returned "
+            + ("one array" if hasattr(out, "dtype") else type(out).__name__)
+        )
+    return out[0]
+
+
+def _scan_length(
+    name: str, xs: list[Any], xs_def: tree.PyTreeSpec, length: int | None
+) -> int:
+    names = tree.path_names(xs_def, "xs")
+    found: dict[int, str] = {}
+    for x, where in zip(xs, names, strict=True):
+        aval = aval_of(x)
+        if not aval.shape:
+            raise ValueError(f"scan of '{name}': {where} is a scalar; it has no leading axis to scan")
+        found.setdefault(aval.shape[0], f"{where} {aval}")
+    if length is not None:
+        found.setdefault(operator.index(length), f"length={length}")
+    if not found:
+        raise ValueError(f"scan of '{name}': without xs, say how many steps with length")
+    if len(found) > 1:
+        raise ValueError(
+            f"scan of '{name}': leading axes differ: {' and '.join(found.values())}"
+        )
+    (steps,) = found
+    if steps < 0:
+        raise ValueError(f"scan of '{name}': length is negative: {steps}")
+    return steps
+
+
+def _row(x: Any, i: int) -> Any:
+    return reshape(slice_along(x, i, i + 1, 0), aval_of(x).shape[1:])
+
+
+def _stack(rows: Sequence[Any]) -> Any:
+    return concatenate([expand_dims(row, (0,)) for row in rows], 0)
+
+
+def _scan_in_python(
+    f: Any, init: Any, xs: list[Any], xs_def: tree.PyTreeSpec, length: int, reverse: bool
+) -> tuple[Any, Any]:
+    if length == 0:
+        raise ValueError("scan of length 0 cannot run under disable_jit: the type of y is not known")
+    carry, ys = init, []
+    for i in reversed(range(length)) if reverse else range(length):
+        out = f(carry, tree.unflatten(xs_def, [_row(x, i) for x in xs]))
+        _carry_of(out)
+        carry, y = out
+        ys.append(y)
+    if reverse:
+        ys.reverse()
+    return carry, tree.map(lambda *rows: _stack(rows), *ys)
+
+
+def map(f: Callable[[Any], Any], xs: Any) -> Any:
+    """``f`` of each slice of the leading axis of ``xs``, one after the other; the stacked results.
+
+    ``vmap`` does them all at once, which is faster and takes more memory.
+    """
+    check_callable("map", f)
+    return scan(lambda _, x: ((), f(x)), (), xs)[1]
+
+
+# ---------------------------------------------------------------- associative scan
+
+
+def associative_scan(
+    fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0
+) -> Any:
+    """All prefixes of ``elems`` combined by an associative function, in a logarithmic number of steps.
+
+    ``fn(a, b)`` combines two trees like ``elems``, elementwise along ``axis``. Uses the work-efficient scheme
+    of Blelloch, "Prefix sums and their applications" (1990): pairs are combined, scanned, and filled in.
+
+    >>> associative_scan(np.add, np.arange(4))
+    [0, 1, 3, 6]
+    """
+    check_callable("associative_scan", fn)
+    leaves, treedef = _leaves_of("associative_scan", function_name(fn), elems, "elems")
+    if not leaves:
+        return elems
+    for x, where in zip(leaves, tree.path_names(treedef, "elems"), strict=True):
+        if not -aval_of(x).ndim <= axis < aval_of(x).ndim:
+            raise ValueError(f"associative_scan: {where} {aval_of(x)} has no axis {axis}")
+    placed = [move_axis(x, axis % aval_of(x).ndim, 0) for x in leaves]
+    sizes = {aval_of(x).shape[0] for x in placed}
+    if len(sizes) > 1:
+        raise ValueError(f"associative_scan: sizes along axis {axis} differ: {sorted(sizes)}")
+
+    def combine(a: list[Any], b: list[Any]) -> list[Any]:
+        out, out_def = tree.flatten(fn(tree.unflatten(treedef, a), tree.unflatten(treedef, b)))
+        if out_def != treedef:
+            raise TypeError(
+                f"associative_scan: '{function_name(fn)}' gives "
+                f"{tree.describe(out_def)} from {tree.describe(treedef)}"
+            )
+        return out
+
+    if reverse:
+        placed = [_reversed(x) for x in placed]
+    scanned = _prefixes(combine, placed)
+    if reverse:
+        scanned = [_reversed(x) for x in scanned]
+    moved = [move_axis(x, 0, axis % aval_of(x).ndim) for x in scanned]
+    return tree.unflatten(treedef, moved)
+
+
+def _reversed(x: Any) -> Any:
+    from weft.primitives.shaping import rev
+
+    return rev(x, (0,))
+
+
+def _prefixes(
+    combine: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any]
+) -> list[Any]:
+    """Prefixes along axis 0; the depth of recursion is the logarithm of its size."""
+    size = aval_of(xs[0]).shape[0]
+    if size < 2:
+        return xs
+    evens = [slice_along(x, 0, size, 0, 2) for x in xs]
+    odds = [slice_along(x, 1, size, 0, 2) for x in xs]
+    half = size // 2
+    paired = combine([slice_along(x, 0, half, 0) for x in evens], odds)
+    at_odds = _prefixes(combine, paired)
+    if size > 2:
+        before = [slice_along(x, 0, (size - 1) // 2, 0) for x in at_odds]
+        after = [slice_along(x, 1, aval_of(x).shape[0], 0) for x in evens]
+        rest = combine(before, after)
+        first = [slice_along(x, 0, 1, 0) for x in evens]
+        at_evens = [concatenate([a, b], 0) for a, b in zip(first, rest, strict=True)]
+    else:
+        at_evens = evens
+    return [_interleaved(a, b) for a, b in zip(at_evens, at_odds, strict=True)]
+
+
+def _interleaved(evens: Any, odds: Any) -> Any:
+    """Rows of both in turn; ``evens`` may have one more."""
+    count = aval_of(odds).shape[0]
+    rest = aval_of(odds).shape[1:]
+    pairs = concatenate(
+        [expand_dims(slice_along(evens, 0, count, 0), (1,)), expand_dims(odds, (1,))], 1
+    )
+    merged = reshape(pairs, (2 * count, *rest))
+    extra = aval_of(evens).shape[0] - count
+    return concatenate([merged, slice_along(evens, count, count + 1, 0)], 0) if extra else merged
