@@ -130,7 +130,7 @@ class Allocator:
 
     def free_list(self, nbytes: int) -> FreeList | None:
         """The class that serves `nbytes`, or None for a large block."""
-        return self._by_units[(nbytes + 63) >> 6] if nbytes <= SMALL_LIMIT else None
+        return self._by_units[(nbytes + 63) >> 6] if 0 <= nbytes <= SMALL_LIMIT else None
 
     def refill(self, free_list: FreeList) -> int:
         """A new block for an empty class."""
@@ -168,6 +168,8 @@ class Allocator:
 
     def take_large(self, nbytes: int) -> tuple[int, int]:
         """(address, mapping size) of a block of at least `nbytes`; give both to `release_large`."""
+        if nbytes < 0:
+            raise ValueError(f"cannot allocate {nbytes} bytes")
         size = self.large_size(nbytes)
         with self._lock:
             address = self._pop_cached(size)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import itertools
 import os
 import platform
 import threading
@@ -28,8 +27,6 @@ _lock = threading.RLock()
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
 )
-
-_library_numbers = itertools.count()
 
 
 class CompileError(RuntimeError):
@@ -211,18 +208,39 @@ def _parse(ir_text: str, verify: bool) -> Any:
 # ---- link ---------------------------------------------------------------------------------
 
 
-@functools.cache
-def _linker() -> Any:
-    with _lock:
-        return _llvm().create_lljit_compiler(_target_machine())
+class _Linkers:
+    """Hands out ORC instances, each for a few libraries.
+
+    ORC never forgets a library's bookkeeping (9 KB each) while the instance lives, so one instance
+    for everything would grow for ever, and one for each library would cost 0.4 ms per link.
+    """
+
+    LIBRARIES_EACH = 16
+
+    def __init__(self) -> None:
+        self._linker: Any = None
+        self._used = 0
+
+    def next(self) -> tuple[Any, str]:
+        """An instance, and a name not yet used in it; call with the lock held."""
+        if self._linker is None or self._used == self.LIBRARIES_EACH:
+            # JITLink: the older loader scatters sections farther apart than AArch64 can reach.
+            self._linker = _llvm().create_lljit_compiler(_target_machine(), use_jit_link=True)
+            self._used = 0
+        self._used += 1
+        return self._linker, f"weft{self._used}"
+
+
+_linkers = _Linkers()
 
 
 class Library:
     """Linked machine code. Its addresses are valid while the Library is alive, and no longer."""
 
-    __slots__ = ("_addresses", "_tracker")
+    __slots__ = ("_addresses", "_linker", "_tracker")
 
-    def __init__(self, tracker: Any, addresses: dict[str, int]):
+    def __init__(self, linker: Any, tracker: Any, addresses: dict[str, int]):
+        self._linker = linker  # lives as long as any of its libraries
         self._tracker = tracker
         self._addresses = addresses
 
@@ -233,6 +251,7 @@ class Library:
     def __del__(self, _lock: threading.RLock = _lock) -> None:
         with _lock:
             self._tracker = None
+            self._linker = None
 
 
 def link(
@@ -257,11 +276,14 @@ def link(
             builder.export_symbol(name)
         for name, address in (imports or {}).items():
             builder.import_symbol(name, address)
+        linker, library_name = _linkers.next()
         try:
-            tracker = builder.link(_linker(), f"weft{next(_library_numbers)}")
+            tracker = builder.link(linker, library_name)
         except RuntimeError as error:
-            raise CompileError(f"cannot link generated code: {error}") from error
-        return Library(tracker, {name: tracker[name] for name in names})
+            raise CompileError(
+                f"cannot link generated code: {error}; LLVM names what is missing on standard error"
+            ) from error
+        return Library(linker, tracker, {name: tracker[name] for name in names})
 
 
 def keep_forever(library: Library) -> None:
