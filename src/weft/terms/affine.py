@@ -1,10 +1,10 @@
 """Exact affine index maps over named axes.
 
-An index is an integer expression ``c + Σ k·atom``.  Atoms are loop or array axes, floor divisions of
-smaller expressions by a constant, and *dynamic* atoms whose value is only known at run time but whose
-bounds are known now.  There is no remainder atom: ``e % c`` is written ``e - c·(e // c)``, so that a
-split followed by the merge that undoes it cancels by ordinary addition and a chain of views becomes
-one map.
+An index is an integer expression ``c + Σ k·atom``. Atoms are loop or array axes, floor divisions
+of smaller expressions by a constant, and *dynamic* atoms whose value is only known at run time but
+whose bounds are known now. There is no remainder atom: ``e % c`` is written ``e - c·(e // c)``, so
+that a split followed by the merge that undoes it cancels by ordinary addition and a chain of views
+becomes one map.
 
 Expressions are immutable, canonical (terms sorted, no zero coefficient) and compare by structure.
 Bounds are inclusive intervals, proven by interval arithmetic with one refinement: the pattern
@@ -47,12 +47,14 @@ class Axis:
 class FloorDiv:
     """The atom ``numerator // divisor`` with a constant positive divisor."""
 
-    __slots__ = ("_hash", "divisor", "numerator", "serial")
+    __slots__ = ("_hash", "divisor", "numerator", "order", "serial")
 
     def __init__(self, numerator: Affine, divisor: int) -> None:
         self.numerator = numerator
         self.divisor = divisor
         self.serial = max((a.serial for a, _ in numerator.terms), default=-1)
+        inner = tuple((_order(item), item[1]) for item in numerator.terms)
+        self.order = (1, self.serial, divisor, numerator.const, inner)
         self._hash = hash((numerator, divisor))
 
     def __eq__(self, other: object) -> bool:
@@ -73,8 +75,8 @@ class FloorDiv:
 class Dynamic:
     """An integer known only at run time, clamped to ``[lo, hi]`` (inclusive) wherever it is used.
 
-    ``source`` is a term in the term language and a variable in the kernel language; clamping is part
-    of the atom's meaning, so that bounds proofs hold whatever the data are.
+    ``source`` is a term in the term language and a variable in the kernel language; clamping is
+    part of the atom's meaning, so that bounds proofs hold whatever the data are.
     """
 
     __slots__ = ("_hash", "hi", "lo", "serial", "source")
@@ -103,12 +105,13 @@ class Dynamic:
 Atom = Axis | FloorDiv | Dynamic
 
 
-def _order(item: tuple[Atom, int]) -> tuple[int, int, int]:
+def _order(item: tuple[Atom, int]) -> tuple[Any, ...]:
+    """A total order of atoms by structure (dynamic atoms of one range stay as they come)."""
     atom = item[0]
     if isinstance(atom, Axis):
-        return (0, atom.serial, 0)
+        return (0, atom.serial)
     if isinstance(atom, FloorDiv):
-        return (1, atom.serial, atom.divisor)
+        return atom.order
     return (2, atom.lo, atom.hi)
 
 
@@ -194,10 +197,20 @@ class Affine:
         if common > 1:
             remainder = Affine(((a, k // common) for a, k in rest), remainder.const // common)
             divisor //= common
-        if len(remainder.terms) == 1 and remainder.const == 0 and remainder.terms[0][1] == 1:
-            inner = remainder.terms[0][0]
-            if isinstance(inner, FloorDiv):
-                return quotient + inner.numerator.floordiv(inner.divisor * divisor, ranges)
+        for g in sorted({gcd(k, divisor) for _, k in remainder.terms} - {1}, reverse=True):
+            # A low part within [0, g) cannot move a sum of multiples of g past one of divisor.
+            high = Affine([(a, k) for a, k in remainder.terms if k % g == 0])
+            low = remainder - high
+            high, low = high + low.const // g * g, low - low.const // g * g
+            lo, hi = low.bounds(ranges)
+            if lo >= 0 and hi < g:
+                quotient_of_high = Affine([(a, k // g) for a, k in high.terms], high.const // g)
+                return quotient + quotient_of_high.floordiv(divisor // g, ranges)
+        for atom, k in remainder.terms:
+            if k == 1 and isinstance(atom, FloorDiv):  # (r + n//d) // D == (r·d + n) // (d·D)
+                d = atom.divisor
+                merged = (remainder - Affine(((atom, 1),))) * d + atom.numerator
+                return quotient + merged.floordiv(d * divisor, ranges)
         return quotient + Affine(((FloorDiv(remainder, divisor), 1),))
 
     def mod(self, divisor: int, ranges: Mapping[Axis, Interval] | None = None) -> Affine:
@@ -268,28 +281,49 @@ class Affine:
         rest = self
         lo = hi = 0
         for division in self.divisions():
-            k = rest.coefficient_of(division)
-            if k and k % division.divisor == 0:
-                m = -k // division.divisor
-                pattern = division.numerator * m + Affine(((division, k),))
-                if rest._contains(pattern):
-                    rest = rest - pattern
-                    span = m * (division.divisor - 1)
-                    lo, hi = lo + min(0, span), hi + max(0, span)
+            found = rest._remainder_pattern(division)
+            if found is not None:
+                pattern, m, c = found
+                rest = rest - pattern
+                span = m * (c - 1)
+                lo, hi = lo + min(0, span), hi + max(0, span)
         lo, hi = lo + rest.const, hi + rest.const
         for atom, k in rest.terms:
             a, b = _atom_bounds(atom, ranges)
             lo, hi = lo + min(k * a, k * b), hi + max(k * a, k * b)
         return lo, hi
 
+    def _remainder_pattern(self, division: FloorDiv) -> tuple[Affine, int, int] | None:
+        """A part ``m·r - m·c·division`` where ``division = r // c``, with its ``m`` and ``c``."""
+        k = self.coefficient_of(division)
+        if not k:
+            return None
+        common = gcd(k, division.divisor)
+        for c in range(common, 1, -1):
+            if common % c:
+                continue
+            m = -k // c
+            r = division.numerator.floordiv(division.divisor // c)
+            pattern = r * m + Affine(((division, k),))
+            if self._contains(pattern):
+                return pattern, m, c
+        for atom, m in self.terms:
+            if atom == division or k % m or -k // m < 2:
+                continue
+            c = -k // m
+            if Affine(((atom, 1),)).floordiv(c) == Affine(((division, 1),)):
+                return Affine(((atom, m),)) + Affine(((division, k),)), m, c
+        return None
+
     def coefficient_of(self, atom: Atom) -> int:
+        """Coefficient of an atom at the top level of the expression (0 when it does not occur)."""
         for other, k in self.terms:
             if other == atom:
                 return k
         return 0
 
     def _contains(self, pattern: Affine) -> bool:
-        """Whether every atom of ``pattern`` occurs here with exactly that coefficient's sign and size."""
+        """Whether every atom of ``pattern`` occurs here with exactly that coefficient."""
         return all(self.coefficient_of(a) == k for a, k in pattern.terms)
 
     # -- substitution ------------------------------------------------------------------------------

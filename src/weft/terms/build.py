@@ -1,4 +1,4 @@
-"""Constructors of terms that infer dtypes and refuse nonsense: what lowering rules are written with.
+"""Constructors of terms that infer dtypes and refuse nonsense: the words of lowering rules.
 
 >>> i = Axis("i", 3)
 >>> op("add", position(i, np.int32), const(1, np.int32)).dtype

@@ -1,8 +1,8 @@
 """Lowering of loops and branches: `While`, `For` and `If` with blocks of their own.
 
-The jaxprs inside read values of the blocks around them directly; only what changes from one iteration
-to the next is carried. Every carried value leaves the body as a value that the body defines (or
-unchanged), so that each carry can have memory of its own.
+The jaxprs inside read values of the blocks around them directly; only what changes from one
+iteration to the next is carried. Every carried value leaves the body as a value that the body
+defines (or unchanged), so that each carry can have memory of its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a program of terms means: a plain NumPy evaluator.
 
-A term is evaluated for all points of its free axes at once: its value is an ndarray with one dimension
-per free axis, in the order of the axes' serial numbers. Subterms are evaluated once, children first.
-Loops and branches run in Python.
+A term is evaluated for all points of its free axes at once: its value is an ndarray with one
+dimension per free axis, in the order of the axes' serial numbers. Subterms are evaluated once,
+children first. Loops and branches run in Python.
 
 Pieces of a `Fuse` are evaluated on the whole index range, where their loads may be out of bounds.
 Such elements are clamped and *marked*; marks travel with the values, a `Fuse` drops those of the

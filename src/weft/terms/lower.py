@@ -2,13 +2,13 @@
 
 An array is a function on its index space. A :class:`Tensor` is such a function: a value (or a
 constant) read through an affine index map. Equations that only move elements around (transpose,
-reshape, slice, reverse, broadcast) give a tensor with a composed map and no code at all; every other
-equation gives a `Def` for each result, whose term reads the operands wherever it needs them. Nothing
-is fused or simplified here: which definitions are worth memory is decided by the planner.
+reshape, slice, reverse, broadcast) give a tensor with a composed map and no code at all; every
+other equation gives a `Def` for each result, whose term reads the operands wherever it needs them.
+Nothing is fused or simplified here: which definitions are worth memory is decided by the planner.
 
 The rules themselves stand beside their primitives (``def_lower``) and are called as
-``rule(ctx, *operands, **params)`` with tensors for operands; they return a tensor, or a list of them
-for primitives with several results. ``ctx`` is the :class:`Lowering`.
+``rule(ctx, *operands, **params)`` with tensors for operands; they return a tensor, or a list of
+them for primitives with several results. ``ctx`` is the :class:`Lowering`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def points(axes: Sequence[Axis]) -> Indices:
 class Tensor:
     """An array as a function on its index space: ``source`` read through an affine map.
 
-    ``source`` is a `Value`, read at ``index`` (expressions over ``axes``, one axis for each dimension
-    of the tensor), or a `Const` that every index reads.
+    ``source`` is a `Value`, read at ``index`` (expressions over ``axes``, one axis for each
+    dimension of the tensor), or a `Const` that every index reads.
     """
 
     __slots__ = ("axes", "dtype", "index", "shape", "source")
@@ -140,7 +140,7 @@ class Lowering:
     def define(
         self, shape: tuple[int, ...], dtype: np.dtype, body: Callable[[Indices], Term]
     ) -> Tensor:
-        """A new value; ``body`` gets one index expression for each dimension, returns the element."""
+        """A new value; ``body`` gives the element at an index, an expression for each dimension."""
         return self.define_all(shape, [dtype], lambda index: [body(index)])[0]
 
     def define_all(
@@ -170,7 +170,7 @@ class Lowering:
         guard: Callable[[Indices], Term | None] | None = None,
         unique: bool = False,
     ) -> Tensor:
-        """``operand`` with ``update`` put in (or combined) at ``index`` for each point of ``shape``."""
+        """``operand`` with ``update`` put in (or combined) at ``index``, for all points of a shape."""
         axes = new_axes(shape)
         point = points(axes)
         value = self.new_value(operand.shape, operand.dtype)
@@ -247,8 +247,8 @@ def lower_jaxpr(closed: ClosedJaxpr) -> Program:
     """The program of terms that a jaxpr means.
 
     Calls (``jit``, custom derivative rules) are inlined; ``while``, ``cond`` and ``scan`` become
-    loops and branches with blocks of their own. Raises ``MissingRuleError`` with the user's line for
-    a primitive that has no lowering.
+    loops and branches with blocks of their own. Raises ``MissingRuleError`` with the user's line
+    for a primitive that has no lowering.
     """
     ctx = Lowering()
     inputs = []

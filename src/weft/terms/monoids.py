@@ -1,7 +1,7 @@
 """Monoids of folds: identity and combination, k-ary where the fold carries several values.
 
-A combination is written once, in terms of an ``emit(op, *args)`` callback, and so has as many readings
-as there are callbacks: NumPy arrays, kernel statements, machine instructions.
+A combination is written once, in terms of an ``emit(op, *args)`` callback, and so has as many
+readings as there are callbacks: NumPy arrays, kernel statements, machine instructions.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Emit = Callable[..., Any]
 class Monoid:
     """An associative combination with identity over tuples of ``arity`` scalars.
 
-    ``combine(emit, a, b)`` returns the combined tuple; ``a`` comes before ``b`` in the source's order,
-    which matters for ties of argmax.  ``identity(dtypes)`` is the neutral tuple.
+    ``combine(emit, a, b)`` returns the combined tuple; ``a`` comes before ``b`` in the source's
+    order, which matters for ties of argmax. ``identity(dtypes)`` is the neutral tuple.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _simple(name: str, op: str, identity: Callable[[np.dtype], Any]) -> Monoid:
 
 
 def _arg(name: str, better: str, worst: Callable[[np.dtype], Any]) -> Monoid:
-    """argmax/argmin over (value, index): first NaN wins, then the best value, then the least index."""
+    """argmax/argmin of (value, index): a NaN wins, then the best value, then the least index."""
 
     def combine(emit: Emit, a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
         x, i = a

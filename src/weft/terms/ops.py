@@ -1,9 +1,9 @@
 """Scalar operations of `Map`: arity, result dtype and meaning.
 
-The names are those of the elementwise primitives and the meaning is the primitive's own NumPy rule, so
-that no level can drift from another.  A few operations exist only below the primitives: ``select``
-(predicate, then, else), ``cast`` (to the term's dtype), ``bitcast``, ``fma``, and the two roundings of
-halves, ``round_even`` and ``round_away`` (from zero).
+The names are those of the elementwise primitives and the meaning is the primitive's own NumPy
+rule, so that no level can drift from another. A few operations exist only below the primitives:
+``select`` (predicate, then, else), ``cast`` (to the term's dtype), ``bitcast``, ``fma``, and the
+two roundings of halves, ``round_even`` and ``round_away`` (from zero).
 """
 
 from __future__ import annotations
@@ -26,12 +26,19 @@ class Op:
     result: str = "same"
 
 
-_UNARY = """neg sign abs floor ceil round_even round_away exp exp2 log log1p expm1 sqrt rsqrt cbrt
-sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh logistic erf erfc erf_inv not
-population_count clz""".split()
-_BINARY = """add sub mul div rem max min pow atan2 nextafter and or xor shift_left
-shift_right_logical shift_right_arithmetic""".split()
-_COMPARE = "eq ne lt le gt ge".split()
+# fmt: off
+_UNARY = (
+    "neg", "sign", "abs", "floor", "ceil", "round_even", "round_away", "exp", "exp2", "log",
+    "log1p", "expm1", "sqrt", "rsqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan",
+    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "logistic", "erf", "erfc", "erf_inv",
+    "not", "population_count", "clz",
+)
+_BINARY = (
+    "add", "sub", "mul", "div", "rem", "max", "min", "pow", "atan2", "nextafter", "and", "or",
+    "xor", "shift_left", "shift_right_logical", "shift_right_arithmetic",
+)
+# fmt: on
+_COMPARE = ("eq", "ne", "lt", "le", "gt", "ge")
 
 OPS: dict[str, Op] = {
     **{n: Op(n, 1) for n in _UNARY},

@@ -4,8 +4,8 @@ One line for each definition, in the notation of index-space algebra::
 
     f32 v3[i:5, j:6] = sum[r:7] v1[i,r] * v2[r,j]
 
-Subterms that are used several times are named ``t0``, ``t1``, … on lines of their own, so that the text
-of a term is never longer than its graph. Axes of one name are told apart by numbers.
+Subterms that are used several times are named ``t0``, ``t1``, … on lines of their own, so that the
+text of a term is never longer than its graph. Axes of one name are told apart by numbers.
 """
 
 from __future__ import annotations

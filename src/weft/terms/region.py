@@ -1,14 +1,14 @@
 """Regions and blocks: definitions of arrays by terms, and the control flow around them.
 
-A `Block` is a list of steps over named values.  Straight runs of `Def` and `Scatter` between control
-flow form a `Region`, the unit that is planned into kernels::
+A `Block` is a list of steps over named values. Straight runs of `Def` and `Scatter` between
+control flow form a `Region`, the unit that is planned into kernels::
 
     step ::= Def(value, axes, term)                 value[axes…] = term
            | Scatter(value, operand, …)             value = operand, then value[index] ⊕= update
            | For(length, counter, carries, body)    a loop with a known number of iterations
            | While(condition, carries, body)        a loop until a scalar is false
            | If(index, branches, results)           one of several blocks
-           | Call(routine, inputs, outputs)         what has no term form (library routines, callbacks)
+           | Call(routine, inputs, outputs)         what has no term form (routines, callbacks)
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Scatter:
 
 @dataclass(eq=False)
 class Carry:
-    """A loop-carried array: ``init`` before, ``entry`` at the top of the body (and in the condition),
+    """A loop-carried array: ``init`` before, ``entry`` at the top of the body and in the condition,
     ``exit`` at its end, ``result`` after the loop.  All four have one shape and dtype.
 
     ``exit`` is ``entry`` itself or a value that a step of the body defines, for no other carry.
@@ -96,8 +96,8 @@ class While:
 class If:
     """Run ``branches[index]`` (clamped); branch ``b`` leaves ``outputs[b][k]`` in ``results[k]``.
 
-    ``index`` is a scalar int32.  Every output is defined by a step of its branch, and only one result
-    takes it.
+    ``index`` is a scalar int32. Every output is defined by a step of its branch, and only one
+    result takes it.
     """
 
     index: Value
@@ -132,8 +132,9 @@ class Block:
 class Program:
     """A whole traced function: ``inputs`` and ``outputs`` are whole arrays in call order.
 
-    ``constants`` maps values that are captured arrays to their data; they are no part of ``inputs``.
-    An output may be an input, a constant or another output (which is then returned as a copy).
+    ``constants`` maps values that are captured arrays to their data; they are no part of
+    ``inputs``. An output may be an input, a constant or another output (which is then returned as
+    a copy).
     """
 
     inputs: tuple[Value, ...]

@@ -1,7 +1,8 @@
 """The term language: scalar expressions over named axes.
 
-A term has no shape, only free axes.  Values (arrays in memory or yet to be computed) are read through
-affine index maps, so that reshape, transpose, slice, flip, stride and broadcast are index arithmetic::
+A term has no shape, only free axes. Values (arrays in memory or yet to be computed) are read
+through affine index maps, so that reshape, transpose, slice, flip, stride and broadcast are index
+arithmetic::
 
     term ::= Const(value)                        a scalar
            | Index(affine)                       the value of an index expression (iota)
@@ -9,7 +10,7 @@ affine index maps, so that reshape, transpose, slice, flip, stride and broadcast
            | Map(op, term…)                      one scalar operation
            | Fold(monoid, axes, term…)           reduction over axes; k-ary monoids give tuples
            | Proj(fold, i)                       one component of a k-ary fold or scan
-           | Scan(monoid, axis, upto, term…)     the fold over the prefix axis <= upto (cumulative sums)
+           | Scan(monoid, axis, upto, term…)     the fold over the prefix axis <= upto (cumsum)
            | Fuse(affine, pieces)                different terms on disjoint ranges of an index
 
 Data-dependent reads are loads whose index map contains `Dynamic` atoms (clamped, so always in
@@ -173,10 +174,10 @@ class Fold(Term):
 class Scan(Term):
     """Inclusive prefix reduction: ``bodies`` combined over ``0 <= over <= upto``, in that order.
 
-    ``upto`` is an index expression within ``over``'s extent and not over ``over`` itself.  As a term
-    this is a scalar like any other, so it can be re-indexed; evaluated along an axis ``i`` with
-    ``upto = i`` it is one running pass.  A scan from the end reads its bodies at ``n-1-over`` and has
-    ``upto = n-1-i``.  A k-ary monoid makes it a tuple, read by `Proj`, as with `Fold`.
+    ``upto`` is an index expression within ``over``'s extent and not over ``over`` itself. As a
+    term this is a scalar like any other, so it can be re-indexed; evaluated along an axis ``i``
+    with ``upto = i`` it is one running pass. A scan from the end reads its bodies at ``n-1-over``
+    and has ``upto = n-1-i``. A k-ary monoid makes it a tuple, read by `Proj`, as with `Fold`.
     """
 
     __slots__ = ("bodies", "monoid", "over", "upto")
