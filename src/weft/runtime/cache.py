@@ -198,13 +198,16 @@ def _read_entry(path: Path) -> bytes | None:
     """The payload of an entry that is whole and ours; None for anything else."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+                return None
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                content = file.read()
+        finally:
+            os.close(handle)
+    except OSError:  # absent, a symbolic link, or unreadable
         return None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            return None
-        content = file.read()
     start = len(_MAGIC) + _DIGEST_BYTES
     payload = content[start:]
     if not content.startswith(_MAGIC) or len(content) < start:
