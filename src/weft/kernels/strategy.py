@@ -1,10 +1,222 @@
-"""Schedules for naive kernels."""
+"""Default schedules: vector axis, register tiles and threads, read off a kernel's accesses.
+
+Every innermost loop is vectorised along the axis of its nest that most accesses walk contiguously;
+folds get several independent accumulators; the outermost loop with enough iterations is shared among
+threads.  Contractions (a fold whose operands each miss one of the output axes) get a register tile.
+"""
 
 from __future__ import annotations
 
-from weft.kernels.ir import Kernel
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from weft.kernels import ir
+from weft.kernels.ir import For, Kernel, Load, Map, Store, walk
 from weft.kernels.machine import Machine
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.tile import interleave, vectorize
+from weft.terms.affine import Axis, linearize
+
+PARALLEL_WORK = 16384  # operations below which a parallel region costs more than it saves
+ROWS = 8  # rows of a register tile of a contraction
+ROW_VECTORS = 2  # vectors across it
 
 
 def schedule(kernel: Kernel, machine: Machine) -> Kernel:
+    """The default schedule of a naive kernel."""
+    kernel = _share_among_threads(kernel, machine)
+    tried: set[Axis] = set()
+    while True:
+        # Scheduling one nest can make others (remainders), so they are listed anew each time.
+        nest = next((n for n in _nests(kernel) if _is_scalar(n, kernel, tried)), None)
+        if nest is None:
+            return kernel
+        tried.add(nest.leaf.axis)
+        kernel = _schedule_nest(kernel, nest, machine)
+
+
+def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:
+    """Whether nothing in the innermost loop of ``nest`` lies across lanes yet."""
+    if nest.leaf.axis in tried:
+        return False
+    tiles = (v for s in nest.leaf.body for v in ir.outputs_of(s))
+    return not any(a in kernel.lanes for v in tiles for a in v.axes)
+
+
+# -- nests -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Nest:
+    """An innermost loop with the loops around it, outermost first."""
+
+    path: tuple[For, ...]
+
+    @property
+    def leaf(self) -> For:
+        return self.path[-1]
+
+    def accesses(self) -> Iterator[Load | Store]:
+        """Loads and stores that the innermost loop, or loops around it after a fold, perform."""
+        for loop in self.path:
+            for stmt in loop.body:
+                if isinstance(stmt, Load | Store):
+                    yield stmt
+
+
+def _nests(kernel: Kernel) -> list[Nest]:
+    """Innermost loops in order."""
+    found: list[Nest] = []
+
+    def visit(body: list[ir.Stmt], path: tuple[For, ...]) -> None:
+        for stmt in body:
+            if isinstance(stmt, For):
+                inner = (*path, stmt)
+                if not any(isinstance(s, For) for s in stmt.body):
+                    found.append(Nest(inner))
+                visit(stmt.body, inner)
+
+    visit(kernel.body, ())
+    return found
+
+
+def _stride(access: Load | Store, axis: Axis) -> int | None:
+    """Elements between neighbours along ``axis``; None when they are not evenly spaced."""
+    linear = linearize(access.index, access.buffer.element_strides)
+    if not linear.is_affine_in(axis):
+        return None
+    return linear.coefficient(axis)
+
+
+# -- vectors -----------------------------------------------------------------------------------------
+
+
+def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel:
+    tiled = _contraction(kernel, nest, machine)
+    if tiled is not None:
+        return tiled
+    lanes = _lanes(nest, machine)
+    for axis in _vector_axes(nest, lanes):
+        loop = next(x for x in nest.path if x.axis is axis)
+        try:
+            return vectorize(kernel, axis, _width(loop, nest, lanes))
+        except ScheduleError:
+            continue  # not legal along this axis; the next best may be
     return kernel
+
+
+def _lanes(nest: Nest, machine: Machine) -> int:
+    sizes = [a.buffer.dtype.itemsize for a in nest.accesses() if a.buffer.dtype.itemsize >= 4]
+    return machine.vector_bytes // max(4, min(sizes, default=4))
+
+
+def _vector_axes(nest: Nest, lanes: int) -> list[Axis]:
+    """Axes of the nest, the best to vectorise first."""
+    scored: list[tuple[float, int, Axis]] = []
+    for depth, loop in enumerate(nest.path):
+        if loop.trip < 2:
+            continue
+        score = 0.0
+        for access in nest.accesses():
+            stride = _stride(access, loop.axis)
+            weight = 1.5 if isinstance(access, Store) else 1.0
+            if stride is not None and abs(stride) == 1:
+                score += weight
+            elif stride != 0:
+                score -= weight
+        used = min(1.0, loop.trip / lanes)
+        scored.append((score * used if score > 0 else score, depth, loop.axis))
+    scored.sort(key=lambda s: (-s[0], -s[1]))
+    return [axis for _, _, axis in scored]
+
+
+def _width(loop: For, nest: Nest, lanes: int) -> int:
+    """Elements per tile: several vectors, fewer when each needs many registers."""
+    operations = sum(isinstance(s, Map) for s in walk(nest.leaf.body))
+    vectors = 4 if operations <= 12 else 2 if operations <= 40 else 1
+    return max(1, min(vectors * lanes, loop.trip))
+
+
+# -- contractions ------------------------------------------------------------------------------------
+
+
+def _contraction(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel | None:
+    """Register tile of a contraction, or None if the nest is not one."""
+    roles = _roles(nest)
+    if roles is None:
+        return None
+    rows, columns = roles
+    lanes = _lanes(nest, machine)
+    try:
+        tiled = interleave(kernel, rows.axis, min(ROWS, rows.trip))
+        return vectorize(tiled, columns.axis, min(ROW_VECTORS * lanes, columns.trip))
+    except ScheduleError:
+        return None
+
+
+def _roles(nest: Nest) -> tuple[For, For] | None:
+    """(rows, columns) of a contraction: columns are contiguous, and each operand misses one."""
+    leaf = nest.leaf
+    if leaf.fold is None or leaf.fold.name != "add":
+        return None
+    if not any(isinstance(s, Map) and s.op == "fma" for s in leaf.body):
+        return None
+    loads = [s for s in leaf.body if isinstance(s, Load)]
+    outer = [x for x in nest.path[:-1] if not x.carries and x.trip > 1]
+    if len(loads) != 2 or len(outer) < 2:
+        return None
+    for columns in reversed(outer):
+        wide = [x for x in loads if _stride(x, columns.axis) == 1]
+        if len(wide) != 1:
+            continue
+        other = loads[0] if loads[1] is wide[0] else loads[1]
+        if _stride(other, columns.axis) != 0:
+            continue
+        for rows in reversed(outer):
+            if rows is not columns and _stride(wide[0], rows.axis) == 0:
+                if _stride(other, rows.axis) != 0:
+                    return rows, columns
+    return None
+
+
+# -- threads -----------------------------------------------------------------------------------------
+
+
+def _share_among_threads(kernel: Kernel, machine: Machine) -> Kernel:
+    """Parallel outermost loops, where there is enough to do."""
+    if machine.threads < 2:
+        return kernel
+    for loop in [s for s in kernel.body if isinstance(s, For)]:
+        if _work(loop) < PARALLEL_WORK:
+            continue
+        for candidate in _outer_loops(loop, machine):
+            try:
+                kernel = parallelize(kernel, candidate.axis)
+                break
+            except ScheduleError:
+                continue
+    return kernel
+
+
+def _outer_loops(top: For, machine: Machine) -> list[For]:
+    """Perfectly nested outer loops, those with enough iterations for every thread first."""
+    chain = [top]
+    while len(chain[-1].body) == 1 and isinstance(chain[-1].body[0], For):
+        chain.append(chain[-1].body[0])
+    chain = [x for x in chain if not x.carries]
+    return sorted(chain, key=lambda x: x.trip < 2 * machine.threads)
+
+
+def _work(top: For) -> int:
+    """Operations of a nest."""
+    total = 0
+    stack: list[tuple[For, int]] = [(top, 1)]
+    while stack:
+        loop, times = stack.pop()
+        times *= loop.trip
+        total += times * sum(not isinstance(s, For) for s in loop.body)
+        stack.extend((s, times) for s in loop.body if isinstance(s, For))
+    return total
+
+
