@@ -33,8 +33,8 @@ _NAMES = {
     "ShapeDtypeStruct": "weft.transforms.api",
     "checkpoint": "weft.transforms.remat",
     "remat": "weft.transforms.remat",
-    "custom_jvp": "weft.transforms.custom_rules",
-    "custom_vjp": "weft.transforms.custom_rules",
+    "custom_jvp": "weft.transforms.custom_jvp",
+    "custom_vjp": "weft.transforms.custom_vjp",
     "stop_gradient": "weft.transforms.api",
     # submodules
     "core": "",

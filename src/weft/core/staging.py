@@ -16,7 +16,7 @@ from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var, dce
 from weft.core.primitive import Primitive
 from weft.core.source import Source, user_source
-from weft.core.trace import Trace, Tracer, leaked_tracer_error, set_trace
+from weft.core.trace import ARGUMENT, Trace, Tracer, leaked_tracer_error, set_trace
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,16 @@ class StagingTrace(Trace):
         """A tracer for the next argument."""
         var = Var(aval)
         self.invars.append(var)
-        return StagedTracer(self, var)
+        tracer = StagedTracer(self, var)
+        tracer.note = ARGUMENT
+        return tracer
 
     def atom(self, value: Any) -> Atom:
         """The variable of a tracer; scalars become literals, anything else a constant."""
         if isinstance(value, Tracer):
             if value.trace is self:
                 return value.var  # type: ignore[attr-defined]
-            if value.trace.finished:
+            if value.trace.finished or value.trace.suspended:
                 raise leaked_tracer_error(value)
         elif isinstance(value, bool | int | float | complex | np.generic):
             return Literal(value, aval_of(value))

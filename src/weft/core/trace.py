@@ -9,7 +9,7 @@ the operands). A trace that does not care hands the operation to its parent. The
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -28,10 +28,12 @@ class Trace:
     """What to do with primitives while a transformation runs.
 
     ``name`` says which function is transformed, for messages; ``finished`` is set when the
-    transformation ends, after which its tracers are leaks.
+    transformation ends, after which its tracers are leaks; ``suspended`` while it runs code that must
+    not see its tracers (a derivative rule written by the user).
     """
 
     finished: bool = False
+    suspended: bool = False
     name: str = "a function"
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -120,12 +122,31 @@ def leaked_tracer_error(tracer: Tracer) -> LeakedTracerError:
     """The error for a tracer met by a trace that it cannot belong to."""
     trace = tracer.trace
     origin = trace.describe_tracer(tracer)
+    where = f"{' ' + origin if origin else ''}\nUsed at {describe(user_source())}"
+    if not trace.finished:
+        return LeakedTracerError(
+            f"a traced value of type {tracer.aval} of {trace.name} was used where that transformation "
+            "does not reach: inside a custom derivative rule or callback that closes over it. Pass it as "
+            f"an argument instead.{where}"
+        )
     return LeakedTracerError(
-        f"a traced value of type {tracer.aval} outlived the transformation of {trace.name} that "
-        f"made it.{' ' + origin if origin else ''} It was probably kept through a global, an "
-        "attribute, a list or a generator. Return the value from the function instead.\n"
-        f"Used at {describe(user_source())}"
+        f"a traced value of type {tracer.aval} outlived the transformation of {trace.name} that made it: "
+        "it was probably kept through a global, an attribute, a list or a generator. Return the value "
+        f"from the function instead.{where}"
     )
+
+
+#: The note of a tracer that stands for an argument of the transformed function.
+ARGUMENT = object()
+
+
+def as_arguments(trace: Trace, values: Iterable[Any]) -> list[Any]:
+    """``values``, with the tracers of ``trace`` among them marked as arguments."""
+    marked = list(values)
+    for value in marked:
+        if isinstance(value, Tracer) and value.trace is trace:
+            value.note = ARGUMENT
+    return marked
 
 
 class Tracer:
@@ -135,7 +156,7 @@ class Tracer:
     array methods are those that the array type registers with :func:`register_array_methods`.
     """
 
-    __slots__ = ("__weakref__", "aval", "trace")
+    __slots__ = ("__weakref__", "aval", "note", "trace")
 
     __array_priority__ = 1000
     __array_ufunc__ = None  # ndarray operators give way to the tracer's
@@ -143,10 +164,12 @@ class Tracer:
 
     aval: ShapedArray
     trace: Trace
+    note: Any  # what `x[i] = v` must know: ARGUMENT, the basic index that made it, or None
 
     def __init__(self, trace: Trace, aval: ShapedArray):
         self.trace = trace
         self.aval = aval
+        self.note = None
 
     @property
     def shape(self) -> tuple[int, ...]:

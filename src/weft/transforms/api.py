@@ -155,12 +155,12 @@ def _tangent_leaves(
     checked: list[Any] = []
     for i, (primal, tangent) in enumerate(zip(leaves, given, strict=True)):
         want = tangent_aval(aval_of(primal))
-        checked.append(_as_tangent(tangent, want, f"{transform}: the tangent of "
+        checked.append(as_tangent(tangent, want, f"{transform}: the tangent of "
                                                   f"{flat.info.arg_name(i)}"))
     return checked
 
 
-def _as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
+def as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
     """``value`` as a (co)tangent of type ``want``, or an error that starts with ``what``."""
     if getattr(value, "dtype", None) == dtypes.float0:
         if is_differentiable(want) or value.shape != want.shape:
@@ -306,7 +306,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
             )
         where = tree.path_names(given_def, "result")
         cts = [
-            _as_tangent(ct, tangent_aval(a), f"vjp of {flat.info}: the cotangent of {w}")
+            as_tangent(ct, tangent_aval(a), f"vjp of {flat.info}: the cotangent of {w}")
             for ct, a, w in zip(given, out_avals, where, strict=True)
         ]
         found = list(map(materialize_tangent, _pull_back(lin, in_avals, cts)))
@@ -336,7 +336,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
                 f"{tree.describe(given_def)}, the result has {tree.describe(flat.out_tree)}"
             )
         cts = [
-            _as_tangent(ct, tangent_aval(a), f"linear_transpose of {flat.info}: the cotangent")
+            as_tangent(ct, tangent_aval(a), f"linear_transpose of {flat.info}: the cotangent")
             for ct, a in zip(given, closed.out_avals, strict=True)
         ]
         undefined = [UndefPrimal(a) for a in in_avals]

@@ -6,7 +6,8 @@ symbolic (:class:`~weft.core.linear.Zero`), and operations without a tangent are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from weft.core import dtypes
@@ -14,7 +15,7 @@ from weft.core.avals import ShapedArray, aval_of
 from weft.core.linear import Zero
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo
-from weft.core.trace import Trace, Tracer, current_trace, set_trace
+from weft.core.trace import Trace, Tracer, as_arguments, current_trace, set_trace
 from weft.primitives.shaping import instantiate
 
 
@@ -86,7 +87,8 @@ class JVPTrace(Trace):
         with set_trace(self.parent):
             if all(type(t) is Zero for t in tangents):
                 return self.parent.process_custom_jvp(call, primals)
-            outs, out_tangents = call.jvp(primals, list(map(instantiate, tangents)))
+            with self.suspend():
+                outs, out_tangents = call.jvp(primals, list(map(instantiate, tangents)))
         return list(map(self.join, outs, out_tangents))
 
     def process_custom_vjp(self, call: Any, args: list[Any]) -> list[Any]:
@@ -94,8 +96,18 @@ class JVPTrace(Trace):
         with set_trace(self.parent):
             if all(type(t) is Zero for t in tangents):
                 return self.parent.process_custom_vjp(call, primals)
-            outs, out_tangents = call.linearized(primals, tangents)
+            with self.suspend():
+                outs, out_tangents = call.linearized(primals, tangents)
         return list(map(self.join, outs, out_tangents))
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """While a derivative rule runs: it must not use values of this trace that it closes over."""
+        previous, self.suspended = self.suspended, True
+        try:
+            yield
+        finally:
+            self.suspended = previous
 
     def describe_tracer(self, tracer: Tracer) -> str:
         primal = tracer.primal  # type: ignore[attr-defined]
@@ -113,7 +125,7 @@ def jvp_flat(
     trace = JVPTrace(parent or current_trace(), info or FunctionInfo(transform="jvp"))
     try:
         with set_trace(trace):
-            outs = fun(*map(trace.join, primals, tangents))
+            outs = fun(*as_arguments(trace, map(trace.join, primals, tangents)))
             pairs = [trace.split(out) for out in outs]
     finally:
         trace.finished = True

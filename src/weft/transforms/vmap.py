@@ -14,7 +14,7 @@ from weft import tree
 from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo
-from weft.core.trace import Trace, Tracer, current_trace, set_trace
+from weft.core.trace import Trace, Tracer, as_arguments, current_trace, set_trace
 from weft.primitives.shaping import broadcast_in_dim, move_axis
 from weft.transforms.functions import argument_names, check_callable, function_name
 
@@ -33,17 +33,22 @@ class BatchTracer(Tracer):
 
 
 class BatchTrace(Trace):
-    """Applies batching rules over an axis of ``axis_size``; their operations go to ``parent``."""
+    """Applies batching rules over an axis of ``axis_size``; their operations go to ``parent``.
 
-    def __init__(self, parent: Trace, axis_size: int, info: FunctionInfo):
+    Traces with one ``tag`` share their tracers: a custom rule runs under a second trace of the same
+    transformation, and may close over values of the first.
+    """
+
+    def __init__(self, parent: Trace, axis_size: int, info: FunctionInfo, tag: object = None):
         self.parent = parent
+        self.tag = tag or self
         self.axis_size = axis_size
         self.info = info
         self.name = str(info)
 
     def split(self, value: Any) -> tuple[Any, int | None]:
         """The array and its hidden axis; None when it has none."""
-        if isinstance(value, BatchTracer) and value.trace is self:
+        if isinstance(value, BatchTracer) and value.trace.tag is self.tag:  # type: ignore[attr-defined]
             return value.value, value.dim
         return value, None
 
@@ -73,7 +78,7 @@ class BatchTrace(Trace):
         with set_trace(self.parent):
             if all(dim is None for dim in dims):
                 return getattr(self.parent, method)(call, values)
-            batched = call.batched(self.axis_size, dims)
+            batched = call.batched(self.axis_size, dims, self.tag)
             outs = getattr(self.parent, method)(batched, values)
         # The batched function puts the mapped axis of every result first.
         return [self.join(out, 0) for out in outs]
@@ -89,12 +94,13 @@ def batch_flat(
     args: Sequence[Any],
     dims: Sequence[int | None],
     info: FunctionInfo | None = None,
+    tag: object = None,
 ) -> tuple[list[Any], list[int | None]]:
     """Results of a flat function over the mapped axes ``dims``, and where their axes are."""
-    trace = BatchTrace(current_trace(), axis_size, info or FunctionInfo(transform="vmap"))
+    trace = BatchTrace(current_trace(), axis_size, info or FunctionInfo(transform="vmap"), tag)
     try:
         with set_trace(trace):
-            outs = fun(*map(trace.join, args, dims))
+            outs = fun(*as_arguments(trace, map(trace.join, args, dims)))
             pairs = [trace.split(out) for out in outs]
     finally:
         trace.finished = True

@@ -1,0 +1,122 @@
+"""Functions with derivative rules of their own: what ``custom_jvp`` and ``custom_vjp`` share.
+
+Outside ``jit`` the rule is called when a derivative is taken. While a jaxpr is staged, the call becomes one
+equation that holds the function's jaxpr and its rule, so that the rule survives until somebody
+differentiates the jaxpr.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from weft import tree
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.linear import is_zero
+from weft.transforms.closed import Derived, batch_closed, mapped_first
+from weft.transforms.functions import (
+    argument_names,
+    check_callable,
+    check_leaves,
+    function_name,
+    signature_of,
+)
+from weft.transforms.vmap import batch_flat, place_axis
+
+FlatFun = Callable[..., list[Any]]
+
+
+def batched_fun(
+    fun: FlatFun, axis_size: int, dims: Sequence[int | None], tag: object
+) -> FlatFun:
+    """A flat function over the mapped axes ``dims``; every result has the axis first."""
+
+    @functools.wraps(fun)
+    def batched(*args: Any) -> list[Any]:
+        outs, out_dims = batch_flat(fun, axis_size, args, dims, None, tag)
+        return [place_axis(o, axis_size, d, 0) for o, d in zip(outs, out_dims, strict=True)]
+
+    return batched
+
+
+def batched_jaxpr(
+    jaxpr: ClosedJaxpr, axis_size: int, args: list[Any], dims: list[Any]
+) -> tuple[list[Any], Derived]:
+    operands, mapped = mapped_first(axis_size, args, dims)
+    everything = tuple(True for _ in jaxpr.out_avals)
+    return operands, batch_closed(jaxpr, axis_size, mapped, everything)
+
+
+def check_closure(kind: str, name: str, tangents: Sequence[Any]) -> None:
+    """Raises TypeError when a value the function closes over is being differentiated."""
+    if not all(map(is_zero, tangents)):
+        raise TypeError(
+            f"{kind} '{name}' closes over a value that is differentiated, but its rule knows only its "
+            "arguments: pass the value as an argument, or stop_gradient it"
+        )
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class CustomFunction(Generic[F]):
+    """What both decorators share: sorting out arguments, and the check that rules are given."""
+
+    kind = ""
+
+    def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
+        check_callable(self.kind, fun)
+        functools.update_wrapper(self, fun)
+        self.fun = fun
+        numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else nondiff_argnums
+        self.nondiff_argnums = tuple(sorted(numbers))
+        self.name = function_name(fun)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by position: rules have no keywords."""
+        signature = signature_of(self.fun)
+        if signature is None:
+            if kwargs:
+                raise TypeError(f"{self.kind} '{self.name}' takes positional arguments only")
+            return args
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        if bound.kwargs:
+            names = ", ".join(bound.kwargs)
+            raise TypeError(
+                f"{self.kind} '{self.name}': the keyword-only arguments {names} cannot be passed on to "
+                "the rule; make them positional"
+            )
+        return bound.args
+
+    def split(self, args: tuple[Any, ...]) -> tuple[list[Any], list[Any]]:
+        nondiff = [args[i] for i in self.nondiff_argnums]
+        return nondiff, [a for i, a in enumerate(args) if i not in self.nondiff_argnums]
+
+    def merged(self, nondiff: Sequence[Any], diff: Sequence[Any]) -> list[Any]:
+        merged = list(diff)
+        for place, value in zip(self.nondiff_argnums, nondiff, strict=True):
+            merged.insert(place, value)
+        return merged
+
+    def flat_arguments(self, diff: list[Any], count: int) -> tuple[list[Any], tree.PyTreeSpec]:
+        leaves, treedef = tree.flatten(tuple(diff))
+        places = [i for i in range(count) if i not in self.nondiff_argnums]
+        full_def = tree.structure((tuple(diff), {}))
+        names = argument_names(self.fun, full_def, diff, {}, places)
+        check_leaves(self.kind, self.name, leaves, names)
+        return leaves, treedef
+
+    def flatten_result(self, what: str, out: Any, expected: tree.PyTreeSpec | None) -> Any:
+        outs, out_def = tree.flatten(out)
+        if expected is not None and out_def != expected:
+            raise TypeError(
+                f"{self.kind} '{self.name}': {what} has the structure {tree.describe(out_def)}, "
+                f"expected {tree.describe(expected)}"
+            )
+        check_leaves(f"{self.kind} rule", self.name, outs, lambda: tree.path_names(out_def, what))
+        return outs, out_def

@@ -1,0 +1,228 @@
+"""``custom_jvp``: functions with their own forward-mode rule, which reverse mode transposes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from weft import tree
+from weft.core.avals import ShapedArray, aval_of
+from weft.core.interpret import eval_closed, numpy_closed
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.linear import Zero
+from weft.core.primitive import Primitive
+from weft.core.staging import FunctionInfo, trace_to_jaxpr
+from weft.core.trace import current_trace
+from weft.primitives.arithmetic import add
+from weft.primitives.shaping import instantiate
+from weft.transforms.api import as_tangent
+from weft.transforms.custom_function import (
+    CustomFunction,
+    F,
+    FlatFun,
+    batched_fun,
+    batched_jaxpr,
+    check_closure,
+)
+from weft.transforms.jvp import is_differentiable, tangent_aval
+from weft.transforms.transpose import backward_pass
+from weft.transforms.vmap import place_axis
+
+custom_jvp_call_p = Primitive("custom_jvp_call", multiple_results=True)
+
+
+
+class CustomJvpCall:
+    """A call of a flat function ``fun`` with its forward-mode rule.
+
+    ``rule(primals, tangents) -> (outs, tangents_out)``, all flat, tangents instantiated.
+    """
+
+    def __init__(self, name: str, fun: FlatFun, rule: Callable[[list, list], tuple[list, list]]):
+        self.name = name
+        self.fun = fun
+        self.jvp = rule
+
+    def __repr__(self) -> str:
+        return f"<{self.name} with its own jvp>"
+
+    def stage(self, args: list[Any]) -> list[Any]:
+        """Binds the call as an equation of the jaxpr that is being staged."""
+        info = FunctionInfo(self.name, tuple, "custom_jvp")
+        closed = trace_to_jaxpr(self.fun, [aval_of(a) for a in args], info)
+        return custom_jvp_call_p.bind(
+            *closed.consts,
+            *args,
+            jaxpr=closed.hoisted(),
+            call=self,
+            num_consts=len(closed.consts),
+        )
+
+    def batched(
+        self, axis_size: int, dims: Sequence[int | None], tag: object = None
+    ) -> CustomJvpCall:
+        """The call over mapped axes; results have the axis first."""
+
+        def rule(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
+            count = len(primals)
+            # A mapped primal may have a tangent that is the same for all, but here both are arrays.
+            moved = [place_axis(p, axis_size, d, d) for p, d in zip(primals, dims, strict=True)]
+            flat = batched_fun(
+                lambda *xs: [
+                    instantiate(x)
+                    for group in self.jvp(list(xs[:count]), list(xs[count:]))
+                    for x in group
+                ],
+                axis_size,
+                [*dims, *dims],
+                tag,
+            )
+            outs = flat(*moved, *tangents)
+            half = len(outs) // 2
+            return outs[:half], outs[half:]
+
+        return CustomJvpCall(self.name, batched_fun(self.fun, axis_size, dims, tag), rule)
+
+
+@custom_jvp_call_p.def_type
+def _(*avals: ShapedArray, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> list:
+    return jaxpr.out_avals
+
+
+@custom_jvp_call_p.def_effects
+def _(*, jaxpr: ClosedJaxpr, **params: Any) -> frozenset[str]:
+    return jaxpr.effects
+
+
+@custom_jvp_call_p.def_numpy
+def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> list[Any]:
+    return numpy_closed(jaxpr, *args)
+
+
+@custom_jvp_call_p.def_eval
+def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> list[Any]:
+    return eval_closed(jaxpr, *args)
+
+
+@custom_jvp_call_p.def_jvp
+def _(
+    primals: list[Any],
+    tangents: list[Any],
+    *,
+    jaxpr: ClosedJaxpr,
+    call: CustomJvpCall,
+    num_consts: int,
+) -> Any:
+    check_closure("custom_jvp", call.name, tangents[:num_consts])
+    return call.jvp(primals[num_consts:], list(map(instantiate, tangents[num_consts:])))
+
+
+@custom_jvp_call_p.def_transpose
+def _(
+    cts: list[Any], *args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int
+) -> list[Any]:
+    return backward_pass(jaxpr.jaxpr, [], list(args), cts)
+
+
+@custom_jvp_call_p.def_batch
+def _(
+    axis_size: int,
+    args: list[Any],
+    dims: list[Any],
+    *,
+    jaxpr: ClosedJaxpr,
+    call: CustomJvpCall,
+    num_consts: int,
+) -> Any:
+    operands, derived = batched_jaxpr(jaxpr, axis_size, args, dims)
+    call_dims = [None if d is None else 0 for d in dims[num_consts:]]
+    outs = custom_jvp_call_p.bind(
+        *derived.consts,
+        *operands,
+        jaxpr=derived.closed,
+        call=call.batched(axis_size, call_dims),
+        num_consts=len(derived.consts) + num_consts,
+    )
+    return outs, [0] * len(outs)
+
+
+class custom_jvp(CustomFunction[F]):
+    """A function with its own forward-mode rule, which reverse mode transposes.
+
+    ``defjvp(rule)`` sets ``rule(primals, tangents) -> (result, tangent of the result)``; arguments listed in
+    ``nondiff_argnums`` come before ``primals``. ``defjvps(*rules)`` sets one rule ``(t, result, *primals)`` for each
+    argument, or None.
+
+    >>> @weft.custom_jvp
+    ... def f(x):
+    ...     return np.sin(x)
+    >>> @f.defjvp
+    ... def f_jvp(primals, tangents):
+    ...     (x,), (t,) = primals, tangents
+    ...     return f(x), np.cos(x) * t
+    """
+
+    kind = "custom_jvp"
+
+    def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
+        super().__init__(fun, nondiff_argnums)
+        self.rule: Callable[..., Any] | None = None
+
+    def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Sets the rule; usable as a decorator."""
+        self.rule = rule
+        return rule
+
+    def defjvps(self, *rules: Callable[..., Any] | None) -> None:
+        """Sets one rule for each argument: ``(t, result, *primals) -> tangent``, or None for zero."""
+        if self.nondiff_argnums:
+            raise TypeError("defjvps cannot be used with nondiff_argnums; use defjvp")
+
+        def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
+            result = self(*primals)
+            parts = [
+                r(t, result, *primals) for r, t in zip(rules, tangents, strict=True) if r is not None
+            ]
+            zeros = tree.map(lambda x: instantiate(Zero(tangent_aval(aval_of(x)))), result)
+            return result, functools.reduce(lambda a, b: tree.map(add, a, b), parts, zeros)
+
+        self.rule = rule
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.rule is None:
+            raise TypeError(f"custom_jvp '{self.name}' has no rule yet: give one with defjvp")
+        args = self.positional(args, kwargs)
+        nondiff, diff = self.split(args)
+        leaves, treedef = self.flat_arguments(diff, len(args))
+        out_defs: list[tree.PyTreeSpec] = []
+
+        def fun(*xs: Any) -> list[Any]:
+            result = self.fun(*self.merged(nondiff, tree.unflatten(treedef, xs)))
+            outs, out_def = self.flatten_result("result", result, None)
+            out_defs.append(out_def)
+            return outs
+
+        def rule(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
+            assert self.rule is not None
+            pair = self.rule(
+                *nondiff, tree.unflatten(treedef, primals), tree.unflatten(treedef, tangents)
+            )
+            if not (isinstance(pair, tuple | list) and len(pair) == 2):
+                raise TypeError(
+                    f"custom_jvp '{self.name}': the rule must return a pair (result, tangent), got "
+                    f"{type(pair).__name__}"
+                )
+            outs, out_def = self.flatten_result("result", pair[0], None)
+            out_defs.append(out_def)
+            moved, _ = self.flatten_result("the tangent", pair[1], out_def)
+            what = f"custom_jvp '{self.name}': the tangent that the rule returns"
+            avals = [tangent_aval(aval_of(o)) for o in outs]
+            return outs, [
+                as_tangent(t, a, what) if is_differentiable(a) else Zero(a)
+                for t, a in zip(moved, avals, strict=True)
+            ]
+
+        call = CustomJvpCall(self.name, fun, rule)
+        outs = current_trace().process_custom_jvp(call, leaves)
+        return tree.unflatten(out_defs[0], outs)

@@ -1,0 +1,337 @@
+"""``custom_vjp``: functions with their own reverse-mode rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from weft import tree
+from weft.core.avals import ShapedArray, aval_of
+from weft.core.dtypes import float0
+from weft.core.interpret import eval_closed, numpy_closed
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.linear import Zero, is_undef
+from weft.core.primitive import Primitive
+from weft.core.staging import FunctionInfo, trace_to_jaxpr
+from weft.core.trace import current_trace
+from weft.primitives.reduction import reduce_sum
+from weft.primitives.shaping import instantiate
+from weft.transforms.api import as_tangent
+from weft.transforms.custom_function import (
+    CustomFunction,
+    F,
+    FlatFun,
+    batched_fun,
+    batched_jaxpr,
+    check_closure,
+)
+from weft.transforms.functions import check_callable
+from weft.transforms.jvp import is_differentiable, tangent_aval
+from weft.transforms.vmap import place_axis
+
+custom_vjp_call_p = Primitive("custom_vjp_call", multiple_results=True)
+custom_lin_p = Primitive("custom_lin", multiple_results=True)
+
+
+
+class CustomVjpCall:
+    """A call of a flat function with its reverse-mode rule.
+
+    ``fwd(*args) -> (outs, residuals)`` and ``bwd(residuals, cts) -> cts_in``, all flat.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fun: FlatFun,
+        fwd: Callable[..., tuple[list, list]],
+        bwd: Callable[[list, list], list],
+    ):
+        self.name = name
+        self.fun = fun
+        self.fwd = fwd
+        self.bwd = bwd
+
+    def __repr__(self) -> str:
+        return f"<{self.name} with its own vjp>"
+
+    def linearized(self, primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
+        """Results and tangents of results; the latter only as something to transpose."""
+        outs, residuals = self.fwd(*primals)
+        out_avals = tuple(tangent_aval(aval_of(o)) for o in outs)
+        moved = custom_lin_p.bind(
+            *residuals,
+            *map(instantiate, tangents),
+            call=self,
+            num_residuals=len(residuals),
+            out_avals=tuple(a for a in out_avals if is_differentiable(a)),
+            discrete=tuple(not is_differentiable(a) for a in out_avals),
+        )
+        given = iter(moved)
+        return outs, [next(given) if is_differentiable(a) else Zero(a) for a in out_avals]
+
+    def stage(self, args: list[Any]) -> list[Any]:
+        """Binds the call as an equation of the jaxpr that is being staged."""
+        info = FunctionInfo(self.name, tuple, "custom_vjp")
+        closed = trace_to_jaxpr(self.fun, [aval_of(a) for a in args], info)
+        return custom_vjp_call_p.bind(
+            *closed.consts,
+            *args,
+            jaxpr=closed.hoisted(),
+            call=self,
+            num_consts=len(closed.consts),
+        )
+
+    def batched(
+        self, axis_size: int, dims: Sequence[int | None], tag: object = None
+    ) -> CustomVjpCall:
+        """The call over mapped axes; results and residuals have the axis first."""
+
+        def fwd(*args: Any) -> tuple[list[Any], list[Any]]:
+            counts: list[int] = []
+
+            def joined(*xs: Any) -> list[Any]:
+                outs, residuals = self.fwd(*xs)
+                counts.append(len(outs))
+                return [*outs, *residuals]
+
+            values = batched_fun(joined, axis_size, dims, tag)(*args)
+            return values[: counts[0]], values[counts[0] :]
+
+        def bwd(residuals: list[Any], cts: list[Any]) -> list[Any]:
+            count = len(residuals)
+            # Zeros have no array to map: they are written out first.
+            given = [instantiate(ct) for ct in cts]
+            flat = batched_fun(
+                lambda *xs: [
+                    instantiate(ct) for ct in self.bwd(list(xs[:count]), list(xs[count:]))
+                ],
+                axis_size,
+                [0] * (count + len(cts)),
+                tag,
+            )
+            # An argument that is not mapped gets the sum over the axis.
+            return [
+                reduce_sum(ct, (0,)) if d is None else place_axis(ct, axis_size, 0, d)
+                for ct, d in zip(flat(*residuals, *given), dims, strict=True)
+            ]
+
+        return CustomVjpCall(self.name, batched_fun(self.fun, axis_size, dims, tag), fwd, bwd)
+
+
+@custom_vjp_call_p.def_type
+def _(*avals: ShapedArray, jaxpr: ClosedJaxpr, call: CustomVjpCall, num_consts: int) -> list:
+    return jaxpr.out_avals
+
+
+@custom_vjp_call_p.def_effects
+def _(*, jaxpr: ClosedJaxpr, **params: Any) -> frozenset[str]:
+    return jaxpr.effects
+
+
+@custom_vjp_call_p.def_numpy
+def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomVjpCall, num_consts: int) -> list[Any]:
+    return numpy_closed(jaxpr, *args)
+
+
+@custom_vjp_call_p.def_eval
+def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomVjpCall, num_consts: int) -> list[Any]:
+    return eval_closed(jaxpr, *args)
+
+
+@custom_vjp_call_p.def_jvp
+def _(
+    primals: list[Any],
+    tangents: list[Any],
+    *,
+    jaxpr: ClosedJaxpr,
+    call: CustomVjpCall,
+    num_consts: int,
+) -> Any:
+    check_closure("custom_vjp", call.name, tangents[:num_consts])
+    return call.linearized(primals[num_consts:], tangents[num_consts:])
+
+
+@custom_vjp_call_p.def_batch
+def _(
+    axis_size: int,
+    args: list[Any],
+    dims: list[Any],
+    *,
+    jaxpr: ClosedJaxpr,
+    call: CustomVjpCall,
+    num_consts: int,
+) -> Any:
+    operands, derived = batched_jaxpr(jaxpr, axis_size, args, dims)
+    call_dims = [None if d is None else 0 for d in dims[num_consts:]]
+    outs = custom_vjp_call_p.bind(
+        *derived.consts,
+        *operands,
+        jaxpr=derived.closed,
+        call=call.batched(axis_size, call_dims),
+        num_consts=len(derived.consts) + num_consts,
+    )
+    return outs, [0] * len(outs)
+
+
+@custom_lin_p.def_type
+def _(
+    *avals: ShapedArray,
+    call: CustomVjpCall,
+    num_residuals: int,
+    out_avals: tuple[ShapedArray, ...],
+    discrete: tuple[bool, ...],
+) -> list[ShapedArray]:
+    return list(out_avals)
+
+
+def _forward_mode_error(call: CustomVjpCall) -> NoReturn:
+    raise TypeError(
+        f"forward-mode differentiation (jvp, jacfwd, linearize called forwards) of '{call.name}', "
+        "which has a custom_vjp rule only: its derivative is known backwards. Use grad, vjp or jacrev, "
+        "or define it with custom_jvp, which gives both directions"
+    )
+
+
+@custom_lin_p.def_numpy
+def _(*args: Any, call: CustomVjpCall, **params: Any) -> NoReturn:
+    _forward_mode_error(call)
+
+
+@custom_lin_p.def_eval
+def _(*args: Any, call: CustomVjpCall, **params: Any) -> NoReturn:
+    _forward_mode_error(call)
+
+
+@custom_lin_p.def_jvp
+def _(primals: Any, tangents: Any, *, call: CustomVjpCall, **params: Any) -> NoReturn:
+    _forward_mode_error(call)
+
+
+@custom_lin_p.def_batch
+def _(axis_size: int, args: Any, dims: Any, *, call: CustomVjpCall, **params: Any) -> NoReturn:
+    _forward_mode_error(call)
+
+
+@custom_lin_p.def_transpose
+def _(
+    cts: list[Any],
+    *args: Any,
+    call: CustomVjpCall,
+    num_residuals: int,
+    out_avals: tuple[ShapedArray, ...],
+    discrete: tuple[bool, ...],
+) -> list[Any]:
+    residuals, linear = list(args[:num_residuals]), args[num_residuals:]
+    given = iter(map(instantiate, cts))
+    full = [None if d else next(given) for d in discrete]
+    found = call.bwd(residuals, full)
+    return [
+        *(None for _ in residuals),
+        *(ct if is_undef(arg) else None for ct, arg in zip(found, linear, strict=True)),
+    ]
+
+
+class custom_vjp(CustomFunction[F]):
+    """A function with its own reverse-mode rule.
+
+    ``defvjp(fwd, bwd)``: ``fwd(*args) -> (result, residuals)`` with the arguments of the function, and
+    ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument that is differentiated (None
+    for zero). Arguments listed in ``nondiff_argnums`` come first in ``bwd``.
+
+    >>> @weft.custom_vjp
+    ... def clip_gradient(x):
+    ...     return x
+    >>> clip_gradient.defvjp(lambda x: (x, None), lambda _, ct: (np.clip(ct, -1, 1),))
+    """
+
+    kind = "custom_vjp"
+
+    def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
+        super().__init__(fun, nondiff_argnums)
+        self.fwd: Callable[..., Any] | None = None
+        self.bwd: Callable[..., Any] | None = None
+
+    def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
+        """Sets the forward and the backward function."""
+        check_callable("custom_vjp", fwd)
+        check_callable("custom_vjp", bwd)
+        self.fwd, self.bwd = fwd, bwd
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.fwd is None or self.bwd is None:
+            raise TypeError(f"custom_vjp '{self.name}' has no rule yet: give one with defvjp")
+        args = self.positional(args, kwargs)
+        nondiff, diff = self.split(args)
+        leaves, treedef = self.flat_arguments(diff, len(args))
+        avals = [aval_of(x) for x in leaves]
+        out_defs: list[tree.PyTreeSpec] = []
+        residual_defs: list[tree.PyTreeSpec] = []
+
+        def fun(*xs: Any) -> list[Any]:
+            result = self.fun(*self.merged(nondiff, tree.unflatten(treedef, xs)))
+            outs, out_def = self.flatten_result("result", result, None)
+            out_defs.append(out_def)
+            return outs
+
+        def fwd(*xs: Any) -> tuple[list[Any], list[Any]]:
+            assert self.fwd is not None
+            pair = self.fwd(*self.merged(nondiff, tree.unflatten(treedef, xs)))
+            if not (isinstance(pair, tuple | list) and len(pair) == 2):
+                raise TypeError(
+                    f"custom_vjp '{self.name}': fwd must return a pair (result, residuals), got "
+                    f"{type(pair).__name__}"
+                )
+            outs, out_def = self.flatten_result("result", pair[0], None)
+            out_defs.append(out_def)
+            residuals, residual_def = self.flatten_result("residuals", pair[1], None)
+            residual_defs.append(residual_def)
+            return outs, residuals
+
+        def bwd(residuals: list[Any], cts: list[Any]) -> list[Any]:
+            assert self.bwd is not None
+            given = [np.zeros((), float0) if ct is None else ct for ct in cts]
+            found = self.bwd(
+                *nondiff,
+                tree.unflatten(residual_defs[-1], residuals),
+                tree.unflatten(out_defs[-1], given),
+            )
+            return self._cotangents(found, treedef, avals)
+
+        call = CustomVjpCall(self.name, fun, fwd, bwd)
+        outs = current_trace().process_custom_vjp(call, leaves)
+        return tree.unflatten(out_defs[0], outs)
+
+    def _cotangents(
+        self, found: Any, treedef: tree.PyTreeSpec, avals: Sequence[ShapedArray]
+    ) -> list[Any]:
+        """What ``bwd`` returns, one cotangent for each leaf; None stands for zeros."""
+        count = treedef.num_children
+        if not isinstance(found, tuple | list) or len(found) != count:
+            got = len(found) if isinstance(found, tuple | list) else type(found).__name__
+            raise TypeError(
+                f"custom_vjp '{self.name}': bwd must return a tuple of {count} cotangents, one for each "
+                f"argument, got {got}"
+            )
+        cts: list[Any] = []
+        start = 0
+        for number, (value, spec) in enumerate(zip(found, treedef.children(), strict=True)):
+            own = avals[start : start + spec.num_leaves]
+            start += spec.num_leaves
+            if value is None:
+                cts.extend(Zero(tangent_aval(a)) for a in own)
+                continue
+            leaves, got_def = tree.flatten(value)
+            if got_def != spec:
+                raise TypeError(
+                    f"custom_vjp '{self.name}': bwd returned {tree.describe(got_def)} as cotangent "
+                    f"{number}, the argument has the structure {tree.describe(spec)}"
+                )
+            what = f"custom_vjp '{self.name}': cotangent {number} that bwd returns"
+            cts.extend(
+                as_tangent(ct, tangent_aval(a), what) if is_differentiable(a) else Zero(a)
+                for ct, a in zip(leaves, own, strict=True)
+            )
+        return cts
