@@ -298,21 +298,27 @@ class Affine:
         k = self.coefficient_of(division)
         if not k:
             return None
+        quotient = Affine(((division, 1),))
         common = gcd(k, division.divisor)
         for c in range(common, 1, -1):
             if common % c:
                 continue
             m = -k // c
             r = division.numerator.floordiv(division.divisor // c)
-            pattern = r * m + Affine(((division, k),))
+            pattern = r * m + quotient * k
             if self._contains(pattern):
                 return pattern, m, c
-        for atom, m in self.terms:
-            if atom == division or k % m or -k // m < 2:
-                continue
-            c = -k // m
-            if Affine(((atom, 1),)).floordiv(c) == Affine(((division, 1),)):
-                return Affine(((atom, m),)) + Affine(((division, k),)), m, c
+        # The division may have been simplified since: try each term, and everything, as m·r.
+        rest = self - quotient * k
+        if not rest.terms:
+            return None
+        shared = gcd(*(j for _, j in rest.terms), rest.const)
+        everything = Affine([(a, j // shared) for a, j in rest.terms], rest.const // shared)
+        candidates = [(everything, shared), (everything * -1, -shared)]
+        candidates += [(Affine(((atom, 1),)), m) for atom, m in rest.terms]
+        for r, m in candidates:
+            if k % m == 0 and -k // m > 1 and r.floordiv(-k // m) == quotient:
+                return r * m + quotient * k, m, -k // m
         return None
 
     def coefficient_of(self, atom: Atom) -> int:
