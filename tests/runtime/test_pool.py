@@ -169,9 +169,7 @@ def test_several_callers_each_get_every_thread(many: Callable, threads: int):
 
 def test_resizing_while_others_compute(many: Callable):
     totals: list[int] = []
-    callers = [
-        threading.Thread(target=lambda: totals.append(int(many(200)[0]))) for _ in range(3)
-    ]
+    callers = [threading.Thread(target=lambda: totals.append(int(many(200)[0]))) for _ in range(3)]
     for caller in callers:
         caller.start()
     for threads in (3, 2, 4, 1, 2) * 4:
