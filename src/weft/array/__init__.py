@@ -1,0 +1,18 @@
+"""Arrays: values on a device, delayed evaluation outside `jit`, and the protocols of Python."""
+
+from __future__ import annotations
+
+from weft.array.delayed import compute, evaluate, settle
+from weft.array.value import Array, BasicIndex, alias, borrow_numpy, from_numpy, rebind
+
+__all__ = [
+    "Array",
+    "BasicIndex",
+    "alias",
+    "borrow_numpy",
+    "compute",
+    "evaluate",
+    "from_numpy",
+    "rebind",
+    "settle",
+]

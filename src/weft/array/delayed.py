@@ -1,0 +1,443 @@
+"""Delayed evaluation: operations outside `jit` are recorded, and run when a value is needed.
+
+Recording an operation makes an `Operation` (a pending equation) and one `Array` per output that refers
+to it. When a value is needed, the pending equations it depends on become a canonical `Jaxpr`, whose
+inputs are the buffers they read, constants included; the program is looked up by its structure, compiled
+once and run. What is computed on the way is kept where something else still needs it: an array the user
+holds, or a pending equation outside the program that such an array depends on.
+
+Recorded equations are grouped in *segments*, one open segment per thread. A segment ends, and runs, when
+its first call site recurs or it holds `SEGMENT_LIMIT` operations; so one pass of a loop of eager work is
+one segment, and the loop compiles once. Equations depend only on their own segment or on buffers.
+
+Who keeps what alive: an array refers to its operation, an operation to its inputs, and a segment refers
+weakly to the arrays. So work that nobody can observe disappears with its last array.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from weft.array import storage
+from weft.array.storage import HostBuffer
+from weft.array.value import Array, from_numpy
+from weft.config import jit_is_disabled
+from weft.core import dtypes
+from weft.core.avals import ShapedArray
+from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
+from weft.core.primitive import Primitive
+from weft.core.source import Source, describe, user_frame
+from weft.core.trace import set_evaluator
+
+SEGMENT_LIMIT = 64
+CACHE_LIMIT = 512
+
+
+class Leaf:
+    """An input that has bytes already."""
+
+    __slots__ = ("aval", "buffer")
+
+    def __init__(self, aval: ShapedArray, buffer: HostBuffer):
+        self.aval = aval
+        self.buffer = buffer
+
+
+class Operation:
+    """A pending equation.
+
+    Attributes
+    ----------
+    primitive, params: what to apply.
+    inputs: a `Leaf`, or a `Pending` output of an earlier operation, per operand.
+    out_avals: the types of the results.
+    site: code object and line of the user's code that asked for it.
+    number: position in its segment; inputs have smaller numbers.
+    segment: the segment it belongs to.
+    results: None while pending; then a buffer per output, None for those nobody needed.
+    """
+
+    __slots__ = (
+        "inputs",
+        "number",
+        "out_avals",
+        "params",
+        "primitive",
+        "results",
+        "segment",
+        "site",
+    )
+
+    def __init__(
+        self,
+        primitive: Primitive,
+        params: dict[str, Any],
+        inputs: list[Leaf | Pending],
+        out_avals: list[ShapedArray],
+        site: tuple[Any, int],
+        segment: Segment,
+    ):
+        self.primitive = primitive
+        self.params = params
+        self.inputs = inputs
+        self.out_avals = out_avals
+        self.site = site
+        self.number = segment.count
+        self.segment = segment
+        self.results: list[HostBuffer | None] | None = None
+
+    def source(self) -> Source | None:
+        """The user's line."""
+        code, line = self.site
+        return Source(code.co_filename, line, code.co_qualname) if code is not None else None
+
+
+Pending = tuple[Operation, int]
+
+
+class Segment:
+    """Operations recorded by one thread that may become one program.
+
+    Another thread may need a value of the segment while its own thread records; `lock` is held while
+    operations are run and their results handed out.
+    """
+
+    __slots__ = ("__weakref__", "arrays", "count", "first_path", "first_site", "lock")
+
+    def __init__(self) -> None:
+        self.arrays: list[weakref.ref[Array]] = []
+        self.count = 0
+        self.first_site: tuple[Any, int] | None = None
+        self.first_path: tuple[Any, ...] = ()
+        self.lock = threading.RLock()
+        _segments.add(self)
+
+    def live(self) -> dict[tuple[int, int], list[Array]]:
+        """The arrays somebody holds that are still pending, by operation and output."""
+        found: dict[tuple[int, int], list[Array]] = {}
+        for reference in self.arrays:
+            array = reference()
+            if array is None:
+                continue
+            pending = array._pending
+            if pending is not None and pending[0].segment is self:
+                found.setdefault((id(pending[0]), pending[1]), []).append(array)
+        return found
+
+    def run(self, wanted: Iterable[Array] | None = None) -> None:
+        """Computes the arrays `wanted`, or everything somebody holds."""
+        with self.lock:
+            live = self.live()
+            held = [array for arrays in live.values() for array in arrays]
+            targets = held if wanted is None else [a for a in wanted if a._pending is not None]
+            if not targets:
+                return
+            program = _closure(array._pending for array in targets)
+            everything = _closure(array._pending for array in held)
+            outputs = _outputs(program, everything, live)
+            for (operation, index), buffer in zip(outputs, _execute(program, outputs), strict=True):
+                if operation.results is None:
+                    operation.results = [None] * len(operation.out_avals)
+                operation.results[index] = buffer
+                for array in live.get((id(operation), index), ()):
+                    array._buffer = buffer
+                    array._pending = None
+            for operation in program:
+                operation.inputs = []
+                if operation.results is None:
+                    operation.results = [None] * len(operation.out_avals)
+            self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
+
+
+_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+
+
+class _State(threading.local):
+    segment: Segment | None = None
+
+
+_state = _State()
+
+
+def _closure(roots: Iterable[Pending | None]) -> list[Operation]:
+    """The pending operations that `roots` depend on, in the order of recording."""
+    found: dict[int, Operation] = {}
+    stack = [root[0] for root in roots if root is not None]
+    while stack:
+        operation = stack.pop()
+        if id(operation) in found or operation.results is not None:
+            continue
+        found[id(operation)] = operation
+        stack.extend(x[0] for x in operation.inputs if type(x) is tuple)
+    return sorted(found.values(), key=lambda operation: operation.number)
+
+
+def _outputs(
+    program: list[Operation], everything: list[Operation], live: dict[tuple[int, int], list[Array]]
+) -> list[Pending]:
+    """The outputs of `program` that an array, or live pending work outside it, still needs."""
+    inside = {id(operation) for operation in program}
+    needed = set(live)
+    for operation in everything:
+        if id(operation) not in inside:
+            needed.update((id(x[0]), x[1]) for x in operation.inputs if type(x) is tuple)
+    return [
+        (operation, index)
+        for operation in program
+        for index in range(len(operation.out_avals))
+        if (id(operation), index) in needed
+    ]
+
+
+class _Canonical:
+    """A program numbered by structure: its cache key, its inputs, and its jaxpr on demand."""
+
+    def __init__(self, program: list[Operation], outputs: list[Pending]):
+        self.program = program
+        self.leaves: list[Leaf] = []
+        places: dict[tuple[int, int], int] = {}  # leaf → input number
+        position = {id(operation): k for k, operation in enumerate(program)}
+        equations: list[Hashable] = []
+        self.operands: list[list[int | tuple[int, int]]] = []
+        for operation in program:
+            operands: list[int | tuple[int, int]] = []
+            for x in operation.inputs:
+                if type(x) is tuple and x[0].results is None:
+                    operands.append((position[id(x[0])], x[1]))
+                    continue
+                leaf = _leaf(x)
+                place = places.setdefault((id(leaf.buffer), id(leaf.aval)), len(self.leaves))
+                if place == len(self.leaves):
+                    self.leaves.append(leaf)
+                operands.append(place)
+            self.operands.append(operands)
+            params = tuple(operation.params.items())
+            equations.append((operation.primitive, params, tuple(operands)))
+        self.outputs = [(position[id(operation)], index) for operation, index in outputs]
+        self.key: Hashable = (
+            tuple(equations),
+            tuple(leaf.aval for leaf in self.leaves),
+            tuple(self.outputs),
+        )
+
+    def jaxpr(self) -> ClosedJaxpr:
+        """The program as a closed jaxpr without constants."""
+        invars = [Var(leaf.aval) for leaf in self.leaves]
+        results = [[Var(aval) for aval in operation.out_avals] for operation in self.program]
+        eqns = []
+        for k, operation in enumerate(self.program):
+            operands = [
+                invars[x] if type(x) is int else results[x[0]][x[1]]  # type: ignore[index]
+                for x in self.operands[k]
+            ]
+            effects = operation.primitive.effects(operation.params)
+            eqns.append(
+                Eqn(
+                    operation.primitive,
+                    operands,
+                    results[k],
+                    operation.params,
+                    effects,
+                    operation.source(),
+                )
+            )
+        outvars = [results[k][index] for k, index in self.outputs]
+        all_effects = frozenset().union(*(eqn.effects for eqn in eqns))
+        return ClosedJaxpr(Jaxpr([], invars, outvars, eqns, all_effects), [])
+
+
+def _leaf(x: Leaf | Pending) -> Leaf:
+    """The bytes of an input that has been computed."""
+    if isinstance(x, Leaf):
+        return x
+    operation, index = x
+    assert operation.results is not None
+    buffer = operation.results[index]
+    assert buffer is not None, "an output that pending work needs was dropped"
+    return Leaf(operation.out_avals[index], buffer)
+
+
+_cache: OrderedDict[Hashable, Callable[..., list[Array]]] = OrderedDict()
+_cache_lock = threading.Lock()
+
+
+def _executable(canonical: _Canonical) -> Callable[..., list[Array]]:
+    """The compiled program: from the cache, or compiled and remembered."""
+    with _cache_lock:
+        found = _cache.get(canonical.key)
+        if found is not None:
+            _cache.move_to_end(canonical.key)
+            return found
+    from weft.compile import compile_jaxpr
+
+    executable = compile_jaxpr(canonical.jaxpr())
+    with _cache_lock:
+        _cache[canonical.key] = executable
+        while len(_cache) > CACHE_LIMIT:
+            _cache.popitem(last=False)
+    return executable
+
+
+def _execute(program: list[Operation], outputs: list[Pending]) -> list[HostBuffer]:
+    """Compiles (once per structure) and runs pending equations; a buffer per output."""
+    canonical = _Canonical(program, outputs)
+    arguments = [Array(leaf.aval, leaf.buffer) for leaf in canonical.leaves]
+    try:
+        return [result.materialise() for result in _executable(canonical)(*arguments)]
+    except Exception as error:
+        lines = list(dict.fromkeys(describe(operation.source()) for operation in program))
+        shown = lines[:4] + (["…"] if len(lines) > 4 else [])
+        error.add_note("while computing what was written at\n  " + "\n  ".join(shown))
+        raise
+
+
+def _call_site(frame: FrameType | None) -> tuple[Any, int]:
+    return (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
+
+
+def _path(frame: FrameType | None, inner: FrameType) -> tuple[Any, ...]:
+    """The call sites between the user's frame and ours: they tell apart the steps of one call."""
+    path = []
+    current: FrameType | None = inner
+    while current is not None and current is not frame:
+        path.append((current.f_code, current.f_lasti))
+        current = current.f_back
+    return tuple(path)
+
+
+def _open_segment(frame: FrameType | None, here: FrameType) -> Segment:
+    """The segment to record the next operation in; ends the last one when it is time."""
+    segment = _state.segment
+    site = _call_site(frame)
+    if segment is not None and segment.count:
+        recurs = site == segment.first_site and _path(frame, here) == segment.first_path
+        if not recurs and segment.count < SEGMENT_LIMIT:
+            return segment
+        segment.run()
+    segment = _state.segment = Segment()
+    segment.first_site = site
+    segment.first_path = _path(frame, here)
+    return segment
+
+
+def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """The evaluator of the bottom trace: types the operation now, computes it when needed."""
+    if jit_is_disabled():
+        return run_now(primitive, args, params)
+    frame = user_frame()
+    segment = _open_segment(frame, sys._getframe())
+    inputs: list[Leaf | Pending] = []
+    avals: list[ShapedArray] = []
+    at_once = bool(primitive.effects(params))
+    for arg in args:
+        array = arg if type(arg) is Array else as_constant(arg)
+        pending = array._pending
+        if pending is not None and pending[0].segment is segment and pending[0].results is None:
+            inputs.append(pending)
+        else:
+            buffer = array.materialise()
+            at_once = at_once or storage.is_borrowed(buffer)
+            inputs.append(Leaf(array.aval, buffer))
+        avals.append(array.aval)
+    out_avals = primitive.out_avals(*avals, **params)
+    site = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
+    operation = Operation(primitive, params, inputs, out_avals, site, segment)
+    segment.count += 1
+    outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
+    segment.arrays.extend(map(weakref.ref, outputs))
+    if at_once:
+        segment.run(outputs)
+    return outputs if primitive.multiple_results else outputs[0]
+
+
+def run_now(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    """Runs one operation by its NumPy meaning (`weft.disable_jit`)."""
+    arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
+    out_avals = primitive.out_avals(*(array.aval for array in arrays), **params)
+    with np.errstate(all="ignore"):
+        results = primitive.rule("numpy")(*(array.numpy_view() for array in arrays), **params)
+    if not primitive.multiple_results:
+        results = [results]
+    outputs = []
+    for aval, result in zip(out_avals, results, strict=True):
+        data = np.asarray(result, aval.dtype)
+        if data.shape != aval.shape:
+            raise AssertionError(
+                f"primitive '{primitive.name}' is typed {aval} but its NumPy meaning gave "
+                f"shape {data.shape}"
+            )
+        outputs.append(from_numpy(data, aval.weak_type, owned=data.flags.owndata))
+    return outputs if primitive.multiple_results else outputs[0]
+
+
+def as_constant(value: Any) -> Array:
+    """A scalar or NumPy array as an array; scalars of Python are weakly typed."""
+    scalar = dtypes.scalar_type(value)
+    if scalar is not None:
+        return from_numpy(np.asarray(value, scalar[0]), scalar[1], owned=True)
+    if isinstance(value, np.ndarray):
+        return from_numpy(value)
+    if isinstance(value, Array):
+        return value
+    raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")
+
+
+def evaluate(arrays: Iterable[Array]) -> None:
+    """Computes several arrays, sharing what they have in common."""
+    by_segment: dict[int, tuple[Segment, list[Array]]] = {}
+    for array in arrays:
+        pending = array._pending
+        if pending is not None:
+            segment = pending[0].segment
+            by_segment.setdefault(id(segment), (segment, []))[1].append(array)
+    for segment, wanted in by_segment.values():
+        segment.run(wanted)
+
+
+def compute(*arrays: Any) -> Any:
+    """Evaluates delayed arrays together, in one program where they belong together.
+
+    Returns the array given, or a tuple of several; they are the same objects, now with values.
+
+    >>> import weft, weft.numpy as np
+    >>> x = np.arange(4.0)
+    >>> weft.compute(x + 1, x * 2)
+    (Array([1., 2., 3., 4.], dtype=float32), Array([0., 2., 4., 6.], dtype=float32))
+    """
+    for position, array in enumerate(arrays):
+        if type(array) is not Array:
+            raise TypeError(
+                f"weft.compute: argument {position} is {type(array).__name__}, not a weft array"
+            )
+    evaluate(arrays)
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def settle(buffers: Iterable[HostBuffer]) -> None:
+    """Does the pending work that reads `buffers`; for who is about to change or free them."""
+    wanted = {id(buffer) for buffer in buffers}
+    for segment in list(_segments):
+        with segment.lock:
+            held = [array for arrays in segment.live().values() for array in arrays]
+            for operation in _closure(array._pending for array in held):
+                if any(id(_buffer_of(x)) in wanted for x in operation.inputs):
+                    segment.run()
+                    break
+
+
+def _buffer_of(x: Leaf | Pending) -> HostBuffer | None:
+    if isinstance(x, Leaf):
+        return x.buffer
+    results = x[0].results
+    return results[x[1]] if results is not None else None
+
+
+set_evaluator(record)

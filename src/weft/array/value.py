@@ -1,0 +1,377 @@
+"""`Array`: an immutable value with an aval, either on a device or still to be computed.
+
+A *materialised* array has a buffer. A *delayed* one has a pending output: an equation that was bound
+outside every transformation, and which of its results it is (see `weft.array.delayed`). Everything that
+needs bytes (`np.asarray`, `float`, `if`, printing) goes through `Array.materialise`.
+
+Arrays are values; the Python object is a *handle*. `x[i] = v` makes the handle stand for a new value,
+which is why pending equations refer to values and never to handles.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import numpy as np
+
+from weft.array import printing, storage
+from weft.core.avals import ShapedArray, register_array_type
+from weft.core.trace import Tracer
+
+if TYPE_CHECKING:
+    from weft.array.delayed import Pending
+    from weft.array.storage import HostBuffer
+
+
+class Array:
+    """An n-dimensional array of Weft; `weft.numpy.array` and its kin make them.
+
+    Attributes
+    ----------
+    aval: shape, dtype and weakness; interned, so equal types are one object.
+    _buffer: the bytes, or None while the value is pending and after `delete`.
+    _pending: the pending equation and output index, or None.
+    _note: None, or what `x[i] = v` and error messages must know: a `BasicIndex` or a `Deleted`.
+    """
+
+    __slots__ = ("__weakref__", "_buffer", "_note", "_pending", "aval")
+
+    __array_priority__ = 1000
+
+    aval: ShapedArray
+    _buffer: HostBuffer | None
+    _pending: Pending | None
+    _note: BasicIndex | Deleted | None
+
+    def __init__(
+        self, aval: ShapedArray, buffer: HostBuffer | None, pending: Pending | None = None
+    ):
+        self.aval = aval
+        self._buffer = buffer
+        self._pending = pending
+        self._note = None
+
+    # What an array is, known without computing it.
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The lengths of the axes."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the elements."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.aval.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.aval.size
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.aval.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.aval.nbytes
+
+    @property
+    def weak_type(self) -> bool:
+        """Whether it takes the dtype of what it meets, as Python scalars do."""
+        return self.aval.weak_type
+
+    @property
+    def device(self) -> str:
+        """The name of the device that holds it."""
+        return "cpu"
+
+    def __len__(self) -> int:
+        if not self.aval.shape:
+            raise TypeError("len() of an array without axes (shape ())")
+        return self.aval.shape[0]
+
+    def __hash__(self) -> int:
+        raise TypeError(
+            f"a weft.Array is not hashable, here {self.aval}: equal arrays would need equal hashes "
+            "and == compares element by element. Use x.tobytes(), id(x) or a static Python value."
+        )
+
+    # Values.
+
+    def materialise(self) -> HostBuffer:
+        """The buffer that holds the value, computed now if it is pending."""
+        buffer = self._buffer
+        if buffer is not None:
+            return buffer
+        pending = self._pending
+        if pending is not None:
+            if pending[0].results is None:
+                from weft.array.delayed import evaluate
+
+                evaluate([self])
+            else:  # computed through another handle of the same value
+                self._buffer = pending[0].results[pending[1]]
+                self._pending = None
+            if self._buffer is not None:
+                return self._buffer
+        raise self._deleted_error()
+
+    def numpy_view(self) -> np.ndarray:
+        """A read-only NumPy view that keeps the buffer alive."""
+        return self.materialise().as_numpy(self.aval.shape, self.aval.dtype)
+
+    def block_until_ready(self) -> Array:
+        """Computes the value if it is pending, and returns the array itself."""
+        self.materialise()
+        return self
+
+    def is_deleted(self) -> bool:
+        """Whether `delete` was called, or the buffer was donated."""
+        return self._buffer is None and self._pending is None
+
+    def delete(self) -> None:
+        """Gives the memory back now; every later use of this array is an error.
+
+        Delayed work that still reads it is done first.
+        """
+        self.invalidate("deleted by Array.delete()")
+
+    def invalidate(self, reason: str) -> None:
+        """Makes every later use an error that gives `reason`, such as a donation."""
+        from weft.array.delayed import settle
+        from weft.core.source import describe, user_source
+
+        if self.is_deleted():
+            return
+        if self._buffer is not None:
+            settle([self._buffer])
+        self._note = Deleted(reason, describe(user_source()))
+        self._buffer = self._pending = None
+
+    def _deleted_error(self) -> RuntimeError:
+        note = self._note
+        how = f"{note.reason}, at {note.where}" if isinstance(note, Deleted) else "deleted"
+        return RuntimeError(
+            f"the array {self.aval} was {how} and has no value any more. "
+            "Use the result of the call that took it, or keep a copy (x.copy()) before."
+        )
+
+    # Python's protocols.
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        view = self.numpy_view()
+        if dtype is not None and np.dtype(dtype) != view.dtype:
+            if copy is False:
+                raise ValueError(
+                    f"np.asarray of a weft array {self.aval} as {np.dtype(dtype)} needs a copy, "
+                    "and copy=False forbids one"
+                )
+            return view.astype(dtype)
+        return view.copy() if copy else view
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        import importlib
+
+        return importlib.import_module("weft.numpy")
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule of the value; consumers that cannot mark it read-only get a copy."""
+        view = self.numpy_view()
+        if max_version is None or max_version[0] < 1:
+            return view.copy().__dlpack__(stream=stream, dl_device=dl_device)
+        return view.__dlpack__(
+            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        )
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def item(self, *args: int) -> Any:
+        """One element as a Python scalar; without arguments, of an array with one element."""
+        if not args and self.aval.size != 1:
+            raise ValueError(
+                f"item() needs an array with one element, got {self.aval}; give the index of one"
+            )
+        return self.numpy_view().item(*args)
+
+    def tolist(self) -> Any:
+        """The elements as (nested lists of) Python scalars."""
+        return self.numpy_view().tolist()
+
+    def tobytes(self) -> bytes:
+        """The elements' bytes in row-major order."""
+        return self.numpy_view().tobytes()
+
+    def _scalar(self, target: str) -> Any:
+        if self.aval.size != 1 or (self.aval.ndim and target != "bool"):
+            raise TypeError(
+                f"only an array with one element and no axes converts to a Python {target}, "
+                f"got {self.aval}; index it, or use item() or a reduction first"
+            )
+        return self.numpy_view().item()
+
+    def __bool__(self) -> bool:
+        if self.aval.size != 1:
+            kind = "an empty array" if not self.aval.size else "an array with several elements"
+            raise ValueError(
+                f"the truth value of {kind} is ambiguous, here {self.aval}: "
+                "use x.any(), x.all() or x.size"
+            )
+        return bool(self._scalar("bool"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex"))
+
+    def __index__(self) -> int:
+        if self.aval.dtype.kind not in "iu":
+            raise TypeError(
+                f"only an integer array without axes can be a Python index, got {self.aval}"
+            )
+        return operator.index(self._scalar("index"))
+
+    def __iter__(self) -> Iterator[Array]:
+        if not self.aval.shape:
+            raise TypeError("iteration over an array without axes (shape ())")
+        aval = ShapedArray(self.aval.shape[1:], self.aval.dtype, self.aval.weak_type)
+        for i, row in enumerate(self.numpy_view()):
+            item = Array(aval, storage.store(row))
+            item._note = BasicIndex(i)
+            yield item
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self.numpy_view() == np.asarray(value)).any())
+
+    def __format__(self, spec: str) -> str:
+        if self.aval.ndim == 0:
+            return format(self.numpy_view()[()], spec)
+        return format(self.numpy_view(), spec)
+
+    def __repr__(self) -> str:
+        if self.is_deleted():
+            return f"<deleted weft.Array {self.aval}>"
+        return printing.array_repr(self.numpy_view(), self.aval.weak_type)
+
+    def __str__(self) -> str:
+        if self.is_deleted():
+            return repr(self)
+        return str(self.numpy_view())
+
+    def __copy__(self) -> Array:
+        return alias(self)
+
+    def __deepcopy__(self, memo: Any) -> Array:
+        return alias(self)
+
+    def __reduce__(self) -> Any:
+        return _rebuild, (np.array(self.numpy_view()), self.aval.weak_type)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        from weft.array.suggest import missing_attribute
+
+        raise missing_attribute(self, name)
+
+
+class BasicIndex:
+    """Marks the result of a basic index: NumPy would make it a view, here it is a value."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: Any):
+        self.index = index
+
+
+class Deleted:
+    """Marks an array without a value: why, and the user's line that did it."""
+
+    __slots__ = ("reason", "where")
+
+    def __init__(self, reason: str, where: str):
+        self.reason = reason
+        self.where = where
+
+
+def from_numpy(data: np.ndarray, weak_type: bool = False, *, owned: bool = False) -> Array:
+    """A materialised array with the elements of `data`: a copy, unless the caller gives it up."""
+    aval = ShapedArray(data.shape, data.dtype, weak_type)
+    if data.dtype is not aval.dtype:  # another byte order, or an equal dtype object
+        data, owned = data.astype(aval.dtype), True
+    return Array(aval, storage.adopt(data) if owned else storage.store(data))
+
+
+def borrow_numpy(data: np.ndarray) -> Array:
+    """An array over memory of somebody else, who may change it: what uses it is evaluated at once."""
+    aval = ShapedArray(data.shape, data.dtype)
+    return Array(aval, storage.borrow(data.astype(aval.dtype, copy=False)))
+
+
+HandleT = TypeVar("HandleT")
+
+
+def alias(value: HandleT) -> HandleT:
+    """Another handle of the same value: values never change, so nothing is copied.
+
+    What keeps an array beyond the call that got it (a trace, a closure) takes an alias, so that
+    `x[i] = v` on the user's handle does not reach it.
+    """
+    if isinstance(value, Array):
+        pending = value._pending
+        other = Array(value.aval, value._buffer, pending)
+        other._note = value._note if isinstance(value._note, Deleted) else None
+        if pending is not None:
+            pending[0].segment.arrays.append(weakref.ref(other))
+        return other  # type: ignore[return-value]
+    if isinstance(value, Tracer):
+        other_tracer = object.__new__(type(value))
+        _copy_slots(value, other_tracer)
+        other_tracer.note = None
+        return other_tracer
+    return value
+
+
+def rebind(handle: Any, value: Any) -> None:
+    """Makes `handle` stand for the value of `value`, a fresh result of the same type."""
+    if isinstance(handle, Array):
+        handle._note = None
+        handle.aval, handle._buffer, handle._pending = value.aval, value._buffer, value._pending
+        if value._pending is not None:
+            value._pending[0].segment.arrays.append(weakref.ref(handle))
+    else:
+        _copy_slots(value, handle)
+
+
+def _copy_slots(source: Any, target: Any) -> None:
+    for cls in type(source).__mro__:
+        for slot in getattr(cls, "__slots__", ()):
+            if slot != "__weakref__" and hasattr(source, slot):
+                setattr(target, slot, getattr(source, slot))
+
+
+def _rebuild(data: np.ndarray, weak_type: bool) -> Array:
+    return from_numpy(data, weak_type, owned=True)
+
+
+register_array_type(Array, lambda array: array.aval)

@@ -1,0 +1,191 @@
+"""What every function of the namespace needs: argument checks, promotion, broadcasting, axes.
+
+Primitives are strict; this module is where NumPy's leniency is translated into explicit conversions
+and broadcasts. Errors name the public function (``weft.numpy.add``) and the argument.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.array import Array
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, aval_of, is_array_like
+from weft.core.trace import Tracer
+
+Value = Any  # an Array or a tracer
+ArrayLike = Any  # an Array, a tracer, a NumPy array or a scalar
+DType = Any
+Axis = int | Sequence[int] | None
+
+PYTHON_SCALARS = (bool, int, float, complex)
+
+
+def check_arraylike(name: str, *args: Any) -> None:
+    """Raises TypeError naming the first argument that is not an array or a number."""
+    for position, arg in enumerate(args):
+        kind = type(arg)
+        if kind is Array or kind in PYTHON_SCALARS or is_array_like(arg):
+            continue
+        advice = ""
+        if isinstance(arg, list | tuple):
+            advice = "; make an array of it with weft.numpy.asarray(...)"
+        elif arg is None:
+            advice = "; did a function return nothing?"
+        raise TypeError(
+            f"weft.numpy.{name}: argument {position} must be an array or a number, "
+            f"got {kind.__name__}{advice}"
+        )
+
+
+def is_scalar(x: Any) -> bool:
+    """Whether `x` is a number of Python or NumPy (not an array of any kind)."""
+    return isinstance(x, bool | int | float | complex | np.generic)
+
+
+def scalar_constant(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
+    """A number as a 0-d array of `dtype`; refuses integers that do not fit."""
+    try:
+        with np.errstate(over="ignore"):
+            if dtypes.is_integer(dtype) or dtype == np.bool_:
+                return np.asarray(value, dtype)
+            return np.asarray(value).astype(dtype)
+    except OverflowError:
+        info = np.iinfo(dtype)
+        raise OverflowError(
+            f"weft.numpy.{name}: the integer {value} does not fit {dtype} ({info.min} to {info.max}); "
+            "convert the array first (x.astype(...))"
+        ) from None
+
+
+def convert(name: str, x: ArrayLike, dtype: np.dtype, weak: bool = False) -> Value:
+    """`x` converted to `dtype`; a number becomes a constant without an operation."""
+    if is_scalar(x):
+        if weak and aval_of(x) is ShapedArray((), dtype, True):
+            return x
+        return scalar_constant(name, x, dtype)
+    aval = aval_of(x)
+    if aval.dtype == dtype:  # primitives do not mind weakness; their result is weak if all are
+        return x
+    return lax.convert_element_type(x, dtype, weak_type=weak)
+
+
+def broadcast_to_shape(x: Value, shape: tuple[int, ...]) -> Value:
+    """`x` repeated to `shape`, which it is known to broadcast to; no operation when it has it."""
+    own = aval_of(x).shape
+    if own == shape:
+        return x
+    return lax.broadcast_in_dim(x, shape, tuple(range(len(shape) - len(own), len(shape))))
+
+
+def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """NumPy's broadcast of shapes, or a ValueError that shows them."""
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        shown = ", ".join(map(str, shapes))
+        raise ValueError(
+            f"weft.numpy.{name}: shapes {shown} do not broadcast: aligned at the last axis, "
+            "lengths must be equal or 1"
+        ) from None
+
+
+def broadcast(name: str, *args: Value) -> list[Value]:
+    """Operands repeated to their common shape."""
+    shape = broadcast_shape(name, *(aval_of(arg).shape for arg in args))
+    return [broadcast_to_shape(arg, shape) for arg in args]
+
+
+def promote(name: str, *args: ArrayLike) -> list[Value]:
+    """Operands converted to their common dtype."""
+    check_arraylike(name, *args)
+    dtype, weak = dtypes.result_type(*args)
+    return [convert(name, arg, dtype, weak) for arg in args]
+
+
+def promote_inexact(name: str, *args: ArrayLike) -> list[Value]:
+    """As `promote`, with integers and booleans made floating-point."""
+    check_arraylike(name, *args)
+    dtype, weak = inexact_type(*args)
+    return [convert(name, arg, dtype, weak) for arg in args]
+
+
+def inexact_type(*args: Any) -> tuple[np.dtype, bool]:
+    """The promoted (dtype, weak), where exact dtypes become the default float."""
+    dtype, weak = dtypes.result_type(*args)
+    if not dtypes.is_inexact(dtype):
+        dtype = dtypes.float32
+    return dtype, weak
+
+
+def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) -> list[Value]:
+    """Operands of one dtype and shape, ready for a strict primitive."""
+    first = args[0]
+    if type(first) is Array and all(type(x) is Array and x.aval is first.aval for x in args):
+        if not inexact or dtypes.is_inexact(first.aval.dtype):
+            return list(args)
+    promoted = promote_inexact(name, *args) if inexact else promote(name, *args)
+    return broadcast(name, *promoted)
+
+
+def canonical_axis(name: str, axis: Any, ndim: int) -> int:
+    """`axis` counted from the front; ValueError when the array does not have it."""
+    try:
+        number = operator.index(axis)
+    except TypeError:
+        raise TypeError(
+            f"weft.numpy.{name}: axis must be an integer, got {axis!r} ({type(axis).__name__})"
+        ) from None
+    if not -ndim <= number < ndim:
+        raise ValueError(
+            f"weft.numpy.{name}: axis {number} is out of bounds for an array with "
+            f"{ndim} {'axis' if ndim == 1 else 'axes'}"
+        )
+    return number % ndim
+
+
+def canonical_axes(name: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+    """Axes counted from the front and sorted; None means all of them."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, list | tuple) else (axis,)
+    axes = sorted(canonical_axis(name, a, ndim) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"weft.numpy.{name}: axis={axis!r} names an axis twice")
+    return tuple(axes)
+
+
+def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
+    """A shape as a tuple of Python integers; one integer is a vector's length."""
+    sizes = shape if isinstance(shape, list | tuple | np.ndarray) else (shape,)
+    result = []
+    for size in sizes:
+        if isinstance(size, Tracer):
+            size = size.__index__()
+        try:
+            result.append(operator.index(size))
+        except TypeError:
+            raise TypeError(
+                f"weft.numpy.{name}: a shape is made of integers, got {shape!r}"
+            ) from None
+    if any(size < 0 for size in result):
+        raise ValueError(f"weft.numpy.{name}: sizes cannot be negative, got shape {tuple(result)}")
+    return tuple(result)
+
+
+def shape_of(x: ArrayLike) -> tuple[int, ...]:
+    """The shape of an array or number."""
+    return aval_of(x).shape
+
+
+def dtype_of(x: ArrayLike) -> np.dtype:
+    """The dtype an array or number has by itself."""
+    return aval_of(x).dtype

@@ -1,0 +1,337 @@
+"""Small numerical tools: differences, integrals, interpolation, polynomials, comparisons of arrays."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.core import dtypes
+from weft.numpy._common import (
+    ArrayLike,
+    Value,
+    canonical_axis,
+    check_arraylike,
+    dtype_of,
+    promote_inexact,
+    shape_of,
+)
+from weft.numpy.indexing import take
+from weft.numpy.joining import concatenate
+from weft.numpy.reductions import all as all_of
+from weft.numpy.reductions import mean
+from weft.numpy.reductions import sum as sum_of
+from weft.numpy.select import clip, where
+from weft.numpy.ufuncs import conjugate, equal, isclose, isnan, not_equal, sqrt, subtract
+
+
+def diff(
+    a: ArrayLike,
+    n: int = 1,
+    axis: int = -1,
+    prepend: ArrayLike | None = None,
+    append: ArrayLike | None = None,
+) -> Value:
+    """Differences of neighbours along `axis`, taken `n` times."""
+    check_arraylike("diff", a)
+    n = operator.index(n)
+    if n < 0:
+        raise ValueError(f"weft.numpy.diff: n={n} cannot be negative")
+    number = canonical_axis("diff", axis, len(shape_of(a)))
+    x = _with_ends(a, prepend, append, number)
+    for _ in range(n):
+        size = shape_of(x)[number]
+        if size < 1:
+            break
+        later = lax.slice_in_dim(x, 1, size, axis=number)
+        earlier = lax.slice_in_dim(x, 0, size - 1, axis=number)
+        x = not_equal(later, earlier) if dtype_of(x) == np.bool_ else subtract(later, earlier)
+    return x
+
+
+def _with_ends(a: ArrayLike, prepend: Any, append: Any, number: int) -> Value:
+    shape = tuple(1 if d == number else n for d, n in enumerate(shape_of(a)))
+    parts = []
+    for end in (prepend, a, append):
+        if end is None:
+            continue
+        scalar = not shape_of(end)
+        parts.append(lax.broadcast_in_dim(_asarray(end), shape, ()) if scalar else end)
+    return concatenate(parts, number) if len(parts) > 1 else a
+
+
+def _asarray(x: ArrayLike) -> Value:
+    from weft.numpy.creation import asarray
+
+    return asarray(x)
+
+
+def ediff1d(
+    ary: ArrayLike, to_end: ArrayLike | None = None, to_begin: ArrayLike | None = None
+) -> Value:
+    """Differences of neighbours in the flat array."""
+    from weft.numpy.shaping import ravel
+
+    parts = [diff(ravel(ary))]
+    parts = ([ravel(to_begin)] if to_begin is not None else []) + parts
+    parts = parts + ([ravel(to_end)] if to_end is not None else [])
+    return concatenate(parts)
+
+
+def gradient(f: ArrayLike, *varargs: ArrayLike, axis: Any = None) -> Any:
+    """Central differences along each axis, one-sided at the ends; spacings are numbers."""
+    from weft.numpy._common import canonical_axes
+
+    (x,) = promote_inexact("gradient", f)
+    axes = canonical_axes("gradient", axis, len(shape_of(x)))
+    spacings = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
+    if len(spacings) != len(axes):
+        raise ValueError(f"weft.numpy.gradient: {len(varargs)} spacings for {len(axes)} axes")
+    results = [_central(x, d, h) for d, h in zip(axes, spacings, strict=True)]
+    return results[0] if len(results) == 1 else results
+
+
+def _central(x: Value, number: int, spacing: ArrayLike) -> Value:
+    size = shape_of(x)[number]
+    if size < 2:
+        raise ValueError(f"weft.numpy.gradient: axis {number} of length {size} has no differences")
+    if shape_of(spacing):
+        raise ValueError("weft.numpy.gradient: a spacing must be a number")
+
+    def part(start: int, stop: int) -> Value:
+        return lax.slice_in_dim(x, start, stop, axis=number)
+
+    first = (part(1, 2) - part(0, 1)) / spacing
+    inside = (part(2, size) - part(0, size - 2)) / (2 * spacing)
+    last = (part(size - 1, size) - part(size - 2, size - 1)) / spacing
+    return concatenate([first, inside, last], number)
+
+
+def trapezoid(
+    y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
+) -> Value:
+    """The integral of `y` along `axis` by the trapezoidal rule, at points `x` or `dx` apart."""
+    (y,) = promote_inexact("trapezoid", y)
+    number = canonical_axis("trapezoid", axis, len(shape_of(y)))
+    size = shape_of(y)[number]
+    later = lax.slice_in_dim(y, 1, size, axis=number)
+    earlier = lax.slice_in_dim(y, 0, size - 1, axis=number)
+    if x is None:
+        width = dx
+    elif len(shape_of(x)) == 1:
+        width = _along(diff(_asarray(x)), number, len(shape_of(y)))
+    else:
+        width = diff(_asarray(x), axis=number)
+    return sum_of((later + earlier) * width, number) * 0.5
+
+
+def _along(vector: Value, number: int, ndim: int) -> Value:
+    """A vector laid along one of `ndim` axes."""
+    shape = tuple(shape_of(vector)[0] if d == number else 1 for d in range(ndim))
+    return lax.reshape(vector, shape)
+
+
+def interp(
+    x: ArrayLike,
+    xp: ArrayLike,
+    fp: ArrayLike,
+    left: ArrayLike | None = None,
+    right: ArrayLike | None = None,
+    period: float | None = None,
+) -> Value:
+    """The piecewise linear function through the points (xp, fp), increasing in xp, at `x`.
+
+    Outside of the points it is constant, or `left` and `right`.
+    """
+    if period is not None:
+        raise ValueError("weft.numpy.interp: period= is not supported; reduce x and xp beforehand")
+    x, xp, fp = promote_inexact("interp", x, xp, fp)
+    x, xp, fp = _asarray(x), _asarray(xp), _asarray(fp)
+    if len(shape_of(xp)) != 1 or shape_of(xp) != shape_of(fp) or shape_of(xp)[0] == 0:
+        raise ValueError(
+            f"weft.numpy.interp: xp and fp must be vectors of one length, got {shape_of(xp)} and "
+            f"{shape_of(fp)}"
+        )
+    size = shape_of(xp)[0]
+    index = clip(searchsorted(xp, x, side="right"), 1, max(size - 1, 1))
+    below, above = index - 1, clip(index, 0, size - 1)
+    x0, x1 = take(xp, below, mode="clip"), take(xp, above, mode="clip")
+    f0, f1 = take(fp, below, mode="clip"), take(fp, above, mode="clip")
+    width = x1 - x0
+    flat = equal(width, 0)
+    slope = (f1 - f0) / where(flat, 1, width)
+    inside = where(flat, f0, f0 + slope * (x - x0))
+    inside = where(x < xp[0], fp[0] if left is None else left, inside)
+    inside = where(x > xp[-1], fp[-1] if right is None else right, inside)
+    return where(isnan(x), x, inside)
+
+
+def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Value:
+    """Where to insert each of `v` into the increasing vector `a` so that it stays increasing.
+
+    By bisection: log2(n) + 1 gathers.
+    """
+    if side not in ("left", "right"):
+        raise ValueError(f"weft.numpy.searchsorted: side is 'left' or 'right', got {side!r}")
+    from weft.numpy._common import promote
+
+    a, v = (_asarray(x) for x in promote("searchsorted", a, v))
+    if len(shape_of(a)) != 1:
+        raise ValueError(f"weft.numpy.searchsorted: needs a vector, got shape {shape_of(a)}")
+    size = shape_of(a)[0]
+    low = lax.broadcast_in_dim(np.asarray(0, np.int32), shape_of(v), ())
+    if size == 0:
+        return low
+    high = lax.broadcast_in_dim(np.asarray(size, np.int32), shape_of(v), ())
+    for _ in range(size.bit_length()):
+        middle = (low + high) // 2
+        found = take(a, middle, mode="clip")
+        go_right = found < v if side == "left" else found <= v
+        open_ = low < high
+        low, high = (
+            where(open_ & go_right, middle + 1, low),
+            where(open_ & ~go_right, middle, high),
+        )
+    return low
+
+
+def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Value:
+    """The number of the bin of each element, for increasing `bins`."""
+    return searchsorted(bins, x, side="left" if right else "right")
+
+
+# ---------------------------------------------------------------- polynomials
+
+
+def polyval(p: ArrayLike, x: ArrayLike) -> Value:
+    """The polynomial with coefficients `p`, highest power first, at `x` (Horner's rule)."""
+    check_arraylike("polyval", p, x)
+    coefficients = _asarray(p)
+    if len(shape_of(coefficients)) < 1:
+        raise ValueError("weft.numpy.polyval: p must have an axis of coefficients")
+    count = shape_of(coefficients)[0]
+    result = x * 0 if not count else x * 0 + coefficients[0]
+    for k in range(1, count):
+        result = result * x + coefficients[k]
+    return result
+
+
+def polyadd(a1: ArrayLike, a2: ArrayLike) -> Value:
+    """The sum of two polynomials, as coefficients."""
+    first, second = _asarray(a1), _asarray(a2)
+    size = max(shape_of(first)[0], shape_of(second)[0])
+    padded = [
+        lax.pad(x, np.zeros((), dtype_of(x)), [(size - shape_of(x)[0], 0, 0)])
+        for x in (first, second)
+    ]
+    return padded[0] + padded[1]
+
+
+def polyder(p: ArrayLike, m: int = 1) -> Value:
+    """The m-th derivative of a polynomial, as coefficients."""
+    result = _asarray(p)
+    for _ in range(operator.index(m)):
+        degree = shape_of(result)[0] - 1
+        powers = np.arange(degree, 0, -1).astype(dtypes.real_dtype(dtype_of(result)))
+        result = result[:-1] * powers
+    return result
+
+
+def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Value:
+    """The discrete convolution of two vectors; `mode` is full, same or valid."""
+    from weft.numpy._common import promote
+    from weft.numpy.joining import stack
+    from weft.numpy.shaping import flip
+
+    x, w = (_asarray(t) for t in promote("convolve", a, v))
+    if len(shape_of(x)) != 1 or len(shape_of(w)) != 1:
+        raise ValueError(
+            f"weft.numpy.convolve: needs vectors, got shapes {shape_of(x)} and {shape_of(w)}"
+        )
+    if shape_of(x)[0] < shape_of(w)[0]:
+        x, w = w, x
+    n, m = shape_of(x)[0], shape_of(w)[0]
+    if not m:
+        raise ValueError("weft.numpy.convolve: vectors cannot be empty")
+    borders = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}
+    if mode not in borders:
+        raise ValueError(f"weft.numpy.convolve: mode is full, same or valid, got {mode!r}")
+    low, high = borders[mode]
+    padded = lax.pad(x, np.zeros((), dtype_of(x)), [(low, high, 0)])
+    length = n + low + high - m + 1
+    windows = stack([lax.slice_in_dim(padded, k, k + length) for k in range(m)])
+    return flip(w) @ windows
+
+
+def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid") -> Value:
+    """The sliding product of two vectors, the second conjugated."""
+    from weft.numpy.shaping import flip
+
+    return convolve(a, flip(conjugate(_asarray(v))), mode)
+
+
+def cov(m: ArrayLike, rowvar: bool = True, ddof: int = 1) -> Value:
+    """The covariance matrix of variables in rows (columns without `rowvar`)."""
+    (x,) = promote_inexact("cov", m)
+    x = x[None] if len(shape_of(x)) == 1 else x
+    x = x if rowvar else x.T
+    centred = x - mean(x, 1, keepdims=True)
+    result = centred @ conjugate(centred).T / max(shape_of(x)[1] - ddof, 0)
+    from weft.numpy.shaping import squeeze
+
+    return squeeze(result)
+
+
+def corrcoef(x: ArrayLike, rowvar: bool = True) -> Value:
+    """The matrix of correlation coefficients."""
+    covariance = cov(x, rowvar)
+    if not shape_of(covariance):
+        return covariance / covariance
+    from weft.numpy.shaping import diagonal
+
+    deviations = sqrt(diagonal(covariance))
+    return covariance / deviations[:, None] / deviations[None, :]
+
+
+# ---------------------------------------------------------------- whole arrays
+
+
+def allclose(
+    a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Value:
+    """Whether every pair of elements is close (see `isclose`)."""
+    return all_of(isclose(a, b, rtol, atol, equal_nan))
+
+
+def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Value:
+    """Whether two arrays have one shape and equal elements."""
+    first, second = _asarray(a1), _asarray(a2)
+    if shape_of(first) != shape_of(second):
+        return _asarray(False)
+    same = equal(first, second)
+    if equal_nan:
+        same = same | (isnan(first) & isnan(second))
+    return all_of(same)
+
+
+def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Value:
+    """Whether two arrays broadcast to equal arrays."""
+    first, second = _asarray(a1), _asarray(a2)
+    try:
+        np.broadcast_shapes(shape_of(first), shape_of(second))
+    except ValueError:
+        return _asarray(False)
+    return all_of(equal(first, second))
+
+
+def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Value:
+    """The matrix of powers of the vector `x`, highest first unless `increasing`."""
+    vector = _asarray(x)
+    count = shape_of(vector)[0] if N is None else operator.index(N)
+    powers = np.arange(count) if increasing else np.arange(count)[::-1]
+    from weft.numpy.joining import stack
+
+    return stack([vector ** int(k) for k in powers], -1)

@@ -1,0 +1,491 @@
+"""Arrays from Python and NumPy data, and arrays of constants, ranges and grids."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.array import Array, alias, borrow_numpy, from_numpy
+from weft.core import dtypes
+from weft.core.avals import aval_of, is_array_like
+from weft.core.trace import Tracer, current_trace, eval_trace
+from weft.numpy._common import (
+    ArrayLike,
+    DType,
+    Value,
+    broadcast_shape,
+    broadcast_to_shape,
+    canonical_axis,
+    canonical_shape,
+    check_arraylike,
+    convert,
+    dtype_of,
+    is_scalar,
+    promote_inexact,
+    scalar_constant,
+    shape_of,
+)
+from weft.numpy.ufuncs import as_type, constant_like
+
+
+def asarray(
+    a: Any, dtype: DType = None, order: str | None = None, *, copy: bool | None = None
+) -> Value:
+    """`a` as an array: weft arrays as they are, NumPy data and nested sequences copied.
+
+    NumPy arrays keep their dtype, 64-bit ones included. Python numbers, and sequences of them, get the
+    defaults: int32 (int64 where they do not fit), float32, complex64; a single number is weakly typed.
+
+    Raises
+    ------
+    TypeError: for what is not numeric data. ValueError: for ragged sequences and `copy=False`.
+    """
+    _check_order("asarray", order)
+    result = _asarray("asarray", a, dtype, copy)
+    return alias(result) if copy and result is a else result
+
+
+def array(
+    object: Any, dtype: DType = None, copy: bool = True, order: str | None = "K", ndmin: int = 0
+) -> Value:
+    """As `asarray`, always a new array, with at least `ndmin` axes."""
+    _check_order("array", order)
+    result = _asarray("array", object, dtype, None)
+    if result is object and copy:
+        result = alias(result)
+    missing = ndmin - len(shape_of(result))
+    if missing > 0:
+        result = lax.reshape(result, (1,) * missing + shape_of(result))
+    return result
+
+
+def _check_order(name: str, order: str | None) -> None:
+    if order not in (None, "C", "K", "A"):
+        raise ValueError(
+            f"weft.numpy.{name}: order={order!r} is not supported; arrays have no memory order"
+        )
+
+
+def _asarray(name: str, a: Any, dtype: DType, copy: bool | None) -> Value:
+    target = None if dtype is None else dtypes.canonical_dtype(dtype)
+    if isinstance(a, Array | Tracer):
+        if target is None or target == aval_of(a).dtype:
+            return a if target is None or not aval_of(a).weak_type else _strong(a, target)
+        if copy is False:
+            raise ValueError(f"weft.numpy.{name}: {aval_of(a)} as {target} needs a copy")
+        return convert(name, a, target)
+    if copy is False:
+        raise ValueError(
+            f"weft.numpy.{name}: a {type(a).__name__} must be copied into a weft array "
+            "(weft.numpy.from_dlpack borrows memory)"
+        )
+    if is_scalar(a):
+        return _from_scalar(name, a, target)
+    if isinstance(a, list | tuple) and _contains_arrays(a):
+        return _stack_nested(name, a, target)
+    return from_numpy(_to_numpy(name, a, target), owned=False)
+
+
+def _strong(a: Value, dtype: np.dtype) -> Value:
+    return lax.convert_element_type(a, dtype)
+
+
+def _from_scalar(name: str, value: Any, target: np.dtype | None) -> Array:
+    aval = aval_of(value)
+    if target is None:
+        data = scalar_constant(name, value, aval.dtype)
+        return from_numpy(data, aval.weak_type, owned=True)
+    return from_numpy(np.array(scalar_constant(name, value, target)), owned=True)
+
+
+def _to_numpy(name: str, a: Any, target: np.dtype | None) -> np.ndarray:
+    """NumPy data of what is not an array of ours, in a dtype of Weft."""
+    try:
+        data = np.asarray(a)
+    except ValueError as error:
+        raise ValueError(
+            f"weft.numpy.{name}: the nested sequence is ragged: {error}; every row needs the same length"
+        ) from None
+    if data.dtype == object or data.dtype.kind in "SUVMm" and data.dtype not in dtypes.SHORT_NAMES:
+        raise TypeError(
+            f"weft.numpy.{name}: a {type(a).__name__} with elements of dtype {data.dtype} is not "
+            "numeric data"
+        )
+    if target is not None:
+        with np.errstate(all="ignore"):
+            return data.astype(target)
+    if isinstance(a, np.ndarray) or hasattr(a, "__array__"):
+        return data.astype(dtypes.canonical_dtype(data.dtype), copy=False)
+    return data.astype(_default_dtype(data))
+
+
+def _default_dtype(data: np.ndarray) -> np.dtype:
+    """The dtype for a sequence of Python numbers, which NumPy made 64-bit."""
+    if data.dtype == np.int64:
+        info = np.iinfo(np.int32)
+        fits = not data.size or (data.min() >= info.min and data.max() <= info.max)
+        return dtypes.int32 if fits else dtypes.int64
+    defaults = {dtypes.float64: dtypes.float32, dtypes.complex128: dtypes.complex64}
+    return defaults.get(data.dtype, dtypes.canonical_dtype(data.dtype))
+
+
+def _contains_arrays(sequence: Sequence[Any]) -> bool:
+    """Whether an array of ours, or a NumPy array, is somewhere in nested sequences."""
+    stack = [sequence]
+    while stack:
+        for item in stack.pop():
+            if isinstance(item, Array | Tracer | np.ndarray | np.generic):
+                return True
+            if isinstance(item, list | tuple):
+                stack.append(item)
+    return False
+
+
+def _stack_nested(name: str, a: Any, target: np.dtype | None) -> Value:
+    """Nested sequences with arrays among their leaves, stacked level by level."""
+    from weft.numpy.joining import stack
+
+    if not isinstance(a, list | tuple):
+        return a
+    if not a:
+        return from_numpy(np.zeros((0,), target or dtypes.float32), owned=True)
+    rows = [_stack_nested(name, item, None) for item in a]
+    shapes = {shape_of(row) for row in rows}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"weft.numpy.{name}: the nested sequence is ragged: rows have shapes "
+            + ", ".join(map(str, sorted(shapes)))
+        )
+    result = stack(rows)
+    return result if target is None else convert(name, result, target)
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Value:
+    """An array over the memory of another library's array, without a copy.
+
+    The owner may still change that memory, so work that reads it is evaluated at once.
+    """
+    if isinstance(x, Array):
+        return alias(x)
+    data = np.from_dlpack(x)
+    return from_numpy(data) if copy else borrow_numpy(data)
+
+
+def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True) -> Value:
+    """`x` converted to `dtype`. Floats are truncated towards zero; complex numbers lose the imaginary part."""
+    check_arraylike("astype", x)
+    result = as_type("astype", x, dtype)
+    return alias(result) if result is x else result
+
+
+# ---------------------------------------------------------------- constants
+
+
+def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any = None) -> Value:
+    """An array of that shape filled with a number (or an array that broadcasts to it)."""
+    shape = canonical_shape("full", shape)
+    check_arraylike("full", fill_value)
+    target = dtype_of(fill_value) if dtype is None else dtypes.canonical_dtype(dtype)
+    value = convert("full", fill_value, target)
+    broadcast_shape("full", shape_of(value), shape)
+    return lax.broadcast_in_dim(
+        value, shape, tuple(range(len(shape) - len(shape_of(value)), len(shape)))
+    )
+
+
+def zeros(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
+    """An array of zeros, float32 unless `dtype` says otherwise."""
+    return _filled("zeros", shape, 0, dtype)
+
+
+def ones(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
+    """An array of ones, float32 unless `dtype` says otherwise."""
+    return _filled("ones", shape, 1, dtype)
+
+
+def empty(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
+    """An array of that shape; Weft has no undefined values, so it holds zeros."""
+    return _filled("empty", shape, 0, dtype)
+
+
+def _filled(name: str, shape: Any, value: int, dtype: DType) -> Value:
+    target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
+    constant = np.asarray(value, target)
+    shape = canonical_shape(name, shape)
+    if not shape and current_trace() is eval_trace:
+        return from_numpy(constant)
+    return lax.broadcast_in_dim(constant, shape, ())
+
+
+def zeros_like(
+    x: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
+) -> Value:
+    """Zeros with the shape and dtype of `x`."""
+    return _like("zeros_like", x, 0, dtype, shape)
+
+
+def ones_like(x: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None) -> Value:
+    """Ones with the shape and dtype of `x`."""
+    return _like("ones_like", x, 1, dtype, shape)
+
+
+def empty_like(
+    x: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
+) -> Value:
+    """An array with the shape and dtype of `x`; it holds zeros."""
+    return _like("empty_like", x, 0, dtype, shape)
+
+
+def full_like(
+    x: ArrayLike,
+    fill_value: ArrayLike,
+    dtype: DType = None,
+    shape: Any = None,
+    *,
+    device: Any = None,
+) -> Value:
+    """An array with the shape and dtype of `x` filled with a number."""
+    check_arraylike("full_like", x, fill_value)
+    return full(shape_of(x) if shape is None else shape, fill_value, dtype or dtype_of(x))
+
+
+def _like(name: str, x: ArrayLike, value: int, dtype: DType, shape: Any) -> Value:
+    check_arraylike(name, x)
+    return _filled(name, shape_of(x) if shape is None else shape, value, dtype or dtype_of(x))
+
+
+# ---------------------------------------------------------------- ranges and grids
+
+
+def arange(
+    start: ArrayLike, stop: Any = None, step: Any = None, dtype: DType = None, *, device: Any = None
+) -> Value:
+    """`start`, `start + step`, … below `stop`, as NumPy counts them.
+
+    Integers give int32 (int64 where they do not fit), floats float32. The bounds must be concrete: the
+    length of the result depends on them.
+    """
+    if stop is None:
+        start, stop = 0, start
+    first = _concrete("arange", "start", start)
+    last = _concrete("arange", "stop", stop)
+    stride = 1 if step is None else _concrete("arange", "step", step)
+    if stride == 0:
+        raise ValueError("weft.numpy.arange: step cannot be 0")
+    found = dtypes.result_type(first, last, stride)[0]
+    if dtype is not None:
+        found = dtypes.canonical_dtype(dtype)
+    if found == np.bool_:
+        raise TypeError("weft.numpy.arange: a range of booleans has no meaning; give dtype=int")
+    if not all(isinstance(bound, int) for bound in (first, last, stride)):
+        return _computed(np.arange(first, last, stride).astype(found))
+    counted = range(first, last, stride)
+    if dtype is None and counted and not all(_fits_int32(n) for n in (counted[0], counted[-1])):
+        found = dtypes.int64
+    if not dtypes.is_integer(found) and (first, stride) != (0, 1):
+        return _computed(np.arange(first, last, stride).astype(found))
+    result = lax.broadcasted_iota(found, (len(counted),), 0)
+    if stride != 1:
+        result = lax.mul(result, constant_like(result, stride))
+    return result if first == 0 else lax.add(result, constant_like(result, first))
+
+
+def _fits_int32(n: int) -> bool:
+    return -(2**31) <= n < 2**31
+
+
+def _concrete(name: str, what: str, value: Any) -> Any:
+    if isinstance(value, Tracer) and value.concrete() is None:
+        raise value._concretization_error(
+            f"weft.numpy.{name}: use as {what}",
+            "The length of the result must be known when tracing; make the argument static "
+            "(static_argnums, static_argnames).",
+        )
+    if isinstance(value, Array | Tracer):
+        return np.asarray(value).item()
+    if not is_array_like(value):
+        raise TypeError(f"weft.numpy.{name}: {what} must be a number, got {type(value).__name__}")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _computed(values: np.ndarray) -> Value:
+    """NumPy values that were computed here, as a constant."""
+    return from_numpy(values, owned=True)
+
+
+def linspace(
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: DType = None,
+    axis: int = 0,
+) -> Any:
+    """`num` evenly spaced numbers from `start` to `stop`, which may be arrays."""
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"weft.numpy.linspace: num={num} cannot be negative")
+    first, last = promote_inexact("linspace", start, stop)
+    shape = broadcast_shape("linspace", shape_of(first), shape_of(last))
+    work = dtype_of(first)
+    divisions = num - 1 if endpoint else num
+    first, last = broadcast_to_shape(first, shape), broadcast_to_shape(last, shape)
+    full_shape = (num, *shape)
+    along = tuple(range(1, len(full_shape)))
+    count = lax.broadcasted_iota(work, full_shape, 0)
+    fraction = lax.div(count, constant_like(count, max(divisions, 1)))
+    low = lax.broadcast_in_dim(first, full_shape, along)
+    high = lax.broadcast_in_dim(last, full_shape, along)
+    one = constant_like(count, 1)
+    # A weighted mean hits both ends exactly.
+    values = lax.add(lax.mul(low, lax.sub(one, fraction)), lax.mul(high, fraction))
+    target = work if dtype is None else dtypes.canonical_dtype(dtype)
+    if dtypes.is_integer(target):
+        values = lax.floor(values)
+    from weft.numpy.shaping import moveaxis
+
+    result = convert("linspace", values, target)
+    result = moveaxis(result, 0, canonical_axis("linspace", axis, len(full_shape)))
+    if not retstep:
+        return result
+    step = (stop - start) / divisions if divisions else np.nan
+    return result, step
+
+
+def logspace(
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    base: ArrayLike = 10.0,
+    dtype: DType = None,
+    axis: int = 0,
+) -> Value:
+    """`base` to the power of evenly spaced exponents."""
+    from weft.numpy.ufuncs import power
+
+    result = power(base, linspace(start, stop, num, endpoint, axis=axis))
+    return result if dtype is None else convert("logspace", result, dtypes.canonical_dtype(dtype))
+
+
+def geomspace(
+    start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True, dtype: DType = None
+) -> Value:
+    """Numbers spaced evenly on a logarithmic scale between two of the same sign."""
+    from weft.numpy.ufuncs import absolute, exp, log, sign
+
+    first, last = promote_inexact("geomspace", start, stop)
+    values = sign(first) * exp(linspace(log(absolute(first)), log(absolute(last)), num, endpoint))
+    return values if dtype is None else convert("geomspace", values, dtypes.canonical_dtype(dtype))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: DType = None) -> Value:
+    """An N×M matrix with ones on diagonal `k` and zeros elsewhere."""
+    shape = (operator.index(N), operator.index(N if M is None else M))
+    target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
+    return convert("eye", diagonal_mask(shape, operator.index(k)), target)
+
+
+def identity(n: int, dtype: DType = None) -> Value:
+    """The n×n identity matrix."""
+    return eye(n, dtype=dtype)
+
+
+def diagonal_mask(shape: tuple[int, int], k: int) -> Value:
+    """Whether column − row is `k`, over a matrix."""
+    return lax.eq(_column_minus_row(shape), _offset(shape, k))
+
+
+def below_diagonal_mask(shape: tuple[int, int], k: int) -> Value:
+    """Whether column − row is at most `k`, over a matrix."""
+    return lax.le(_column_minus_row(shape), _offset(shape, k))
+
+
+def _column_minus_row(shape: tuple[int, int]) -> Value:
+    return lax.sub(
+        lax.broadcasted_iota(dtypes.int32, shape, 1), lax.broadcasted_iota(dtypes.int32, shape, 0)
+    )
+
+
+def _offset(shape: tuple[int, int], k: int) -> Value:
+    return lax.broadcast_in_dim(np.asarray(k, np.int32), shape, ())
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DType = None) -> Value:
+    """An N×M matrix with ones at and below diagonal `k`."""
+    shape = (operator.index(N), operator.index(N if M is None else M))
+    target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
+    return convert("tri", below_diagonal_mask(shape, operator.index(k)), target)
+
+
+def tril(m: ArrayLike, k: int = 0) -> Value:
+    """The lower triangle of (a stack of) matrices; zeros above diagonal `k`."""
+    return _triangle("tril", m, k, lower=True)
+
+
+def triu(m: ArrayLike, k: int = 0) -> Value:
+    """The upper triangle of (a stack of) matrices; zeros below diagonal `k`."""
+    return _triangle("triu", m, k - 1, lower=False)
+
+
+def _triangle(name: str, m: ArrayLike, k: int, lower: bool) -> Value:
+    check_arraylike(name, m)
+    shape = shape_of(m)
+    if len(shape) < 2:
+        raise ValueError(f"weft.numpy.{name}: needs at least two axes, got shape {shape}")
+    mask = broadcast_to_shape(below_diagonal_mask(shape[-2:], operator.index(k)), shape)
+    zero = lax.broadcast_in_dim(np.zeros((), dtype_of(m)), shape, ())
+    return lax.select_n(mask, zero, m) if lower else lax.select_n(mask, m, zero)
+
+
+def meshgrid(*xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list:
+    """Coordinate arrays of a grid from coordinate vectors.
+
+    `indexing="xy"` (the default) puts the second vector first, as pictures do; `"ij"` keeps the order.
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"weft.numpy.meshgrid: indexing is 'xy' or 'ij', got {indexing!r}")
+    check_arraylike("meshgrid", *xi)
+    for position, x in enumerate(xi):
+        if len(shape_of(x)) > 1:
+            raise ValueError(
+                f"weft.numpy.meshgrid: argument {position} must have one axis, has shape {shape_of(x)}"
+            )
+    vectors = [asarray(x).reshape(-1) for x in xi]
+    order = list(range(len(vectors)))
+    if indexing == "xy" and len(vectors) >= 2:
+        order[0], order[1] = 1, 0
+    sizes = [0] * len(vectors)
+    for k, x in enumerate(vectors):
+        sizes[order[k]] = shape_of(x)[0]
+    grids = []
+    for k, x in enumerate(vectors):
+        placed = [1] * len(vectors)
+        placed[order[k]] = shape_of(x)[0]
+        shape = tuple(placed) if sparse else tuple(sizes)
+        grids.append(lax.broadcast_in_dim(x, shape, (order[k],)))
+    return grids
+
+
+def indices(dimensions: Any, dtype: DType = None, sparse: bool = False) -> Any:
+    """The grid of indices of an array of that shape: row numbers, column numbers, …"""
+    from weft.numpy.joining import stack
+
+    shape = canonical_shape("indices", dimensions)
+    target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
+    if sparse:
+        return tuple(
+            lax.reshape(
+                lax.broadcasted_iota(target, (n,), 0),
+                tuple(n if j == k else 1 for j in range(len(shape))),
+            )
+            for k, n in enumerate(shape)
+        )
+    if not shape:
+        return zeros((0,), target)
+    return stack([lax.broadcasted_iota(target, shape, k) for k in range(len(shape))])

@@ -1,0 +1,618 @@
+"""Indexing: `x[index]`, `x.at[index]`, `take` and their kin, as slices, gathers and scatters.
+
+An index is split into two parts, once for reading and for writing:
+
+- the *basic* part, static: integers, slices with any step, ellipsis and new axes. Reading is
+  slice → reverse → reshape; writing back is the inverse, a static overwrite of a strided box;
+- the *advanced* part, on what the basic part leaves: integer arrays and traced integers, one per
+  indexed axis, read by `gather` (`dynamic_slice` for scalars) and written by `scatter`.
+
+`x[basic][advanced]` reads; `x.at[...]` updates `y = x[basic]`, scatters into `y`, and puts `y` back.
+Boolean masks become their nonzero indices, so they must be concrete. Static indices are checked here,
+out of range is an IndexError; dynamic ones are clipped by reads and dropped by writes, as in JAX.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.array import Array
+from weft.core import dtypes
+from weft.core.avals import ShapedArray, aval_of, is_array_like
+from weft.core.trace import Tracer
+from weft.numpy._common import (
+    ArrayLike,
+    Value,
+    broadcast_shape,
+    broadcast_to_shape,
+    canonical_axis,
+    check_arraylike,
+    convert,
+    dtype_of,
+    is_scalar,
+    promote,
+    shape_of,
+)
+
+
+@dataclass
+class Box:
+    """A static strided box of an array, and how its axes are laid out in the result.
+
+    For each axis of the array: `start`, `step` (never 0, negative to go backwards), `length`.
+    `dropped` are axes indexed by an integer. `layout` are the axes of the result: an axis of the array, or
+    −1 for a new axis.
+    """
+
+    shape: tuple[int, ...]
+    start: list[int] = field(default_factory=list)
+    step: list[int] = field(default_factory=list)
+    length: list[int] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    layout: list[int] = field(default_factory=list)
+
+    @property
+    def box_shape(self) -> tuple[int, ...]:
+        """The lengths along every axis of the array."""
+        return tuple(self.length)
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """The shape of `x[basic]`."""
+        return tuple(1 if axis < 0 else self.length[axis] for axis in self.layout)
+
+    def low(self, axis: int) -> int:
+        """The smallest index taken along `axis`."""
+        start, step, length = self.start[axis], self.step[axis], self.length[axis]
+        return start if step > 0 or length == 0 else start + step * (length - 1)
+
+    @property
+    def reversed_axes(self) -> tuple[int, ...]:
+        """Axes read backwards."""
+        return tuple(
+            d for d, (s, n) in enumerate(zip(self.step, self.length, strict=True)) if s < 0 < n
+        )
+
+    def is_whole(self) -> bool:
+        """Whether the box is the whole array, in order."""
+        return self.box_shape == self.shape and not self.reversed_axes
+
+
+@dataclass
+class Plan:
+    """An index taken apart.
+
+    box: the basic part.
+    arrays: advanced indices by axis of the basic result, already broadcast to `batch`.
+    batch: the shape of the advanced indices together.
+    position: where the batch axes go among the axes of the result.
+    """
+
+    box: Box
+    arrays: dict[int, Value]
+    batch: tuple[int, ...]
+    position: int
+
+
+# ---------------------------------------------------------------- taking an index apart
+
+
+def plan_index(index: Any, aval: ShapedArray) -> Plan:
+    """Checks an index of an array of type `aval` and takes it apart."""
+    entries = _expand(index if isinstance(index, tuple) else (index,), aval)
+    box = Box(aval.shape)
+    advanced: list[tuple[int, Any, int]] = []  # axis of the basic result, index, place in the index
+    positions: list[int] = []  # places in the index of arrays and integers
+    has_arrays = any(_is_advanced(entry) for entry in entries)
+    before_first: int | None = None
+    axis = 0
+    for place, entry in enumerate(entries):
+        if entry is None:
+            box.layout.append(-1)
+            continue
+        size = aval.shape[axis]
+        if isinstance(entry, slice):
+            _add_slice(box, axis, *_slice_bounds(entry, axis, size))
+            box.layout.append(axis)
+        elif _is_advanced(entry):
+            _add_slice(box, axis, 0, 1, size)
+            advanced.append((len(box.layout), _checked_array(entry, axis, size), place))
+            box.layout.append(axis)
+        else:
+            _add_slice(box, axis, _checked_integer(entry, axis, size), 1, 1)
+            box.dropped.append(axis)
+        if has_arrays and not isinstance(entry, slice):
+            positions.append(place)
+            if before_first is None:
+                # Every advanced axis comes after this place, so these result axes are all windows.
+                before_first = len(box.layout) - (1 if _is_advanced(entry) else 0)
+        axis += 1
+    if not advanced:
+        return Plan(box, {}, (), 0)
+    adjacent = positions == list(range(positions[0], positions[0] + len(positions)))
+    shape = broadcast_shape("indexing", *(shape_of(array) for _, array, _ in advanced))
+    arrays = {d: broadcast_to_shape(array, shape) for d, array, _ in advanced}
+    return Plan(box, arrays, shape, (before_first or 0) if adjacent else 0)
+
+
+def _is_advanced(entry: Any) -> bool:
+    return isinstance(entry, Array | Tracer | np.ndarray)
+
+
+def _expand(index: tuple[Any, ...], aval: ShapedArray) -> list[Any]:
+    """The index with one entry per axis: ellipsis filled in, masks turned into index arrays."""
+    entries: list[Any] = []
+    for entry in index:
+        entries.extend(_normalise(entry, aval))
+    used = sum(_axes_used(entry) for entry in entries)
+    if used > aval.ndim:
+        raise IndexError(
+            f"too many indices for an array of shape {aval.shape}: {used} given, it has {aval.ndim} "
+            f"{'axis' if aval.ndim == 1 else 'axes'}"
+        )
+    places = [k for k, entry in enumerate(entries) if entry is Ellipsis]
+    if len(places) > 1:
+        raise IndexError("an index can only have one ellipsis ('...')")
+    fill = [slice(None)] * (aval.ndim - used)
+    at = places[0] if places else len(entries)
+    expanded = [*entries[:at], *fill, *entries[at + 1 :]]
+    return _place_masks(expanded, aval)
+
+
+def _axes_used(entry: Any) -> int:
+    if entry is None or entry is Ellipsis:
+        return 0
+    return entry.mask.ndim if isinstance(entry, _Mask) else 1
+
+
+class _Mask:
+    """A concrete boolean mask, before its axes are known."""
+
+    def __init__(self, mask: np.ndarray):
+        self.mask = mask
+
+
+def _normalise(entry: Any, aval: ShapedArray) -> list[Any]:
+    """One entry as None, Ellipsis, a slice, a Python integer, an integer array or a mask."""
+    if entry is None or entry is Ellipsis or isinstance(entry, slice):
+        return [entry]
+    if isinstance(entry, bool | np.bool_):
+        return [_Mask(np.asarray(entry))]
+    if isinstance(entry, int | np.integer):
+        return [int(entry)]
+    if isinstance(entry, list):
+        return _normalise(_list_index(entry), aval)
+    if isinstance(entry, str) or not is_array_like(entry):
+        try:
+            return [operator.index(entry)]
+        except TypeError:
+            raise TypeError(
+                f"an array of shape {aval.shape} cannot be indexed with {entry!r} "
+                f"({type(entry).__name__}); indices are integers, slices, ..., None and arrays of "
+                "integers or booleans"
+            ) from None
+    dtype = dtype_of(entry)
+    if dtype == np.bool_:
+        return [_Mask(_concrete_mask(entry))]
+    if not dtypes.is_integer(dtype):
+        raise TypeError(
+            f"an array of shape {aval.shape} cannot be indexed with an array of dtype {dtype}; "
+            "convert it with .astype(int)"
+        )
+    if isinstance(entry, np.ndarray) and entry.ndim == 0:
+        return [int(entry)]
+    return [entry]
+
+
+def _list_index(entry: list[Any]) -> Any:
+    from weft.numpy.creation import asarray
+
+    if any(isinstance(item, Array | Tracer) for item in entry):
+        return asarray(entry)
+    array = np.asarray(entry)
+    return array.astype(np.int32) if array.size == 0 else array
+
+
+def _concrete_mask(mask: Any) -> np.ndarray:
+    if isinstance(mask, Tracer) and mask.concrete() is None:
+        raise mask._concretization_error(
+            "indexing with a boolean mask: the shape of x[mask] depends on the values",
+            "Use weft.numpy.where(mask, x, y), or reduce with where=mask.",
+        )
+    return np.asarray(mask)
+
+
+def _place_masks(entries: list[Any], aval: ShapedArray) -> list[Any]:
+    """Masks replaced by index arrays, one for each axis that they cover."""
+    placed: list[Any] = []
+    axis = 0
+    for entry in entries:
+        if not isinstance(entry, _Mask):
+            placed.append(entry)
+            axis += entry is not None
+            continue
+        mask = entry.mask
+        if mask.ndim == 0:
+            raise IndexError(
+                "a single True or False is not an index of a weft array; use x[None] to add an axis"
+            )
+        covered = aval.shape[axis : axis + mask.ndim]
+        for k, (length, size) in enumerate(zip(mask.shape, covered, strict=True)):
+            if length != size:
+                raise IndexError(
+                    f"the boolean mask of shape {mask.shape} does not match axis {axis + k} of size "
+                    f"{size} of an array of shape {aval.shape}"
+                )
+        placed.extend(index.astype(np.int32) for index in np.nonzero(mask))
+        axis += mask.ndim
+    return placed
+
+
+def _add_slice(box: Box, axis: int, start: int, step: int, length: int) -> None:
+    box.start.append(start)
+    box.step.append(step)
+    box.length.append(length)
+
+
+def _slice_bounds(entry: slice, axis: int, size: int) -> tuple[int, int, int]:
+    """(start, step, length) of a slice of an axis."""
+    for bound in (entry.start, entry.stop, entry.step):
+        if isinstance(bound, Tracer) and bound.concrete() is None:
+            raise bound._concretization_error(
+                f"use as a slice bound on axis {axis}",
+                "A slice must have a static length: use weft.lax.dynamic_slice(x, starts, sizes).",
+            )
+    if entry.step is not None and operator.index(entry.step) == 0:
+        raise ValueError(f"slice step cannot be 0 (axis {axis})")
+    try:
+        start, stop, step = entry.indices(size)
+    except TypeError:
+        raise TypeError(f"slice bounds are integers or None, got {entry} for axis {axis}") from None
+    return start, step, len(range(start, stop, step))
+
+
+def _checked_integer(entry: int, axis: int, size: int) -> int:
+    if not -size <= entry < size:
+        raise IndexError(f"index {entry} is out of bounds for axis {axis} with size {size}")
+    return entry % size
+
+
+def _checked_array(entry: Any, axis: int, size: int) -> Value:
+    """An index array with negative indices counted from the end; static ones are checked."""
+    if isinstance(entry, np.ndarray):
+        if entry.size:
+            least, most = int(entry.min()), int(entry.max())
+            if least < -size or most >= size:
+                wrong = least if least < -size else most
+                raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {size}")
+        wrapped = np.where(entry < 0, entry + size, entry) if entry.size else entry
+        return wrapped.astype(_index_dtype(size))
+    return wrap_negative(entry, size)
+
+
+def _index_dtype(size: int) -> np.dtype:
+    return dtypes.int32 if size < 2**31 else dtypes.int64
+
+
+def wrap_negative(index: Value, size: int) -> Value:
+    """Dynamic indices with negative ones counted from the end of an axis of that size."""
+    target = _index_dtype(size)
+    if dtypes.is_unsigned(dtype_of(index)):
+        return convert("indexing", index, target)
+    if dtype_of(index).itemsize < target.itemsize:
+        index = convert("indexing", index, target)
+    zero = lax.broadcast_in_dim(np.zeros((), dtype_of(index)), shape_of(index), ())
+    length = lax.broadcast_in_dim(np.asarray(size, dtype_of(index)), shape_of(index), ())
+    wrapped = lax.select_n(lax.lt(index, zero), index, lax.add(index, length))
+    return convert("indexing", wrapped, target)
+
+
+# ---------------------------------------------------------------- the basic part
+
+
+def read_box(x: Value, box: Box) -> Value:
+    """`x[basic]`."""
+    result = _slice_box(x, box)
+    return lax.reshape(result, box.result_shape)
+
+
+def _slice_box(x: Value, box: Box) -> Value:
+    starts = [box.low(d) for d in range(len(box.shape))]
+    strides = [abs(step) if n > 1 else 1 for step, n in zip(box.step, box.length, strict=True)]
+    limits = [
+        start + (n - 1) * stride + 1 if n else start
+        for start, stride, n in zip(starts, strides, box.length, strict=True)
+    ]
+    return lax.rev(lax.slice(x, starts, limits, strides), box.reversed_axes)
+
+
+def write_box(x: Value, y: Value, box: Box) -> Value:
+    """`x` with `y`, of the shape of `x[basic]`, in place of it."""
+    y = lax.rev(lax.reshape(y, box.box_shape), box.reversed_axes)
+    if 0 in box.length:
+        return x
+    if box.box_shape == box.shape:
+        return y
+    starts = [box.low(d) for d in range(len(box.shape))]
+    strides = [abs(step) if n > 1 else 1 for step, n in zip(box.step, box.length, strict=True)]
+    if all(stride == 1 for stride in strides):
+        return lax.dynamic_update_slice(x, y, [np.asarray(start, np.int32) for start in starts])
+    # Spread over the strided box: zeros between the elements, and a mask that says where they are.
+    config = [
+        (start, size - (start + (n - 1) * stride + 1), stride - 1)
+        for start, stride, n, size in zip(starts, strides, box.length, box.shape, strict=True)
+    ]
+    spread = lax.pad(y, np.zeros((), dtype_of(y)), config)
+    inside = lax.broadcast_in_dim(np.asarray(True), box.box_shape, ())
+    return lax.select_n(lax.pad(inside, np.asarray(False), config), x, spread)
+
+
+# ---------------------------------------------------------------- the advanced part
+
+
+def _index_matrix(plan: Plan) -> Value:
+    """All coordinates along a new last axis, as gather and scatter want them."""
+    columns = [plan.arrays[d] for d in sorted(plan.arrays)]
+    if all(isinstance(column, np.ndarray) for column in columns):
+        dtype = np.result_type(*(column.dtype for column in columns))
+        return np.stack([column.astype(dtype) for column in columns], -1)
+    columns = promote("indexing", *columns)
+    expanded = [lax.reshape(column, (*plan.batch, 1)) for column in columns]
+    return lax.concatenate(expanded, len(plan.batch))
+
+
+def _offset_dims(plan: Plan, ndim: int) -> tuple[int, ...]:
+    """Axes of the result that come from axes without an advanced index."""
+    windows = ndim - len(plan.arrays)
+    batch = len(plan.batch)
+    return tuple(k if k < plan.position else k + batch for k in range(windows))
+
+
+def _gather_advanced(y: Value, plan: Plan, mode: Any, fill_value: Any) -> Value:
+    shape = shape_of(y)
+    indexed = tuple(sorted(plan.arrays))
+    scalar = not plan.batch and mode in (None, "clip", "promise_in_bounds")
+    if scalar and all(shape[d] for d in indexed):
+        zero = np.zeros((), np.int32)
+        starts = [plan.arrays.get(d, zero) for d in range(len(shape))]
+        sizes = tuple(1 if d in plan.arrays else n for d, n in enumerate(shape))
+        taken = lax.dynamic_slice(y, promote("indexing", *starts), sizes)
+        return lax.reshape(taken, tuple(n for d, n in enumerate(shape) if d not in plan.arrays))
+    numbers = lax.GatherDimensionNumbers(_offset_dims(plan, len(shape)), indexed, indexed)
+    sizes = tuple(1 if d in plan.arrays else n for d, n in enumerate(shape))
+    if any(shape[d] == 0 for d in indexed):
+        return _gather_nothing(y, plan, numbers, mode)
+    return lax.gather(
+        y, _index_matrix(plan), numbers, sizes, mode=mode or "clip", fill_value=fill_value
+    )
+
+
+def _gather_nothing(y: Value, plan: Plan, numbers: Any, mode: Any) -> Value:
+    """Reading along an axis of length 0: fine when nothing is read."""
+    if 0 not in plan.batch and mode not in ("fill", "drop"):
+        raise IndexError(f"an axis of length 0 has no elements to take (shape {shape_of(y)})")
+    shape = [n for d, n in enumerate(shape_of(y)) if d not in plan.arrays]
+    shape[plan.position : plan.position] = plan.batch
+    value = np.asarray(np.nan if dtypes.is_inexact(dtype_of(y)) else 0).astype(dtype_of(y))
+    return lax.broadcast_in_dim(value, tuple(shape), ())
+
+
+def read(x: Value, index: Any, mode: Any = None, fill_value: Any = None) -> Value:
+    """`x[index]`."""
+    plan = plan_index(index, aval_of(x))
+    y = read_box(x, plan.box)
+    return _gather_advanced(y, plan, mode, fill_value) if plan.arrays else y
+
+
+def is_basic(index: Any) -> bool:
+    """Whether NumPy would give a view: integers, slices, ellipsis and new axes only."""
+    entries = index if isinstance(index, tuple) else (index,)
+    return not any(
+        isinstance(e, list | np.ndarray | Array | Tracer | bool | np.bool_) for e in entries
+    )
+
+
+# ---------------------------------------------------------------- writing
+
+_SCATTERS = {
+    "set": lambda: lax.scatter,
+    "add": lambda: lax.scatter_add,
+    "multiply": lambda: lax.scatter_mul,
+    "min": lambda: lax.scatter_min,
+    "max": lambda: lax.scatter_max,
+}
+
+
+def _combine(kind: str, old: Value, new: Value) -> Value:
+    if kind == "set":
+        return new
+    if kind == "add" and dtype_of(old) == np.bool_:
+        return lax.bitwise_or(old, new)
+    if kind == "multiply" and dtype_of(old) == np.bool_:
+        return lax.bitwise_and(old, new)
+    operations = {"add": lax.add, "multiply": lax.mul, "min": lax.min, "max": lax.max}
+    return operations[kind](old, new)
+
+
+def write(
+    x: Value,
+    index: Any,
+    values: ArrayLike,
+    kind: str = "set",
+    mode: Any = None,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+) -> Value:
+    """`x` with the elements at `index` combined with `values`, which are broadcast."""
+    check_arraylike(f"ndarray.at[...].{kind}", values)
+    plan = plan_index(index, aval_of(x))
+    y = read_box(x, plan.box)
+    updates = _cast_updates(values, aval_of(x), kind)
+    if not plan.arrays:
+        updates = _fit(updates, shape_of(y))
+        return write_box(x, _combine(kind, y, updates), plan.box)
+    shape = [n for d, n in enumerate(shape_of(y)) if d not in plan.arrays]
+    shape[plan.position : plan.position] = plan.batch
+    updates = _fit(updates, tuple(shape))
+    if 0 in shape:
+        return x
+    indexed = tuple(sorted(plan.arrays))
+    numbers = lax.ScatterDimensionNumbers(_offset_dims(plan, len(shape_of(y))), indexed, indexed)
+    y = _SCATTERS[kind]()(
+        y,
+        _index_matrix(plan),
+        updates,
+        numbers,
+        mode=mode,
+        unique_indices=unique_indices or not plan.batch,
+        indices_are_sorted=indices_are_sorted,
+    )
+    return write_box(x, y, plan.box)
+
+
+def _cast_updates(values: ArrayLike, aval: ShapedArray, kind: str) -> Value:
+    dtype, _ = dtypes.result_type(aval, values)
+    if dtype != aval.dtype and not is_scalar(values):
+        source = dtype_of(values)
+        if dtypes.is_complex(source) and not dtypes.is_complex(aval.dtype):
+            raise TypeError(
+                f"x.at[...].{kind}: values of dtype {source} do not fit an array of dtype {aval.dtype}; "
+                "take the real part, or convert x first"
+            )
+    return convert(f"ndarray.at[...].{kind}", values, aval.dtype)
+
+
+def _fit(updates: Value, shape: tuple[int, ...]) -> Value:
+    """Updates repeated to the shape of what they are written to (leading axes of length 1 may go)."""
+    own = shape_of(updates)
+    extra = len(own) - len(shape)
+    if extra > 0 and all(n == 1 for n in own[:extra]):
+        updates, own = lax.reshape(updates, own[extra:]), own[extra:]
+    fits = len(own) <= len(shape) and all(
+        n in (1, m) for n, m in zip(own, shape[len(shape) - len(own) :], strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"values of shape {own} do not fit the shape {shape} of the elements they are written to"
+        )
+    return broadcast_to_shape(updates, shape)
+
+
+# ---------------------------------------------------------------- functions
+
+
+def take(
+    a: ArrayLike,
+    indices: ArrayLike,
+    axis: int | None = None,
+    mode: str | None = None,
+    fill_value: Any = None,
+) -> Value:
+    """Elements (slices along `axis`) at `indices`.
+
+    Modes for indices out of bounds: "fill" (the default: NaN, or the extreme of an integer dtype, or
+    `fill_value`), "clip", "wrap". Static indices are checked.
+    """
+    check_arraylike("take", a, indices)
+    from weft.numpy.creation import asarray
+    from weft.numpy.shaping import ravel
+
+    x = asarray(a)
+    number = 0 if axis is None else canonical_axis("take", axis, len(shape_of(x)))
+    x = ravel(x) if axis is None else x
+    if not dtypes.is_integer(dtype_of(indices)):
+        raise TypeError(f"weft.numpy.take: indices must be integers, got dtype {dtype_of(indices)}")
+    where_to = (slice(None),) * number
+    if mode == "wrap":
+        from weft.numpy.ufuncs import remainder
+
+        indices, mode = remainder(indices, shape_of(x)[number]), "clip"
+    if isinstance(indices, int | np.integer | np.ndarray) and mode is None:
+        return read(x, (*where_to, indices))
+    if is_scalar(indices):
+        indices = np.asarray(indices)
+    index = indices if not isinstance(indices, np.ndarray) else asarray(indices)
+    return read(x, (*where_to, index), mode or "fill", fill_value)
+
+
+def take_along_axis(
+    arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, mode: str | None = None
+) -> Value:
+    """For each position, the element at `indices` along `axis`: `arr[i, indices[i, j]]` for axis 1.
+
+    Other axes of the two are broadcast. Indices out of bounds give NaN (the extreme for integers).
+    """
+    check_arraylike("take_along_axis", arr, indices)
+    from weft.numpy.creation import asarray
+    from weft.numpy.shaping import ravel
+
+    x, index = asarray(arr), asarray(indices)
+    if not dtypes.is_integer(dtype_of(index)):
+        raise TypeError(
+            f"weft.numpy.take_along_axis: indices must be integers, got dtype {dtype_of(index)}"
+        )
+    if axis is None:
+        x, axis = ravel(x), 0
+    ndim = len(shape_of(x))
+    if len(shape_of(index)) != ndim:
+        raise ValueError(
+            f"weft.numpy.take_along_axis: indices of shape {shape_of(index)} need as many axes as the "
+            f"array of shape {shape_of(x)}"
+        )
+    number = canonical_axis("take_along_axis", axis, ndim)
+    return _gather_along(x, index, number, mode)
+
+
+def _gather_along(x: Value, index: Value, number: int, mode: str | None) -> Value:
+    """Gather with every other axis as a batch axis."""
+    size = shape_of(x)[number]
+    lead = [n for d, n in enumerate(shape_of(x)) if d != number]
+    index_lead = [n for d, n in enumerate(shape_of(index)) if d != number]
+    common = list(broadcast_shape("take_along_axis", tuple(lead), tuple(index_lead)))
+    index_shape, x_shape = list(common), list(common)
+    index_shape.insert(number, shape_of(index)[number])
+    x_shape.insert(number, size)
+    x = broadcast_to_shape(x, tuple(x_shape))
+    index = broadcast_to_shape(wrap_negative(index, size), tuple(index_shape))
+    others = tuple(d for d in range(len(x_shape)) if d != number)
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=(),
+        collapsed_slice_dims=(number,),
+        start_index_map=(number,),
+        operand_batching_dims=others,
+        start_indices_batching_dims=others,
+    )
+    starts = lax.reshape(index, (*index_shape, 1))
+    sizes = tuple(min(n, 1) for n in x_shape)
+    return lax.gather(x, starts, numbers, sizes, mode=mode or "fill")
+
+
+def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None) -> Value:
+    """Slices where a concrete condition holds."""
+    from weft.numpy.shaping import ravel
+
+    mask = _concrete_mask(condition)
+    x = ravel(a) if axis is None else a
+    return take(x, np.nonzero(mask)[0].astype(np.int32), 0 if axis is None else axis)
+
+
+def extract(condition: ArrayLike, arr: ArrayLike) -> Value:
+    """The elements where a concrete condition holds."""
+    from weft.numpy.shaping import ravel
+
+    return compress(_concrete_mask(condition).ravel(), ravel(arr))
+
+
+def choose(a: ArrayLike, choices: Sequence[ArrayLike]) -> Value:
+    """The element of `choices[a]` at each position."""
+    from weft.numpy.joining import stack
+    from weft.numpy.shaping import broadcast_arrays
+
+    index, *cases = broadcast_arrays(a, *choices)
+    return take_along_axis(stack(cases), index[None], 0)[0]

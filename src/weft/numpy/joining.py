@@ -1,0 +1,362 @@
+"""Functions that join, split, repeat and pad arrays."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.array import Array, alias
+from weft.core import dtypes
+from weft.core.avals import aval_of
+from weft.core.trace import Tracer
+from weft.numpy._common import (
+    ArrayLike,
+    DType,
+    Value,
+    canonical_axis,
+    check_arraylike,
+    convert,
+    dtype_of,
+    promote,
+    shape_of,
+)
+from weft.numpy.shaping import atleast_1d, atleast_2d, atleast_3d, expand_dims, ravel, reshape
+
+
+def _sequence(name: str, arrays: Any) -> list[Any]:
+    """The arrays to join; an array stands for its rows."""
+    if isinstance(arrays, Array | Tracer | np.ndarray):
+        if not shape_of(arrays):
+            raise TypeError(
+                f"weft.numpy.{name}: give a sequence of arrays, got an array without axes"
+            )
+        return list(arrays)
+    try:
+        items = list(arrays)
+    except TypeError:
+        raise TypeError(
+            f"weft.numpy.{name}: give a sequence of arrays, got {type(arrays).__name__}"
+        ) from None
+    if not items:
+        raise ValueError(f"weft.numpy.{name}: there must be at least one array")
+    from weft.numpy.creation import asarray
+
+    return [asarray(item) if isinstance(item, list | tuple) else item for item in items]
+
+
+def concatenate(arrays: Any, axis: int | None = 0, dtype: DType = None) -> Value:
+    """Arrays joined along an axis they have; flattened first with `axis=None`."""
+    values = _promoted("concatenate", _sequence("concatenate", arrays), dtype)
+    if axis is None:
+        values, axis = [ravel(x) for x in values], 0
+    first = shape_of(values[0])
+    if not first:
+        raise ValueError(
+            "weft.numpy.concatenate: arrays without axes cannot be joined; use weft.numpy.stack"
+        )
+    number = canonical_axis("concatenate", axis, len(first))
+    for position, x in enumerate(values):
+        shape = shape_of(x)
+        if len(shape) != len(first) or any(
+            n != m for d, (n, m) in enumerate(zip(shape, first, strict=True)) if d != number
+        ):
+            raise ValueError(
+                f"weft.numpy.concatenate: array {position} has shape {shape}, which does not match "
+                f"{first} except along axis {number}"
+            )
+    result = lax.concatenate(values, number)
+    return alias(result) if result is values[0] else result
+
+
+concat = concatenate
+
+
+def _promoted(name: str, items: list[Any], dtype: DType) -> list[Value]:
+    values = promote(name, *items)
+    if dtype is not None:
+        target = dtypes.canonical_dtype(dtype)
+        values = [convert(name, x, target) for x in values]
+    return values
+
+
+def stack(arrays: Any, axis: int = 0, dtype: DType = None) -> Value:
+    """Arrays of one shape joined along a new axis."""
+    values = _promoted("stack", _sequence("stack", arrays), dtype)
+    shapes = [shape_of(x) for x in values]
+    for position, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"weft.numpy.stack: array {position} has shape {shape}, array 0 has {shapes[0]}; all "
+                "must be the same"
+            )
+    number = canonical_axis("stack", axis, len(shapes[0]) + 1)
+    return lax.concatenate([expand_dims(x, number) for x in values], number)
+
+
+def vstack(tup: Any, dtype: DType = None) -> Value:
+    """Arrays joined along the first axis; vectors become rows."""
+    items = atleast_2d(*_sequence("vstack", tup))
+    return concatenate(items if isinstance(items, list) else [items], 0, dtype)
+
+
+row_stack = vstack
+
+
+def hstack(tup: Any, dtype: DType = None) -> Value:
+    """Arrays joined along the second axis, vectors along the first."""
+    items = atleast_1d(*_sequence("hstack", tup))
+    items = items if isinstance(items, list) else [items]
+    return concatenate(items, 0 if len(shape_of(items[0])) == 1 else 1, dtype)
+
+
+def dstack(tup: Any, dtype: DType = None) -> Value:
+    """Arrays joined along the third axis."""
+    items = atleast_3d(*_sequence("dstack", tup))
+    return concatenate(items if isinstance(items, list) else [items], 2, dtype)
+
+
+def column_stack(tup: Any) -> Value:
+    """Vectors as the columns of a matrix; matrices joined along the second axis."""
+    items = _sequence("column_stack", tup)
+    return concatenate([expand_dims(x, 1) if len(shape_of(x)) == 1 else x for x in items], 1)
+
+
+def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Value:
+    """`values` joined to the end of `arr`; both flattened without an axis."""
+    return concatenate([arr, values], axis)
+
+
+def block(arrays: Any) -> Value:
+    """An array from nested lists of blocks: the innermost lists are joined along the last axis."""
+    depth, level = 0, arrays
+    while isinstance(level, list):
+        depth, level = depth + 1, level[0]
+    return _block(arrays, depth, max(depth, 1))
+
+
+def _block(arrays: Any, depth: int, ndim: int) -> Value:
+    if not isinstance(arrays, list):
+        x = ravel(arrays) if not shape_of(arrays) else arrays
+        return reshape(x, (1,) * (ndim - len(shape_of(x))) + shape_of(x))
+    return concatenate([_block(item, depth - 1, ndim) for item in arrays], -depth)
+
+
+# ---------------------------------------------------------------- splitting
+
+
+def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Value]:
+    """`ary` cut along `axis` into equal parts (an integer), or at the given indices."""
+    return _split("split", ary, indices_or_sections, axis)
+
+
+def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Value]:
+    """As `split`, with parts that may differ in length by one."""
+    return _split("array_split", ary, indices_or_sections, axis)
+
+
+def hsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Value]:
+    """`ary` cut along the second axis; vectors along the first."""
+    return _split("hsplit", ary, indices_or_sections, 0 if len(shape_of(ary)) == 1 else 1)
+
+
+def vsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Value]:
+    """`ary` cut along the first axis."""
+    return _split("vsplit", ary, indices_or_sections, 0)
+
+
+def dsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Value]:
+    """`ary` cut along the third axis."""
+    return _split("dsplit", ary, indices_or_sections, 2)
+
+
+def _split(name: str, ary: ArrayLike, indices_or_sections: Any, axis: int) -> list[Value]:
+    check_arraylike(name, ary)
+    number = canonical_axis(name, axis, len(shape_of(ary)))
+    size = shape_of(ary)[number]
+    if isinstance(indices_or_sections, list | tuple | np.ndarray | Array):
+        cuts = [operator.index(n) for n in indices_or_sections]
+        cuts = [min(n % size if -size <= n < 0 else max(n, 0), size) for n in cuts]
+        bounds = [0, *cuts, size]
+    else:
+        bounds = _equal_parts(name, size, operator.index(indices_or_sections))
+    return [
+        lax.slice_in_dim(ary, start, max(start, stop), axis=number)
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
+
+
+def _equal_parts(name: str, size: int, sections: int) -> list[int]:
+    if sections <= 0:
+        raise ValueError(f"weft.numpy.{name}: the number of parts must be positive, got {sections}")
+    part, larger = divmod(size, sections)
+    if larger and name != "array_split":
+        raise ValueError(
+            f"weft.numpy.{name}: {size} elements do not divide into {sections} equal parts; "
+            "weft.numpy.array_split allows unequal ones"
+        )
+    bounds = [0]
+    for k in range(sections):
+        bounds.append(bounds[-1] + part + (k < larger))
+    return bounds
+
+
+def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Value, ...]:
+    """The slices along `axis`, one by one."""
+    check_arraylike("unstack", x)
+    number = canonical_axis("unstack", axis, len(shape_of(x)))
+    shape = tuple(n for d, n in enumerate(shape_of(x)) if d != number)
+    return tuple(
+        lax.reshape(lax.slice_in_dim(x, k, k + 1, axis=number), shape)
+        for k in range(shape_of(x)[number])
+    )
+
+
+# ---------------------------------------------------------------- repeating
+
+
+def tile(A: ArrayLike, reps: Any) -> Value:
+    """The array laid out `reps` times along each axis."""
+    check_arraylike("tile", A)
+    counts = [operator.index(n) for n in (reps if isinstance(reps, list | tuple) else (reps,))]
+    shape = shape_of(A)
+    ndim = max(len(shape), len(counts))
+    counts = [1] * (ndim - len(counts)) + counts
+    shape = (1,) * (ndim - len(shape)) + shape
+    wide: list[int] = []
+    for count, n in zip(counts, shape, strict=True):
+        wide += [count, n]
+    spread = lax.broadcast_in_dim(reshape(A, shape), tuple(wide), tuple(range(1, 2 * ndim, 2)))
+    return lax.reshape(spread, tuple(c * n for c, n in zip(counts, shape, strict=True)))
+
+
+def repeat(
+    a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None
+) -> Value:
+    """Each element (slice along `axis`) repeated; `repeats` is a number or one for each.
+
+    The numbers must be concrete: the shape of the result depends on them.
+    """
+    check_arraylike("repeat", a)
+    x = ravel(a) if axis is None else a
+    number = canonical_axis("repeat", 0 if axis is None else axis, len(shape_of(x)))
+    size = shape_of(x)[number]
+    if isinstance(repeats, Tracer) and repeats.concrete() is None:
+        raise repeats._concretization_error(
+            "weft.numpy.repeat: use as repeats", "The shape of the result depends on it."
+        )
+    counts = np.asarray(repeats)
+    if counts.ndim == 0 or counts.size == 1:
+        count = int(counts.reshape(()))
+        shape = shape_of(x)
+        wide = (*shape[: number + 1], count, *shape[number + 1 :])
+        kept = tuple(d if d <= number else d + 1 for d in range(len(shape)))
+        spread = lax.broadcast_in_dim(x, wide, kept)
+        return lax.reshape(spread, (*shape[:number], size * count, *shape[number + 1 :]))
+    if counts.shape != (size,):
+        raise ValueError(
+            f"weft.numpy.repeat: {counts.size} repeats for {size} elements along axis {number}"
+        )
+    from weft.numpy.indexing import take
+
+    return take(x, np.repeat(np.arange(size, dtype=np.int32), counts), number)
+
+
+# ---------------------------------------------------------------- padding
+
+
+def pad(
+    array: ArrayLike,
+    pad_width: Any,
+    mode: str = "constant",
+    constant_values: Any = 0,
+    **kwargs: Any,
+) -> Value:
+    """The array with a border.
+
+    `pad_width` is a number, `(before, after)`, or one such pair for each axis. Modes: `constant` (with
+    `constant_values`), `edge`, `wrap`, `reflect`, `symmetric`, `empty`.
+    """
+    check_arraylike("pad", array)
+    if kwargs:
+        raise TypeError(f"weft.numpy.pad: unknown arguments {sorted(kwargs)}")
+    from weft.numpy.creation import asarray
+
+    x = asarray(array)
+    widths = _pairs("pad_width", pad_width, len(shape_of(x)))
+    widths = [(operator.index(low), operator.index(high)) for low, high in widths]
+    if any(low < 0 or high < 0 for low, high in widths):
+        raise ValueError(f"weft.numpy.pad: pad_width cannot be negative, got {pad_width!r}")
+    if mode in ("constant", "empty"):
+        return _pad_constant(x, widths, constant_values)
+    if mode not in ("edge", "wrap", "reflect", "symmetric"):
+        raise ValueError(
+            f"weft.numpy.pad: mode {mode!r} is not one of constant, edge, wrap, reflect, symmetric, empty"
+        )
+    from weft.numpy.indexing import take
+
+    for axis, (low, high) in enumerate(widths):
+        if low or high:
+            size = shape_of(x)[axis]
+            if size == 0:
+                raise ValueError(
+                    f"weft.numpy.pad: axis {axis} is empty: mode {mode!r} has no values"
+                )
+            # NumPy knows which element each place repeats.
+            source = np.pad(np.arange(size, dtype=np.int32), (low, high), mode=mode)  # type: ignore[call-overload]
+            x = take(x, source, axis)
+    return x
+
+
+def _pairs(what: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
+    """A number, a pair, or a sequence of pairs (or 1-tuples) as one pair for each axis."""
+    if isinstance(value, dict):
+        return [value.get(d, value.get(d - ndim, (0, 0))) for d in range(ndim)]
+    if not isinstance(value, list | tuple | np.ndarray):
+        return [(value, value)] * ndim
+    items = list(value)
+    if items and not isinstance(items[0], list | tuple | np.ndarray):
+        if len(items) == 1:
+            return [(items[0], items[0])] * ndim
+        items = [tuple(items)] if len(items) == 2 else items
+    pairs = [tuple(item) * (2 // len(item)) for item in items]
+    if len(pairs) == 1:
+        pairs = pairs * ndim
+    if len(pairs) != ndim or any(len(pair) != 2 for pair in pairs):
+        raise ValueError(
+            f"weft.numpy.pad: {what}={value!r} does not give a pair for each of {ndim} axes"
+        )
+    return pairs  # type: ignore[return-value]
+
+
+def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: Any) -> Value:
+    dtype = dtype_of(x)
+    if not isinstance(constant_values, list | tuple):
+        value = convert("pad", constant_values, dtype)
+        padded = lax.pad(x, value, [(low, high, 0) for low, high in widths])
+        return alias(x) if padded is x else padded
+    ndim = len(shape_of(x))
+    for axis, (before, after) in enumerate(_pairs("constant_values", constant_values, ndim)):
+        low, high = widths[axis]
+        for amounts, value in (((low, 0, 0), before), ((0, high, 0), after)):
+            config = [(0, 0, 0)] * ndim
+            config[axis] = amounts
+            x = lax.pad(x, convert("pad", value, dtype), config)
+    return x
+
+
+def resize(a: ArrayLike, new_shape: Any) -> Value:
+    """The elements repeated or cut to fill a new shape."""
+    from weft.numpy._common import canonical_shape
+    from weft.numpy.indexing import take
+
+    shape = canonical_shape("resize", new_shape)
+    flat = ravel(a)
+    wanted = int(np.prod(shape, dtype=object))
+    have = aval_of(flat).size
+    if have == 0:
+        return lax.broadcast_in_dim(np.zeros((), dtype_of(flat)), shape, ())
+    return reshape(take(flat, (np.arange(wanted) % have).astype(np.int32), 0), shape)

@@ -1,0 +1,378 @@
+"""Operators, methods and indexing of arrays and traced values: one table for both.
+
+`Array` and every tracer get the same attributes, so that a function does not see whether it is traced.
+Binary operators answer `NotImplemented` for foreign operands, which lets those take over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft.array import Array, BasicIndex, alias, rebind
+from weft.core.avals import aval_of, is_array_like
+from weft.core.trace import (
+    ARGUMENT,
+    Tracer,
+    current_trace,
+    eval_trace,
+    register_array_methods,
+)
+from weft.numpy import contraction, creation, indexing, joining, reductions, select, shaping, ufuncs
+from weft.numpy._common import ArrayLike, DType, Value
+
+# ---------------------------------------------------------------- operators
+
+
+def _forward(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def operator(self: Value, other: Any) -> Any:
+        return function(self, other) if is_array_like(other) else _refuse(other)
+
+    return operator
+
+
+def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def operator(self: Value, other: Any) -> Any:
+        return function(other, self) if is_array_like(other) else _refuse(other)
+
+    return operator
+
+
+def _refuse(other: Any) -> Any:
+    if isinstance(other, list | tuple):
+        raise TypeError(
+            f"an operand is a {type(other).__name__}; make an array of it with weft.numpy.asarray(...)"
+        )
+    return NotImplemented
+
+
+_BINARY = {
+    "add": ufuncs.add,
+    "sub": ufuncs.subtract,
+    "mul": ufuncs.multiply,
+    "truediv": ufuncs.true_divide,
+    "floordiv": ufuncs.floor_divide,
+    "mod": ufuncs.remainder,
+    "divmod": ufuncs.divmod,
+    "pow": ufuncs.power,
+    "matmul": contraction.matmul,
+    "and": ufuncs.bitwise_and,
+    "or": ufuncs.bitwise_or,
+    "xor": ufuncs.bitwise_xor,
+    "lshift": ufuncs.left_shift,
+    "rshift": ufuncs.right_shift,
+}
+_COMPARISONS = {
+    "eq": ufuncs.equal,
+    "ne": ufuncs.not_equal,
+    "lt": ufuncs.less,
+    "le": ufuncs.less_equal,
+    "gt": ufuncs.greater,
+    "ge": ufuncs.greater_equal,
+}
+_UNARY = {
+    "neg": ufuncs.negative,
+    "pos": ufuncs.positive,
+    "abs": ufuncs.absolute,
+    "invert": ufuncs.bitwise_not,
+}
+
+
+def _round_method(self: Value, ndigits: int | None = None) -> Value:
+    return ufuncs.round(self, ndigits or 0)
+
+
+# ---------------------------------------------------------------- indexing
+
+
+def _getitem(self: Value, index: Any) -> Value:
+    result = indexing.read(self, index)
+    if indexing.is_basic(index):
+        result = alias(result) if result is self else result
+        set_note(result, BasicIndex(index))
+    return result
+
+
+def set_note(x: Value, note: Any) -> None:
+    """Leaves a note for `x[i] = v` on an array or tracer."""
+    if isinstance(x, Array):
+        x._note = note
+    elif isinstance(x, Tracer):
+        x.note = note
+
+
+def _setitem(self: Value, index: Any, value: Any) -> None:
+    """`x[i] = v`: the handle stands for a new value from here on (see `weft.array.value`)."""
+    _check_rebinds(self)
+    result = indexing.write(self, index, _as_update(value))
+    if type(result) is not type(self):
+        raise _outside_error(self)
+    rebind(self, result)
+
+
+def _as_update(value: Any) -> Any:
+    return creation.asarray(value) if isinstance(value, list | tuple) else value
+
+
+def _check_rebinds(x: Value) -> None:
+    """Refuses to change what NumPy would change for somebody else as well."""
+    note = x._note if isinstance(x, Array) else x.note
+    if isinstance(note, BasicIndex):
+        text = _index_text(note.index)
+        raise TypeError(
+            f"this array is the result of x[{text}], a value of its own: assigning to it would not change "
+            f"x as it does in NumPy. Write x[{text}, ...] = v as one index of x, or copy it first "
+            f"(y = x[{text}].copy())."
+        )
+    if note is ARGUMENT:
+        raise TypeError(
+            f"an argument of {x.trace.name} cannot be changed in place: the caller would not see it, as "
+            "it does with NumPy. Write x = x.at[...].set(v), and return x if the caller needs it."
+        )
+    trace = x.trace if isinstance(x, Tracer) else eval_trace
+    if trace is not current_trace():
+        raise _outside_error(x)
+
+
+def _outside_error(x: Value) -> TypeError:
+    return TypeError(
+        f"an array {aval_of(x)} that does not depend on the traced arguments of {current_trace().name} "
+        "cannot be changed in place while that is traced. Write x = x.at[...].set(v)."
+    )
+
+
+def _index_text(index: Any) -> str:
+    entries = index if isinstance(index, tuple) else (index,)
+    return ", ".join(_entry_text(entry) for entry in entries)
+
+
+def _entry_text(entry: Any) -> str:
+    if entry is Ellipsis:
+        return "..."
+    if isinstance(entry, slice):
+        bounds = [entry.start, entry.stop] + ([entry.step] if entry.step is not None else [])
+        return ":".join("" if bound is None else str(bound) for bound in bounds)
+    return str(entry)
+
+
+class IndexUpdater:
+    """`x.at`: index it to say where, then call what to do; `x` itself does not change.
+
+    >>> x = x.at[1:3].set(0.0)
+    >>> counts = counts.at[labels].add(1)
+    """
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Value):
+        self.array = array
+
+    def __getitem__(self, index: Any) -> IndexedUpdate:
+        return IndexedUpdate(self.array, index)
+
+    def __repr__(self) -> str:
+        return (
+            f"<x.at of {aval_of(self.array)}: index it, then call set, add, multiply, min, max, …>"
+        )
+
+
+class IndexedUpdate:
+    """`x.at[index]`: the updates that can be made there, each giving a new array.
+
+    `mode` treats dynamic indices out of bounds: "drop" (the default for updates), "clip",
+    "promise_in_bounds"; `get` clips by default, and has "fill" with `fill_value`. Where indices repeat,
+    `add`, `multiply`, `min` and `max` combine all updates; `set` keeps the last one.
+    """
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Value, index: Any):
+        self.array = array
+        self.index = index
+
+    def _write(self, kind: str, values: ArrayLike, options: dict[str, Any]) -> Value:
+        unknown = set(options) - {"mode", "unique_indices", "indices_are_sorted"}
+        if unknown:
+            raise TypeError(f"x.at[...].{kind}: unknown arguments {sorted(unknown)}")
+        return indexing.write(self.array, self.index, values, kind, **options)
+
+    def set(self, values: ArrayLike, **options: Any) -> Value:
+        """The array with `values` at the index."""
+        return self._write("set", values, options)
+
+    def add(self, values: ArrayLike, **options: Any) -> Value:
+        """The array with `values` added at the index."""
+        return self._write("add", values, options)
+
+    def subtract(self, values: ArrayLike, **options: Any) -> Value:
+        """The array with `values` subtracted at the index."""
+        return self._write("add", ufuncs.negative(values), options)
+
+    def multiply(self, values: ArrayLike, **options: Any) -> Value:
+        """The array multiplied by `values` at the index."""
+        return self._write("multiply", values, options)
+
+    mul = multiply
+
+    def divide(self, values: ArrayLike, **options: Any) -> Value:
+        """The array divided by `values` at the index."""
+        ones = ufuncs.constant_like(self.array, 1)
+        factors = indexing.write(ones, self.index, values, "multiply", **options)
+        return ufuncs.divide(self.array, factors)
+
+    def power(self, values: ArrayLike, **options: Any) -> Value:
+        """The array to the power of `values` at the index."""
+        return self.set(ufuncs.power(self.get(), values), **options)
+
+    def min(self, values: ArrayLike, **options: Any) -> Value:
+        """The smaller of the array and `values` at the index."""
+        return self._write("min", values, options)
+
+    def max(self, values: ArrayLike, **options: Any) -> Value:
+        """The larger of the array and `values` at the index."""
+        return self._write("max", values, options)
+
+    def apply(self, function: Callable[[Value], Value], **options: Any) -> Value:
+        """The array with `function` applied to the elements at the index."""
+        return self.set(function(self.get()), **options)
+
+    def get(self, *, mode: str | None = None, fill_value: Any = None, **hints: bool) -> Value:
+        """The elements at the index."""
+        return indexing.read(self.array, self.index, mode, fill_value)
+
+
+# ---------------------------------------------------------------- methods
+
+
+def _reshape(self: Value, *shape: Any, order: str = "C") -> Value:
+    return shaping.reshape(self, _variadic(shape), order)
+
+
+def _transpose(self: Value, *axes: Any) -> Value:
+    if not axes or axes == (None,):
+        return shaping.transpose(self)
+    return shaping.transpose(self, _variadic(axes))
+
+
+def _variadic(args: tuple[Any, ...]) -> Any:
+    return args[0] if len(args) == 1 and not isinstance(args[0], int | np.integer) else args
+
+
+def _astype(self: Value, dtype: DType, copy: bool = True) -> Value:
+    return creation.astype(self, dtype)
+
+
+def _flatten(self: Value, order: str = "C") -> Value:
+    return shaping.ravel(self, order)
+
+
+def _copy(self: Value, order: str | None = None) -> Value:
+    return alias(self)
+
+
+def _round(self: Value, decimals: int = 0) -> Value:
+    return ufuncs.round(self, decimals)
+
+
+def _dot(self: Value, b: ArrayLike) -> Value:
+    return contraction.dot(self, b)
+
+
+def _searchsorted(self: Value, v: ArrayLike, side: str = "left") -> Value:
+    from weft.numpy.calculus import searchsorted
+
+    return searchsorted(self, v, side)
+
+
+def _to_device(self: Value, device: Any, /, *, stream: Any = None) -> Value:
+    if device not in ("cpu", None):
+        raise ValueError(f"there is no device {device!r}; this array is on 'cpu'")
+    return self
+
+
+def _itemsize(self: Value) -> int:
+    return aval_of(self).dtype.itemsize
+
+
+def _block_until_ready(self: Value) -> Value:
+    return self
+
+
+_METHODS: dict[str, Any] = {
+    "all": reductions.all,
+    "any": reductions.any,
+    "argmax": reductions.argmax,
+    "argmin": reductions.argmin,
+    "astype": _astype,
+    "choose": indexing.choose,
+    "clip": select.clip,
+    "conj": ufuncs.conjugate,
+    "conjugate": ufuncs.conjugate,
+    "copy": _copy,
+    "cumprod": reductions.cumprod,
+    "cumsum": reductions.cumsum,
+    "diagonal": shaping.diagonal,
+    "dot": _dot,
+    "flatten": _flatten,
+    "max": reductions.max,
+    "mean": reductions.mean,
+    "min": reductions.min,
+    "nonzero": select.nonzero,
+    "prod": reductions.prod,
+    "ptp": reductions.ptp,
+    "ravel": shaping.ravel,
+    "repeat": joining.repeat,
+    "reshape": _reshape,
+    "round": _round,
+    "searchsorted": _searchsorted,
+    "squeeze": shaping.squeeze,
+    "std": reductions.std,
+    "sum": reductions.sum,
+    "swapaxes": shaping.swapaxes,
+    "take": indexing.take,
+    "to_device": _to_device,
+    "trace": shaping.trace,
+    "transpose": _transpose,
+    "var": reductions.var,
+    "__getitem__": _getitem,
+    "__setitem__": _setitem,
+    "__round__": _round_method,
+    "T": property(shaping.transpose, doc="The array with its axes reversed."),
+    "mT": property(shaping.matrix_transpose, doc="The array with its last two axes exchanged."),
+    "at": property(IndexUpdater, doc="Updates of parts: `x.at[index].set(values)` and its kin."),
+    "real": property(ufuncs.real, doc="The real part."),
+    "imag": property(ufuncs.imag, doc="The imaginary part."),
+}
+
+
+def _table() -> dict[str, Any]:
+    table = dict(_METHODS)
+    for name, function in _BINARY.items():
+        table[f"__{name}__"] = _forward(function)
+        table[f"__r{name}__"] = _reflected(function)
+    for name, function in _COMPARISONS.items():
+        table[f"__{name}__"] = _forward(function)
+    for name, unary in _UNARY.items():
+        table[f"__{name}__"] = unary
+    return table
+
+
+def install() -> None:
+    """Gives arrays and tracers their operators and methods; `import weft.numpy` does it."""
+    table = _table()
+    own_hash = Array.__hash__
+    for name, method in table.items():
+        setattr(Array, name, method)
+    Array.__hash__ = own_hash  # type: ignore[method-assign]
+    register_array_methods(
+        {
+            **table,
+            "itemsize": property(_itemsize, doc="Bytes of one element."),
+            "block_until_ready": _block_until_ready,
+        }
+    )
+
+
+install()

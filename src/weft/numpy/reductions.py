@@ -1,0 +1,503 @@
+"""Sums, extrema, means and the other functions that take axes away, and running sums.
+
+Small integers and booleans are summed in int32 (uint32 for unsigned ones); half precision is summed in
+float32 and rounded once. Indices are int32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.core import dtypes
+from weft.core.avals import aval_of
+from weft.numpy._common import (
+    ArrayLike,
+    Axis,
+    DType,
+    Value,
+    broadcast_to_shape,
+    canonical_axes,
+    canonical_axis,
+    check_arraylike,
+    convert,
+    dtype_of,
+    inexact_type,
+    promote_inexact,
+    shape_of,
+)
+from weft.numpy.select import extremum_limits, where, where_mask
+from weft.numpy.ufuncs import constant_like, divide, isnan, sqrt, subtract, truth
+
+Reducer = Callable[[Value, tuple[int, ...]], Value]
+
+
+def _keep(x: Value, result: Value, axes: tuple[int, ...], keepdims: bool) -> Value:
+    if not keepdims:
+        return result
+    return lax.reshape(result, tuple(1 if d in axes else n for d, n in enumerate(shape_of(x))))
+
+
+def _sum_dtype(dtype: np.dtype) -> np.dtype:
+    """The dtype integers are added up in: at least 32 bits wide."""
+    if dtype == np.bool_ or (dtypes.is_signed(dtype) and dtype.itemsize < 4):
+        return dtypes.int32
+    if dtypes.is_unsigned(dtype) and dtype.itemsize < 4:
+        return dtypes.uint32
+    return dtype
+
+
+def _is_half(dtype: np.dtype) -> bool:
+    return dtype in (dtypes.float16, dtypes.bfloat16)
+
+
+def _as_array(name: str, x: ArrayLike) -> Value:
+    """`x` with a shape: numbers become arrays without axes."""
+    check_arraylike(name, x)
+    from weft.numpy.creation import asarray
+
+    return asarray(x)
+
+
+def _accumulate(
+    name: str,
+    op: Reducer,
+    neutral: int,
+    x: ArrayLike,
+    axis: Axis,
+    dtype: DType,
+    keepdims: bool,
+    initial: ArrayLike | None,
+    mask: ArrayLike | None,
+) -> Value:
+    """A sum or product over axes."""
+    x = _as_array(name, x)
+    result_dtype = _sum_dtype(dtype_of(x)) if dtype is None else dtypes.canonical_dtype(dtype)
+    work = dtypes.float32 if _is_half(result_dtype) else result_dtype
+    x = where_mask(convert(name, x, work), mask, neutral)
+    axes = canonical_axes(name, axis, len(shape_of(x)))
+    result = convert(name, op(x, axes), result_dtype)
+    result = _keep(x, result, axes, keepdims)
+    if initial is not None:
+        result = (result + initial) if neutral == 0 else (result * initial)
+    return result
+
+
+def sum(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The sum of elements over `axis` (an integer, a tuple, or None for all axes).
+
+    >>> sum(np.ones((2, 3)), axis=1)
+    Array([3., 3.], dtype=float32)
+    """
+    return _accumulate("sum", lax.reduce_sum, 0, a, axis, dtype, keepdims, initial, where)
+
+
+def prod(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The product of elements over `axis`."""
+    return _accumulate("prod", lax.reduce_prod, 1, a, axis, dtype, keepdims, initial, where)
+
+
+def _extremum(
+    name: str,
+    op: Reducer,
+    neutral_index: int,
+    x: ArrayLike,
+    axis: Axis,
+    keepdims: bool,
+    initial: ArrayLike | None,
+    mask: ArrayLike | None,
+) -> Value:
+    x = _as_array(name, x)
+    dtype = dtype_of(x)
+    axes = canonical_axes(name, axis, len(shape_of(x)))
+    if initial is None:
+        if mask is not None:
+            raise ValueError(
+                f"weft.numpy.{name}: with where=, give initial= for slices that it leaves empty"
+            )
+        if any(shape_of(x)[d] == 0 for d in axes):
+            raise ValueError(
+                f"weft.numpy.{name}: no {name} of no elements: {aval_of(x)} over axis {axis}; "
+                "give initial= if that should have a value"
+            )
+    neutral = extremum_limits(dtype)[neutral_index]
+    x = where_mask(x, mask, neutral)
+    result = _keep(x, op(x, axes), axes, keepdims)
+    if initial is None:
+        return result
+    from weft.numpy.ufuncs import maximum, minimum
+
+    return (maximum if name == "max" else minimum)(result, initial)
+
+
+def max(
+    a: ArrayLike,
+    axis: Axis = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The largest element over `axis`; NaN if there is one."""
+    return _extremum("max", lax.reduce_max, 0, a, axis, keepdims, initial, where)
+
+
+def min(
+    a: ArrayLike,
+    axis: Axis = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The smallest element over `axis`; NaN if there is one."""
+    return _extremum("min", lax.reduce_min, 1, a, axis, keepdims, initial, where)
+
+
+amax, amin = max, min
+
+
+def ptp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+    """The largest minus the smallest element over `axis`."""
+    return subtract(max(a, axis, keepdims), min(a, axis, keepdims))
+
+
+def all(
+    a: ArrayLike, axis: Axis = None, keepdims: bool = False, where: ArrayLike | None = None
+) -> Value:
+    """Whether every element over `axis` is not zero."""
+    return _logical("all", lax.reduce_and, True, a, axis, keepdims, where)
+
+
+def any(
+    a: ArrayLike, axis: Axis = None, keepdims: bool = False, where: ArrayLike | None = None
+) -> Value:
+    """Whether an element over `axis` is not zero."""
+    return _logical("any", lax.reduce_or, False, a, axis, keepdims, where)
+
+
+def _logical(
+    name: str,
+    op: Reducer,
+    neutral: bool,
+    x: ArrayLike,
+    axis: Axis,
+    keepdims: bool,
+    mask: ArrayLike | None,
+) -> Value:
+    x = where_mask(truth(_as_array(name, x)), mask, neutral)
+    axes = canonical_axes(name, axis, len(shape_of(x)))
+    return _keep(x, op(x, axes), axes, keepdims)
+
+
+def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+    """How many elements over `axis` are not zero, as int32."""
+    return sum(truth(_as_array("count_nonzero", a)), axis, dtypes.int32, keepdims)
+
+
+# ---------------------------------------------------------------- means and moments
+
+
+def _counts(x: Value, axes: tuple[int, ...], mask: ArrayLike | None, keepdims: bool) -> Any:
+    """How many elements each result averages: a number, or an array under a mask."""
+    if mask is None:
+        return math.prod(shape_of(x)[d] for d in axes)
+    spread = broadcast_to_shape(mask, shape_of(x))
+    return sum(spread, axes, dtypes.int32, keepdims)
+
+
+def _float_types(name: str, x: Value, dtype: DType) -> tuple[np.dtype, np.dtype]:
+    """(the dtype of the result, the dtype to compute in)."""
+    result = inexact_type(x)[0] if dtype is None else dtypes.canonical_dtype(dtype)
+    if not dtypes.is_inexact(result):
+        raise TypeError(f"weft.numpy.{name}: dtype must be floating-point, got {result}")
+    return result, dtypes.float32 if _is_half(result) else result
+
+
+def mean(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The arithmetic mean over `axis`, floating-point also for integers."""
+    x = _as_array("mean", a)
+    result, work = _float_types("mean", x, dtype)
+    axes = canonical_axes("mean", axis, len(shape_of(x)))
+    total = sum(convert("mean", x, work), axes, work, keepdims, where=where)
+    return convert("mean", divide(total, _counts(x, axes, where, keepdims)), result)
+
+
+def var(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+    *,
+    mean: ArrayLike | None = None,
+    correction: float | None = None,
+) -> Value:
+    """The variance over `axis`: squared distances from the mean, over the count minus `ddof`."""
+    x = _as_array("var", a)
+    result, work = _float_types("var", x, dtype)
+    real = dtypes.real_dtype(result)
+    x = convert("var", x, work)
+    axes = canonical_axes("var", axis, len(shape_of(x)))
+    count = _counts(x, axes, where, True)
+    centre = divide(sum(x, axes, work, True, where=where), count) if mean is None else mean
+    distance = subtract(x, centre)
+    if dtypes.is_complex(work):
+        squares = lax.real(distance) ** 2 + lax.imag(distance) ** 2
+    else:
+        squares = lax.mul(distance, distance)
+    total = sum(squares, axes, None, keepdims, where=where)
+    reduction = ddof if correction is None else correction
+    divisor = _counts(x, axes, where, keepdims) - reduction
+    if isinstance(divisor, int | float):
+        divisor = float(divisor) if divisor > 0 else 0.0
+    return convert("var", divide(total, divisor), real)
+
+
+def std(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+    *,
+    mean: ArrayLike | None = None,
+    correction: float | None = None,
+) -> Value:
+    """The standard deviation over `axis`: the square root of the variance."""
+    return sqrt(var(a, axis, dtype, ddof, keepdims, where, mean=mean, correction=correction))
+
+
+def average(
+    a: ArrayLike,
+    axis: Axis = None,
+    weights: ArrayLike | None = None,
+    returned: bool = False,
+    keepdims: bool = False,
+) -> Any:
+    """The mean weighted by `weights`: of the shape of `a`, or one number for each index of `axis`."""
+    x = _as_array("average", a)
+    if weights is None:
+        result = mean(x, axis, keepdims=keepdims)
+        axes = canonical_axes("average", axis, len(shape_of(x)))
+        total: Value = constant_like(result, _counts(x, axes, None, keepdims))
+    else:
+        x, weights = promote_inexact("average", x, _as_array("average", weights))
+        if shape_of(weights) != shape_of(x):
+            weights = _weights_along(x, weights, axis)
+        total = sum(weights, axis, keepdims=keepdims)
+        result = divide(sum(lax.mul(x, weights), axis, keepdims=keepdims), total)
+    return (result, broadcast_to_shape(total, shape_of(result))) if returned else result
+
+
+def _weights_along(x: Value, weights: Value, axis: Axis) -> Value:
+    if not isinstance(axis, int) or len(shape_of(weights)) != 1:
+        raise ValueError(
+            f"weft.numpy.average: weights of shape {shape_of(weights)} for an array of shape "
+            f"{shape_of(x)}: give the same shape, or a vector and an integer axis"
+        )
+    number = canonical_axis("average", axis, len(shape_of(x)))
+    if shape_of(weights)[0] != shape_of(x)[number]:
+        raise ValueError(
+            f"weft.numpy.average: {shape_of(weights)[0]} weights for {shape_of(x)[number]} elements "
+            f"along axis {number}"
+        )
+    return lax.broadcast_in_dim(weights, shape_of(x), (number,))
+
+
+# ---------------------------------------------------------------- where the extremum is
+
+
+def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: bool) -> Value:
+    x = _as_array(name, x)
+    shape = shape_of(x)
+    if axis is None:
+        flat = lax.reshape(x, (math.prod(shape),))
+        number = 0
+    else:
+        flat, number = x, canonical_axis(name, axis, len(shape))
+    if shape_of(flat)[number] == 0:
+        raise ValueError(f"weft.numpy.{name}: no element to point at in {aval_of(x)}")
+    result = op(flat, number, np.dtype(np.int32))
+    if not keepdims:
+        return result
+    kept = [1 if axis is None or d == number else n for d, n in enumerate(shape)]
+    return lax.reshape(result, tuple(kept))
+
+
+def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
+    """The index of the first largest element along `axis` (of the flat array without one)."""
+    return _arg_extremum("argmax", lax.argmax, a, axis, keepdims)
+
+
+def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
+    """The index of the first smallest element along `axis` (of the flat array without one)."""
+    return _arg_extremum("argmin", lax.argmin, a, axis, keepdims)
+
+
+# ---------------------------------------------------------------- running sums
+
+
+def _cumulative(name: str, op: Any, a: ArrayLike, axis: int | None, dtype: DType) -> Value:
+    x = _as_array(name, a)
+    if axis is None:
+        x, number = lax.reshape(x, (math.prod(shape_of(x)),)), 0
+    else:
+        number = canonical_axis(name, axis, len(shape_of(x)))
+    result = _sum_dtype(dtype_of(x)) if dtype is None else dtypes.canonical_dtype(dtype)
+    work = dtypes.float32 if _is_half(result) else result
+    return convert(name, op(convert(name, x, work), number), result)
+
+
+def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
+    """Running sums along `axis` (of the flat array without one)."""
+    return _cumulative("cumsum", lax.cumsum, a, axis, dtype)
+
+
+def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
+    """Running products along `axis` (of the flat array without one)."""
+    return _cumulative("cumprod", lax.cumprod, a, axis, dtype)
+
+
+def cumulative_sum(
+    x: ArrayLike, axis: int | None = None, dtype: DType = None, include_initial: bool = False
+) -> Value:
+    """Running sums along `axis`, from 0 with `include_initial`."""
+    return _with_initial("cumulative_sum", cumsum, 0, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(
+    x: ArrayLike, axis: int | None = None, dtype: DType = None, include_initial: bool = False
+) -> Value:
+    """Running products along `axis`, from 1 with `include_initial`."""
+    return _with_initial("cumulative_prod", cumprod, 1, x, axis, dtype, include_initial)
+
+
+def _with_initial(
+    name: str,
+    function: Callable[..., Value],
+    initial: int,
+    x: ArrayLike,
+    axis: int | None,
+    dtype: DType,
+    include_initial: bool,
+) -> Value:
+    ndim = len(shape_of(x))
+    if axis is None:
+        if ndim != 1:
+            raise ValueError(f"weft.numpy.{name}: give axis= for an array of shape {shape_of(x)}")
+        axis = 0
+    number = canonical_axis(name, axis, ndim)
+    result = function(x, number, dtype)
+    if not include_initial:
+        return result
+    shape = tuple(1 if d == number else n for d, n in enumerate(shape_of(result)))
+    start = lax.broadcast_in_dim(np.asarray(initial, dtype_of(result)), shape, ())
+    return lax.concatenate([start, result], number)
+
+
+# ---------------------------------------------------------------- ignoring NaN
+
+
+def _without_nan(x: Value, value: Any) -> Value:
+    return where(isnan(x), np.asarray(value).astype(dtype_of(x)), x)
+
+
+def nansum(a: ArrayLike, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Value:
+    """The sum over `axis`, NaN counting as 0."""
+    return sum(_without_nan(_as_array("nansum", a), 0), axis, dtype, keepdims)
+
+
+def nanprod(a: ArrayLike, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Value:
+    """The product over `axis`, NaN counting as 1."""
+    return prod(_without_nan(_as_array("nanprod", a), 1), axis, dtype, keepdims)
+
+
+def nanmax(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+    """The largest element over `axis` that is not NaN; NaN where there is none."""
+    return _nan_extremum("nanmax", max, -np.inf, a, axis, keepdims)
+
+
+def nanmin(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+    """The smallest element over `axis` that is not NaN; NaN where there is none."""
+    return _nan_extremum("nanmin", min, np.inf, a, axis, keepdims)
+
+
+def _nan_extremum(
+    name: str,
+    function: Callable[..., Value],
+    neutral: float,
+    a: ArrayLike,
+    axis: Axis,
+    keepdims: bool,
+) -> Value:
+    x = _as_array(name, a)
+    if not dtypes.is_inexact(dtype_of(x)):
+        return function(x, axis, keepdims)
+    result = function(_without_nan(x, neutral), axis, keepdims)
+    return where(all(isnan(x), axis, keepdims), constant_like(result, np.nan), result)
+
+
+def nanmean(a: ArrayLike, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Value:
+    """The mean over `axis` of the elements that are not NaN."""
+    x = _as_array("nanmean", a)
+    return mean(x, axis, dtype, keepdims, where=~isnan(x))
+
+
+def nanvar(
+    a: ArrayLike, axis: Axis = None, dtype: DType = None, ddof: float = 0, keepdims: bool = False
+) -> Value:
+    """The variance over `axis` of the elements that are not NaN."""
+    x = _as_array("nanvar", a)
+    return var(x, axis, dtype, ddof, keepdims, where=~isnan(x))
+
+
+def nanstd(
+    a: ArrayLike, axis: Axis = None, dtype: DType = None, ddof: float = 0, keepdims: bool = False
+) -> Value:
+    """The standard deviation over `axis` of the elements that are not NaN."""
+    return sqrt(nanvar(a, axis, dtype, ddof, keepdims))
+
+
+def nanargmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
+    """The index of the first largest element that is not NaN."""
+    return argmax(_without_nan(_as_array("nanargmax", a), -np.inf), axis, keepdims)
+
+
+def nanargmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
+    """The index of the first smallest element that is not NaN."""
+    return argmin(_without_nan(_as_array("nanargmin", a), np.inf), axis, keepdims)
+
+
+def nancumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
+    """Running sums along `axis`, NaN counting as 0."""
+    return cumsum(_without_nan(_as_array("nancumsum", a), 0), axis, dtype)
+
+
+def nancumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
+    """Running products along `axis`, NaN counting as 1."""
+    return cumprod(_without_nan(_as_array("nancumprod", a), 1), axis, dtype)

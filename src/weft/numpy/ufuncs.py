@@ -1,0 +1,660 @@
+"""Elementwise functions: NumPy's ufuncs, as promotion, broadcasting and one or a few primitives.
+
+Most are a row of a table: a name, the strict operation, and what dtypes it promotes to. Functions whose
+meaning NumPy and the primitive divide differently (floor division, powers, …) are written out below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.array import alias
+from weft.core import dtypes
+from weft.core.avals import aval_of
+from weft.numpy._common import (
+    ArrayLike,
+    Value,
+    broadcast,
+    check_arraylike,
+    convert,
+    dtype_of,
+    inexact_type,
+    is_scalar,
+    promote,
+    promote_and_broadcast,
+    promote_inexact,
+    scalar_constant,
+    shape_of,
+)
+
+Op = Callable[..., Value]
+
+
+def _named(function: Any, name: str, doc: str) -> Any:
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+def unary(name: str, op: Op, doc: str, inexact: bool = False) -> Callable[[ArrayLike], Value]:
+    """A function of one array; `inexact` makes integers floating-point first."""
+
+    def function(x: ArrayLike, /) -> Value:
+        (x,) = promote_inexact(name, x) if inexact else promote(name, x)
+        return op(x)
+
+    return _named(function, name, doc + _CONTRACT)
+
+
+def binary(
+    name: str, op: Op, doc: str, inexact: bool = False
+) -> Callable[[ArrayLike, ArrayLike], Value]:
+    """A function of two arrays of a common dtype and shape."""
+
+    def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+        return op(*promote_and_broadcast(name, x1, x2, inexact=inexact))
+
+    return _named(function, name, doc + _CONTRACT)
+
+
+_CONTRACT = (
+    "\n\n    Operands are arrays or numbers; they are promoted and broadcast as in NumPy.\n    "
+)
+
+
+def bitwise(name: str, op: Op, doc: str) -> Callable[[ArrayLike, ArrayLike], Value]:
+    """A function of two arrays of bits: integers or booleans."""
+
+    def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+        _check_bits(name, x1, x2)
+        return op(*promote_and_broadcast(name, x1, x2))
+
+    return _named(function, name, doc + _CONTRACT)
+
+
+def _check_bits(name: str, *args: ArrayLike) -> None:
+    check_arraylike(name, *args)
+    for position, arg in enumerate(args):
+        if dtypes.is_inexact(dtype_of(arg)):
+            raise TypeError(
+                f"weft.numpy.{name}: argument {position} must be integer or boolean, "
+                f"got {aval_of(arg)}"
+            )
+
+
+def logical(name: str, op: Op, doc: str) -> Callable[..., Value]:
+    """A function of the truth of its operands (whether they are not zero)."""
+
+    def function(*args: ArrayLike) -> Value:
+        check_arraylike(name, *args)
+        return op(*broadcast(name, *(truth(arg) for arg in args)))
+
+    return _named(function, name, doc + _CONTRACT)
+
+
+def truth(x: ArrayLike) -> Value:
+    """`x != 0`, and `x` itself when it is boolean."""
+    if is_scalar(x):
+        return np.asarray(bool(x))
+    if dtype_of(x) == np.bool_:
+        return x
+    return lax.ne(x, zeros_of(x))
+
+
+def constant_like(x: Value, value: Any) -> Value:
+    """A number repeated in the shape and dtype of `x`."""
+    aval = aval_of(x)
+    constant = np.asarray(value).astype(aval.dtype)
+    return lax.broadcast_in_dim(constant, aval.shape, ()) if aval.shape else constant
+
+
+def zeros_of(x: Value) -> Value:
+    """Zeros in the shape and dtype of `x`."""
+    return constant_like(x, 0)
+
+
+# ---------------------------------------------------------------- one primitive each
+
+add = binary("add", lambda x, y: _plus(x, y), "x1 + x2; for booleans, logical or.")
+multiply = binary("multiply", lambda x, y: _times(x, y), "x1 · x2; for booleans, logical and.")
+divide = true_divide = binary("divide", lax.div, "x1 / x2, floating-point also for integers.", True)
+maximum = binary("maximum", lax.max, "The larger of two elements; NaN if either is.")
+minimum = binary("minimum", lax.min, "The smaller of two elements; NaN if either is.")
+arctan2 = atan2 = binary("arctan2", lax.atan2, "The angle of the point (x2, x1), in radians.", True)
+nextafter = binary("nextafter", lax.nextafter, "The next float from x1 towards x2.", True)
+
+bitwise_and = bitwise("bitwise_and", lax.bitwise_and, "x1 & x2, bit by bit.")
+bitwise_or = bitwise("bitwise_or", lax.bitwise_or, "x1 | x2, bit by bit.")
+bitwise_xor = bitwise("bitwise_xor", lax.bitwise_xor, "x1 ^ x2, bit by bit.")
+
+equal = binary("equal", lax.eq, "x1 == x2.")
+not_equal = binary("not_equal", lax.ne, "x1 != x2.")
+less = binary("less", lax.lt, "x1 < x2.")
+less_equal = binary("less_equal", lax.le, "x1 <= x2.")
+greater = binary("greater", lax.gt, "x1 > x2.")
+greater_equal = binary("greater_equal", lax.ge, "x1 >= x2.")
+
+logical_and = logical("logical_and", lax.bitwise_and, "Whether both are not zero.")
+logical_or = logical("logical_or", lax.bitwise_or, "Whether either is not zero.")
+logical_xor = logical("logical_xor", lax.bitwise_xor, "Whether exactly one is not zero.")
+logical_not = logical("logical_not", lax.bitwise_not, "Whether the element is zero.")
+
+exp = unary("exp", lax.exp, "e to the power x.", True)
+exp2 = unary("exp2", lax.exp2, "2 to the power x.", True)
+expm1 = unary("expm1", lax.expm1, "exp(x) − 1, exact near 0.", True)
+log = unary("log", lax.log, "The natural logarithm.", True)
+log1p = unary("log1p", lax.log1p, "log(1 + x), exact near 0.", True)
+sqrt = unary("sqrt", lax.sqrt, "The square root.", True)
+cbrt = unary("cbrt", lax.cbrt, "The cube root.", True)
+sin = unary("sin", lax.sin, "The sine of an angle in radians.", True)
+cos = unary("cos", lax.cos, "The cosine of an angle in radians.", True)
+tan = unary("tan", lax.tan, "The tangent of an angle in radians.", True)
+arcsin = asin = unary("arcsin", lax.asin, "The angle in [−π/2, π/2] with sine x.", True)
+arccos = acos = unary("arccos", lax.acos, "The angle in [0, π] with cosine x.", True)
+arctan = atan = unary("arctan", lax.atan, "The angle in [−π/2, π/2] with tangent x.", True)
+sinh = unary("sinh", lax.sinh, "The hyperbolic sine.", True)
+cosh = unary("cosh", lax.cosh, "The hyperbolic cosine.", True)
+tanh = unary("tanh", lax.tanh, "The hyperbolic tangent.", True)
+arcsinh = asinh = unary("arcsinh", lax.asinh, "The inverse hyperbolic sine.", True)
+arccosh = acosh = unary("arccosh", lax.acosh, "The inverse hyperbolic cosine.", True)
+arctanh = atanh = unary("arctanh", lax.atanh, "The inverse hyperbolic tangent.", True)
+
+
+def _plus(x: Value, y: Value) -> Value:
+    return lax.bitwise_or(x, y) if dtype_of(x) == np.bool_ else lax.add(x, y)
+
+
+def _times(x: Value, y: Value) -> Value:
+    return lax.bitwise_and(x, y) if dtype_of(x) == np.bool_ else lax.mul(x, y)
+
+
+def subtract(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """x1 − x2. Booleans have no difference: use logical_xor."""
+    x1, x2 = promote_and_broadcast("subtract", x1, x2)
+    _refuse_bool("subtract", x1, "use weft.numpy.logical_xor (x ^ y)")
+    return lax.sub(x1, x2)
+
+
+def negative(x: ArrayLike, /) -> Value:
+    """−x. Booleans have no negative: use logical_not."""
+    (x,) = promote("negative", x)
+    _refuse_bool("negative", x, "use weft.numpy.logical_not (~x)")
+    return lax.neg(x)
+
+
+def _refuse_bool(name: str, x: Value, advice: str) -> None:
+    if dtype_of(x) == np.bool_:
+        raise TypeError(f"weft.numpy.{name}: booleans are not numbers; {advice}")
+
+
+def positive(x: ArrayLike, /) -> Value:
+    """+x: a number's own value."""
+    (x,) = promote("positive", x)
+    return alias(x)
+
+
+def absolute(x: ArrayLike, /) -> Value:
+    """The magnitude; real for complex numbers."""
+    (x,) = promote("absolute", x)
+    if dtype_of(x) == np.bool_ or dtypes.is_unsigned(dtype_of(x)):
+        return alias(x)
+    return lax.abs(x)
+
+
+abs = absolute
+
+
+def fabs(x: ArrayLike, /) -> Value:
+    """The magnitude as a floating-point number."""
+    (x,) = promote_inexact("fabs", x)
+    return lax.abs(x)
+
+
+def sign(x: ArrayLike, /) -> Value:
+    """−1, 0 or 1 by the sign of x; x / |x| for complex numbers; NaN for NaN."""
+    (x,) = promote("sign", x)
+    _refuse_bool("sign", x, "booleans have no sign")
+    if dtypes.is_complex(dtype_of(x)):
+        from weft.numpy.select import where
+
+        return where(x == 0, 0, divide(x, absolute(x)))
+    return lax.sign(x)
+
+
+def _rounding(name: str, op: Op, doc: str) -> Callable[[ArrayLike], Value]:
+    """A rounding function, which leaves integers and booleans alone."""
+
+    def function(x: ArrayLike, /) -> Value:
+        (x,) = promote(name, x)
+        return op(x) if dtypes.is_floating(dtype_of(x)) else alias(x)
+
+    return _named(function, name, doc)
+
+
+floor = _rounding("floor", lax.floor, "The largest integer that is not greater.")
+ceil = _rounding("ceil", lax.ceil, "The smallest integer that is not less.")
+rint = _rounding(
+    "rint", lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN), "The nearest integer."
+)
+trunc = fix = _rounding(
+    "trunc",
+    lambda x: lax.select_n(lax.lt(x, zeros_of(x)), lax.floor(x), lax.ceil(x)),
+    "The integer part: rounding towards zero.",
+)
+
+
+def round(x: ArrayLike, decimals: int = 0) -> Value:
+    """x rounded to `decimals` places, halves to the even neighbour."""
+    (x,) = promote("round", x)
+    dtype = dtype_of(x)
+    if decimals == 0 or dtypes.is_complex(dtype):
+        if dtypes.is_complex(dtype):
+            return lax.complex(round(lax.real(x), decimals), round(lax.imag(x), decimals))
+        return rint(x)
+    if not dtypes.is_floating(dtype):
+        if decimals > 0:
+            return alias(x)
+        factor = 10 ** (-decimals)
+        rounded = round(divide(x, factor)) * factor
+        return lax.convert_element_type(rounded, dtype)
+    factor = constant_like(x, float(10**decimals) if decimals > 0 else 10.0**decimals)
+    scaled = lax.round(lax.mul(x, factor), lax.RoundingMethod.TO_NEAREST_EVEN)
+    return lax.div(scaled, factor)
+
+
+around = round
+
+
+def square(x: ArrayLike, /) -> Value:
+    """x · x."""
+    (x,) = promote("square", x)
+    return _times(x, x)
+
+
+def reciprocal(x: ArrayLike, /) -> Value:
+    """1 / x, floating-point also for integers."""
+    (x,) = promote_inexact("reciprocal", x)
+    return lax.div(constant_like(x, 1), x)
+
+
+def log2(x: ArrayLike, /) -> Value:
+    """The logarithm to base 2."""
+    (x,) = promote_inexact("log2", x)
+    return lax.div(lax.log(x), constant_like(x, np.log(2.0)))
+
+
+def log10(x: ArrayLike, /) -> Value:
+    """The logarithm to base 10."""
+    (x,) = promote_inexact("log10", x)
+    return lax.div(lax.log(x), constant_like(x, np.log(10.0)))
+
+
+# ---------------------------------------------------------------- division and powers
+
+
+def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The largest integer not greater than x1 / x2, in the operands' common dtype."""
+    x1, x2 = promote_and_broadcast("floor_divide", x1, x2)
+    dtype = dtype_of(x1)
+    _refuse_bool("floor_divide", x1, "convert them first (x.astype(int))")
+    if dtypes.is_complex(dtype):
+        raise TypeError("weft.numpy.floor_divide: complex numbers have no order to round by")
+    if dtypes.is_unsigned(dtype):
+        return lax.div(x1, x2)
+    if dtypes.is_signed(dtype):
+        quotient, remainder = lax.div(x1, x2), lax.rem(x1, x2)
+        inexact = lax.ne(remainder, zeros_of(x1))
+        below = lax.bitwise_and(lax.ne(lax.sign(x1), lax.sign(x2)), inexact)
+        return lax.select_n(below, quotient, lax.sub(quotient, constant_like(x1, 1)))
+    return _float_divmod(x1, x2)[0]
+
+
+def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """x1 − x2 · floor(x1 / x2): the remainder with the sign of the divisor."""
+    x1, x2 = promote_and_broadcast("remainder", x1, x2)
+    _refuse_bool("remainder", x1, "convert them first (x.astype(int))")
+    if dtypes.is_complex(dtype_of(x1)):
+        raise TypeError("weft.numpy.remainder: complex numbers have no order to round by")
+    if dtypes.is_unsigned(dtype_of(x1)):
+        return lax.rem(x1, x2)
+    rest = lax.rem(x1, x2)
+    zero = zeros_of(x1)
+    differs = lax.ne(lax.lt(rest, zero), lax.lt(x2, zero))
+    adjust = lax.bitwise_and(differs, lax.ne(rest, zero))
+    return lax.select_n(adjust, rest, lax.add(rest, x2))
+
+
+mod = remainder
+
+
+def fmod(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The remainder with the sign of the dividend, as C's `fmod`."""
+    return lax.rem(*promote_and_broadcast("fmod", x1, x2))
+
+
+def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Value, Value]:
+    """`(floor_divide(x1, x2), remainder(x1, x2))`."""
+    x1, x2 = promote_and_broadcast("divmod", x1, x2)
+    if dtypes.is_floating(dtype_of(x1)):
+        return _float_divmod(x1, x2)
+    return floor_divide(x1, x2), remainder(x1, x2)
+
+
+def _float_divmod(x1: Value, x2: Value) -> tuple[Value, Value]:
+    """As Python's: the quotient is rounded after the remainder is taken out, so they agree."""
+    rest = remainder(x1, x2)
+    quotient = lax.div(lax.sub(x1, rest), x2)
+    rounded = lax.round(quotient, lax.RoundingMethod.TO_NEAREST_EVEN)
+    by_zero = lax.eq(x2, zeros_of(x2))
+    return lax.select_n(by_zero, rounded, lax.div(x1, x2)), rest
+
+
+def power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """x1 to the power x2. A Python integer exponent multiplies, and keeps exact dtypes.
+
+    Negative integer powers of integers are refused, as in NumPy: make the base floating-point.
+    """
+    check_arraylike("power", x1, x2)
+    if type(x2) is int and not is_scalar(x1):
+        return _static_power(x1, x2)
+    dtype, _ = dtypes.result_type(x1, x2)
+    x1, x2 = promote_and_broadcast("power", x1, x2)
+    if dtype == np.bool_:
+        x1, x2 = (lax.convert_element_type(x, np.dtype(np.int8)) for x in (x1, x2))
+        return _integer_power(x1, x2)
+    return _integer_power(x1, x2) if dtypes.is_integer(dtype) else lax.pow(x1, x2)
+
+
+pow = power
+
+
+def _static_power(x: Value, exponent: int) -> Value:
+    dtype = dtype_of(x)
+    if dtype == np.bool_:
+        x, dtype = lax.convert_element_type(x, dtypes.int32), dtypes.int32
+    if dtypes.is_inexact(dtype):
+        return lax.integer_pow(x, exponent)
+    if exponent < 0:
+        raise ValueError(
+            f"weft.numpy.power: integers to the negative power {exponent} are not integers; "
+            f"convert the base {aval_of(x)} to a floating-point dtype first"
+        )
+    return lax.integer_pow(x, exponent)
+
+
+def _integer_power(base: Value, exponent: Value) -> Value:
+    """By repeated squaring over the bits of the exponent; negative exponents give 0 or ±1."""
+    one, zero = constant_like(base, 1), zeros_of(base)
+    result, square_, rest = one, base, exponent
+    for _ in range(dtype_of(base).itemsize * 8):
+        odd = lax.ne(lax.bitwise_and(rest, one), zero)
+        result = lax.select_n(odd, result, lax.mul(result, square_))
+        square_ = lax.mul(square_, square_)
+        rest = lax.shift_right_logical(rest, one)
+    if dtypes.is_unsigned(dtype_of(base)):
+        return result
+    # A unit keeps its value to any power; other bases to a negative power truncate to 0.
+    unit = lax.eq(lax.mul(base, base), one)
+    negative_exponent = lax.lt(exponent, zero)
+    return lax.select_n(lax.bitwise_and(negative_exponent, lax.bitwise_not(unit)), result, zero)
+
+
+def float_power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """x1 to the power x2, computed in floating-point."""
+    return lax.pow(*promote_and_broadcast("float_power", x1, x2, inexact=True))
+
+
+def left_shift(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """x1 · 2^x2 for integers, by shifting bits."""
+    _check_bits("left_shift", x1, x2)
+    return lax.shift_left(*promote_and_broadcast("left_shift", x1, x2))
+
+
+def right_shift(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """floor(x1 / 2^x2) for integers, by shifting bits."""
+    _check_bits("right_shift", x1, x2)
+    x1, x2 = promote_and_broadcast("right_shift", x1, x2)
+    shift = lax.shift_right_logical if dtypes.is_unsigned(dtype_of(x1)) else _arithmetic_shift
+    return shift(x1, x2)
+
+
+def _arithmetic_shift(x1: Value, x2: Value) -> Value:
+    return lax.shift_right_arithmetic(x1, x2)
+
+
+def bitwise_not(x: ArrayLike, /) -> Value:
+    """~x: every bit flipped; logical not for booleans."""
+    _check_bits("bitwise_not", x)
+    (x,) = promote("bitwise_not", x)
+    return lax.bitwise_not(x)
+
+
+invert = bitwise_invert = bitwise_not
+bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
+
+
+def bitwise_count(x: ArrayLike, /) -> Value:
+    """The number of bits set in |x|, as uint8."""
+    _check_bits("bitwise_count", x)
+    counted = lax.population_count(absolute(x))
+    return lax.convert_element_type(counted, dtypes.uint8)
+
+
+# ---------------------------------------------------------------- composed
+
+
+def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """√(x1² + x2²) without needless overflow."""
+    x1, x2 = promote_and_broadcast("hypot", x1, x2, inexact=True)
+    x1, x2 = lax.abs(x1), lax.abs(x2)
+    big, small = lax.max(x1, x2), lax.min(x1, x2)
+    one = constant_like(big, 1)
+    flat = lax.eq(big, zeros_of(big))
+    ratio = lax.div(small, lax.select_n(flat, big, one))
+    result = lax.mul(big, lax.sqrt(lax.add(one, lax.mul(ratio, ratio))))
+    infinite = constant_like(big, np.inf)
+    either = lax.bitwise_or(lax.eq(x1, infinite), lax.eq(x2, infinite))
+    return lax.select_n(either, result, infinite)
+
+
+def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """log(exp(x1) + exp(x2)) without overflow."""
+    x1, x2 = promote_and_broadcast("logaddexp", x1, x2, inexact=True)
+    difference = lax.sub(x1, x2)
+    smooth = lax.add(lax.max(x1, x2), lax.log1p(lax.exp(lax.neg(lax.abs(difference)))))
+    # Equal infinities differ by NaN: their sum is the answer, and NaN stays NaN.
+    return lax.select_n(lax.ne(difference, difference), smooth, lax.add(x1, x2))
+
+
+def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """log2(2^x1 + 2^x2) without overflow."""
+    x1, x2 = promote_and_broadcast("logaddexp2", x1, x2, inexact=True)
+    log_of_2 = constant_like(x1, np.log(2.0))
+    return lax.div(logaddexp(lax.mul(x1, log_of_2), lax.mul(x2, log_of_2)), log_of_2)
+
+
+def deg2rad(x: ArrayLike, /) -> Value:
+    """Degrees to radians."""
+    (x,) = promote_inexact("deg2rad", x)
+    return lax.mul(x, constant_like(x, np.pi / 180))
+
+
+def rad2deg(x: ArrayLike, /) -> Value:
+    """Radians to degrees."""
+    (x,) = promote_inexact("rad2deg", x)
+    return lax.mul(x, constant_like(x, 180 / np.pi))
+
+
+radians, degrees = deg2rad, rad2deg
+
+
+def sinc(x: ArrayLike, /) -> Value:
+    """sin(πx) / (πx), and 1 at 0."""
+    (x,) = promote_inexact("sinc", x)
+    zero = lax.eq(x, zeros_of(x))
+    one = constant_like(x, 1)
+    angle = lax.mul(lax.select_n(zero, x, one), constant_like(x, np.pi))
+    return lax.select_n(zero, lax.div(lax.sin(angle), angle), one)
+
+
+def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The larger of two elements, ignoring a NaN beside a number."""
+    x1, x2 = promote_and_broadcast("fmax", x1, x2)
+    takes_first = lax.bitwise_or(lax.ge(x1, x2), lax.ne(x2, x2))
+    return lax.select_n(takes_first, x2, x1)
+
+
+def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The smaller of two elements, ignoring a NaN beside a number."""
+    x1, x2 = promote_and_broadcast("fmin", x1, x2)
+    takes_first = lax.bitwise_or(lax.le(x1, x2), lax.ne(x2, x2))
+    return lax.select_n(takes_first, x2, x1)
+
+
+def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """0 below zero, 1 above, x2 at zero; NaN at NaN."""
+    x1, x2 = promote_and_broadcast("heaviside", x1, x2, inexact=True)
+    zero, one = zeros_of(x1), constant_like(x1, 1)
+    step = lax.select_n(lax.lt(x1, zero), one, zero)
+    step = lax.select_n(lax.eq(x1, zero), step, x2)
+    return lax.select_n(lax.ne(x1, x1), step, x1)
+
+
+def signbit(x: ArrayLike, /) -> Value:
+    """Whether the sign bit is set: negative numbers, −0 and negative NaN."""
+    (x,) = promote("signbit", x)
+    dtype = dtype_of(x)
+    if not dtypes.is_floating(dtype):
+        return lax.lt(x, zeros_of(x)) if dtype != np.bool_ else zeros_of(x)
+    bits = lax.bitcast_convert_type(x, np.dtype(f"int{8 * dtype.itemsize}"))
+    return lax.lt(bits, zeros_of(bits))
+
+
+def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """|x1| with the sign of x2."""
+    x1, x2 = promote_and_broadcast("copysign", x1, x2, inexact=True)
+    magnitude = lax.abs(x1)
+    return lax.select_n(signbit(x2), magnitude, lax.neg(magnitude))
+
+
+# ---------------------------------------------------------------- classes of numbers
+
+
+def _false_like(x: Value) -> Value:
+    return lax.broadcast_in_dim(np.asarray(False), shape_of(x), ())
+
+
+def isnan(x: ArrayLike, /) -> Value:
+    """Whether an element is NaN."""
+    (x,) = promote("isnan", x)
+    return lax.ne(x, x) if dtypes.is_inexact(dtype_of(x)) else _false_like(x)
+
+
+def isfinite(x: ArrayLike, /) -> Value:
+    """Whether an element is neither infinite nor NaN."""
+    (x,) = promote("isfinite", x)
+    dtype = dtype_of(x)
+    if dtypes.is_complex(dtype):
+        return lax.bitwise_and(lax.is_finite(lax.real(x)), lax.is_finite(lax.imag(x)))
+    return lax.is_finite(x) if dtypes.is_floating(dtype) else lax.bitwise_not(_false_like(x))
+
+
+def isinf(x: ArrayLike, /) -> Value:
+    """Whether an element is +∞ or −∞."""
+    (x,) = promote("isinf", x)
+    dtype = dtype_of(x)
+    if dtypes.is_complex(dtype):
+        return lax.bitwise_or(isinf(lax.real(x)), isinf(lax.imag(x)))
+    if not dtypes.is_floating(dtype):
+        return _false_like(x)
+    return lax.eq(lax.abs(x), constant_like(x, np.inf))
+
+
+def isposinf(x: ArrayLike, /) -> Value:
+    """Whether an element is +∞."""
+    (x,) = promote("isposinf", x)
+    if not dtypes.is_floating(dtype_of(x)):
+        return _false_like(x)
+    return lax.eq(x, constant_like(x, np.inf))
+
+
+def isneginf(x: ArrayLike, /) -> Value:
+    """Whether an element is −∞."""
+    (x,) = promote("isneginf", x)
+    if not dtypes.is_floating(dtype_of(x)):
+        return _false_like(x)
+    return lax.eq(x, constant_like(x, -np.inf))
+
+
+def isclose(
+    a: ArrayLike,
+    b: ArrayLike,
+    rtol: ArrayLike = 1e-5,
+    atol: ArrayLike = 1e-8,
+    equal_nan: bool = False,
+) -> Value:
+    """Whether |a − b| ≤ atol + rtol·|b|, with equal infinities close."""
+    a, b = promote_and_broadcast("isclose", a, b)
+    if not dtypes.is_inexact(dtype_of(a)):
+        a, b = promote_inexact("isclose", a, b)
+    close = less_equal(absolute(lax.sub(a, b)), add(atol, multiply(rtol, absolute(b))))
+    both_finite = lax.bitwise_and(isfinite(a), isfinite(b))
+    close = lax.select_n(both_finite, lax.eq(a, b), close)
+    if equal_nan:
+        close = lax.bitwise_or(close, lax.bitwise_and(isnan(a), isnan(b)))
+    return close
+
+
+# ---------------------------------------------------------------- complex numbers
+
+
+def real(x: ArrayLike, /) -> Value:
+    """The real part."""
+    check_arraylike("real", x)
+    return lax.real(x) if dtypes.is_complex(dtype_of(x)) else positive(x)
+
+
+def imag(x: ArrayLike, /) -> Value:
+    """The imaginary part; zeros for real arrays."""
+    check_arraylike("imag", x)
+    if dtypes.is_complex(dtype_of(x)):
+        return lax.imag(x)
+    return lax.broadcast_in_dim(np.zeros((), dtype_of(x)), shape_of(x), ())
+
+
+def conjugate(x: ArrayLike, /) -> Value:
+    """The complex conjugate; a real array's own value."""
+    check_arraylike("conjugate", x)
+    if not dtypes.is_complex(dtype_of(x)):
+        return positive(x)
+    return lax.complex(lax.real(x), lax.neg(lax.imag(x)))
+
+
+conj = conjugate
+
+
+def angle(x: ArrayLike, /) -> Value:
+    """The argument of complex numbers in radians; 0 or π for real ones."""
+    (x,) = promote_inexact("angle", x)
+    return arctan2(imag(x), real(x))
+
+
+def as_type(name: str, x: ArrayLike, dtype: Any) -> Value:
+    """`x` converted to `dtype` (a dtype of any spelling), strongly typed."""
+    target = dtypes.canonical_dtype(dtype)
+    if is_scalar(x):
+        return scalar_constant(name, x, target)
+    return convert(name, x, target) if aval_of(x).weak_type is False else _strong(x, target)
+
+
+def _strong(x: Value, dtype: np.dtype) -> Value:
+    return lax.convert_element_type(x, dtype)
+
+
+def inexact_dtype(*args: ArrayLike) -> np.dtype:
+    """The dtype floating-point functions compute `args` in."""
+    return inexact_type(*args)[0]
