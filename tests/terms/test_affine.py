@@ -103,9 +103,9 @@ shapes = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 def arrangements(size: int) -> list[tuple[int, ...]]:
     """All shapes with that many elements and at most three axes."""
     divisors = [d for d in range(1, size + 1) if size % d == 0]
-    return [
-        (a, b, size // (a * b)) for a in divisors for b in divisors if size % (a * b) == 0
-    ] + [(size,)]
+    return [(a, b, size // (a * b)) for a in divisors for b in divisors if size % (a * b) == 0] + [
+        (size,)
+    ]
 
 
 @given(shapes, st.data())
