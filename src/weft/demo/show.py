@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
@@ -18,6 +18,9 @@ import weft
 from weft.demo import digits, fluid
 from weft.demo.marbling import picture
 from weft.demo.png import write_png
+
+if TYPE_CHECKING:
+    from weft.compile import Stats
 
 FLUID_STEPS = 300
 NUMPY_FLUID_STEPS = 30  # enough to time them and to compare the results
@@ -71,7 +74,8 @@ def show_digits(console: Console) -> None:
     table.add_row("Weft", accuracy(state), *speed(per_step, numpy_per_step))
     table.add_row("NumPy", accuracy(numpy_state), *speed(numpy_per_step, numpy_per_step))
     console.print(table)
-    console.print(compiled(digits.train_step, "train_step", first_call - per_step))
+    stats = digits.train_step.trace(state, *batch).executable.stats
+    console.print(compiled("train_step", stats, first_call - per_step))
 
 
 def show_fluid(console: Console, path: Path) -> None:
@@ -107,7 +111,8 @@ def show_fluid(console: Console, path: Path) -> None:
     table.add_row("Weft", str(FLUID_STEPS), *speed(per_step, numpy_per_step))
     table.add_row("NumPy", str(NUMPY_FLUID_STEPS), *speed(numpy_per_step, numpy_per_step))
     console.print(table)
-    console.print(compiled(fluid.simulate, "simulate", first_call - per_step * fluid.CHUNK))
+    stats = fluid.simulate.trace(start).executable.stats
+    console.print(compiled("simulate", stats, first_call - per_step * fluid.CHUNK))
     console.print(f"After {NUMPY_FLUID_STEPS} steps the two differ by at most {apart:.1g} cells.")
     write_png(path, picture(np.asarray(state.map_x), np.asarray(state.map_y)))
     console.print(f"The fluid's picture: [bold]{path}[/bold]")
@@ -117,7 +122,7 @@ def show_fluid(console: Console, path: Path) -> None:
 
 
 def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """Return what a call returns and the seconds it took; jitted calls return when they are done."""
+    """Return what a call returns and its seconds; jitted calls return when they are done."""
     begin = time.perf_counter()
     result = function(*arguments)
     return result, time.perf_counter() - begin
@@ -157,3 +162,12 @@ def speed(own: float, reference: float) -> tuple[str, str]:
     """Return a time, and how many times faster it is than `reference`."""
     ratio = "" if own == reference else f"{reference / own:.1f}× NumPy's speed"
     return f"{own * 1e3:.3g} ms", ratio
+
+
+def compiled(name: str, stats: Stats, total: float) -> str:
+    """Describe what was compiled; `total` is the time of a first call in excess of a later one."""
+    passes = {"trace": max(0.0, total - stats.seconds), **stats.passes}
+    detail = ", ".join(f"{name} {duration:.2f}" for name, duration in passes.items())
+    return (
+        f"Compiled {name}: {stats.kernels} kernels in {max(total, stats.seconds):.2f} s ({detail})"
+    )
