@@ -41,7 +41,7 @@ from weft.kernels.ir import (
     outputs_of,
     walk,
 )
-from weft.terms.affine import Affine, Atom, Axis
+from weft.terms.affine import Affine, Atom, Axis, FloorDiv
 
 #: Column of the margin that says what a statement defines.
 _MARGIN = 64
@@ -109,8 +109,9 @@ class Printer:
         parts: list[str] = []
         for atom, k in expr.terms:
             name = self._atom(atom)
-            body = name if abs(k) == 1 else f"{abs(k)}*{name}"
-            parts.append(("-" if k < 0 else "+" if parts else "") + body)
+            if abs(k) != 1:
+                name = f"{abs(k)}*({name})" if isinstance(atom, FloorDiv) else f"{abs(k)}*{name}"
+            parts.append(("-" if k < 0 else "+" if parts else "") + name)
         if expr.const or not parts:
             parts.append(f"{expr.const:+d}" if parts else str(expr.const))
         return "".join(parts)
@@ -118,8 +119,9 @@ class Printer:
     def _atom(self, atom: Atom) -> str:
         if isinstance(atom, Axis):
             return self.axis(atom)
-        if hasattr(atom, "divisor"):
-            return f"(({self.affine(atom.numerator)})//{atom.divisor})"
+        if isinstance(atom, FloorDiv):
+            inner = self.affine(atom.numerator)
+            return f"{inner if inner.isidentifier() else f'({inner})'}//{atom.divisor}"
         return f"clamp({self.var(atom.source)}, {atom.lo}, {atom.hi})"
 
     def place(self, buffer: Buffer, index: Sequence[Affine]) -> str:

@@ -7,14 +7,20 @@ that says why.  Loops are addressed by their axis; kernels are never changed in 
 from __future__ import annotations
 
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.folds import block_fold, split_fold
+from weft.kernels.schedule.memory import fold_through_memory
 from weft.kernels.schedule.order import fuse_loops, parallelize, reorder
 from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll
+from weft.kernels.schedule.stage import Layout, stage
 from weft.kernels.schedule.tile import interleave, tile, vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop, without_dead_code
 
 __all__ = [
+    "Layout",
     "ScheduleError",
+    "block_fold",
     "find_loop",
+    "fold_through_memory",
     "fuse_loops",
     "has_loop",
     "inline_loop",
@@ -24,6 +30,8 @@ __all__ = [
     "peel",
     "reorder",
     "split",
+    "split_fold",
+    "stage",
     "tile",
     "unroll",
     "vectorize",

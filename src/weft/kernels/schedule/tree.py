@@ -248,3 +248,8 @@ def _swept(body: list[Stmt], used: set[Var]) -> list[Stmt]:
         elif isinstance(stmt, Store | Barrier) or any(o in used for o in outputs_of(stmt)):
             kept.append(stmt)
     return kept
+
+
+def rename(kernel: Kernel, variables: Mapping[Var, Var]) -> Kernel:
+    """The kernel with uses of some variables replaced."""
+    return kernel.evolve(body=substitute(kernel.body, {}, variables)) if variables else kernel
