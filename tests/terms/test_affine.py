@@ -84,7 +84,7 @@ def test_addition_is_canonical(a, b):
 
 @given(expressions(), expressions(), expressions())
 def test_substitution_composes(outer, first, second):
-    assume(all(0 <= v.min() and v.max() < 20 for v in (first[1], second[1])))
+    assume(all(v.min() >= 0 and v.max() < 20 for v in (first[1], second[1])))
     u, v = Axis("u", 20), Axis("v", 20)
     renamed = outer[0].substitute({AXES[0]: Affine.of(u), AXES[1]: Affine.of(v)})
     composed = renamed.substitute({u: first[0], v: second[0]})
@@ -121,7 +121,7 @@ def test_reshape_is_inverted_by_the_reshape_back(shape, data):
     for expr, want, extent in zip(index, wanted, other, strict=True):
         assert (np.broadcast_to(expr.evaluate(values), (count,)) == want).all()
         lo, hi = expr.bounds()
-        assert 0 <= lo and hi < extent, f"{expr} is not proven to be below {extent}"
+        assert lo >= 0 and hi < extent, f"{expr} is not proven to be below {extent}"
     back = delinearize(linearize(index, row_major(other)), shape)
     assert list(back) == start
 

@@ -23,6 +23,7 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import full_like, instantiate
+from weft.terms import lower
 
 COMPLEX = Accepts(
     "complex",
@@ -46,6 +47,7 @@ def _part(name: str) -> Primitive:
         return x.update(dtype=dtypes.real_dtype(x.dtype))
 
     primitive.def_batch(batch_rule(primitive))
+    primitive.def_lower(lower.elementwise(name))
     return primitive
 
 
@@ -99,6 +101,7 @@ def _(ct: Value, re: Value, im: Value):
 
 
 complex_p.def_batch(batch_rule(complex_p))
+complex_p.def_lower(lower.elementwise("complex"))
 
 # ---------------------------------------------------------------- conj
 

@@ -52,7 +52,7 @@ class FloorDiv:
     def __init__(self, numerator: Affine, divisor: int) -> None:
         self.numerator = numerator
         self.divisor = divisor
-        self.serial = max((a.serial for a, _ in numerator.terms), default=-1)
+        self.serial: int = max((a.serial for a, _ in numerator.terms), default=-1)
         inner = tuple((_order(item), item[1]) for item in numerator.terms)
         self.order = (1, self.serial, divisor, numerator.const, inner)
         self._hash = hash((numerator, divisor))

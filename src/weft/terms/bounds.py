@@ -1,8 +1,8 @@
 """Bounds of index expressions at a point of a term: intervals, refined by what is known there.
 
-Inside a piece of a `Fuse` the index is known to lie in the piece's range. Such a *fact* ``lo <= e < hi``
-tightens the bounds of other expressions: of ``m·e + rest``, and of divisions of it. Where intervals
-are not enough, small spaces without dynamic indices are enumerated.
+Inside a piece of a `Fuse` the index is known to lie in the piece's range. Such a *fact* ``lo <= e
+< hi`` tightens the bounds of other expressions: of ``m·e + rest``, and of divisions of it. Where
+intervals are not enough, small spaces without dynamic indices are enumerated.
 """
 
 from __future__ import annotations

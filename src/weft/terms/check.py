@@ -1,9 +1,9 @@
 """Whether a program of terms is well formed; the message names the exact node that is not.
 
 Checked are: values are defined once and before they are used; definitions have the axes, shapes and
-dtypes of their values, and no axis is free; operations have the operands they take; pieces of a `Fuse`
-cover its index; and every load is inside its array wherever it is evaluated, proven from the extents
-of axes, clamped dynamic indices and the ranges of the enclosing pieces.
+dtypes of their values, and no axis is free; operations have the operands they take; pieces of a
+`Fuse` cover its index; and every load is inside its array wherever it is evaluated, proven from
+the extents of axes, clamped dynamic indices and the ranges of the enclosing pieces.
 """
 
 from __future__ import annotations

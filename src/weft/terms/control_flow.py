@@ -128,10 +128,7 @@ def lower_scan(
     """
     source = ctx.source
     y_avals = body.out_avals[len(inits) :]
-    stacks = [
-        ctx.define((length, *a.shape), a.dtype, lambda _, t=a.dtype: build.const(0, t))
-        for a in y_avals
-    ]
+    stacks = [_zeros(ctx, (length, *a.shape), a.dtype) for a in y_avals]
     if length == 0:
         return [*inits, *stacks]
     starts = [ctx.value(t) for t in (*inits, *stacks)]
@@ -151,6 +148,10 @@ def lower_scan(
     carries = _carries(ctx, starts, entries, exits)
     ctx.emit(For(length, counter, carries, block, source))
     return [Tensor.whole(c.result) for c in carries]
+
+
+def _zeros(ctx: Lowering, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
+    return ctx.define(shape, dtype, lambda index: build.const(0, dtype))
 
 
 def _row(x: Tensor, now: Affine) -> Tensor:

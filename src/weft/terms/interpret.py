@@ -294,7 +294,7 @@ def _fold(term: Fold, done: Mapping[Term, Any]) -> list[Points]:
     columns = [b.reshape(count, *rest) for b in _bodies(term, done, axes)]
     dtypes = [b.dtype for b in term.bodies]
     marks = _union_bad([done[b] for b in term.bodies], axes)
-    bad = None if marks is None else marks.reshape(count, *rest).any(axis=0)
+    bad = None if marks is None else np.asarray(marks.reshape(count, *rest).any(axis=0))
     ufunc = _UFUNC.get(term.monoid.name)
     if ufunc is not None:
         (identity,) = term.monoid.identity(dtypes)
@@ -365,7 +365,7 @@ def _read_prefix(
     i = end.over(out)
     outside = np.broadcast_to((i < 0) | (i >= term.over.extent), shape)
     own = end.bad_over(out)
-    bad = outside if own is None else outside | own
+    bad: np.ndarray = outside if own is None else outside | own
     where = [np.clip(i, 0, term.over.extent - 1)]
     for axis in inner:
         where.append(np.arange(axis.extent).reshape([-1 if a is axis else 1 for a in out]))

@@ -170,7 +170,7 @@ class Lowering:
         guard: Callable[[Indices], Term | None] | None = None,
         unique: bool = False,
     ) -> Tensor:
-        """``operand`` with ``update`` put in (or combined) at ``index``, for all points of a shape."""
+        """``operand`` with ``update`` put (or combined) in at ``index``, over a space of ``shape``."""
         axes = new_axes(shape)
         point = points(axes)
         value = self.new_value(operand.shape, operand.dtype)

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.dtypes import complex64, complex128, float64, real_dtype
 from weft.core.primitive import primitive_named
 
 
 @dataclass(frozen=True)
 class Op:
-    """``result`` is ``same`` (dtype of the first operand), ``bool``, or ``given`` (by the term)."""
+    """``result`` is ``same`` (dtype of the first operand), ``part`` or ``complex`` (those of it),
+    ``bool``, or ``given`` (by the term)."""
 
     name: str
     arity: int
@@ -45,6 +47,10 @@ OPS: dict[str, Op] = {
     **{n: Op(n, 2) for n in _BINARY},
     **{n: Op(n, 2, "bool") for n in _COMPARE},
     "is_finite": Op("is_finite", 1, "bool"),
+    "conj": Op("conj", 1),
+    "real": Op("real", 1, "part"),
+    "imag": Op("imag", 1, "part"),
+    "complex": Op("complex", 2, "complex"),
     "select": Op("select", 3, "given"),
     "cast": Op("cast", 1, "given"),
     "bitcast": Op("bitcast", 1, "given"),
@@ -57,6 +63,10 @@ def result_dtype(op: str, dtypes: tuple[np.dtype, ...], given: np.dtype | None =
     kind = OPS[op].result
     if kind == "bool":
         return np.dtype(np.bool_)
+    if kind == "part":
+        return real_dtype(dtypes[0])
+    if kind == "complex":
+        return complex128 if dtypes[0] == float64 else complex64
     if kind == "given":
         if op == "select":
             return dtypes[1]
@@ -84,6 +94,16 @@ def _bitcast(dtype: np.dtype, x: Any) -> Any:
     return primitive_named("bitcast_convert_type").rule("numpy")(x, new_dtype=dtype)
 
 
+def _clz(x: Any) -> Any:
+    width = 8 * x.dtype.itemsize
+    left = x.view(np.dtype(f"u{x.dtype.itemsize}"))
+    length = np.zeros(left.shape, np.int64)
+    for _ in range(width):
+        length += left != 0
+        left = left >> left.dtype.type(1)
+    return width - length
+
+
 def _round_away(dtype: np.dtype, x: Any) -> Any:
     whole = np.trunc(x)
     return np.where(np.abs(x - whole) >= 0.5, whole + np.sign(x), whole)
@@ -94,6 +114,7 @@ _OWN_MEANING: dict[str, Callable[..., Any]] = {
     "select": lambda dtype, p, a, b: np.where(p, a, b),
     "cast": _cast,
     "bitcast": _bitcast,
+    "clz": lambda dtype, x: _clz(x),
     "fma": lambda dtype, a, b, c: a * b + c,
     "round_even": lambda dtype, x: np.rint(x),
     "round_away": _round_away,

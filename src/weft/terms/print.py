@@ -241,9 +241,9 @@ def _step(step: Step, indent: str) -> list[str]:
             lines.append(f"{deeper}give {', '.join(v.name for v in outputs)}")
         return lines
     if isinstance(step, Call):
-        outputs = ", ".join(f"{v.name}:{type_of(v)}" for v in step.outputs)
-        inputs = ", ".join(v.name for v in step.inputs)
-        return [f"{indent}{outputs} = call {step.routine}({inputs})"]
+        written = ", ".join(f"{v.name}:{type_of(v)}" for v in step.outputs)
+        read = ", ".join(v.name for v in step.inputs)
+        return [f"{indent}{written} = call {step.routine}({read})"]
     raise TypeError(f"unknown step {type(step).__name__}")
 
 
