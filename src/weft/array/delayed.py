@@ -26,8 +26,6 @@ from typing import Any
 
 import numpy as np
 
-from weft.array import storage
-from weft.array.storage import HostBuffer
 from weft.array.value import Array, from_numpy
 from weft.config import jit_is_disabled
 from weft.core import dtypes
@@ -36,6 +34,7 @@ from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 from weft.core.source import Source, describe, user_frame
 from weft.core.trace import set_evaluator
+from weft.runtime.buffer import Buffer
 
 SEGMENT_LIMIT = 64
 CACHE_LIMIT = 512
@@ -46,7 +45,7 @@ class Leaf:
 
     __slots__ = ("aval", "buffer")
 
-    def __init__(self, aval: ShapedArray, buffer: HostBuffer):
+    def __init__(self, aval: ShapedArray, buffer: Buffer):
         self.aval = aval
         self.buffer = buffer
 
@@ -92,7 +91,7 @@ class Operation:
         self.site = site
         self.number = segment.count
         self.segment = segment
-        self.results: list[HostBuffer | None] | None = None
+        self.results: list[Buffer | None] | None = None
 
     def source(self) -> Source | None:
         """The user's line."""
@@ -286,7 +285,7 @@ def _executable(canonical: _Canonical) -> Callable[..., list[Array]]:
     return executable
 
 
-def _execute(program: list[Operation], outputs: list[Pending]) -> list[HostBuffer]:
+def _execute(program: list[Operation], outputs: list[Pending]) -> list[Buffer]:
     """Compiles (once per structure) and runs pending equations; a buffer per output."""
     canonical = _Canonical(program, outputs)
     arguments = [Array(leaf.aval, leaf.buffer) for leaf in canonical.leaves]
@@ -344,7 +343,7 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
             inputs.append(pending)
         else:
             buffer = array.materialise()
-            at_once = at_once or storage.is_borrowed(buffer)
+            at_once = at_once or buffer.borrowed
             inputs.append(Leaf(array.aval, buffer))
         avals.append(array.aval)
     out_avals = primitive.out_avals(*avals, **params)
@@ -421,7 +420,7 @@ def compute(*arrays: Any) -> Any:
     return arrays[0] if len(arrays) == 1 else arrays
 
 
-def settle(buffers: Iterable[HostBuffer]) -> None:
+def settle(buffers: Iterable[Buffer]) -> None:
     """Does the pending work that reads `buffers`; for who is about to change or free them."""
     wanted = {id(buffer) for buffer in buffers}
     for segment in list(_segments):
@@ -433,7 +432,7 @@ def settle(buffers: Iterable[HostBuffer]) -> None:
                     break
 
 
-def _buffer_of(x: Leaf | Pending) -> HostBuffer | None:
+def _buffer_of(x: Leaf | Pending) -> Buffer | None:
     if isinstance(x, Leaf):
         return x.buffer
     results = x[0].results

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from weft.array import printing, storage
+from weft.array import printing
 from weft.core.avals import ShapedArray, register_array_type
 from weft.core.trace import Tracer
+from weft.runtime.buffer import Buffer
 
 if TYPE_CHECKING:
     from weft.array.delayed import Pending
-    from weft.array.storage import HostBuffer
 
 
 class Array:
@@ -42,12 +42,12 @@ class Array:
     __array_priority__ = 1000
 
     aval: ShapedArray
-    _buffer: HostBuffer | None
+    _buffer: Buffer | None
     _pending: Pending | None
     _note: BasicIndex | Deleted | None
 
     def __init__(
-        self, aval: ShapedArray, buffer: HostBuffer | None, pending: Pending | None = None
+        self, aval: ShapedArray, buffer: Buffer | None, pending: Pending | None = None
     ):
         self.aval = aval
         self._buffer = buffer
@@ -109,7 +109,7 @@ class Array:
 
     # Values.
 
-    def materialise(self) -> HostBuffer:
+    def materialise(self) -> Buffer:
         """The buffer that holds the value, computed now if it is pending."""
         buffer = self._buffer
         if buffer is not None:
@@ -258,7 +258,7 @@ class Array:
             raise TypeError("iteration over an array without axes (shape ())")
         aval = ShapedArray(self.aval.shape[1:], self.aval.dtype, self.aval.weak_type)
         for i, row in enumerate(self.numpy_view()):
-            item = Array(aval, storage.store(row))
+            item = Array(aval, Buffer.from_numpy(row))
             item._note = BasicIndex(i)
             yield item
 
@@ -319,13 +319,13 @@ def from_numpy(data: np.ndarray, weak_type: bool = False, *, owned: bool = False
     aval = ShapedArray(data.shape, data.dtype, weak_type)
     if data.dtype is not aval.dtype:  # another byte order, or an equal dtype object
         data, owned = data.astype(aval.dtype), True
-    return Array(aval, storage.adopt(data) if owned else storage.store(data))
+    return Array(aval, Buffer.adopt(data) if owned else Buffer.from_numpy(data))
 
 
 def borrow_numpy(data: np.ndarray) -> Array:
     """An array over memory of somebody else, who may change it: what uses it is evaluated at once."""
     aval = ShapedArray(data.shape, data.dtype)
-    return Array(aval, storage.borrow(data.astype(aval.dtype, copy=False)))
+    return Array(aval, Buffer.borrow(data.astype(aval.dtype, copy=False)))
 
 
 HandleT = TypeVar("HandleT")
