@@ -1,7 +1,7 @@
 """Settings: ``weft.config`` and the context manager ``weft.disable_jit``.
 
-A setting is checked when it is set. ``threads`` and ``numerics`` are the process's; ``disable_jit`` is
-the thread's.
+A setting is checked when it is set. ``threads`` and ``numerics`` are the process's;
+``disable_jit`` is the thread's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Config:
     """What a user can set.
 
     - ``threads``: how many threads compute; by default the CPUs this process may use.
-    - ``numerics``: which rewrites may be used. ``"exact"`` keeps every bit; ``"real"`` (the default)
+    - ``numerics``: which rewrites may be used. ``"exact"`` keeps every bit; ``"real"`` (the
+      default)
       re-associates sums and contractions within a stated bound; ``"cancel"`` may introduce
       cancellation; ``"domain"`` may change where NaN, inf and overflow happen.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.

@@ -1,8 +1,8 @@
 """Pytrees: nested containers of arrays, with JAX's names, on :mod:`optree`.
 
-Tuples, lists, dicts (in the order of their sorted keys), named tuples, ``OrderedDict``, ``defaultdict`` and
-``deque`` are nodes; None is a node without children; everything else is a leaf until its class is
-registered. ``is_leaf`` stops the descent early.
+Tuples, lists, dicts (in the order of their sorted keys), named tuples, ``OrderedDict``,
+``defaultdict`` and ``deque`` are nodes; None is a node without children; everything else is a
+leaf until its class is registered. ``is_leaf`` stops the descent early.
 """
 
 from __future__ import annotations
@@ -65,11 +65,13 @@ def structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeSpec:
 
 
 def map(function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
-    """Applies ``function`` to the leaves of a tree (and of others with its structure as a prefix)."""
+    """Applies ``function`` to the leaves of a tree, and of others that have its structure."""
     return optree.tree_map(function, tree, *rest, is_leaf=is_leaf, namespace=_NAMESPACE)
 
 
-def reduce(function: Callable[[Any, Any], Any], tree: Any, *initial: Any, is_leaf: IsLeaf = None) -> Any:
+def reduce(
+    function: Callable[[Any, Any], Any], tree: Any, *initial: Any, is_leaf: IsLeaf = None
+) -> Any:
     """Folds ``function`` over the leaves of a tree, from left to right."""
     return functools.reduce(function, leaves(tree, is_leaf), *initial)
 
@@ -130,13 +132,14 @@ def register_node(
 ) -> None:
     """Makes instances of ``cls`` nodes of trees.
 
-    ``flatten_node(x) -> (children, data)`` with hashable ``data``; ``unflatten_node(data, children)``.
+    ``flatten_node(x) -> (children, data)`` with hashable ``data``; ``unflatten_node(data,
+    children)``.
     """
     optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=_NAMESPACE)
 
 
 def register_node_class(cls: ClassT) -> ClassT:
-    """Class decorator: the class has ``tree_flatten(self)`` and ``tree_unflatten(cls, data, children)``."""
+    """Class decorator; needs ``tree_flatten(self)`` and ``tree_unflatten(cls, data, children)``."""
     register_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
     return cls
 
@@ -146,10 +149,10 @@ def register_dataclass(
     data_fields: Sequence[str] | None = None,
     meta_fields: Sequence[str] | None = None,
 ) -> ClassT:
-    """Makes a dataclass a node: ``data_fields`` are its children, ``meta_fields`` part of the structure.
+    """Makes a dataclass a node: ``data_fields`` are children, ``meta_fields`` structure.
 
-    Without field names, fields declared with ``metadata={"static": True}`` are static and the others
-    are children. Usable as a decorator.
+    Without field names, fields declared with ``metadata={"static": True}`` are static and the
+    others are children. Usable as a decorator.
     """
     if not dataclasses.is_dataclass(cls):
         raise TypeError(f"{cls.__name__} is not a dataclass")

@@ -1,4 +1,4 @@
-"""The checker of jaxprs: every variable defined once and before use, every type as its rule says."""
+"""The checker of jaxprs: variables defined once and before use, types as the rules say."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Dtypes: the set Weft knows, their short names, and promotion.
 
 Promotion is JAX's lattice with 64-bit types always on. Scalars of Python, and NumPy scalars of
-NumPy's own default types (``float64``, ``int64``, ``complex128``), are *weak*: they take the dtype of
-what they meet. Alone, a weak value has the default dtype of its kind (int32, float32, complex64);
-an integer that does not fit int32 becomes int64.
+NumPy's own default types (``float64``, ``int64``, ``complex128``), are *weak*: they take the
+dtype of what they meet. Alone, a weak value has the default dtype of its kind (int32, float32,
+complex64); an integer that does not fit int32 becomes int64.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class ConcretizationError(TypeError):
-    """A traced value was used where Python needs a concrete one (``if``, ``int()``, ``np.asarray``)."""
+    """A traced value was used where Python needs a concrete one (``if``, ``int()``)."""
 
 
 class LeakedTracerError(RuntimeError):

@@ -1,8 +1,8 @@
 """Two interpreters of jaxprs.
 
 :func:`eval_jaxpr` binds every equation again, so it runs under any trace: that is how
-transformations go through nested programs. :func:`eval_jaxpr_numpy` is the meaning: each primitive's
-NumPy definition, one after the other.
+transformations go through nested programs. :func:`eval_jaxpr_numpy` is the meaning: each
+primitive's NumPy definition, one after the other.
 """
 
 from __future__ import annotations

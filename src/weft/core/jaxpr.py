@@ -4,8 +4,8 @@ A jaxpr is a list of equations over variables that are assigned once::
 
     { lambda a:f32[3]; b:f32[3]. let c:f32[3] = mul a b in (c,) }
 
-``constvars`` come before the semicolon, ``invars`` after it. A :class:`ClosedJaxpr` holds the values
-of the constvars. Jaxprs are not changed once built.
+``constvars`` come before the semicolon, ``invars`` after it. A :class:`ClosedJaxpr` holds the
+values of the constvars. Jaxprs are not changed once built.
 
 The jaxprs inside the parameters of higher-order primitives (``jit``, ``cond``, ``while``, ``scan``,
 …) have no constants: what they close over are operands of the equation.

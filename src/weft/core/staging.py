@@ -1,7 +1,7 @@
 """Staging: run a function on tracers that record what is done to them, and keep the record.
 
-:func:`trace_to_jaxpr` is the front door of ``jit`` and of control flow. What the function closes over
-(arrays, or values of outer traces) becomes a constant of the closed jaxpr.
+:func:`trace_to_jaxpr` is the front door of ``jit`` and of control flow. What the function closes
+over (arrays, or values of outer traces) becomes a constant of the closed jaxpr.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var, dce
 from weft.core.primitive import Primitive
 from weft.core.source import Source, user_source
-from weft.core.trace import ARGUMENT, Trace, Tracer, leaked_tracer_error, set_trace
+from weft.core.trace import ARGUMENT, Trace, Tracer, captured, leaked_tracer_error, set_trace
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class StagingTrace(Trace):
         self.eqns: list[Eqn] = []
         self._const_vars: dict[int, Var] = {}
         self._consts: list[Any] = []
+        self._captured: list[Any] = []
 
     def new_arg(self, aval: ShapedArray) -> StagedTracer:
         """A tracer for the next argument."""
@@ -79,7 +80,8 @@ class StagingTrace(Trace):
         var = self._const_vars.get(id(value))
         if var is None:
             var = self._const_vars[id(value)] = Var(aval_of(value))
-            self._consts.append(value)
+            self._consts.append(captured(value))
+            self._captured.append(value)  # its id must not be given to another value meanwhile
         return var
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
@@ -111,6 +113,7 @@ class StagingTrace(Trace):
         """Ends the recording: tracers of this trace are leaks from here on."""
         outvars = [self.atom(out) for out in outs]
         self.finished = True
+        self._captured.clear()
         constvars = list(self._const_vars.values())
         jaxpr = Jaxpr(constvars, self.invars, outvars, self.eqns, None, self.info.name)
         return _prune_consts(ClosedJaxpr(dce(jaxpr), self._consts))

@@ -1,9 +1,9 @@
 """The current trace, and the values it hands out.
 
-A transformation installs a :class:`Trace`, runs the user's function on :class:`Tracer` arguments, and
-every primitive bound meanwhile goes to that trace alone ("stackless": the current trace decides, not
-the operands). A trace that does not care hands the operation to its parent. The bottom is
-:class:`EvalTrace`, which computes.
+A transformation installs a :class:`Trace`, runs the user's function on :class:`Tracer` arguments,
+and every primitive bound meanwhile goes to that trace alone ("stackless": the current trace
+decides, not the operands). A trace that does not care hands the operation to its parent. The
+bottom is :class:`EvalTrace`, which computes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Trace:
     """What to do with primitives while a transformation runs.
 
     ``name`` says which function is transformed, for messages; ``finished`` is set when the
-    transformation ends, after which its tracers are leaks; ``suspended`` while it runs code that must
-    not see its tracers (a derivative rule written by the user).
+    transformation ends, after which its tracers are leaks; ``suspended`` while it runs code that
+    must not see its tracers (a derivative rule written by the user).
     """
 
     finished: bool = False
@@ -95,6 +95,28 @@ def set_evaluator(evaluator: Evaluator) -> None:
     eval_trace.evaluator = evaluator  # type: ignore[method-assign]
 
 
+def _keep(value: Any) -> Any:
+    return value
+
+
+_capture: Callable[[Any], Any] = _keep
+
+
+def set_capture(capture: Callable[[Any], Any]) -> None:
+    """Sets how a trace keeps a value that a function closes over.
+
+    The array type registers a function that gives a handle (of an array) or copy (of a NumPy array)
+    which later assignments ``x[i] = v`` do not reach.
+    """
+    global _capture
+    _capture = capture
+
+
+def captured(value: Any) -> Any:
+    """``value`` in the form a trace may keep."""
+    return _capture(value)
+
+
 class _State(threading.local):
     trace: Trace = eval_trace
 
@@ -125,14 +147,14 @@ def leaked_tracer_error(tracer: Tracer) -> LeakedTracerError:
     where = f"{' ' + origin if origin else ''}\nUsed at {describe(user_source())}"
     if not trace.finished:
         return LeakedTracerError(
-            f"a traced value of type {tracer.aval} of {trace.name} was used where that transformation "
-            "does not reach: inside a custom derivative rule or callback that closes over it. Pass it as "
-            f"an argument instead.{where}"
+            f"a traced value of type {tracer.aval} of {trace.name} was used where that "
+            "transformation does not reach: inside a custom derivative rule or callback that "
+            f"closes over it. Pass it as an argument instead.{where}"
         )
     return LeakedTracerError(
-        f"a traced value of type {tracer.aval} outlived the transformation of {trace.name} that made it: "
-        "it was probably kept through a global, an attribute, a list or a generator. Return the value "
-        f"from the function instead.{where}"
+        f"a traced value of type {tracer.aval} outlived the transformation of {trace.name} that "
+        "made it: it was probably kept through a global, an attribute, a list or a generator. "
+        f"Return the value from the function instead.{where}"
     )
 
 
@@ -281,7 +303,7 @@ _NUMBER_ADVICE = (
 )
 _INDEX_ADVICE = (
     "Sizes and Python indices must be known when tracing: make the argument static "
-    "(static_argnums, static_argnames), or index with weft.lax.dynamic_slice or x[i] of a weft array."
+    "(static_argnums, static_argnames), or index a weft array, x[i]."
 )
 _ARRAY_ADVICE = (
     "Use weft.numpy in place of numpy inside transformed functions, or move this out of them."

@@ -31,7 +31,8 @@ from weft.transforms.transpose import backward_pass
 class ShapeDtypeStruct:
     """The shape and dtype of an array, where its values do not matter.
 
-    >>> weft.eval_shape(np.dot, ShapeDtypeStruct((2, 3), "float32"), ShapeDtypeStruct((3,), "float32"))
+    >>> a, b = ShapeDtypeStruct((2, 3), "float32"), ShapeDtypeStruct((3,), "float32")
+    >>> weft.eval_shape(np.dot, a, b)
     ShapeDtypeStruct(shape=(2,), dtype=float32)
     """
 
@@ -122,9 +123,9 @@ def jvp(
 ) -> tuple[Any, ...]:
     """The results of ``fun`` at ``primals``, and their derivative along ``tangents``.
 
-    Tangents have the structure, shapes and dtypes of the primals; those of integers and booleans have
-    the dtype ``float0``. With ``has_aux`` the function returns (result, auxiliary data) and so three
-    values come back.
+    Tangents have the structure, shapes and dtypes of the primals; those of integers and booleans
+    have the dtype ``float0``. With ``has_aux`` the function returns (result, auxiliary data) and
+    so three values come back.
 
     >>> jvp(np.sin, (0.0,), (1.0,))
     (0.0, 1.0)
@@ -155,8 +156,9 @@ def _tangent_leaves(
     checked: list[Any] = []
     for i, (primal, tangent) in enumerate(zip(leaves, given, strict=True)):
         want = tangent_aval(aval_of(primal))
-        checked.append(as_tangent(tangent, want, f"{transform}: the tangent of "
-                                                  f"{flat.info.arg_name(i)}"))
+        checked.append(
+            as_tangent(tangent, want, f"{transform}: the tangent of {flat.info.arg_name(i)}")
+        )
     return checked
 
 
@@ -171,7 +173,9 @@ def as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
     try:
         got = aval_of(value)
     except TypeError:
-        raise TypeError(f"{what} is {value!r} of type {type(value).__name__}, not an array") from None
+        raise TypeError(
+            f"{what} is {value!r} of type {type(value).__name__}, not an array"
+        ) from None
     if not is_differentiable(want):
         raise TypeError(
             f"{what} has type {got}, but {want} is discrete: give "
@@ -231,9 +235,7 @@ def _aux_value(aux: Any) -> Any:
 # ---------------------------------------------------------------- linearization and reverse mode
 
 
-def linearize(
-    fun: Callable[..., Any], *primals: Any, has_aux: bool = False
-) -> tuple[Any, ...]:
+def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The results of ``fun`` at ``primals``, and its derivative there as a linear function.
 
     The primal computation runs once; the linear function may be called many times.
@@ -283,8 +285,8 @@ def _pull_back(lin: Linearized, avals: Sequence[ShapedArray], cts: Sequence[Any]
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The results of ``fun`` at ``primals``, and the function that pulls cotangents back.
 
-    The second takes a cotangent with the structure of the result and gives a tuple with one for each
-    primal (dtype ``float0`` for integers and booleans).
+    The second takes a cotangent with the structure of the result and gives a tuple with one for
+    each primal (dtype ``float0`` for integers and booleans).
 
     >>> y, pullback = vjp(np.multiply, 2.0, 3.0)
     >>> pullback(1.0)
@@ -359,10 +361,10 @@ def value_and_grad(
 ) -> Callable[..., tuple[Any, Any]]:
     """A function that gives the value of ``fun`` and its gradient.
 
-    ``fun`` returns a scalar, or with ``has_aux`` a pair (scalar, auxiliary data), and then the value is
-    that pair. ``argnums`` says which positional arguments are differentiated (a tuple gives a tuple);
-    they are trees of floating arrays, of complex ones with ``holomorphic``, or of integers too with
-    ``allow_int`` (whose gradients have dtype ``float0``).
+    ``fun`` returns a scalar, or with ``has_aux`` a pair (scalar, auxiliary data), and then the
+    value is that pair. ``argnums`` says which positional arguments are differentiated (a tuple
+    gives a tuple); they are trees of floating arrays, of complex ones with ``holomorphic``, or of
+    integers too with ``allow_int`` (whose gradients have dtype ``float0``).
 
     >>> value_and_grad(lambda x: x ** 2)(3.0)
     (9.0, 6.0)
@@ -434,8 +436,8 @@ def _places(chosen: int | tuple[int, ...], count: int, name: str) -> list[int]:
     for number in (chosen,) if isinstance(chosen, int) else chosen:
         if not -count <= number < count:
             raise ValueError(
-                f"grad of '{name}': argnums has {number}, but it was called with {count} positional "
-                "arguments; arguments to differentiate are passed by position"
+                f"grad of '{name}': argnums has {number}, but it was called with {count} "
+                "positional arguments; arguments to differentiate are passed by position"
             )
         places.append(number % count)
     return places
@@ -451,8 +453,11 @@ def _chosen_flat(
 
     def names() -> list[str]:
         roots = positional_names(fun, count)
-        return [n for v, p in zip(values, places, strict=True)
-                for n in tree.path_names(tree.structure(v), roots[p])]
+        return [
+            n
+            for v, p in zip(values, places, strict=True)
+            for n in tree.path_names(tree.structure(v), roots[p])
+        ]
 
     info = FunctionInfo(function_name(fun), names, "grad")
     return FlatFunction(main, treedef, info), leaves, names
@@ -496,7 +501,9 @@ def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic:
             "use vjp, jacrev or vmap(grad(...))"
         )
     if holomorphic and not dtypes.is_complex(aval.dtype):
-        raise TypeError(f"grad of '{name}': holomorphic=True, but the result is {aval}, not complex")
+        raise TypeError(
+            f"grad of '{name}': holomorphic=True, but the result is {aval}, not complex"
+        )
     if dtypes.is_complex(aval.dtype) and not holomorphic:
         raise TypeError(
             f"grad of '{name}': the result is {aval}; for a holomorphic function say "
@@ -505,5 +512,3 @@ def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic:
     if not is_differentiable(aval):
         raise TypeError(f"grad of '{name}': the result is {aval}, which has no derivative")
     return full((), 1, aval.dtype)
-
-

@@ -18,7 +18,7 @@ from weft.transforms.functions import FlatFunction, function_name
 
 @dataclass(frozen=True)
 class Body:
-    """A traced function: its jaxpr (with what it closes over as constants) and its result's structure."""
+    """A traced function: its jaxpr, with what it closes over as constants, and its structure."""
 
     name: str
     closed: ClosedJaxpr
@@ -47,7 +47,7 @@ def _one_argument(args_def: tree.PyTreeSpec) -> tree.PyTreeSpec:
 
 
 def check_same_results(what: str, bodies: Sequence[Body]) -> list[Body]:
-    """Branches made to agree: weak results take the dtype of the others; TypeError where they differ."""
+    """Branches made to agree: weak results take the others' dtype; TypeError where they differ."""
     first = bodies[0]
     for body in bodies[1:]:
         if body.out_tree != first.out_tree:
@@ -113,14 +113,17 @@ def common_operands(bodies: Sequence[Body]) -> tuple[tuple[ClosedJaxpr, ...], li
     branches = []
     for body in bodies:
         jaxpr = body.closed.jaxpr
-        own = {
-            places[id(c)]: v for c, v in zip(body.closed.consts, jaxpr.constvars, strict=True)
-        }
+        own = {places[id(c)]: v for c, v in zip(body.closed.consts, jaxpr.constvars, strict=True)}
         leading = [own.get(i) or Var(aval_of(c)) for i, c in enumerate(consts)]
         branches.append(
             ClosedJaxpr(
                 Jaxpr(
-                    [], [*leading, *jaxpr.invars], jaxpr.outvars, jaxpr.eqns, jaxpr.effects, body.name
+                    [],
+                    [*leading, *jaxpr.invars],
+                    jaxpr.outvars,
+                    jaxpr.eqns,
+                    jaxpr.effects,
+                    body.name,
                 )
             )
         )
@@ -137,9 +140,9 @@ def stable_carry(
 ) -> tuple[list[Any], Body]:
     """Traces a loop body whose carry keeps its type, and the initial carry for it.
 
-    A weakly typed initial value (a Python scalar) takes the dtype that the body makes of it, and a weak
-    result that of the carry. Anything else is a TypeError that names the leaf. ``carry_of`` takes the new
-    carry out of what the body returns.
+    A weakly typed initial value (a Python scalar) takes the dtype that the body makes of it, and
+    a weak result that of the carry. Anything else is a TypeError that names the leaf.
+    ``carry_of`` takes the new carry out of what the body returns.
     """
     leaves = list(init)
     # Each round strengthens a weak leaf; three dtypes (int, float, complex) bound the rounds.
@@ -155,8 +158,10 @@ def stable_carry(
             )
         changed = False
         for i, (old, got) in enumerate(zip(avals, new, strict=True)):
-            if old.weak_type and old.shape == got.shape and not (
-                got.weak_type and got.dtype == old.dtype
+            if (
+                old.weak_type
+                and old.shape == got.shape
+                and not (got.weak_type and got.dtype == old.dtype)
             ):
                 dtype, weak = dtypes.promote_weak([(old.dtype, True), (got.dtype, got.weak_type)])
                 leaves[i] = convert_element_type(leaves[i], dtype, weak_type=weak)
@@ -166,7 +171,8 @@ def stable_carry(
     wanted = list(body.closed.out_avals)
     for i, (old, got) in enumerate(zip(avals, new, strict=True)):
         weak_fits = (
-            got.weak_type and dtypes.promote_weak([(old.dtype, False), (got.dtype, True)])[0] == old.dtype
+            got.weak_type
+            and dtypes.promote_weak([(old.dtype, False), (got.dtype, True)])[0] == old.dtype
         )
         if old.shape != got.shape or not (old.dtype == got.dtype or weak_fits):
             raise TypeError(

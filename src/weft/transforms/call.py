@@ -32,7 +32,9 @@ def check_operands(name: str, closed: ClosedJaxpr, avals: tuple[ShapedArray, ...
     """Raises TypeError unless the operands have the types of the jaxpr's arguments."""
     expected = closed.in_avals
     if len(expected) != len(avals):
-        raise TypeError(f"{name} of a jaxpr with {len(expected)} arguments to {len(avals)} operands")
+        raise TypeError(
+            f"{name} of a jaxpr with {len(expected)} arguments to {len(avals)} operands"
+        )
     for i, (want, got) in enumerate(zip(expected, avals, strict=True)):
         if want.shape != got.shape or want.dtype != got.dtype:
             raise TypeError(f"{name}: operand {i} has type {got} but the jaxpr takes {want}")
@@ -64,7 +66,9 @@ def _(primals: list[Any], tangents: list[Any], *, jaxpr: ClosedJaxpr, name: str)
 
 
 @jit_p.def_partial_eval
-def _(trace: Any, args: list[Any], unknown: list[bool], *, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
+def _(
+    trace: Any, args: list[Any], unknown: list[bool], *, jaxpr: ClosedJaxpr, name: str
+) -> list[Any]:
     split = split_closed(jaxpr, tuple(unknown))
     known_args = [a for a, u in zip(args, unknown, strict=True) if not u]
     unknown_args = [a for a, u in zip(args, unknown, strict=True) if u]

@@ -87,8 +87,8 @@ def _jvp(closed: ClosedJaxpr, moved: Mask, instantiated: Mask | None) -> Derived
 class Residual:
     """Where a value that the unknown part needs comes from.
 
-    ``kind`` is ``"arg"`` (known argument ``index``), ``"out"`` (known result ``index``, counting only
-    known results) or ``"new"`` (additional result ``index`` of the known part).
+    ``kind`` is ``"arg"`` (known argument ``index``), ``"out"`` (known result ``index``, counting
+    only known results) or ``"new"`` (additional result ``index`` of the known part).
     """
 
     kind: str
@@ -100,8 +100,8 @@ class Split:
     """A jaxpr split into a known and an unknown part.
 
     ``known`` takes ``known_consts`` and the known arguments, and gives the known results and new
-    residuals. ``unknown`` takes ``unknown_consts``, the residuals and the unknown arguments, and gives
-    the unknown results.
+    residuals. ``unknown`` takes ``unknown_consts``, the residuals and the unknown arguments, and
+    gives the unknown results.
     """
 
     known: ClosedJaxpr
@@ -141,7 +141,9 @@ def _split(closed: ClosedJaxpr, unknown: Mask, forced: Mask | None) -> Split:
             outs = eval_closed(closed, *args)
         forced = forced or (False,) * len(outs)
         out_unknown = tuple(partial.is_unknown(o) or f for o, f in zip(outs, forced, strict=True))
-        unknown_part = unknown_trace.finish([o for o, u in zip(outs, out_unknown, strict=True) if u])
+        unknown_part = unknown_trace.finish(
+            [o for o, u in zip(outs, out_unknown, strict=True) if u]
+        )
         known_outs = [o for o, u in zip(outs, out_unknown, strict=True) if not u]
         # Residuals are tracers of the known trace; anything else is a constant of the program.
         needed = [c for c in unknown_part.consts if _belongs(c, known_trace)]
@@ -295,8 +297,4 @@ def present(tangents: Sequence[Any]) -> list[Any]:
 def spread(values: Sequence[Any], given: Sequence[bool], avals: Sequence[ShapedArray]) -> list[Any]:
     """``values`` where ``given``, symbolic zeros of the other types elsewhere."""
     found = iter(values)
-    return [
-        next(found) if g else Zero(tangent_aval(a)) for a, g in zip(avals, given, strict=True)
-    ]
-
-
+    return [next(found) if g else Zero(tangent_aval(a)) for a, g in zip(avals, given, strict=True)]

@@ -1,7 +1,7 @@
 """The ``cond`` primitive: one of several branches, chosen by an index.
 
-``cond(index, *operands, branches)`` runs ``branches[clamp(index)]``; all branches have the same types.
-A mapped index (under vmap) becomes a selection among the results of all branches.
+``cond(index, *operands, branches)`` runs ``branches[clamp(index)]``; all branches have the same
+types. A mapped index (under vmap) becomes a selection among the results of all branches.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from weft.core.staging import trace_to_jaxpr
 from weft.primitives.arithmetic import clamp
 from weft.primitives.select import select_n
 from weft.primitives.shaping import broadcast_in_dim, zeros_like_aval
+from weft.terms.control_flow import lower_switch
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (
     Derived,
@@ -63,6 +64,11 @@ def _(index: np.ndarray, *args: np.ndarray, branches: Branches) -> list[np.ndarr
     return numpy_closed(branches[min(max(int(index), 0), len(branches) - 1)], *args)
 
 
+@cond_p.def_lower
+def _(ctx: Any, index: Any, *args: Any, branches: Branches) -> list[Any]:
+    return lower_switch(ctx, index, branches, args)
+
+
 def _same_operands(derived: Sequence[Derived]) -> tuple[Branches, list[Any]]:
     """Branches that take the constants of all of them first, and those constants."""
     consts = [c for d in derived for c in d.consts]
@@ -77,7 +83,9 @@ def _same_operands(derived: Sequence[Derived]) -> tuple[Branches, list[Any]]:
         after = [Var(aval_of(c)) for c in consts[start + count :]]
         invars = [*before, *own, *after, *rest]
         branches.append(
-            ClosedJaxpr(Jaxpr([], invars, jaxpr.outvars, jaxpr.eqns, jaxpr.effects, jaxpr.debug_name))
+            ClosedJaxpr(
+                Jaxpr([], invars, jaxpr.outvars, jaxpr.eqns, jaxpr.effects, jaxpr.debug_name)
+            )
         )
         start += count
     return tuple(branches), consts
@@ -94,9 +102,7 @@ def _(primals: list[Any], tangents: list[Any], *, branches: Branches) -> Any:
     outs_moved = _union([jvp_closed(branch, moved).outs for branch in branches])
     derived = [jvp_closed(branch, moved, outs_moved) for branch in branches]
     new_branches, consts = _same_operands(derived)
-    outs = cond_p.bind(
-        index, *consts, *operands, *present(tangents[1:]), branches=new_branches
-    )
+    outs = cond_p.bind(index, *consts, *operands, *present(tangents[1:]), branches=new_branches)
     out_avals = branches[0].out_avals
     count = len(out_avals)
     return outs[:count], spread(outs[count:], outs_moved, out_avals)
@@ -219,8 +225,8 @@ def _select_branches(
     """Every branch for every element, and the chosen results."""
     if any(branch.effects for branch in branches):
         raise NotImplementedError(
-            "cond with side effects in a branch cannot be mapped over its index: every branch would "
-            "run for every element"
+            "cond with side effects in a branch cannot be mapped over its index: every branch "
+            "would run for every element"
         )
     everything = tuple(True for _ in branches[0].out_avals)
     results = []
@@ -239,5 +245,3 @@ def _choose(index: Any, cases: Sequence[Any]) -> Any:
     if len(cases) == 1:
         return cases[0]
     return select_n(which, *cases)
-
-

@@ -1,7 +1,7 @@
-"""Control flow that stays in the program: ``cond``, ``switch``, ``while_loop``, ``fori_loop``, ``scan``, …
+"""Control flow that stays in the program: ``cond``, ``while_loop``, ``fori_loop``, ``scan``, …
 
-Each traces the functions it is given into jaxprs and binds one primitive. What they close over becomes
-operands of that primitive. Under ``weft.disable_jit()`` they run as Python control flow.
+Each traces the functions it is given into jaxprs and binds one primitive. What they close over
+becomes operands of that primitive. Under ``weft.disable_jit()`` they run as Python control flow.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def cond(
 ) -> Any:
     """``true_fun(*operands)`` if ``pred`` else ``false_fun(*operands)``; only the chosen one runs.
 
-    ``pred`` is a scalar boolean or number. Both functions give the same structure, shapes and dtypes.
-    Under ``vmap`` over ``pred`` both run and the results are selected.
+    ``pred`` is a scalar boolean or number. Both functions give the same structure, shapes and
+    dtypes. Under ``vmap`` over ``pred`` both run and the results are selected.
 
     >>> weft.lax.cond(x > 0, lambda x: x, lambda x: -x, x)
     """
@@ -62,7 +62,9 @@ def cond(
     try:
         aval = aval_of(pred)
     except TypeError:
-        raise TypeError(f"cond: pred is {pred!r} of type {type(pred).__name__}, not a scalar") from None
+        raise TypeError(
+            f"cond: pred is {pred!r} of type {type(pred).__name__}, not a scalar"
+        ) from None
     if aval.shape:
         raise TypeError(f"cond: pred is a scalar, got {aval}; for arrays use weft.numpy.where")
     if jit_is_disabled() and concrete_or_none(pred) is not None:
@@ -91,7 +93,10 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
     if len(branches) == 1:
         return branches[0](*operands)
     # Clamped in its own dtype: a conversion to int32 could wrap.
-    low, high = np.zeros((), aval.dtype), np.asarray(min(last, np.iinfo(aval.dtype).max), aval.dtype)
+    low, high = (
+        np.zeros((), aval.dtype),
+        np.asarray(min(last, np.iinfo(aval.dtype).max), aval.dtype),
+    )
     index = convert_element_type(clamp(low, index, high), np.dtype(np.int32))
     return _bind_cond("switch", index, list(branches), operands)
 
@@ -117,8 +122,8 @@ def while_loop(
 ) -> Any:
     """Applies ``body_fun`` to a tree of arrays as long as ``cond_fun`` of it is true.
 
-    The body keeps structure, shapes and dtypes. Forward mode only; for gradients use ``fori_loop`` with
-    Python integers as bounds, or ``scan``.
+    The body keeps structure, shapes and dtypes. Forward mode only; for gradients use
+    ``fori_loop`` with Python integers as bounds, or ``scan``.
 
     >>> weft.lax.while_loop(lambda x: x < 100, lambda x: 2 * x, 1)
     128
@@ -220,17 +225,17 @@ def scan(
     reverse: bool = False,
     unroll: int = 1,
 ) -> tuple[Any, Any]:
-    """Runs ``carry, y = f(carry, x)`` over the leading axis of ``xs``; gives the last carry and all ``y``.
+    """Runs ``carry, y = f(carry, x)`` over the leading axis of ``xs``: last carry, all ``y``.
 
-    ``init``, ``xs`` and ``y`` are trees of arrays; ``xs`` may be None with a ``length``. With ``reverse`` the
-    steps run from the end, and ``ys`` keep the places of their ``xs``. ``unroll`` is how many steps make one
-    iteration of the compiled loop.
+    ``init``, ``xs`` and ``y`` are trees of arrays; ``xs`` may be None with a ``length``. With
+    ``reverse`` the steps run from the end, and ``ys`` keep the places of their ``xs``. ``unroll``
+    is how many steps make one iteration of the compiled loop.
 
     >>> scan(lambda total, x: (total + x, total), 0, np.arange(4))
     (6, [0, 0, 1, 3])
 
-    Raises TypeError when the carry changes structure, shape or dtype (naming the leaf), and ValueError
-    when leading axes differ.
+    Raises TypeError when the carry changes structure, shape or dtype (naming the leaf), and
+    ValueError when leading axes differ.
     """
     check_callable("scan", f)
     name = function_name(f)
@@ -275,24 +280,22 @@ def _carry_of(out: Any) -> Any:
     return out[0]
 
 
-def _scan_length(
-    name: str, xs: list[Any], xs_def: tree.PyTreeSpec, length: int | None
-) -> int:
+def _scan_length(name: str, xs: list[Any], xs_def: tree.PyTreeSpec, length: int | None) -> int:
     names = tree.path_names(xs_def, "xs")
     found: dict[int, str] = {}
     for x, where in zip(xs, names, strict=True):
         aval = aval_of(x)
         if not aval.shape:
-            raise ValueError(f"scan of '{name}': {where} is a scalar; it has no leading axis to scan")
+            raise ValueError(
+                f"scan of '{name}': {where} is a scalar; it has no leading axis to scan"
+            )
         found.setdefault(aval.shape[0], f"{where} {aval}")
     if length is not None:
         found.setdefault(operator.index(length), f"length={length}")
     if not found:
         raise ValueError(f"scan of '{name}': without xs, say how many steps with length")
     if len(found) > 1:
-        raise ValueError(
-            f"scan of '{name}': leading axes differ: {' and '.join(found.values())}"
-        )
+        raise ValueError(f"scan of '{name}': leading axes differ: {' and '.join(found.values())}")
     (steps,) = found
     if steps < 0:
         raise ValueError(f"scan of '{name}': length is negative: {steps}")
@@ -311,7 +314,9 @@ def _scan_in_python(
     f: Any, init: Any, xs: list[Any], xs_def: tree.PyTreeSpec, length: int, reverse: bool
 ) -> tuple[Any, Any]:
     if length == 0:
-        raise ValueError("scan of length 0 cannot run under disable_jit: the type of y is not known")
+        raise ValueError(
+            "scan of length 0 cannot run under disable_jit: the type of y is not known"
+        )
     carry, ys = init, []
     for i in reversed(range(length)) if reverse else range(length):
         out = f(carry, tree.unflatten(xs_def, [_row(x, i) for x in xs]))
@@ -338,10 +343,11 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
 def associative_scan(
     fn: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0
 ) -> Any:
-    """All prefixes of ``elems`` combined by an associative function, in a logarithmic number of steps.
+    """All prefixes of ``elems`` combined by an associative function, in logarithmically many steps.
 
-    ``fn(a, b)`` combines two trees like ``elems``, elementwise along ``axis``. Uses the work-efficient scheme
-    of Blelloch, "Prefix sums and their applications" (1990): pairs are combined, scanned, and filled in.
+    ``fn(a, b)`` combines two trees like ``elems``, elementwise along ``axis``. Uses the
+    work-efficient scheme of Blelloch, "Prefix sums and their applications" (1990): pairs are
+    combined, scanned, and filled in.
 
     >>> associative_scan(np.add, np.arange(4))
     [0, 1, 3, 6]
@@ -382,9 +388,7 @@ def _reversed(x: Any) -> Any:
     return rev(x, (0,))
 
 
-def _prefixes(
-    combine: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any]
-) -> list[Any]:
+def _prefixes(combine: Callable[[list[Any], list[Any]], list[Any]], xs: list[Any]) -> list[Any]:
     """Prefixes along axis 0; the depth of recursion is the logarithm of its size."""
     size = aval_of(xs[0]).shape[0]
     if size < 2:

@@ -1,8 +1,8 @@
 """Functions with derivative rules of their own: what ``custom_jvp`` and ``custom_vjp`` share.
 
-Outside ``jit`` the rule is called when a derivative is taken. While a jaxpr is staged, the call becomes one
-equation that holds the function's jaxpr and its rule, so that the rule survives until somebody
-differentiates the jaxpr.
+Outside ``jit`` the rule is called when a derivative is taken. While a jaxpr is staged, the call
+becomes one equation that holds the function's jaxpr and its rule, so that the rule survives until
+somebody differentiates the jaxpr.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ from weft.transforms.vmap import batch_flat, place_axis
 FlatFun = Callable[..., list[Any]]
 
 
-def batched_fun(
-    fun: FlatFun, axis_size: int, dims: Sequence[int | None], tag: object
-) -> FlatFun:
+def batched_fun(fun: FlatFun, axis_size: int, dims: Sequence[int | None], tag: object) -> FlatFun:
     """A flat function over the mapped axes ``dims``; every result has the axis first."""
 
     @functools.wraps(fun)
@@ -52,8 +50,8 @@ def check_closure(kind: str, name: str, tangents: Sequence[Any]) -> None:
     """Raises TypeError when a value the function closes over is being differentiated."""
     if not all(map(is_zero, tangents)):
         raise TypeError(
-            f"{kind} '{name}' closes over a value that is differentiated, but its rule knows only its "
-            "arguments: pass the value as an argument, or stop_gradient it"
+            f"{kind} '{name}' closes over a value that is differentiated, but its rule knows only "
+            "its arguments: pass the value as an argument, or stop_gradient it"
         )
 
 
@@ -88,8 +86,8 @@ class CustomFunction(Generic[F]):
         if bound.kwargs:
             names = ", ".join(bound.kwargs)
             raise TypeError(
-                f"{self.kind} '{self.name}': the keyword-only arguments {names} cannot be passed on to "
-                "the rule; make them positional"
+                f"{self.kind} '{self.name}': the keyword-only arguments {names} cannot be passed "
+                "on to the rule; make them positional"
             )
         return bound.args
 

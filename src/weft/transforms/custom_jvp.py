@@ -32,7 +32,6 @@ from weft.transforms.vmap import place_axis
 custom_jvp_call_p = Primitive("custom_jvp_call", multiple_results=True)
 
 
-
 class CustomJvpCall:
     """A call of a flat function ``fun`` with its forward-mode rule.
 
@@ -100,6 +99,11 @@ def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> l
     return numpy_closed(jaxpr, *args)
 
 
+@custom_jvp_call_p.def_lower
+def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> list[Any]:
+    return ctx.inline(jaxpr, args)
+
+
 @custom_jvp_call_p.def_eval
 def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> list[Any]:
     return eval_closed(jaxpr, *args)
@@ -150,9 +154,9 @@ def _(
 class custom_jvp(CustomFunction[F]):
     """A function with its own forward-mode rule, which reverse mode transposes.
 
-    ``defjvp(rule)`` sets ``rule(primals, tangents) -> (result, tangent of the result)``; arguments listed in
-    ``nondiff_argnums`` come before ``primals``. ``defjvps(*rules)`` sets one rule ``(t, result, *primals)`` for each
-    argument, or None.
+    ``defjvp(rule)`` sets ``rule(primals, tangents) -> (result, tangent of the result)``;
+    arguments listed in ``nondiff_argnums`` come before ``primals``. ``defjvps(*rules)`` sets one
+    rule ``(t, result, *primals)`` for each argument, or None.
 
     >>> @weft.custom_jvp
     ... def f(x):
@@ -175,14 +179,16 @@ class custom_jvp(CustomFunction[F]):
         return rule
 
     def defjvps(self, *rules: Callable[..., Any] | None) -> None:
-        """Sets one rule for each argument: ``(t, result, *primals) -> tangent``, or None for zero."""
+        """Sets a rule for each argument: ``(t, result, *primals) -> tangent``, None for zero."""
         if self.nondiff_argnums:
             raise TypeError("defjvps cannot be used with nondiff_argnums; use defjvp")
 
         def rule(primals: Any, tangents: Any) -> tuple[Any, Any]:
             result = self(*primals)
             parts = [
-                r(t, result, *primals) for r, t in zip(rules, tangents, strict=True) if r is not None
+                r(t, result, *primals)
+                for r, t in zip(rules, tangents, strict=True)
+                if r is not None
             ]
             zeros = tree.map(lambda x: instantiate(Zero(tangent_aval(aval_of(x)))), result)
             return result, functools.reduce(lambda a, b: tree.map(add, a, b), parts, zeros)

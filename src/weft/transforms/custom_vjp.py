@@ -35,7 +35,6 @@ custom_vjp_call_p = Primitive("custom_vjp_call", multiple_results=True)
 custom_lin_p = Primitive("custom_lin", multiple_results=True)
 
 
-
 class CustomVjpCall:
     """A call of a flat function with its reverse-mode rule.
 
@@ -136,6 +135,11 @@ def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomVjpCall, num_consts: int) -> l
     return numpy_closed(jaxpr, *args)
 
 
+@custom_vjp_call_p.def_lower
+def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, call: CustomVjpCall, num_consts: int) -> list[Any]:
+    return ctx.inline(jaxpr, args)
+
+
 @custom_vjp_call_p.def_eval
 def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomVjpCall, num_consts: int) -> list[Any]:
     return eval_closed(jaxpr, *args)
@@ -190,8 +194,8 @@ def _(
 def _forward_mode_error(call: CustomVjpCall) -> NoReturn:
     raise TypeError(
         f"forward-mode differentiation (jvp, jacfwd, linearize called forwards) of '{call.name}', "
-        "which has a custom_vjp rule only: its derivative is known backwards. Use grad, vjp or jacrev, "
-        "or define it with custom_jvp, which gives both directions"
+        "which has a custom_vjp rule only: its derivative is known backwards. Use grad, vjp or "
+        "jacrev, or define it with custom_jvp, which gives both directions"
     )
 
 
@@ -237,9 +241,10 @@ def _(
 class custom_vjp(CustomFunction[F]):
     """A function with its own reverse-mode rule.
 
-    ``defvjp(fwd, bwd)``: ``fwd(*args) -> (result, residuals)`` with the arguments of the function, and
-    ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument that is differentiated (None
-    for zero). Arguments listed in ``nondiff_argnums`` come first in ``bwd``.
+    ``defvjp(fwd, bwd)``: ``fwd(*args) -> (result, residuals)`` with the arguments of the
+    function, and ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument
+    that is differentiated (None for zero). Arguments listed in ``nondiff_argnums`` come first in
+    ``bwd``.
 
     >>> @weft.custom_vjp
     ... def clip_gradient(x):
@@ -312,8 +317,8 @@ class custom_vjp(CustomFunction[F]):
         if not isinstance(found, tuple | list) or len(found) != count:
             got = len(found) if isinstance(found, tuple | list) else type(found).__name__
             raise TypeError(
-                f"custom_vjp '{self.name}': bwd must return a tuple of {count} cotangents, one for each "
-                f"argument, got {got}"
+                f"custom_vjp '{self.name}': bwd must return a tuple of {count} cotangents, one "
+                f"for each argument, got {got}"
             )
         cts: list[Any] = []
         start = 0

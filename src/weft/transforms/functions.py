@@ -1,4 +1,4 @@
-"""What every transformation needs of the function it is given: its name, its arguments' names, flat forms."""
+"""What every transformation needs of the function it is given: names, and a flat form."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ def function_name(fun: Callable[..., Any]) -> str:
 def check_callable(transform: str, fun: Any) -> None:
     """Raises TypeError unless ``fun`` can be called."""
     if not callable(fun):
-        raise TypeError(
-            f"{transform} takes a function, got {fun!r} of type {type(fun).__name__}"
-        )
+        raise TypeError(f"{transform} takes a function, got {fun!r} of type {type(fun).__name__}")
 
 
 @functools.lru_cache(maxsize=512)
@@ -98,7 +96,7 @@ def check_leaves(
 
 
 class FlatFunction:
-    """A function of flat lists of arrays made from one of trees; ``out_tree`` is known after a call."""
+    """A function of flat lists made from one of trees; ``out_tree`` is known after a call."""
 
     def __init__(self, fun: Callable[..., Any], treedef: tree.PyTreeSpec, info: FunctionInfo):
         self.fun = fun
@@ -130,7 +128,10 @@ class FlatFunction:
 
 
 def flat_function(
-    transform: str, fun: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any] | None = None
+    transform: str,
+    fun: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: dict[str, Any] | None = None,
 ) -> tuple[FlatFunction, list[Any]]:
     """The flat form of ``fun`` for these arguments, and their leaves, checked."""
     kwargs = kwargs or {}
@@ -139,5 +140,3 @@ def flat_function(
     names = argument_names(fun, treedef, args, kwargs)
     check_leaves(transform, name, leaves, names)
     return FlatFunction(fun, treedef, FunctionInfo(name, names, transform)), leaves
-
-

@@ -19,7 +19,7 @@ from weft.transforms.vmap import vmap
 
 
 def _basis(leaves: Sequence[Any]) -> list[np.ndarray]:
-    """Unit vectors of the space of all leaves: one array for each leaf, with a leading axis over them."""
+    """Unit vectors of the space of all leaves: an array for each leaf, vectors along its axis 0."""
     avals = [aval_of(x) for x in leaves]
     total = sum(a.size for a in avals)
     basis, start = [], 0
@@ -80,10 +80,10 @@ def _split_axis(x: Any, axis: int, like: Sequence[Any], treedef: tree.PyTreeSpec
 def jacfwd(
     fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., Any]:
-    """The Jacobian of ``fun``, column by column in forward mode: best for few inputs and many outputs.
+    """The Jacobian of ``fun``, column by column in forward mode: best for few inputs.
 
-    For a result of shape r and an argument of shape a, the Jacobian has shape r + a. Trees of arguments
-    and results give trees of trees.
+    For a result of shape r and an argument of shape a, the Jacobian has shape r + a. Trees of
+    arguments and results give trees of trees.
 
     >>> jacfwd(lambda x: x ** 2)(np.array([1.0, 2.0]))
     [[2., 0.], [0., 4.]]
@@ -133,8 +133,8 @@ def jacrev(
         for leaf in leaves:
             if not dtypes.is_inexact(aval_of(leaf).dtype):
                 raise TypeError(
-                    f"jacrev of '{function_name(fun)}': the result has dtype {aval_of(leaf).dtype}, "
-                    "which has no derivative"
+                    f"jacrev of '{function_name(fun)}': the result has dtype "
+                    f"{aval_of(leaf).dtype}, which has no derivative"
                 )
         pulled = vmap(lambda *cts: pullback(tree.unflatten(treedef, cts)))(*_basis(leaves))
         by_argument = [

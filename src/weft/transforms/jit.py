@@ -1,8 +1,8 @@
 """``jit``: trace a function once for each signature of its arguments, and run the compiled program.
 
-A signature is the containers of the arguments, the types of the arrays in them (shape, dtype, weakness)
-and the values of static arguments. Traces are kept, up to a bound, with the least recently used
-dropped first.
+A signature is the containers of the arguments, the types of the arrays in them (shape, dtype,
+weakness) and the values of static arguments. Traces are kept, up to a bound, with the least
+recently used dropped first.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Traced:
 
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """Runs the compiled program, or enters it into the trace that is under way."""
-        if current_trace() is eval_trace and not any(isinstance(x, Tracer) for x in self.closed.consts):
+        if current_trace() is eval_trace and not any(
+            isinstance(x, Tracer) for x in self.closed.consts
+        ):
             settings = (config.numerics, config.threads)
             if self.executable is None or self.settings != settings:
                 self.executable = executable_of(self.closed, self.donated)
@@ -220,16 +222,18 @@ class JitFunction:
                 hash(value)
             except TypeError:
                 return TypeError(
-                    f"jit of '{self._name}': the static argument {name} is not hashable: {value!r} of "
-                    f"type {type(value).__name__}. Static arguments are compared by value; use a "
-                    "tuple in place of a list, or pass arrays as ordinary arguments"
+                    f"jit of '{self._name}': the static argument {name} is not hashable: "
+                    f"{value!r} of type {type(value).__name__}. Static arguments are compared by "
+                    "value; use a tuple in place of a list, or pass arrays as ordinary arguments"
                 )
         return TypeError(f"jit of '{self._name}': the containers of the arguments are not hashable")
 
 
 def _with_advice(names: Callable[[], list[str]]) -> Callable[[], list[str]]:
     def advised() -> list[str]:
-        return [f"{name} (if it is meant to be static, name it in static_argnames)" for name in names()]
+        return [
+            f"{name} (if it is meant to be static, name it in static_argnames)" for name in names()
+        ]
 
     return advised
 
@@ -260,15 +264,15 @@ def _both_ways(
     for number in argnums:
         if not variadic and not -len(positional) <= number < len(positional):
             raise ValueError(
-                f"jit of '{function_name(fun)}': static_argnums has {number}, but the function takes "
-                f"{len(positional)} positional arguments"
+                f"jit of '{function_name(fun)}': static_argnums has {number}, but the function "
+                f"takes {len(positional)} positional arguments"
             )
     free_names = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in argnames:
         if not free_names and name not in signature.parameters:
             raise ValueError(
-                f"jit of '{function_name(fun)}': static_argnames has {name!r}, but the function takes "
-                f"{', '.join(signature.parameters) or 'no arguments'}"
+                f"jit of '{function_name(fun)}': static_argnames has {name!r}, but the function "
+                f"takes {', '.join(signature.parameters) or 'no arguments'}"
             )
     argnums = tuple(n + len(positional) if n < 0 else n for n in argnums)
     numbers = set(argnums) | {positional.index(n) for n in argnames if n in positional}
@@ -286,10 +290,11 @@ def jit(
 ) -> Any:
     """Compiles a function: traced once for each signature, then one native call.
 
-    Arguments and results are trees of arrays and numbers. ``static_argnums`` and ``static_argnames``
-    name arguments that are Python values, compiled in and compared by ``==``; ``donate_argnums`` those
-    whose memory the results may reuse. With ``inline`` the function leaves no call in outer programs.
-    Works as a decorator, on methods and with keyword arguments too.
+    Arguments and results are trees of arrays and numbers. ``static_argnums`` and
+    ``static_argnames`` name arguments that are Python values, compiled in and compared by ``==``;
+    ``donate_argnums`` those whose memory the results may reuse. With ``inline`` the function
+    leaves no call in outer programs. Works as a decorator, on methods and with keyword arguments
+    too.
 
     >>> @weft.jit
     ... def step(x, *, rate=0.1):

@@ -1,7 +1,8 @@
 """Forward mode: run a function on pairs of a value and its tangent.
 
-The rule of each primitive gives the result's tangent from the operands'. Tangents that are zero stay
-symbolic (:class:`~weft.core.linear.Zero`), and operations without a tangent are not seen at all.
+The rule of each primitive gives the result's tangent from the operands'. Tangents that are zero
+stay symbolic (:class:`~weft.core.linear.Zero`), and operations without a tangent are not seen at
+all.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class JVPTrace(Trace):
 
     @contextmanager
     def suspend(self) -> Iterator[None]:
-        """While a derivative rule runs: it must not use values of this trace that it closes over."""
+        """While a derivative rule runs, which must not use values of this trace."""
         previous, self.suspended = self.suspended, True
         try:
             yield
@@ -130,5 +131,3 @@ def jvp_flat(
     finally:
         trace.finished = True
     return [primal for primal, _ in pairs], [tangent for _, tangent in pairs]
-
-

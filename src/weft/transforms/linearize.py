@@ -63,8 +63,8 @@ class PartialTrace(Trace):
 class Linearized:
     """A function linearized at a point.
 
-    ``linear`` takes the tangents of the arguments that have one (``moved_in``) and gives those of the
-    results that have one (``moved_out``); its constants are the residuals.
+    ``linear`` takes the tangents of the arguments that have one (``moved_in``) and gives those of
+    the results that have one (``moved_out``); its constants are the residuals.
     """
 
     primals_out: list[Any]

@@ -1,7 +1,8 @@
-"""``checkpoint``: keep a function's arguments for the backward pass instead of its intermediate values.
+"""``checkpoint``: keep a function's arguments for the backward pass, not its intermediate values.
 
 The call is one equation, ``checkpoint``. Linearizing it computes the results and stages the whole
-derivative, which starts from the arguments; transposing that computes the intermediate values again.
+derivative, which starts from the arguments; transposing that computes the intermediate values
+again.
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ def _(*, jaxpr: ClosedJaxpr) -> frozenset[str]:
 @checkpoint_p.def_numpy
 def _(*args: Any, jaxpr: ClosedJaxpr) -> list[Any]:
     return numpy_closed(jaxpr, *args)
+
+
+@checkpoint_p.def_lower
+def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr) -> list[Any]:
+    return ctx.inline(jaxpr, args)
 
 
 @checkpoint_p.def_eval

@@ -1,10 +1,11 @@
 """The ``scan`` primitive: a loop of known length that carries values and collects results.
 
-``scan(*consts, *carry, *xs)`` runs ``jaxpr(consts, carry, x) -> (carry, y)`` for each slice ``x`` of the
-leading axis of ``xs`` (from the end with ``reverse``), and gives the last carry and the stacked ``y``.
+``scan(*consts, *carry, *xs)`` runs ``jaxpr(consts, carry, x) -> (carry, y)`` for each slice ``x``
+of the leading axis of ``xs`` (from the end with ``reverse``), and gives the last carry and the
+stacked ``y``.
 
-The transformations need a fixed point: which parts of the carry have a tangent, are unknown or are mapped
-depends on the body, which maps such carries to more of them until nothing changes.
+The transformations need a fixed point: which parts of the carry have a tangent, are unknown or
+are mapped depends on the body, which maps such carries to more of them until nothing changes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from weft.core.primitive import Primitive
 from weft.core.staging import trace_to_jaxpr
 from weft.primitives.arithmetic import add
 from weft.primitives.shaping import instantiate, zeros_like_aval
+from weft.terms.control_flow import lower_scan
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (
     Mask,
@@ -115,6 +117,21 @@ def _(
 # ---------------------------------------------------------------- forward mode
 
 
+@scan_p.def_lower
+def _(
+    ctx: Any,
+    *args: Any,
+    jaxpr: ClosedJaxpr,
+    length: int,
+    reverse: bool,
+    num_consts: int,
+    num_carry: int,
+    unroll: int,
+) -> list[Any]:
+    consts, carry, xs = _parts(args, num_consts, num_carry)
+    return lower_scan(ctx, jaxpr, consts, carry, xs, length, reverse)
+
+
 @scan_p.def_jvp
 def _(primals: list[Any], tangents: list[Any], **params: Any) -> Any:
     jaxpr, num_consts, num_carry = params["jaxpr"], params["num_consts"], params["num_carry"]
@@ -182,9 +199,7 @@ def rearranged(
     outs = _grouped(jaxpr.outvars, [*out_sizes, rest])
     invars = [*jaxpr.invars[:leading], *(v for g in in_order for v in ins[g])]
     outvars = [v for g in out_order for v in outs[g]]
-    return ClosedJaxpr(
-        Jaxpr([], invars, outvars, jaxpr.eqns, jaxpr.effects, jaxpr.debug_name)
-    )
+    return ClosedJaxpr(Jaxpr([], invars, outvars, jaxpr.eqns, jaxpr.effects, jaxpr.debug_name))
 
 
 def _grouped(items: Sequence[Any], sizes: list[int]) -> list[list[Any]]:
@@ -215,46 +230,26 @@ def _(trace: Any, args: list[Any], unknown: list[bool], **params: Any) -> list[A
     known_args = [a for a, u in zip(args, mask, strict=True) if not u]
     unknown_args = [a for a, u in zip(args, mask, strict=True) if u]
     known_counts = [m.count(False) for m in (uk_consts, uk_carry, uk_xs)]
-    carried = known_counts[1]
+    unknown_counts = [m.count(True) for m in (uk_consts, uk_carry, uk_xs)]
     plan = _residual_plan(split, known_counts)
-    known_outs: list[Any] = []
-    if split.known.out_avals or plan.stacked_args:
-        known = _with_stacked_args(split, plan, len(split.known_consts))
-        known_outs = scan_p.bind(
-            *split.known_consts,
-            *known_args,
-            **{
-                **params,
-                "jaxpr": known,
-                "num_consts": len(split.known_consts) + known_counts[0],
-                "num_carry": carried,
-            },
-        )
-    outs_known = split.out_unknown.count(False)
-    stacked = {("out", i): known_outs[i] for i in range(carried, outs_known)}
-    stacked |= {("new", i): known_outs[outs_known + i] for i in range(len(split.new_avals))}
-    more = known_outs[outs_known + len(split.new_avals) :]
-    stacked |= {("arg", i): x for i, x in zip(plan.stacked_args, more[: len(plan.stacked_args)])}
-    stacked |= {
-        ("out", i): x for i, x in zip(plan.stacked_outs, more[len(plan.stacked_args) :])
-    }
-    for i in range(known_counts[0] + carried, len(known_args)):
-        stacked["arg", i] = known_args[i]
+    known_outs, stacked = _known_loop(split, plan, known_args, known_counts, params)
 
-    const_residuals = [known_args[split.residuals[k].index] for k in plan.const_places]
-    xs_residuals = [
-        stacked[split.residuals[k].kind, split.residuals[k].index] for k in plan.xs_places
-    ]
-    body = _unknown_body(split, plan, [m.count(True) for m in (uk_consts, uk_carry, uk_xs)])
-    uk_c, uk_s, uk_x = _grouped(unknown_args, [m.count(True) for m in (uk_consts, uk_carry, uk_xs)])
-    # A carry that becomes unknown inside starts from a known value.
-    operands = [*split.unknown_consts, *const_residuals, *uk_c, *uk_s, *xs_residuals, *uk_x]
+    sources = [(r.kind, r.index) for r in split.residuals]
+    const_residuals = [known_args[sources[k][1]] for k in plan.const_places]
+    uk_c, uk_s, uk_x = _grouped(unknown_args, unknown_counts)
     staged = trace.stage(
         scan_p,
-        operands,
+        [
+            *split.unknown_consts,
+            *const_residuals,
+            *uk_c,
+            *uk_s,  # a carry that becomes unknown inside may start from a known value
+            *(stacked[sources[k]] for k in plan.xs_places),
+            *uk_x,
+        ],
         {
             **params,
-            "jaxpr": body,
+            "jaxpr": _unknown_body(split, plan, unknown_counts),
             "num_consts": len(split.unknown_consts) + len(const_residuals) + len(uk_c),
             "num_carry": len(uk_s),
         },
@@ -263,11 +258,43 @@ def _(trace: Any, args: list[Any], unknown: list[bool], **params: Any) -> list[A
     return [next(unknown_iter) if u else next(known_iter) for u in split.out_unknown]
 
 
+def _known_loop(
+    split: Split,
+    plan: _ResidualPlan,
+    known_args: list[Any],
+    known_counts: list[int],
+    params: dict[str, Any],
+) -> tuple[list[Any], dict[tuple[str, int], Any]]:
+    """Runs the known part; its results, and the values at every step of what may be a residual."""
+    consts, carried, _ = known_counts
+    outs: list[Any] = []
+    if split.known.out_avals or plan.stacked_args:
+        outs = scan_p.bind(
+            *split.known_consts,
+            *known_args,
+            **{
+                **params,
+                "jaxpr": _with_stacked_args(split, plan, len(split.known_consts)),
+                "num_consts": len(split.known_consts) + consts,
+                "num_carry": carried,
+            },
+        )
+    own = split.out_unknown.count(False)
+    sizes = [own, len(split.new_avals), len(plan.stacked_args), len(plan.stacked_outs)]
+    known_outs, new, stacked_args, stacked_outs = _grouped(outs, sizes)
+    stacked = {("out", i): known_outs[i] for i in range(carried, own)}
+    stacked |= {("new", i): x for i, x in enumerate(new)}
+    stacked |= {("arg", i): x for i, x in zip(plan.stacked_args, stacked_args, strict=True)}
+    stacked |= {("out", i): x for i, x in zip(plan.stacked_outs, stacked_outs, strict=True)}
+    stacked |= {("arg", i): known_args[i] for i in range(consts + carried, len(known_args))}
+    return known_outs, stacked
+
+
 class _ResidualPlan:
     """Where residuals enter the unknown loop: as constants (loop-invariant) or stacked, one a step.
 
-    ``stacked_args`` are known carry arguments, and ``stacked_outs`` known carry results, whose value at
-    each step must be collected by the known loop.
+    ``stacked_args`` are known carry arguments, and ``stacked_outs`` known carry results, whose
+    value at each step must be collected by the known loop.
     """
 
     def __init__(self) -> None:
@@ -336,8 +363,8 @@ def _(cts: list[Any], *args: Any, **params: Any) -> list[Any]:
     discrete = [a for a in carry_avals if not is_differentiable(a)]
     if discrete:
         raise NotImplementedError(
-            f"scan cannot be transposed with a carry of type {discrete[0]}: every carry must depend "
-            "linearly on the arguments to transpose"
+            f"scan cannot be transposed with a carry of type {discrete[0]}: every carry must "
+            "depend linearly on the arguments to transpose"
         )
     body = _transposed_body(jaxpr, lin_consts, num_carry, lin_xs)
     const_avals = [a for a, lin in zip(jaxpr.in_avals, lin_consts, strict=False) if lin]
@@ -372,7 +399,7 @@ def _(cts: list[Any], *args: Any, **params: Any) -> list[Any]:
 def _transposed_body(
     jaxpr: ClosedJaxpr, lin_consts: Mask, num_carry: int, lin_xs: Mask
 ) -> ClosedJaxpr:
-    """(known consts; cotangents of linear consts, of the carry; cotangent of y, known x) -> new ones."""
+    """(known consts; cts of linear consts, of the carry; cts of y, known x) -> new ones."""
     key = ("scan transpose", lin_consts, num_carry, lin_xs)
     return jaxpr.memo(key, lambda: _transpose_body(jaxpr, lin_consts, num_carry, lin_xs))
 

@@ -1,7 +1,8 @@
 """Transposition: a linear jaxpr run backwards.
 
-Given cotangents of its results, the equations are visited from last to first; each gives its operands
-their share. Equations that do not depend on a linear argument are computed forwards first.
+Given cotangents of its results, the equations are visited from last to first; each gives its
+operands their share. Equations that do not depend on a linear argument are computed forwards
+first.
 """
 
 from __future__ import annotations
@@ -95,5 +96,3 @@ def _transpose_eqn(eqn: Eqn, cts: list[Any], env: dict[int, Any], found: dict[in
         results = rule(cts if eqn.primitive.multiple_results else cts[0], *args, **eqn.params)
         for atom, result in zip(eqn.invars, results, strict=True):
             _accumulate(found, env, atom, result)
-
-

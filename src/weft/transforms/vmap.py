@@ -1,7 +1,7 @@
 """Batching: run a function written for one example on a whole axis of them.
 
-A :class:`BatchTracer` is an array with one more axis than it shows. The rule of each primitive computes
-on that axis all at once and says where it is in the result.
+A :class:`BatchTracer` is an array with one more axis than it shows. The rule of each primitive
+computes on that axis all at once and says where it is in the result.
 """
 
 from __future__ import annotations
@@ -131,10 +131,10 @@ def vmap(
 ) -> Callable[..., Any]:
     """The function applied along an axis of its arguments, all at once.
 
-    ``in_axes`` says which axis of each argument is mapped: an int, None (not mapped), or a tuple with
-    one entry for each positional argument, which may itself be a tree that is a prefix of the
-    argument. Keyword arguments are mapped over axis 0. ``out_axes`` says where the axis goes in the
-    results. ``axis_size`` is needed only when nothing is mapped.
+    ``in_axes`` says which axis of each argument is mapped: an int, None (not mapped), or a tuple
+    with one entry for each positional argument, which may itself be a tree that is a prefix of
+    the argument. Keyword arguments are mapped over axis 0. ``out_axes`` says where the axis goes
+    in the results. ``axis_size`` is needed only when nothing is mapped.
 
     >>> vmap(np.dot, in_axes=(0, None))(matrix, vector)    # one dot product for each row
 
@@ -152,8 +152,8 @@ def vmap(
         for i, leaf in enumerate(leaves):
             if not is_array_like(leaf):
                 raise TypeError(
-                    f"vmap of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, not "
-                    "an array"
+                    f"vmap of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, "
+                    "not an array"
                 )
         dims = _in_dims(in_axes, args, kwargs, leaves, name, names)
         size = _mapped_size(leaves, dims, axis_size, name, names)

@@ -1,9 +1,9 @@
 """The ``while`` primitive: a loop as long as a condition on its carry holds.
 
-``while(*cond_consts, *body_consts, *init)`` applies ``body_jaxpr`` to the carry as long as ``cond_jaxpr``
-gives true. Forward mode and vmap work; reverse mode would have to remember an unknown number of
-steps, and is an error. Mapped over the condition, the loop runs until every element has finished, and
-finished elements keep their values.
+``while(*cond_consts, *body_consts, *init)`` applies ``body_jaxpr`` to the carry as long as
+``cond_jaxpr`` gives true. Forward mode and vmap work; reverse mode would have to remember an
+unknown number of steps, and is an error. Mapped over the condition, the loop runs until every
+element has finished, and finished elements keep their values.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from weft.core.staging import trace_to_jaxpr
 from weft.primitives.reduction import reduce_or
 from weft.primitives.select import select_n
 from weft.primitives.shaping import broadcast_in_dim, instantiate, zeros_like_aval
+from weft.terms.control_flow import lower_while
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (
     Mask,
@@ -82,6 +83,19 @@ def _(
     while numpy_closed(cond_jaxpr, *cond_consts, *carry)[0]:
         carry = numpy_closed(body_jaxpr, *body_consts, *carry)
     return carry
+
+
+@while_p.def_lower
+def _(
+    ctx: Any,
+    *args: Any,
+    cond_jaxpr: ClosedJaxpr,
+    body_jaxpr: ClosedJaxpr,
+    cond_nconsts: int,
+    body_nconsts: int,
+) -> list[Any]:
+    cond_consts, body_consts, carry = _parts(args, cond_nconsts, body_nconsts)
+    return lower_while(ctx, cond_jaxpr, cond_consts, body_jaxpr, body_consts, carry)
 
 
 @while_p.def_jvp
@@ -198,9 +212,9 @@ def _known_loop(
 @while_p.def_transpose
 def _(cts: Any, *args: Any, **params: Any) -> NoReturn:
     raise NotImplementedError(
-        "reverse-mode differentiation (grad, vjp) of a while loop: the number of steps is not known, "
-        "so what the backward pass needs cannot be kept. Use fori_loop with trip counts that are "
-        "Python integers, or scan; forward mode (jvp, jacfwd) does work.\n"
+        "reverse-mode differentiation (grad, vjp) of a while loop: the number of steps is not "
+        "known, so what the backward pass needs cannot be kept. Use fori_loop with trip counts "
+        "that are Python integers, or scan; forward mode (jvp, jacfwd) does work.\n"
         f"The loop is at {describe(user_source())}"
     )
 
