@@ -118,7 +118,7 @@ def _(lhs: np.ndarray, rhs: np.ndarray, *, dimension_numbers, preferred_element_
             left.reshape(*batch, math.prod(rows), inner),
             right.reshape(*batch, inner, math.prod(columns)),
         )
-    return np.asarray(product.reshape(*batch, *rows, *columns), out)
+    return np.asarray(product.reshape((*batch, *rows, *columns)), out)
 
 
 @dot_general_p.def_lower

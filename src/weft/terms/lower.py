@@ -170,7 +170,7 @@ class Lowering:
         guard: Callable[[Indices], Term | None] | None = None,
         unique: bool = False,
     ) -> Tensor:
-        """``operand`` with ``update`` put (or combined) in at ``index``, over a space of ``shape``."""
+        """``operand`` with ``update`` put (or combined) in at ``index``, for each point."""
         axes = new_axes(shape)
         point = points(axes)
         value = self.new_value(operand.shape, operand.dtype)
