@@ -151,7 +151,7 @@ def test_statistics_count_live_and_cached_bytes():
     assert small is not None
     block = mine.refill(small)
     assert mine.statistics().live_bytes == size + small.size
-    mine.release_large(address, size)
+    mine.give_back(address, size)
     small.append(block)
     statistics = mine.statistics()
     assert (statistics.live_bytes, statistics.cached_bytes) == (0, size + small.size)
@@ -167,16 +167,16 @@ def test_cached_bytes_are_bounded_by_the_recent_peak(monkeypatch: pytest.MonkeyP
     blocks = [mine.take_large(16 * MIB + i * 4 * MIB) for i in range(8)]
     peak = mine.statistics().live_bytes
     for block in blocks:
-        mine.release_large(*block)
+        mine.give_back(*block)
     # Just after the peak everything is kept ...
     assert mine.statistics().cached_bytes == peak
     # ... later a large call returns what exceeds the floor, the oldest first ...
     clock[0] += 3 * allocator_module._HALF_LIFE
-    mine.release_large(*mine.take_large(MIB))
+    mine.give_back(*mine.take_large(MIB))
     assert mine.statistics().cached_bytes <= allocator_module._CACHE_FLOOR
     # ... and in the end what was not used for long goes, but for the block just returned.
     clock[0] += 2 * allocator_module._IDLE_LIMIT
-    mine.release_large(*mine.take_large(MIB))
+    mine.give_back(*mine.take_large(MIB))
     assert mine.statistics().cached_bytes == MIB
     mine.trim()
 
@@ -188,7 +188,7 @@ def test_a_full_class_hands_blocks_back():
     blocks = [mine.refill(small) for _ in range(small.capacity)]
     assert small.acquired == small.capacity
     for block in blocks:
-        mine.discard(block, small)
+        mine.give_back(block, small)
     assert small.acquired == 0 and mine.statistics().live_bytes == 0
 
 

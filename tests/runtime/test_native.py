@@ -6,11 +6,13 @@ import ctypes
 import gc
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from weft.runtime import native
+from weft.runtime.buffer import Buffer
 
 ADD = """
 define i64 @add(i64 %a, i64 %b) nounwind {
@@ -147,11 +149,43 @@ def test_several_threads_compile_at_once():
     assert sorted(results) == list(range(8))
 
 
+def test_freeing_never_waits():
+    """Finalisers run anywhere, also under the locks of this module and of the allocator."""
+    code = native.compile_module(ADD)
+    stop = threading.Event()
+
+    def make_garbage(make: Callable[[], object]) -> None:
+        while not stop.is_set():
+            cycle = [make()]
+            cycle.append(cycle)
+
+    makers = (
+        lambda: native.link(code, ["add"]),
+        lambda: Buffer.alloc(1 << 20),
+        lambda: Buffer.alloc(64),
+    )
+    threads = [threading.Thread(target=make_garbage, args=(make,)) for make in makers]
+    threshold = gc.get_threshold()
+    gc.set_threshold(3)
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in range(30):
+            native.compile_module(ADD)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=30)
+        gc.set_threshold(*threshold)
+    assert not any(thread.is_alive() for thread in threads)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="fork")
 def test_a_child_process_can_compile(run_python):
     script = f"""
 import os, threading
 from weft.runtime import native
+from weft.runtime.buffer import Buffer
 ADD = {ADD!r}
 stop = False
 def compile_for_ever():

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from weft.config import config
-from weft.runtime import native
 from weft.runtime.pool import pool, symbols
 from weft.runtime.pool_ir import MAX_THREADS, SUPPORTED, pool_ir
+
+# Newer Pythons warn that forking with threads is delicate, which is what these tests are about.
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
 
 # count[tid] += nt for each region; `many` runs n regions.
 COUNT = """
@@ -246,8 +248,13 @@ def test_impossible_sizes_are_refused(threads: int):
 def test_the_code_is_correct_ir_for_every_architecture(architecture: str):
     import llvmlite.binding as binding
 
-    native.host_cpu()  # initialises LLVM
-    binding.parse_assembly(pool_ir(architecture)).verify()
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    module = binding.parse_assembly(pool_ir(architecture))
+    module.verify()
+    target = binding.Target.from_triple(f"{architecture}-unknown-linux-gnu")
+    machine = target.create_target_machine(opt=1, reloc="pic", codemodel="small")
+    assert "weft_parallel" in machine.emit_assembly(module)
 
 
 def test_idle_threads_use_no_processor_time(run_python: Callable):
@@ -268,3 +275,44 @@ print(time.process_time() - before < 0.02)
 """
     result = run_python(script)
     assert result.stdout == "True\n", result.stderr
+
+
+def test_a_process_may_end_while_its_threads_still_spin(run_python: Callable):
+    script = f"""
+import ctypes
+import numpy as np
+from weft.config import config
+from weft.runtime import native
+from weft.runtime.pool import pool, symbols
+config.threads = 3
+library = native.link(native.compile_module({COUNT!r}), ["many"], symbols())
+many = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+count = np.zeros(16, np.int64)
+many(library.address("many"))(pool.address, count.ctypes.data, 3)
+"""
+    for _ in range(3):
+        assert run_python(script).returncode == 0
+
+
+def test_threads_block_signals_so_that_python_handles_them(run_python: Callable):
+    script = f"""
+import ctypes, pathlib
+import numpy as np
+from weft.config import config
+from weft.runtime import native
+from weft.runtime.pool import pool, symbols
+config.threads = 3
+library = native.link(native.compile_module({COUNT!r}), ["many"], symbols())
+many = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+count = np.zeros(16, np.int64)
+before = set(pathlib.Path("/proc/self/task").iterdir())
+many(library.address("many"))(pool.address, count.ctypes.data, 1)
+masks = []
+for task in set(pathlib.Path("/proc/self/task").iterdir()) - before:
+    blocked = [x for x in (task / "status").read_text().splitlines() if x.startswith("SigBlk")]
+    masks.append(int(blocked[0].split()[1], 16))
+SIGINT, SIGSEGV = 1 << 1, 1 << 10
+print([(bool(mask & SIGINT), bool(mask & SIGSEGV)) for mask in masks])
+"""
+    result = run_python(script)
+    assert result.stdout == "[(True, False), (True, False)]\n", result.stderr

@@ -5,9 +5,9 @@
 ``cache``          bounded caches of programs, in memory and on disk
 ``allocator``      the caching allocator
 ``buffer``         `Buffer`: owned or borrowed bytes
-``pool``           the native fork–join thread pool
 ``interrupt``      Ctrl-C seen by native code
+``pool``           the native fork–join thread pool; ``pool_ir`` is its code
 ``executable``     `NativeProgram`: a library with an entry, its arena and its arguments
-``call_path``      `CallPath`: the short way from a Python call to native code
+``call_path``      `CallPath`: the short way from Python to native code; ``call_path_ir`` its code
 =================  ==============================================================================
 """

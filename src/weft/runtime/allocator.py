@@ -14,8 +14,9 @@ So freed blocks are kept, in size classes, and handed out again:
 Classes are spaced four to a power of two, so at most a fifth of a block is wasted.
 
 Blocks may be freed from ``__del__`` or a weak reference's callback, which can run in the middle of
-anything, this module included. The lock is therefore re-entrant, and the code under it changes its
-state in single steps, each of which leaves it consistent.
+anything, this module included. Freeing therefore never waits for the lock: what cannot be settled
+at once is left in a queue for whoever holds it. The lock is re-entrant, and the code under it
+changes its state in single steps, each of which leaves it consistent.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import mmap
 import os
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,6 +125,7 @@ class Allocator:
         self._recent_peak = 0.0
         self._recent_peak_at = time.monotonic()
         self._next_sweep = 0.0
+        self._returned: deque[tuple[int, FreeList | int]] = deque()
         self._small_held = 0
         self._peak = 0
 
@@ -151,12 +154,10 @@ class Allocator:
         size = -(-free_list.size // free_list.alignment) * free_list.alignment
         return _libc.aligned_alloc(free_list.alignment, size)
 
-    def discard(self, address: int, free_list: FreeList) -> None:
-        """Hands a small block back to libc, when its class is full."""
+    def _discard(self, address: int, free_list: FreeList) -> None:
         _libc.free(address)
-        with self._lock:
-            free_list.acquired -= 1
-            self._small_held -= free_list.size
+        free_list.acquired -= 1
+        self._small_held -= free_list.size
 
     # ---- large blocks
 
@@ -167,7 +168,7 @@ class Allocator:
         return -(-nbytes // step) * step
 
     def take_large(self, nbytes: int) -> tuple[int, int]:
-        """(address, mapping size) of a block of at least `nbytes`; give both to `release_large`."""
+        """(address, mapping size) of a block of at least `nbytes`; give both to `give_back`."""
         if nbytes < 0:
             raise ValueError(f"cannot allocate {nbytes} bytes")
         size = self.large_size(nbytes)
@@ -178,17 +179,17 @@ class Allocator:
                 address = self._map_or_trim(size, nbytes)
             self._large_live += size
             self._note_peak()
+        if self._returned:
+            self._settle()
         return address, size
 
-    def release_large(self, address: int, size: int) -> None:
-        """Takes a large block back; it may be kept or returned to the system."""
+    def _keep(self, address: int, size: int) -> None:
         now = time.monotonic()
-        with self._lock:
-            self._update_recent_peak(now)
-            self._large_live -= size
-            self._cached.setdefault(size, []).append((address, now))
-            self._large_cached += size
-            self._return_excess(now)
+        self._update_recent_peak(now)
+        self._large_live -= size
+        self._cached.setdefault(size, []).append((address, now))
+        self._large_cached += size
+        self._return_excess(now)
 
     def _pop_cached(self, size: int) -> int | None:
         blocks = self._cached.get(size)
@@ -246,26 +247,49 @@ class Allocator:
 
     # ---- both
 
+    def give_back(self, address: int, home: FreeList | int) -> None:
+        """Takes back a block that its `FreeList` has no room for, or a large one of size ``home``.
+
+        Never waits: see the module's text.
+        """
+        self._returned.append((address, home))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Deals with returned blocks, unless another thread has the lock: it will, afterwards."""
+        while self._returned and self._lock.acquire(blocking=False):
+            try:
+                address, home = self._returned.popleft()
+                if isinstance(home, int):
+                    self._keep(address, home)
+                else:
+                    self._discard(address, home)
+            except IndexError:  # a finaliser that ran meanwhile has dealt with the last one
+                return
+            finally:
+                self._lock.release()
+
     def trim(self) -> int:
         """Gives every cached block back to the system; returns how many bytes that were."""
+        self._settle()
         with self._lock:
-            before = self._large_cached
+            freed = self._large_cached
             for size in list(self._cached):
                 while self._cached[size]:
                     self._unmap_oldest(size)
-        freed = before - self._large_cached
-        for free_list in self._classes:
-            while free_list:
-                try:
-                    address = free_list.pop()
-                except IndexError:  # another thread took the last one
-                    break
-                self.discard(address, free_list)
-                freed += free_list.size
+            for free_list in self._classes:
+                while free_list:
+                    try:
+                        address = free_list.pop()
+                    except IndexError:  # another thread took the last one
+                        break
+                    self._discard(address, free_list)
+                    freed += free_list.size
         return freed
 
     def statistics(self) -> Statistics:
         """What is in use and what is kept, now."""
+        self._settle()
         with self._lock:
             small_cached = sum(len(free_list) * free_list.size for free_list in self._classes)
             return Statistics(

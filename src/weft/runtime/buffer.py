@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -112,15 +113,20 @@ class Buffer:
     def __repr__(self) -> str:
         return f"Buffer(nbytes={self.nbytes}, ptr={self.ptr:#x})"
 
-    def __del__(self) -> None:
+    # Defaults rather than globals, which may be gone when the interpreter shuts down.
+    def __del__(
+        self,
+        _small: type[FreeList] = FreeList,
+        _give_back: Callable[[int, FreeList | int], None] = allocator.give_back,
+    ) -> None:
         home = self.home
-        if type(home) is FreeList:
+        if type(home) is _small:
             if len(home) < home.capacity:
                 home.append(self.ptr)
             else:
-                allocator.discard(self.ptr, home)
+                _give_back(self.ptr, home)
         elif type(home) is int:
-            allocator.release_large(self.ptr, home)
+            _give_back(self.ptr, home)
 
 
 class _Exporter:

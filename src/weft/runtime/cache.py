@@ -20,11 +20,12 @@ import stat
 import tempfile
 import threading
 import warnings
+import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from weft.config import config
 from weft.runtime import native
@@ -35,6 +36,18 @@ V = TypeVar("V")
 _MAGIC = b"weft-object-1\n"
 _DIGEST_BYTES = 32
 _SUFFIX = ".o"
+
+#: Every cache that has a lock. A child process gets new ones: in it, nobody would release a lock
+#: that another thread of its parent held.
+_locked: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for cache in list(_locked):
+        cache._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 #: Bytes of object code kept on disk; when passed, the least recently used quarter goes.
 DISK_LIMIT = 256 << 20
@@ -69,6 +82,7 @@ class LRUCache(Generic[K, V]):
         self.statistics = CacheStatistics()
         self._entries: OrderedDict[K, V] = OrderedDict()
         self._lock = threading.RLock()
+        _locked.add(self)
 
     def get(self, key: K) -> V | None:
         """The value of `key`, which becomes the most recently used; None if there is none."""
@@ -116,7 +130,8 @@ class ObjectCache:
         self.limit = limit
         self.statistics = CacheStatistics()
         self._size: int | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        _locked.add(self)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = self.folder.stat()
         if status.st_uid != os.geteuid():
@@ -254,8 +269,10 @@ def object_key(ir_text: str) -> str:
     return digest.hexdigest()
 
 
-def compile_cached(ir_text: str, *, verify: bool = False) -> bytes:
+def compile_cached(ir_text: str) -> bytes:
     """`native.compile_module`, looked up on disk first and stored there afterwards.
+
+    New code goes through LLVM's verifier when ``weft.config.dump`` shows it.
 
     A disk that cannot be written (full, read-only) costs the next process a compilation, never
     this one its result.
@@ -264,7 +281,7 @@ def compile_cached(ir_text: str, *, verify: bool = False) -> bytes:
     key = object_key(ir_text)
     code = None if cache is None else cache.get(key)
     if code is None:
-        code = native.compile_module(ir_text, verify=verify)
+        code = native.compile_module(ir_text, verify="llvm" in config.dump)
         if cache is not None:
             with contextlib.suppress(OSError):
                 cache.put(key, code)

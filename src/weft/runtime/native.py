@@ -15,6 +15,7 @@ import functools
 import os
 import platform
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ _lock = threading.RLock()
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
 )
+
+
+#: What freed libraries leave for the next holder of the lock to drop, in this order.
+_garbage: deque[Any] = deque()
 
 
 class CompileError(RuntimeError):
@@ -123,6 +128,18 @@ def _parse_size(text: str) -> int:
 
 
 # ---- compile ------------------------------------------------------------------------------
+
+
+def _free_garbage() -> None:
+    """Unloads libraries that nobody needs, unless another thread is inside LLVM: it will, next
+    time it is."""
+    while _garbage and _lock.acquire(blocking=False):
+        try:
+            _garbage.popleft()
+        except IndexError:  # a finaliser that ran meanwhile has dropped the last one
+            return
+        finally:
+            _lock.release()
 
 
 @functools.cache
@@ -248,10 +265,12 @@ class Library:
         """The address of an exported function or variable; `KeyError` if it was not exported."""
         return self._addresses[name]
 
-    def __del__(self, _lock: threading.RLock = _lock) -> None:
-        with _lock:
-            self._tracker = None
-            self._linker = None
+    def __del__(self, _garbage: deque[Any] = _garbage) -> None:
+        # Finalisers run in the middle of anything, so this one must not wait for the lock.
+        _garbage.append(self._tracker)
+        _garbage.append(self._linker)
+        self._tracker = self._linker = None
+        _free_garbage()
 
 
 def link(
@@ -268,6 +287,7 @@ def link(
     1
     """
     names = list(exports)
+    _free_garbage()
     with _lock:
         builder = _llvm().JITLibraryBuilder()
         builder.add_object_img(object_code)
