@@ -36,8 +36,16 @@ _NAMES = {
     "custom_jvp": "weft.transforms.custom_jvp",
     "custom_vjp": "weft.transforms.custom_vjp",
     "stop_gradient": "weft.transforms.api",
+    # arrays
+    "Array": "weft.array",
+    "compute": "weft.array",
     # submodules
+    "array": "",
     "core": "",
+    "lax": "",
+    "nn": "",
+    "numpy": "",
+    "random": "",
     "tree": "",
     "transforms": "",
 }
@@ -51,6 +59,8 @@ def __getattr__(name: str) -> Any:
     except KeyError:
         raise AttributeError(f"module 'weft' has no attribute {name!r}") from None
     if module:
+        # Arrays and traced values have operators once the NumPy namespace is there.
+        importlib.import_module("weft.numpy")
         value = getattr(importlib.import_module(module), name)
     else:
         value = importlib.import_module(f"weft.{name}")

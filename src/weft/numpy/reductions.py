@@ -133,7 +133,7 @@ def _extremum(
             raise ValueError(
                 f"weft.numpy.{name}: with where=, give initial= for slices that it leaves empty"
             )
-        if any(shape_of(x)[d] == 0 for d in axes):
+        if 0 in [shape_of(x)[d] for d in axes]:
             raise ValueError(
                 f"weft.numpy.{name}: no {name} of no elements: {aval_of(x)} over axis {axis}; "
                 "give initial= if that should have a value"
