@@ -9,7 +9,7 @@ from __future__ import annotations
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.memory import fold_through_memory
-from weft.kernels.schedule.order import fuse_loops, parallelize, reorder
+from weft.kernels.schedule.order import fuse_loops, nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll
 from weft.kernels.schedule.stage import Layout, stage
 from weft.kernels.schedule.tile import interleave, tile, vectorize
@@ -26,6 +26,7 @@ __all__ = [
     "inline_loop",
     "inline_single",
     "interleave",
+    "nest_perfectly",
     "parallelize",
     "peel",
     "reorder",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weft.kernels.ir import Barrier, Buffer, For, Kernel, Stmt, Var, inputs_of, walk
+from weft.kernels.ir import Barrier, Buffer, For, Kernel, Stmt, Store, Var, inputs_of, walk
 from weft.kernels.races import accesses, apart, dependence
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.tree import (
@@ -123,6 +123,32 @@ def _check_one_fold(a: For, b: For) -> None:
         raise ScheduleError(
             f"the loops over {a.axis} and {b.axis} carry values that are not one fold"
         )
+
+
+def nest_perfectly(kernel: Kernel, inner: Axis) -> Kernel:
+    """Move what stands before a loop in its parent into it, to be computed once per iteration::
+
+        for i: x = load a[i]; for j: s(x, j)
+        →
+        for i: for j: x = load a[i]; s(x, j)
+
+    Refuses loops with carries, loops and stores beside it, and statements after it.
+    """
+    path = path_to(kernel, inner)
+    if len(path) < 2 or len(path[-2].body) == 1:
+        return kernel
+    parent, loop = path[-2], path[-1]
+    beside = [s for s in parent.body if s is not loop]
+    movable = parent.body[-1] is loop and not any(
+        isinstance(s, For | Store | Barrier) for s in beside
+    )
+    if not movable or loop.carries or parent.carries:
+        raise ScheduleError(
+            f"the loops over {parent.axis} and {inner} are not perfectly nested, and what stands "
+            "between them cannot move"
+        )
+    new = replace(parent, body=[replace(loop, body=[*beside, *loop.body])])
+    return replace_loop(kernel, parent.axis, lambda _: [new])
 
 
 def fuse_loops(kernel: Kernel, first: Axis, second: Axis) -> Kernel:

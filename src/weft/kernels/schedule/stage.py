@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from weft.kernels.ir import Barrier, Buffer, For, Kernel, Load, Stmt, Store, Var, walk
@@ -38,6 +38,7 @@ def stage(
     layout: Layout = Layout(),
     scratch: Buffer | None = None,
     vector: int = 16,
+    reading: Collection[Axis] = (),
 ) -> Kernel:
     """Copy what a loop reads of ``buffer`` into scratch before the loop, and read it there::
 
@@ -49,13 +50,14 @@ def stage(
 
     ``level`` is ``thread`` (private, copied by the thread that uses it) or ``shared`` (copied by
     all threads together, with barriers around).  ``scratch`` names an earlier stage's buffer of
-    the same shape to use again.  ``vector`` is the width of the copy.  Refuses buffers written in
+    the same shape to use again.  ``vector`` is the width of the copy.  With ``reading`` only reads that
+    depend on one of these axes are redirected.  Refuses buffers written in
     the kernel, guarded or data-dependent reads, reads whose windows differ, and cooperative
     copies inside a parallel loop.
     """
     path = path_to(kernel, at)
     loop = path[-1]
-    reads = _reads(kernel, buffer, loop)
+    reads = _reads(kernel, buffer, loop, frozenset(reading))
     if level == "shared" and any(x.kind == "parallel" for x in path[:-1]):
         raise ScheduleError(
             f"cannot copy {buffer.name} cooperatively inside a parallel loop; stage it per thread"
@@ -71,7 +73,7 @@ def stage(
         kernel = kernel.evolve(scratch=(*kernel.scratch, scratch))
     packing.check_fits(scratch, level)
     copies, inner = packing.copy(buffer, scratch, level == "shared")
-    moved = _Redirect(buffer, scratch, window, packing).loop(loop)
+    moved = _Redirect(reads, scratch, window, packing).loop(loop)
     around: list[Stmt] = [*copies, moved]
     if level == "shared":
         fence: list[Stmt] = [Barrier()] if reused or len(path) > 1 else []
@@ -83,10 +85,18 @@ def stage(
     return kernel
 
 
-def _reads(kernel: Kernel, buffer: Buffer, loop: For) -> list[Load]:
+def _reads(
+    kernel: Kernel, buffer: Buffer, loop: For, reading: frozenset[Axis]
+) -> list[Load]:
     if any(isinstance(s, Store) and s.buffer is buffer for s in walk(kernel.body)):
         raise ScheduleError(f"{buffer.name} is written in the kernel: a copy would go stale")
-    reads = [s for s in walk(loop.body) if isinstance(s, Load) and s.buffer is buffer]
+    reads = [
+        s
+        for s in walk(loop.body)
+        if isinstance(s, Load)
+        and s.buffer is buffer
+        and (not reading or any(i.axes() & reading for i in s.index))
+    ]
     if not reads:
         raise ScheduleError(f"the loop over {loop.axis} does not read {buffer.name}")
     for read in reads:
@@ -99,7 +109,7 @@ def _reads(kernel: Kernel, buffer: Buffer, loop: For) -> list[Load]:
 
 @dataclass(frozen=True)
 class _Window:
-    """A box of a buffer: in dimension d, ``size[d]`` elements from ``base[d]`` (constant inside)."""
+    """A box of a buffer: in dimension d, ``size[d]`` elements from ``base[d]`` on."""
 
     base: tuple[Affine, ...]
     size: tuple[int, ...]
@@ -256,12 +266,12 @@ class _Packing:
 
 
 class _Redirect:
-    """Rewrites the reads of a buffer to reads of its copy."""
+    """Rewrites reads of a buffer to reads of its copy."""
 
     def __init__(
-        self, buffer: Buffer, scratch: Buffer, window: _Window, packing: _Packing
+        self, reads: Sequence[Load], scratch: Buffer, window: _Window, packing: _Packing
     ) -> None:
-        self.buffer, self.scratch = buffer, scratch
+        self.reads, self.scratch = {id(r) for r in reads}, scratch
         self.window, self.packing = window, packing
 
     def loop(self, loop: For) -> For:
@@ -270,7 +280,7 @@ class _Redirect:
     def statement(self, stmt: Stmt) -> Stmt:
         if isinstance(stmt, For):
             return self.loop(stmt)
-        if isinstance(stmt, Load) and stmt.buffer is self.buffer:
+        if isinstance(stmt, Load) and id(stmt) in self.reads:
             index = self.packing.index(self.window.position(stmt.index))
             return replace(stmt, buffer=self.scratch, index=index)
         return stmt

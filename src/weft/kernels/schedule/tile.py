@@ -123,7 +123,7 @@ def _widen(kernel: Kernel, axis: Axis, t: Axis, lanes: bool) -> Kernel:
                     f"cannot put {axis} across lanes: {var} already lies across those of {other}"
                 )
         kernel = kernel.evolve(lanes=kernel.lanes | {t})
-    widener = _Widener(loop.axis, t, dependent)
+    widener = _Widener(loop.axis, t, dependent, kernel.lanes - {t} if lanes else frozenset())
     renamed: dict[Var, Var] = {}
     new = widener.top(top, _identities(kernel, top), renamed)
     kernel = replace_loop(kernel, top.axis, lambda _: new)
@@ -214,9 +214,12 @@ def _identities(kernel: Kernel, top: For) -> list[bool]:
 class _Widener(Renaming):
     """Rewrites the statements of a loop so that dependent variables get the tile axis."""
 
-    def __init__(self, axis: Axis, t: Axis, dependent: set[Var]) -> None:
+    def __init__(
+        self, axis: Axis, t: Axis, dependent: set[Var], other_lanes: frozenset[Axis]
+    ) -> None:
         super().__init__()
         self.axis, self.t, self.dependent = axis, t, dependent
+        self.other_lanes = other_lanes
 
     def define(self, var: Var) -> Var:
         if var in self.dependent and var not in self.vars:
@@ -241,6 +244,12 @@ class _Widener(Renaming):
             raise ScheduleError(
                 f"every iteration of {self.axis} stores to the same element of "
                 f"{stmt.buffer.name}: the last one must win, so they cannot run side by side"
+            )
+        across = self.other_lanes & {a for i in new.index for a in i.axes()}
+        if across:
+            raise ScheduleError(
+                f"cannot put {self.axis} across lanes: a store to {stmt.buffer.name} already lies "
+                f"across those of {next(iter(across))}"
             )
         return new
 

@@ -208,7 +208,7 @@ def expressions(stmt: Stmt) -> tuple[Affine, ...]:
 
 
 def without_dead_code(kernel: Kernel) -> Kernel:
-    """The kernel without statements whose results nobody uses, and without empty loops.
+    """The kernel without unused results, empty loops and doubled barriers.
 
     Stores, barriers and loops that contain them stay; carries nobody reads go with their updates.
     """
@@ -245,6 +245,8 @@ def _swept(body: list[Stmt], used: set[Var]) -> list[Stmt]:
             inner = _swept(stmt.body, used)
             if carries or (stmt.trip and inner):
                 kept.append(replace(stmt, body=inner, carries=carries))
+        elif isinstance(stmt, Barrier) and kept and isinstance(kept[-1], Barrier):
+            continue
         elif isinstance(stmt, Store | Barrier) or any(o in used for o in outputs_of(stmt)):
             kept.append(stmt)
     return kept

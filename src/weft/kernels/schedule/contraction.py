@@ -1,0 +1,441 @@
+"""Contractions: a fold of products scheduled as a packed, register-tiled, K-blocked nest.
+
+Nothing here knows of matrices.  `find_contractions` looks for folds whose element is a product of
+two operands and sorts the loops around it by what they index: only the left operand (``m``), only
+the right one (``n``), both or neither (``batch``); the fold's own loops are
+``k``.  `schedule_contraction` then composes the operations of this package:
+
+1. blocks of the fold move outside the nest, through memory (`fold_through_memory`), so that a block of
+   the right operand is reused while it is in cache; the epilogue stays with the last one;
+2. that block is packed in panels as wide as the register tile, by all threads (`stage`);
+3. rows are cut into blocks, one block per parallel iteration, with its own packed copy of the left
+   operand, and the loop over a block's rows goes inside the loop over panels (`split`, `reorder`);
+4. columns become lanes and rows registers (`vectorize`, `interleave`); remainders are static nests.
+
+The blocking is that of Goto and van de Geijn, Anatomy of high-performance matrix multiplication
+(2008).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from weft.kernels.ir import (
+    Buffer,
+    For,
+    Iota,
+    Kernel,
+    Load,
+    Map,
+    Stmt,
+    Store,
+    Var,
+    inputs_of,
+    outputs_of,
+    walk,
+)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.folds import block_fold
+from weft.kernels.schedule.memory import through_memory
+from weft.kernels.schedule.order import nest_perfectly, parallelize, reorder
+from weft.kernels.schedule.split import peel, split, unroll
+from weft.kernels.schedule.stage import Layout, stage
+from weft.kernels.schedule.tile import interleave, vectorize
+from weft.kernels.schedule.tree import (
+    expressions,
+    find_loop,
+    has_loop,
+    path_to,
+    without_dead_code,
+)
+from weft.terms.affine import Axis, linearize
+
+
+@dataclass(frozen=True)
+class Params:
+    """The numbers of a contraction's schedule.
+
+    ``rows`` × ``columns`` is the register tile, ``block`` the length of a block of the fold,
+    ``row_block`` the rows of one parallel iteration, ``unroll`` the steps of the fold written out.
+    ``parallel`` says which loops belong to threads: ``rows``, ``columns``, ``batch`` or ``none``.
+    """
+
+    rows: int = 8
+    columns: int = 32
+    block: int = 512
+    row_block: int = 64
+    unroll: int = 4
+    pack_left: bool = True
+    pack_right: bool = True
+    parallel: str = "rows"
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """A fold of products: the loops around it by role, outermost first, and its operands' loads.
+
+    ``column`` is the axis along which the result is contiguous (in ``n``), ``row`` the one to tile
+    with it (in ``m``, None if there is none); ``k[0]`` is the outermost loop of the fold.
+    """
+
+    batch: tuple[For, ...]
+    m: tuple[For, ...]
+    n: tuple[For, ...]
+    k: tuple[For, ...]
+    column: Axis
+    row: Axis | None
+    left: tuple[Load, ...]
+    right: tuple[Load, ...]
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Iterations over batch, m, n and k."""
+        return tuple(prod(x.trip for x in g) for g in (self.batch, self.m, self.n, self.k))  # type: ignore[return-value]
+
+
+# -- finding ---------------------------------------------------------------------------------------
+
+
+def find_contractions(kernel: Kernel) -> list[Contraction]:
+    """Every contraction of the kernel whose result has a contiguous axis of its own."""
+    found = []
+    for path in _fold_paths(kernel.body, ()):
+        contraction = _contraction(kernel, path)
+        if contraction is not None:
+            found.append(contraction)
+    return found
+
+
+def _fold_paths(body: list[Stmt], around: tuple[For, ...]) -> list[tuple[For, ...]]:
+    """Paths to the outermost loops that carry something."""
+    paths: list[tuple[For, ...]] = []
+    for stmt in body:
+        if isinstance(stmt, For):
+            path = (*around, stmt)
+            paths += [path] if stmt.carries else _fold_paths(stmt.body, path)
+    return paths
+
+
+def _contraction(kernel: Kernel, path: tuple[For, ...]) -> Contraction | None:
+    outer, chain = path[:-1], _fold_chain(path[-1])
+    operands = _product(chain[-1])
+    if not outer or chain[0].fold is None or operands is None:
+        return None
+    reads = _Reads(kernel)
+    left, right = (reads.loads(v, chain) for v in operands)
+    around = {x.axis for x in outer}
+    left_axes, right_axes = (around & _axes(loads) for loads in (left, right))
+    column = _contiguous(outer[-1].body, path[-1], around)
+    if column in left_axes and column not in right_axes:
+        left, right = right, left
+        left_axes, right_axes = right_axes, left_axes
+    m = tuple(x for x in outer if x.axis in left_axes - right_axes)
+    n = tuple(x for x in outer if x.axis in right_axes - left_axes)
+    if column is None or column not in {x.axis for x in n}:
+        return None
+    batch = tuple(x for x in outer if x not in m and x not in n)
+    row = max(m, key=lambda x: x.trip).axis if m else None
+    return Contraction(batch, m, n, chain, column, row, left, right)
+
+
+def _fold_chain(loop: For) -> tuple[For, ...]:
+    """The loops of one fold, outermost first."""
+    chain = [loop]
+    while True:
+        inner = [s for s in chain[-1].body if isinstance(s, For)]
+        passed = len(inner) == 1 and [c.init for c in inner[0].carries] == [
+            c.var for c in chain[-1].carries
+        ]
+        if not passed:
+            return tuple(chain)
+        chain.append(inner[0])
+
+
+def _product(loop: For) -> tuple[Var, Var] | None:
+    """The two factors of the element a fold adds up."""
+    if len(loop.carries) != 1 or any(isinstance(s, For | Store) for s in loop.body):
+        return None
+    made = {s.out: s for s in loop.body if isinstance(s, Map)}
+    carry = loop.carries[0]
+    update = made.get(carry.update)
+    if update is None or carry.var not in update.args:
+        return None
+    if update.op == "fma":
+        return (update.args[0], update.args[1]) if update.args[2] is carry.var else None
+    rest = [a for a in update.args if a is not carry.var]
+    element = made.get(rest[0]) if len(rest) == 1 else None
+    if element is None or len(element.args) != 2:
+        return None
+    return element.args[0], element.args[1]
+
+
+class _Reads:
+    """Which loads a variable depends on."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.made: dict[Var, Stmt] = {}
+        for stmt in walk(kernel.body):
+            for out in outputs_of(stmt):
+                self.made[out] = stmt
+
+    def loads(self, var: Var, chain: tuple[For, ...]) -> tuple[Load, ...]:
+        found: dict[Load | Iota, None] = {}
+        seen: set[Var] = set()
+        stack = [var]
+        while stack:
+            v = stack.pop()
+            if v in seen or v not in self.made:
+                continue
+            seen.add(v)
+            stmt = self.made[v]
+            if isinstance(stmt, Load | Iota):
+                found[stmt] = None
+            if isinstance(stmt, For):
+                found.update((s, None) for s in walk(stmt.body) if isinstance(s, Load))
+            stack.extend(inputs_of(stmt))
+        return tuple(s for s in found if isinstance(s, Load))
+
+
+def _axes(loads: tuple[Load, ...]) -> set[Axis]:
+    return {a for load in loads for e in expressions(load) for a in e.axes()}
+
+
+def _contiguous(body: list[Stmt], fold: For, around: set[Axis]) -> Axis | None:
+    """The axis along which what follows the fold is stored contiguously."""
+    for stmt in body[body.index(fold) + 1 :]:
+        if isinstance(stmt, Store):
+            address = linearize(stmt.index, stmt.buffer.element_strides)
+            for axis in around:
+                if address.coefficient(axis) == 1:
+                    return axis
+    return None
+
+
+# -- scheduling ------------------------------------------------------------------------------------
+
+
+def schedule_contraction(
+    kernel: Kernel, params: Params, contraction: Contraction | None = None
+) -> Kernel:
+    """Schedule a contraction of ``kernel`` (the first one found by default); see the module text::
+
+        for i: for j: s = fold k of a[i, k] * b[k, j]; store c[i, j] = g(s)
+        →
+        for each block of k:
+          parallel p: store s[p, k, r] = b[k, 32·p + r]
+          barrier
+          parallel i in steps of row_block:
+            store t[i, k] = a[i, k]
+            for j in steps of 32: for ii in steps of 8: s (8×32) = fold k; store c (+ epilogue)
+          barrier
+
+    Refuses kernels without a contraction and nests that cannot be made perfect.
+    """
+    if contraction is None:
+        found = find_contractions(kernel)
+        if not found:
+            raise ScheduleError(f"kernel {kernel.name} has no contraction")
+        contraction = found[0]
+    return without_dead_code(_Scheduler(kernel, contraction, params).run())
+
+
+class _Scheduler:
+    """The composition; ``kernel`` is the state, every method takes the names axes have by now."""
+
+    def __init__(self, kernel: Kernel, contraction: Contraction, params: Params) -> None:
+        self.kernel = kernel
+        self.c = contraction
+        self.params = params
+        self.right_scratch: Buffer | None = None
+        self.left_scratch: Buffer | None = None
+
+    def run(self) -> Kernel:
+        c, params = self.c, self.params
+        column = [x for x in c.n if x.axis is c.column]
+        row = [x for x in c.m if x.axis is c.row]
+        other = [x for x in (*c.m, *c.n) if x not in column and x not in row]
+        inner = [x for x in other if x in c.n]
+        outer = [x for x in other if x in c.m]
+        order = [*c.batch, *outer, *row, *inner, *column]
+        if params.parallel == "columns":
+            order = [*c.batch, *column, *inner, *outer, *row]
+        self.perfect([x.axis for x in (*c.batch, *c.m, *c.n)])
+        self.arrange([x.axis for x in order])
+        if params.parallel == "batch" and c.batch:
+            self.kernel = parallelize(self.kernel, c.batch[0].axis)
+        if params.parallel == "columns":
+            self.columns()
+        else:
+            self.blocks(order[len(c.batch)].axis)
+        return self.kernel
+
+    def perfect(self, axes: list[Axis]) -> None:
+        """Make the nest perfect down to the innermost of ``axes``."""
+        depth = {a: len(path_to(self.kernel, a)) for a in axes}
+        for axis in sorted(axes, key=lambda a: depth[a])[1:]:
+            self.kernel = nest_perfectly(self.kernel, axis)
+
+    def arrange(self, order: list[Axis]) -> None:
+        """Bring perfectly nested loops into this order, by exchanging neighbours."""
+        for place, axis in enumerate(order):
+            while True:
+                path = path_to(self.kernel, axis)
+                above = path[-2].axis if len(path) > 1 else None
+                if above is None or above not in order[place + 1 :]:
+                    break
+                self.kernel = reorder(self.kernel, above, axis)
+
+    # -- columns shared among threads: few rows ----------------------------------------------------
+
+    def columns(self) -> None:
+        """Few rows: the right operand is read once, unpacked; the fold stays in registers."""
+        c, params = self.c, self.params
+        for loop in c.k[:1]:
+            size = max(1, params.block // prod(x.trip for x in c.k[1:]))
+            self.kernel = block_fold(self.kernel, loop.axis, size)
+        self.kernel = parallelize(self.kernel, c.column)
+        if c.row is not None:
+            rows = min(params.rows, find_loop(self.kernel, c.row).trip)
+            self.kernel = interleave(self.kernel, c.row, rows)
+        width = min(params.columns, find_loop(self.kernel, c.column).trip)
+        self.kernel = vectorize(self.kernel, c.column, width)
+
+    # -- blocks of the fold, rows shared among threads ---------------------------------------------
+
+    def blocks(self, at: Axis) -> None:
+        """One nest per phase of the fold."""
+        c, params = self.c, self.params
+        size = _even_block(c, params)
+        self.kernel, phases = through_memory(self.kernel, at, c.k[0].axis, size)
+        for names in phases:
+            k = _innermost_fold(self.kernel, names[c.k[0].axis])
+            if params.unroll > 1 and find_loop(self.kernel, k).trip > params.unroll:
+                inner = Axis(f"{k.name}u", params.unroll)
+                self.kernel = unroll(split(self.kernel, k, inner), inner)
+        for names in phases:
+            if params.pack_right:
+                self.pack_right(names, names[at])
+            self.rows(names)
+
+    def pack_right(self, names: Mapping[Axis, Axis], at: Axis) -> None:
+        column = names[self.c.column]
+        load = next((x for x in self.c.right if self.c.column in _axes((x,))), None)
+        if load is None:
+            return
+        dimension = _dimension(load, self.c.column)
+        if dimension is None:
+            return
+        private = any(x.kind == "parallel" for x in path_to(self.kernel, at))
+        before = self.kernel.scratch
+        self.kernel = stage(
+            self.kernel,
+            load.buffer,
+            at,
+            "thread" if private else "shared",
+            Layout(panel=(dimension, self.params.columns)),
+            self.right_scratch,
+            reading=(column,),
+        )
+        if self.right_scratch is None:
+            self.right_scratch = next(b for b in self.kernel.scratch if b not in before)
+
+    def rows(self, names: Mapping[Axis, Axis]) -> None:
+        """Blocks of rows, then smaller ones for what is left."""
+        c, params = self.c, self.params
+        column = names[c.column]
+        if c.row is None:
+            self.tiles([], column)
+            return
+        row = names[c.row]
+        size = params.row_block
+        while True:
+            trip = find_loop(self.kernel, row).trip
+            size = min(size, trip) if trip < params.rows else max(params.rows, min(size, trip))
+            whole = trip // size * size
+            rest = Axis(row.name, row.extent)
+            self.kernel = peel(self.kernel, row, whole, rest)
+            twins = self.twins(row, rest)
+            self.row_group(row, column, size)
+            if whole == trip:
+                return
+            row, column, size = rest, twins[column], params.rows
+
+    def twins(self, a: Axis, b: Axis) -> dict[Axis, Axis]:
+        """Corresponding loops of two copies of a body."""
+        if not has_loop(self.kernel, b):
+            return {}
+        pairs = zip(
+            walk(find_loop(self.kernel, a).body), walk(find_loop(self.kernel, b).body), strict=True
+        )
+        return {x.axis: y.axis for x, y in pairs if isinstance(x, For) and isinstance(y, For)}
+
+    def row_group(self, row: Axis, column: Axis, size: int) -> None:
+        """Rows in blocks of ``size``: the loop inside a block goes innermost, around the fold."""
+        inside = Axis(f"{row.name}i", size)
+        between = [x.axis for x in path_to(self.kernel, column)]
+        between = between[between.index(row) + 1 :]
+        self.kernel = split(self.kernel, row, inside)
+        for axis in between:
+            self.kernel = reorder(self.kernel, inside, axis)
+        if self.params.parallel == "rows":
+            self.kernel = parallelize(self.kernel, row)
+        if self.params.pack_left and size >= self.params.rows:
+            self.pack_left(inside, between[0])
+        self.tiles([inside], column)
+
+    def pack_left(self, inside: Axis, at: Axis) -> None:
+        c = self.c
+        load = next((x for x in c.left if c.row in _axes((x,))), None)
+        if load is None:
+            return
+        before = self.kernel.scratch
+        self.kernel = stage(
+            self.kernel,
+            load.buffer,
+            at,
+            "thread",
+            Layout(pad=64 // load.buffer.dtype.itemsize),
+            self.left_scratch,
+            reading=(inside,),
+        )
+        if self.left_scratch is None:
+            self.left_scratch = next(b for b in self.kernel.scratch if b not in before)
+
+    def tiles(self, rows: list[Axis], column: Axis) -> None:
+        """The register tile, with static remainders both ways."""
+        params = self.params
+        trip = find_loop(self.kernel, column).trip
+        width = min(params.columns, trip)
+        rest = Axis(column.name, column.extent)
+        self.kernel = peel(self.kernel, column, trip // width * width, rest)
+        twins = self.twins(column, rest)
+        self.kernel = vectorize(self.kernel, column, width)
+        if twins or has_loop(self.kernel, rest):
+            self.kernel = vectorize(self.kernel, rest, trip % width)
+        for axis in [*rows, *(twins[r] for r in rows if r in twins)]:
+            count = min(params.rows, find_loop(self.kernel, axis).trip)
+            self.kernel = interleave(self.kernel, axis, count)
+
+
+def _even_block(c: Contraction, params: Params) -> int:
+    """Iterations of the outermost fold loop per block: equal blocks of at most ``params.block``."""
+    trip = c.k[0].trip
+    most = max(1, params.block // prod(x.trip for x in c.k[1:]))
+    count = -(-trip // most)
+    size = -(-trip // max(1, count))
+    return max(1, min(trip, -(-size // params.unroll) * params.unroll))
+
+
+def _innermost_fold(kernel: Kernel, axis: Axis) -> Axis:
+    return _fold_chain(find_loop(kernel, axis))[-1].axis
+
+
+def _dimension(load: Load, axis: Axis) -> int | None:
+    """The one dimension of a load's index that moves with ``axis``, one by one."""
+    moving = [d for d, i in enumerate(load.index) if axis in i.axes()]
+    if len(moving) != 1 or load.index[moving[0]].coefficient(axis) != 1:
+        return None
+    return moving[0]
+
