@@ -188,9 +188,7 @@ def _dot(draw: Draw, x: Value, pool: list[Value]) -> Value:
     contracted = draw(st.integers(0, len(axes)))
     batch = draw(st.integers(contracted, len(axes)))
     numbers = axes[:contracted], axes[contracted:batch]
-    return dot_general.dot_general(
-        x, y, ((numbers[0], numbers[0]), (numbers[1], numbers[1]))
-    )
+    return dot_general.dot_general(x, y, ((numbers[0], numbers[0]), (numbers[1], numbers[1])))
 
 
 def _start(draw: Draw) -> Value:

@@ -189,7 +189,10 @@ def _positions(
     inside = np.ones(batch, np.bool_)
     starts = [np.zeros(batch, np.int64) for _ in shape]
     for k, d in enumerate(numbers.start_index_map):
-        start = indices[..., k].astype(np.int64)
+        start = indices[..., k]
+        if start.dtype == np.uint64:  # what is beyond the signed range stays large
+            start = np.minimum(start, np.uint64(np.iinfo(np.int64).max))
+        start = start.astype(np.int64)
         last = max(shape[d] - slice_sizes[d], 0)
         inside &= (start >= 0) & (start <= last)
         starts[d] = np.clip(start, 0, last)
