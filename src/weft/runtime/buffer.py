@@ -103,7 +103,7 @@ class Buffer:
     def as_numpy(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """A read-only array over these bytes, in C order, which keeps the buffer alive.
 
-        `ValueError` if ``shape`` and ``dtype`` need more bytes than there are.
+        `TypeError` if ``shape`` and ``dtype`` need more bytes than there are.
         """
         return np.ndarray(shape, dtype, buffer=np.asarray(self))
 
