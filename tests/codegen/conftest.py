@@ -15,22 +15,26 @@ _numbers = itertools.count()
 
 
 class Native:
-    """The functions of `text`, compiled for `cpu` with `features` (LLVM's feature string)."""
+    """The functions of `text`, compiled for `cpu` (by default the host with all it has)."""
 
     _jit = None
 
-    def __init__(self, text: str, cpu: str | None = None, features: str | None = None):
+    def __init__(self, text: str, cpu: str | None = None):
+        features = ""
         if cpu is None:
             cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
         triple = llvm.get_process_triple()
         machine = llvm.Target.from_triple(triple).create_target_machine(
-            cpu=cpu, features=features or "", opt=1, reloc="pic", codemodel="small", jit=True
+            cpu=cpu, features=features, opt=1, reloc="pic", codemodel="small", jit=True
         )
         header = f'target datalayout = "{machine.target_data}"\ntarget triple = "{triple}"\n'
         module = llvm.parse_assembly(header + text)
         module.verify()
-        self.machine, self.module = machine, module
-        names = [f.name for f in module.functions if not f.is_declaration and f.linkage == llvm.Linkage.external]
+        names = [
+            f.name
+            for f in module.functions
+            if not f.is_declaration and f.linkage == llvm.Linkage.external
+        ]
         if Native._jit is None:
             Native._jit = llvm.create_lljit_compiler()
         builder = llvm.JITLibraryBuilder()
@@ -39,9 +43,6 @@ class Native:
         for name in names:
             builder.export_symbol(name)
         self._library = builder.link(Native._jit, f"native{next(_numbers)}")
-
-    def assembly(self) -> str:
-        return self.machine.emit_assembly(self.module)
 
     def call(self, name: str, *arguments) -> None:
         """Calls a void function with pointers (ints) and ctypes values."""

@@ -126,7 +126,9 @@ def _times_half_pi(f: Function, hi: str, lo: str) -> tuple[str, str]:
     second = literal("double", coefficients.PI_2_DOUBLE[1])
     p = f.i(f"fmul double {hi}, {first}")
     error = f.intrinsic("fma", "double", hi, first, f.i(f"fneg double {p}"))
-    low = f.i(f"fadd double {f.i(f'fmul double {hi}, {second}')}, {f.i(f'fmul double {lo}, {first}')}")
+    low = f.i(
+        f"fadd double {f.i(f'fmul double {hi}, {second}')}, {f.i(f'fmul double {lo}, {first}')}"
+    )
     low = f.i(f"fadd double {error}, {low}")
     r = f.i(f"fadd double {p}, {low}")
     return r, f.i(f"fsub double {low}, {f.i(f'fsub double {r}, {p}')}")

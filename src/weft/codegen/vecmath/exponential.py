@@ -15,15 +15,23 @@ LOG2_E = 1.4426950408889634
 
 def split_exp(v: Vec, x: str, tail: str | None = None) -> tuple[str, Rounded]:
     """(p, n) with e^(x + tail) = p · 2^n; `tail` is a small correction. x must be clamped."""
+    q, n = split_expm1(v, x, tail)
+    return v.add(q, 1.0), n
+
+
+def split_expm1(v: Vec, x: str, tail: str | None = None) -> tuple[str, Rounded]:
+    """(q, n) with e^(x + tail) = (1 + q) · 2^n, as `split_exp`."""
     hi, lo = coefficients.LN2_DOUBLE if v.is_double else coefficients.LN2_SINGLE
     n = v.round_product(x, LOG2_E)
-    r = v.fnma(n.real, lo, v.fnma(n.real, hi, x))
+    near = v.fnma(n.real, hi, x)
+    r = v.fnma(n.real, lo, near)
     if tail is None:
         q = v.fma(v.mul(r, r), v.approximation("exp", r), r)
     else:
+        tail = v.add(tail, v.fnma(n.real, lo, v.sub(near, r)))  # with what rounding r lost
         square = v.mul(v.mul(r, r), v.approximation("exp", r))
         q = v.add(r, v.fma(tail, v.add(v.add(r, square), 1.0), square))
-    return v.add(q, 1.0), n
+    return q, n
 
 
 def _limits(v: Vec) -> tuple[float, float]:
@@ -61,7 +69,9 @@ def expm1(v: Vec, x: str) -> str:
     h = v.power_of_two(n.integer, -1)
     result = v.fma(h, rest, v.fma(h, r, v.sub(h, 0.5)))
     # Halving would lose the last bit of subnormals and the sign of zero.
-    return v.select(v.compare("olt", v.abs(x), 2.0 ** -(v.mantissa_bits + 3)), x, v.add(result, result))
+    return v.select(
+        v.compare("olt", v.abs(x), 2.0 ** -(v.mantissa_bits + 3)), x, v.add(result, result)
+    )
 
 
 def logistic(v: Vec, x: str) -> str:

@@ -66,7 +66,7 @@ def acos(v: Vec, x: str) -> str:
 
 
 def _angle(v: Vec, n: str, d: str, flip: str | None) -> str:
-    """atan(n/d), or π minus it in the lanes `flip`, for n, d ≥ 0 of moderate size, d > 0 or n > 0."""
+    """atan(n/d), or π minus it in the lanes `flip`; n, d ≥ 0 of moderate size, not both 0."""
     hi, lo = _half_pi(v)
     steep = v.compare("ogt", n, d)
     small, large = v.select(steep, d, n), v.select(steep, n, d)

@@ -1,7 +1,7 @@
 """log, log1p and log2, and the reduction the inverse hyperbolic functions share.
 
-x = m · 2^e with m in [3/4, 3/2), so that e = 0 around 1 and log(x) = e·ln 2 + log(1 + t), t = m - 1,
-has no cancellation there. log(1 + t) = t - t²/2 + t³·P(t). AVX-512 splits m and e in one
+x = m · 2^e with m in [3/4, 3/2), so that e = 0 around 1 and log(x) = e·ln 2 + log(1 + t) with
+t = m - 1 has no cancellation there. log(1 + t) = t - t²/2 + t³·P(t). AVX-512 splits m and e in one
 instruction each, special values included; elsewhere it is integer arithmetic on the bits.
 """
 
@@ -86,7 +86,9 @@ def log1p_sum(v: Vec, hi: str, lo: str | None = None, extra: str | None = None) 
         three_quarters = (v.bias << v.mantissa_bits) - (1 << (v.mantissa_bits - 1))
         one = v.bias << v.mantissa_bits
         biased = v.integer("add", v.to_bits(u), one - three_quarters)
-        exponent = v.integer("and", biased, ((1 << (v.bits - 1 - v.mantissa_bits)) - 1) << v.mantissa_bits)
+        exponent = v.integer(
+            "and", biased, ((1 << (v.bits - 1 - v.mantissa_bits)) - 1) << v.mantissa_bits
+        )
         twice = v.from_bits(v.integer("sub", 2 * one + (1 << v.mantissa_bits), exponent))
         error = v.mul(v.mul(error, 0.5), twice)
     t, tail = v.fast_two_sum(v.sub(m, 1.0), error)

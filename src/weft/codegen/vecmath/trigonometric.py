@@ -25,6 +25,7 @@ def _threshold(v: Vec) -> float:
 def _reduce(v: Vec, a: str, with_tail: bool) -> tuple[str, str | None, str]:
     """(r, tail, n) for a ≥ 0: a = n·π/2 + r + tail; two low bits of the integer n matter."""
     n = v.round_product(a, TWO_OVER_PI)
+    parts: tuple[float, ...]
     if v.features.fma:
         parts = coefficients.PI_2_DOUBLE if v.is_double else coefficients.PI_2_SINGLE
     else:
@@ -45,18 +46,14 @@ def _reduce(v: Vec, a: str, with_tail: bool) -> tuple[str, str | None, str]:
     return merged[0], merged[2] if with_tail else None, merged[1]
 
 
-def _subtract(
-    v: Vec, a: str, n: str, parts: tuple[float, ...]
-) -> tuple[str, str | None]:
+def _subtract(v: Vec, a: str, n: str, parts: tuple[float, ...]) -> tuple[str, str | None]:
     """a - n·(sum of parts), accurate to about 1 ulp."""
     for part in parts:
         a = v.fnma(n, part, a)
     return a, None
 
 
-def _subtract_exactly(
-    v: Vec, a: str, n: str, parts: tuple[float, ...]
-) -> tuple[str, str | None]:
+def _subtract_exactly(v: Vec, a: str, n: str, parts: tuple[float, ...]) -> tuple[str, str | None]:
     """a - n·(sum of parts) as an unevaluated sum of two."""
     r, tail = v.fnma(n, parts[0], a), None
     for part in parts[1:-1]:
@@ -126,7 +123,12 @@ def tan(v: Vec, x: str) -> str:
 
 def divide_sums(v: Vec, a: str, a_low: str, b: str, b_low: str) -> str:
     """(a + a_low) / (b + b_low), almost correctly rounded; a/b must neither over- nor underflow."""
-    inverse = v.div(1.0, b)
+    q, correction = divide_parts(v, a, a_low, b, b_low, v.div(1.0, b))
+    return v.add(q, correction)
+
+
+def divide_parts(v: Vec, a: str, a_low: str, b: str, b_low: str, inverse: str) -> tuple[str, str]:
+    """The quotient of `divide_sums` as an unevaluated sum, given 1/b rounded."""
     q = v.mul(a, inverse)  # within two ulp; its remainder corrects it
     p, p_low = v.two_product(q, b)
     rest = v.sub(v.sub(a, p), p_low)
@@ -135,4 +137,4 @@ def divide_sums(v: Vec, a: str, a_low: str, b: str, b_low: str) -> str:
         # Split products of tiny numbers underflow; q has to do there.
         tiny = v.smallest_normal * 2.0 ** (2 * v.mantissa_bits + 2)
         rest = v.select(v.compare("olt", v.abs(a), tiny), 0.0, rest)
-    return v.fma(rest, inverse, q)
+    return q, v.mul(rest, inverse)

@@ -252,9 +252,7 @@ class Vec:
     def small_integer_to_float(self, a: str) -> str:
         """A float from an integer 0 ≤ a < 2^22, by bits (AVX2 has no 64-bit conversion)."""
         exponent = self.bias + self.mantissa_bits << self.mantissa_bits
-        return self.sub(
-            self.from_bits(self.integer("or", a, exponent)), 2.0**self.mantissa_bits
-        )
+        return self.sub(self.from_bits(self.integer("or", a, exponent)), 2.0**self.mantissa_bits)
 
     def power_of_two(self, n: str, offset: int = 0) -> str:
         """2^(n + offset) for an integer n that keeps it a normal number."""
@@ -355,5 +353,8 @@ class Vec:
 
     def approximation(self, name: str, x: str) -> str:
         """The polynomial `name` of `coefficients.py` for this element type, at `x`."""
-        table = coefficients.DOUBLE if self.is_double else coefficients.SINGLE
-        return self.polynomial(x, table[name])
+        return self.polynomial(x, self.coefficients(name))
+
+    def coefficients(self, name: str) -> tuple[float, ...]:
+        """The polynomial `name` for this element type, lowest power first."""
+        return (coefficients.DOUBLE if self.is_double else coefficients.SINGLE)[name]
