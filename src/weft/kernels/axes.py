@@ -18,13 +18,11 @@ from weft.terms.term import Fold, Fuse, Index, Load, Map, Proj, Term, postorder,
 def normalize_axes(outputs: Sequence[Output]) -> tuple[Output, ...]:
     """``outputs`` of one cone over split and collapsed axes."""
     done = list(outputs)
-    same_loops = all(o.axes == done[0].axes for o in done)
-    if same_loops:
+    if all(o.axes == done[0].axes for o in done):
         done = _split_divided(done)
         done = _collapse_outputs(done)
     return tuple(
-        Output(o.value, o.axes, o.index, _collapse_folds(o.term), o.combine, o.guard)
-        for o in done
+        Output(o.value, o.axes, o.index, _collapse_folds(o.term)) for o in done
     )
 
 
@@ -78,8 +76,7 @@ def _replace(
         at = o.axes.index(old[0])
         axes = (*o.axes[:at], *new, *o.axes[at + len(old) :])
         index = tuple(i.substitute(mapping) for i in o.index)
-        guard = None if o.guard is None else substitute(o.guard, mapping)
-        moved.append(Output(o.value, axes, index, substitute(o.term, mapping), o.combine, guard))
+        moved.append(Output(o.value, axes, index, substitute(o.term, mapping)))
     return moved
 
 
@@ -90,7 +87,7 @@ def _collapse_outputs(outputs: list[Output]) -> list[Output]:
     position = len(outputs[0].axes) - 2
     while position >= 0:
         a, b = outputs[0].axes[position : position + 2]
-        if _walked_as_one(a, b, _addresses(outputs), [o.term for o in outputs], outputs):
+        if _walked_as_one(a, b, _addresses(outputs), [o.term for o in outputs]):
             c = Axis(a.name + b.name, a.extent * b.extent)
             outputs = _replace(outputs, (a, b), (c,), _merge_map(a, b, c))
         position -= 1
@@ -103,11 +100,7 @@ def _merge_map(a: Axis, b: Axis, c: Axis) -> dict[Axis, Affine]:
 
 
 def _walked_as_one(
-    a: Axis,
-    b: Axis,
-    addresses: Sequence[Affine],
-    terms: Sequence[Term],
-    outputs: Sequence[Output] = (),
+    a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequence[Term]
 ) -> bool:
     """Whether every address steps over ``a`` exactly where ``b`` ends, and nothing else sees them."""
     if a.extent * b.extent == 0:
@@ -116,9 +109,6 @@ def _walked_as_one(
         if address.coefficient(a) != b.extent * address.coefficient(b):
             return False
         if not (address.is_affine_in(a) and address.is_affine_in(b)):
-            return False
-    for o in outputs:
-        if o.guard is not None or any(i.dynamics() for i in o.index):
             return False
     pair = {a, b}
     return not any(

@@ -25,7 +25,20 @@ from weft.terms.affine import Affine, Axis, Interval
 from weft.terms.monoids import ADD, MONOIDS, Monoid
 from weft.terms.ops import OPS, result_dtype
 from weft.terms.region import Def
-from weft.terms.term import Const, Fold, Fuse, Index, Load, Map, Proj, Term, Value, substitute
+from weft.terms.term import (
+    Const,
+    Fold,
+    Fuse,
+    Index,
+    Load,
+    Map,
+    Proj,
+    Scan,
+    Term,
+    Value,
+    postorder,
+    substitute,
+)
 
 MAX_PIECES = 8  # loops a single axis may be cut into; beyond that a fuse is guarded per element
 
@@ -35,7 +48,8 @@ class Output:
     """``value[index…] = term`` for every point of ``axes``; with ``combine``, an update in place.
 
     ``combine`` is ``set`` or a monoid's name: the value is then read and written, and only where
-    ``guard`` is true.
+    ``guard`` is true.  With ``scans``, the loop over the last axis carries the totals of the running
+    reductions in ``term``.
     """
 
     value: Value
@@ -44,6 +58,7 @@ class Output:
     term: Term
     combine: str | None = None
     guard: Term | None = None
+    scans: bool = False
 
 
 @dataclass(eq=False)
@@ -73,6 +88,7 @@ class _Sink:
     row: Value | None = None
     combine: str | None = None
     guard: Term | None = None
+    scans: bool = False
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -127,7 +143,13 @@ class _Builder:
     def build(self) -> tuple[ir.Kernel, tuple[Value, ...]]:
         sinks = [
             _Sink(
-                o.axes, (o.term,), self.outputs[o.value], o.index, combine=o.combine, guard=o.guard
+                o.axes,
+                (o.term,),
+                self.outputs[o.value],
+                o.index,
+                combine=o.combine,
+                guard=o.guard,
+                scans=o.scans,
             )
             for o in self.cone.outputs
         ]
@@ -256,11 +278,15 @@ class _Builder:
             for s in group
             if s.fold is not None and not any(r.sink is s for r in carried)
         ]
+        fresh += [
+            _Running(s, self._scan_identity(s)) for s in group if s.scans and len(s.axes) == 1
+        ]
         folds = carried + fresh
         for lo, hi in self._pieces(group):
             self._one_loop(group, folds, lead, lo, hi)
         for run in fresh:
-            self._know_fold(run)
+            if run.sink.fold is not None:
+                self._know_fold(run)
         for sink in group:
             if sink.row is not None:
                 self.scopes[-1].known[("row", sink.row)] = ir.Var(np.dtype(np.bool_))
@@ -296,7 +322,7 @@ class _Builder:
             ]
             run.vars = results
         monoids = {r.sink.monoid for r in folds}
-        fold = monoids.pop() if len(monoids) == 1 else None
+        fold = monoids.pop() if len(monoids) == 1 else None  # a scan's monoid is None: no fold
         self.scopes[-1].body.append(
             ir.For(axis, lo, hi, 1, scope.body, "serial", tuple(carries), fold)
         )
@@ -314,6 +340,7 @@ class _Builder:
             sink.row,
             sink.combine,
             None if sink.guard is None else substitute(sink.guard, mapping),
+            sink.scans,
         )
 
     def _pieces(self, group: list[_Sink]) -> list[tuple[int, int]]:
@@ -329,6 +356,15 @@ class _Builder:
         if len(inside) - 1 > MAX_PIECES:
             return [(0, extent)]
         return list(zip(inside, inside[1:], strict=False)) or [(0, 0)]
+
+    def _scan_identity(self, sink: _Sink) -> tuple[ir.Var, ...]:
+        return tuple(
+            self._constant(v, b.dtype)
+            for scan in _scans(sink.bodies[0])
+            for v, b in zip(
+                scan.monoid.identity([b.dtype for b in scan.bodies]), scan.bodies, strict=True
+            )
+        )
 
     def _identity(self, sink: _Sink) -> tuple[ir.Var, ...]:
         assert sink.monoid is not None
@@ -354,16 +390,28 @@ class _Builder:
     # -- sinks with all their loops open -----------------------------------------------------------
 
     def _finish(self, sink: _Sink, running: list[_Running]) -> None:
+        run = next((r for r in running if r.sink is sink), None)
         if sink.store is not None:
+            if run is not None:
+                self._advance_scans(sink, run)
             self._store(sink, sink.store)
             return
-        run = next((r for r in running if r.sink is sink), None)
         if run is None:  # a fold over no axes (or of extent-one axes already open) is its body
             assert sink.fold is not None
             values = tuple(self._term(b, ()) for b in sink.bodies)
             self.scopes[-1].known[sink.fold] = values  # type: ignore[assignment]
             return
         run.vars = self._accumulate(sink, run.vars)
+
+    def _advance_scans(self, sink: _Sink, run: _Running) -> None:
+        """Combine one more element into each running total, which the store then uses."""
+        totals, following = list(run.vars), []
+        for scan in _scans(sink.bodies[0]):
+            old = tuple(totals.pop(0) for _ in scan.bodies)
+            new = self._combine(scan.monoid, old, tuple(self._term(b, ()) for b in scan.bodies))
+            self.scopes[-1].known[scan] = new  # type: ignore[assignment]
+            following += new
+        run.vars = tuple(following)
 
     def _store(self, sink: _Sink, buffer: ir.Buffer) -> None:
         value = self._term(sink.bodies[0], ())
@@ -421,7 +469,7 @@ class _Builder:
                 self._emit(term, guards)
                 continue
             stack.append((term, True))
-            if not isinstance(term, Fuse | Fold | Proj):
+            if not isinstance(term, Fuse | Fold | Scan | Proj):
                 stack.extend((c, False) for c in reversed(term.children))
         found = self._lookup(root, guards)
         assert found is not None
@@ -432,7 +480,7 @@ class _Builder:
             found = scope.known.get((term, guards))
             if found is not None:
                 return found
-            if isinstance(term, Fold) and term in scope.known:
+            if isinstance(term, Fold | Scan) and term in scope.known:
                 return scope.known[term][0]  # type: ignore[index]
             if isinstance(term, Proj) and term.fold in scope.known:
                 return scope.known[term.fold][term.position]  # type: ignore[index]
@@ -513,6 +561,11 @@ class _Builder:
             value = chosen
         assert value is not None
         scope.known[(term, guards)] = value
+
+
+def _scans(term: Term) -> list[Scan]:
+    """Running reductions in a term, inner ones first."""
+    return [t for t in postorder(term) if isinstance(t, Scan)]
 
 
 def _guard_axes(guards: tuple[ir.Guard, ...]) -> frozenset[Axis]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
-from weft.kernels.fusion import Choice, is_contraction, own_folds
-from weft.terms.affine import Affine, Dynamic
+from weft.kernels.fusion import Choice, has_scan, is_contraction, own_folds
+from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
-from weft.terms.term import Load, Term, Value, postorder, substitute
+from weft.terms.term import Load, Scan, Term, Value, postorder, substitute
 
 
 def make_cones(choice: Choice) -> list[tuple[Cone, Scatter | None]]:
@@ -23,6 +23,9 @@ def make_cones(choice: Choice) -> list[tuple[Cone, Scatter | None]]:
         if isinstance(first, Scatter):
             output = _scatter_output(first, choice, inlined)
             cones.append((Cone(first.value.name, (output,)), first))
+            continue
+        if has_scan(inlined[first.value].term):
+            cones.append((Cone(first.value.name, (_scan_output(inlined[first.value]),)), None))
             continue
         defs = _shared_axes([inlined[d.value] for d in group])
         outputs = [Output(d.value, d.axes, tuple(map(Affine.of, d.axes)), d.term) for d in defs]
@@ -65,6 +68,23 @@ def _scatter_output(step: Scatter, choice: Choice, inlined: dict[Value, Def]) ->
         step.combine,
         None if step.guard is None else expand(step.guard),
     )
+
+
+def _scan_output(step: Def) -> Output:
+    """A running reduction: the loop over the scanned axis goes last and carries the totals.
+
+    The output's own axis ``i`` becomes that loop's ``r`` (``n-1-r`` for a scan from the end).
+    """
+    scans = [t for t in postorder(step.term) if isinstance(t, Scan)]
+    over = Axis(scans[0].over.name, scans[0].over.extent)
+    axis = next(iter(scans[0].upto.axes()))
+    sign = scans[0].upto.coefficient(axis)
+    here = (Affine.of(over) - scans[0].upto.const) * sign
+    mapping = {axis: here} | {s.over: Affine.of(over) for s in scans}
+    axes = (*(a for a in step.axes if a is not axis), over)
+    index = tuple(Affine.of(a).substitute(mapping) for a in step.axes)
+    term = substitute(step.term, mapping)
+    return Output(step.value, axes, index, term, scans=True)
 
 
 # -- merging -----------------------------------------------------------------------------------------
@@ -111,7 +131,9 @@ def _identity_loads(step: Def) -> list[Load]:
 def _compatible(a: list[Def | Scatter], b: list[Def | Scatter]) -> bool:
     """Whether one loop nest serves both groups: equal extents, and no contraction among them."""
     for step in (*a, *b):
-        if isinstance(step, Scatter) or is_contraction(step.term) or own_folds(step.term):
+        if isinstance(step, Scatter) or is_contraction(step.term):
+            return False
+        if own_folds(step.term) or has_scan(step.term):
             return False
     shapes = {tuple(x.extent for x in s.axes) for s in (*a, *b) if isinstance(s, Def)}
     return len(shapes) == 1

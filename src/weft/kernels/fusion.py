@@ -15,7 +15,7 @@ from math import prod
 from weft.kernels.machine import Machine
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Const, Fold, Fuse, Index, Load, Map, Proj, Term, Value, postorder
+from weft.terms.term import Const, Fold, Fuse, Index, Load, Map, Proj, Scan, Term, Value, postorder
 
 MAX_USES = 12  # effective uses followed before a definition is simply stored
 MAX_NODES = 600  # operators in one kernel's term; keeps compile time linear in the program
@@ -116,6 +116,8 @@ def _loads(term: Term) -> list[tuple[Load, tuple[Axis, ...], bool]]:
             found.append((t, over, fused))
         if isinstance(t, Fold):
             over = (*over, *t.over)
+        elif isinstance(t, Scan):
+            over = (*over, t.over)
         fused = fused or isinstance(t, Fuse)
         stack.extend((c, over, fused) for c in t.children)
     return found
@@ -127,7 +129,7 @@ def operation_ns(term: Term) -> float:
     stack, seen = [term], set()
     while stack:
         t = stack.pop()
-        if t in seen or isinstance(t, Fold | Proj):
+        if t in seen or isinstance(t, Fold | Scan | Proj):
             continue
         seen.add(t)
         if isinstance(t, Map):
@@ -139,6 +141,11 @@ def operation_ns(term: Term) -> float:
 def own_folds(term: Term) -> list[Fold]:
     """Folds in a term, outermost first."""
     return [t for t in reversed(postorder(term)) if isinstance(t, Fold)]
+
+
+def has_scan(term: Term) -> bool:
+    """Whether a term holds a running reduction."""
+    return any(isinstance(t, Scan) for t in postorder(term))
 
 
 def is_contraction(term: Term) -> bool:
@@ -183,7 +190,7 @@ def _inline(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> bo
     term = step.term
     if isinstance(term, Load | Const):
         return True  # a view or a constant: nothing to compute
-    if len(uses) > MAX_USES or weight.nodes > MAX_NODES:
+    if has_scan(term) or len(uses) > MAX_USES or weight.nodes > MAX_NODES:
         return False
     folds = own_folds(term)
     if is_contraction(term):

@@ -144,10 +144,14 @@ def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: s
 
 
 def disjoint(a: Access, b: Access) -> bool:
-    """Whether the accesses lie in different ranges of some dimension, whatever the iteration."""
+    """Whether the accesses lie in different ranges of some dimension or of their addresses, whatever
+    the iteration."""
     if a.never_runs() or b.never_runs():
         return True
-    for x, y in zip(a.index, b.index, strict=True):
+    strides = row_major(a.buffer.shape)
+    pairs = [*zip(a.index, b.index, strict=True)]
+    pairs.append((linearize(a.index, strides), linearize(b.index, strides)))
+    for x, y in pairs:
         p = access_interval(x, a.guards, a.ranges())
         q = access_interval(y, b.guards, b.ranges())
         if is_empty(p) or is_empty(q) or p[1] < q[0] or q[1] < p[0]:

@@ -40,8 +40,9 @@ def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:
     """Whether nothing in the innermost loop of ``nest`` lies across lanes yet."""
     if nest.leaf.axis in tried:
         return False
-    tiles = (v for s in nest.leaf.body for v in ir.outputs_of(s))
-    return not any(a in kernel.lanes for v in tiles for a in v.axes)
+    tiles = {a for s in nest.leaf.body for v in ir.outputs_of(s) for a in v.axes}
+    stored = {a for s in nest.leaf.body if isinstance(s, Store) for i in s.index for a in i.axes()}
+    return kernel.lanes.isdisjoint(tiles | stored)
 
 
 # -- nests -------------------------------------------------------------------------------------------
