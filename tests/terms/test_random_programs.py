@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hypothesis import given, settings
-
 from tests.terms.programs import agree_closed, programs
 
 
