@@ -22,10 +22,9 @@ class Config:
     """What a user can set.
 
     - ``threads``: how many threads compute; by default the CPUs this process may use.
-    - ``numerics``: which rewrites may be used. ``"exact"`` keeps every bit; ``"real"`` (the
-      default)
-      re-associates sums and contractions within a stated bound; ``"cancel"`` may introduce
-      cancellation; ``"domain"`` may change where NaN, inf and overflow happen.
+    - ``numerics``: which rewrites may be used. ``"exact"`` keeps every bit; ``"real"``, the
+      default, re-associates sums and contractions within a stated bound; ``"cancel"`` may
+      introduce cancellation; ``"domain"`` may change where NaN, inf and overflow happen.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
     - ``cache_dir``: where compiled code is kept between processes; None keeps none.
 
@@ -33,13 +32,17 @@ class Config:
     >>> weft.config.dump = {"jaxpr", "kernels"}
     """
 
-    __slots__ = ("_cache_dir", "_dump", "_numerics", "_threads")
+    __slots__ = ("_cache_dir", "_dump", "_numerics", "_threads", "compiled_for")
+
+    #: What compiled code depends on; a new object after each change, so ``is`` tells.
+    compiled_for: tuple[object, ...]
 
     def __init__(self) -> None:
         self._threads = available_cpus()
         self._numerics = "real"
         self._dump: frozenset[str] = frozenset()
         self._cache_dir: str | None = default_cache_dir()
+        self.compiled_for = (self._numerics, self._threads)
 
     @property
     def threads(self) -> int:
@@ -53,6 +56,7 @@ class Config:
         if not 1 <= value <= 1024:
             raise ValueError(f"config.threads is between 1 and 1024, got {value}")
         self._threads = value
+        self.compiled_for = (self._numerics, self._threads)
 
     @property
     def numerics(self) -> str:
@@ -64,6 +68,7 @@ class Config:
         if value not in NUMERICS:
             raise ValueError(f"config.numerics is one of {_quoted(NUMERICS)}, got {value!r}")
         self._numerics = value
+        self.compiled_for = (self._numerics, self._threads)
 
     @property
     def dump(self) -> frozenset[str]:

@@ -135,7 +135,12 @@ def register_node(
     ``flatten_node(x) -> (children, data)`` with hashable ``data``; ``unflatten_node(data,
     children)``.
     """
-    optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=_NAMESPACE)
+    optree.register_pytree_node(
+        cls,
+        flatten_node,
+        lambda data, children: unflatten_node(data, tuple(children)),
+        namespace=_NAMESPACE,
+    )
 
 
 def register_node_class(cls: ClassT) -> ClassT:

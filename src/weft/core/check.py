@@ -29,9 +29,11 @@ def check_jaxpr(jaxpr: Jaxpr | ClosedJaxpr) -> None:
             _check_eqn(eqn, defined, names)
         except (JaxprError, TypeError, ValueError) as error:
             _fail(jaxpr, number, str(error))
-    for var in jaxpr.outvars:
-        if isinstance(var, Var) and id(var) not in defined:
-            raise JaxprError(f"the result {names[var]}:{var.aval} is not defined in\n{jaxpr}")
+        for var in eqn.outvars:
+            _ = names[var]  # named in the order the printer names them
+    for out in jaxpr.outvars:
+        if isinstance(out, Var) and id(out) not in defined:
+            raise JaxprError(f"the result {names[out]}:{out.aval} is not defined in\n{jaxpr}")
 
 
 def _check_consts(closed: ClosedJaxpr) -> None:

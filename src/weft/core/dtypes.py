@@ -119,7 +119,9 @@ def is_inexact(dtype: np.dtype) -> bool:
 
 def real_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of the real part: float32 for complex64, itself for everything real."""
-    return {complex64: float32, complex128: float64}.get(dtype, dtype)
+    if dtype == complex64:
+        return float32
+    return float64 if dtype == complex128 else dtype
 
 
 def kind_name(dtype: np.dtype) -> str:
@@ -194,7 +196,8 @@ def promote_types(a: Any, b: Any) -> np.dtype:
     >>> promote_types("int32", "float16")
     dtype('float16')
     """
-    return _join(frozenset([canonical_dtype(a), canonical_dtype(b)]))
+    join = _join(frozenset([canonical_dtype(a), canonical_dtype(b)]))
+    return _WEAK_DEFAULT.get(join, join)
 
 
 def promote_weak(typed: Iterable[tuple[np.dtype, bool]]) -> tuple[np.dtype, bool]:

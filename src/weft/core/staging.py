@@ -39,11 +39,11 @@ class FunctionInfo:
 class StagedTracer(Tracer):
     """A variable of the jaxpr that is being recorded."""
 
-    __slots__ = ("var",)
+    __slots__ = ("_var",)
 
     def __init__(self, trace: StagingTrace, var: Var):
         super().__init__(trace, var.aval)
-        self.var = var
+        self._var = var
 
 
 class StagingTrace(Trace):
@@ -69,9 +69,9 @@ class StagingTrace(Trace):
     def atom(self, value: Any) -> Atom:
         """The variable of a tracer; scalars become literals, anything else a constant."""
         if isinstance(value, Tracer):
-            if value.trace is self:
-                return value.var  # type: ignore[attr-defined]
-            if value.trace.finished or value.trace.suspended:
+            if value._trace is self:
+                return value._var  # type: ignore[attr-defined]
+            if value._trace.finished or value._trace.suspended:
                 raise leaked_tracer_error(value)
         elif isinstance(value, bool | int | float | complex | np.generic):
             return Literal(value, aval_of(value))
@@ -120,7 +120,7 @@ class StagingTrace(Trace):
 
     def describe_tracer(self, tracer: Tracer) -> str:
         """Which arguments of the function the tracer depends on, or where it was made."""
-        var = tracer.var  # type: ignore[attr-defined]
+        var = tracer._var  # type: ignore[attr-defined]
         numbers = {id(v): i for i, v in enumerate(self.invars)}
         if id(var) in numbers:
             return f"It is the argument {self.info.arg_name(numbers[id(var)])}."

@@ -92,7 +92,7 @@ eval_trace = EvalTrace()
 
 def set_evaluator(evaluator: Evaluator) -> None:
     """Sets what computes primitives outside every transformation."""
-    eval_trace.evaluator = evaluator  # type: ignore[method-assign]
+    eval_trace.evaluator = evaluator
 
 
 def _keep(value: Any) -> Any:
@@ -142,7 +142,7 @@ def set_trace(trace: Trace) -> Iterator[Trace]:
 
 def leaked_tracer_error(tracer: Tracer) -> LeakedTracerError:
     """The error for a tracer met by a trace that it cannot belong to."""
-    trace = tracer.trace
+    trace = tracer._trace
     origin = trace.describe_tracer(tracer)
     where = f"{' ' + origin if origin else ''}\nUsed at {describe(user_source())}"
     if not trace.finished:
@@ -166,7 +166,7 @@ def as_arguments(trace: Trace, values: Iterable[Any]) -> list[Any]:
     """``values``, with the tracers of ``trace`` among them marked as arguments."""
     marked = list(values)
     for value in marked:
-        if isinstance(value, Tracer) and value.trace is trace:
+        if isinstance(value, Tracer) and value._trace is trace:
             value.note = ARGUMENT
     return marked
 
@@ -178,18 +178,19 @@ class Tracer:
     array methods are those that the array type registers with :func:`register_array_methods`.
     """
 
-    __slots__ = ("__weakref__", "aval", "note", "trace")
+    # Subclasses begin the names of their slots with an underscore too: array methods own the others.
+    __slots__ = ("__weakref__", "_trace", "aval", "note")
 
     __array_priority__ = 1000
     __array_ufunc__ = None  # ndarray operators give way to the tracer's
     __hash__ = None  # type: ignore[assignment]
 
     aval: ShapedArray
-    trace: Trace
+    _trace: Trace
     note: Any  # what `x[i] = v` must know: ARGUMENT, the basic index that made it, or None
 
     def __init__(self, trace: Trace, aval: ShapedArray):
-        self.trace = trace
+        self._trace = trace
         self.aval = aval
         self.note = None
 
@@ -234,11 +235,11 @@ class Tracer:
         return value
 
     def _concretization_error(self, use: str, advice: str) -> ConcretizationError:
-        if self.trace.finished:
+        if self._trace.finished:
             raise leaked_tracer_error(self)
-        origin = self.trace.describe_tracer(self)
+        origin = self._trace.describe_tracer(self)
         return ConcretizationError(
-            f"{use} of a traced value of type {self.aval} while {self.trace.name} is traced: its "
+            f"{use} of a traced value of type {self.aval} while {self._trace.name} is traced: its "
             f"value is not known yet.{' ' + origin if origin else ''} {advice}\n"
             f"At {describe(user_source())}"
         )

@@ -225,8 +225,8 @@ def _aux_value(aux: Any) -> Any:
     from weft.transforms.jvp import JVPTracer
 
     def primal(x: Any) -> Any:
-        while isinstance(x, JVPTracer) and x.trace.finished:
-            x = x.primal
+        while isinstance(x, JVPTracer) and x._trace.finished:
+            x = x._primal
         return x
 
     return tree.map(primal, aux)
@@ -304,7 +304,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         if given_def != flat.out_tree:
             raise TypeError(
                 f"vjp of {flat.info}: the cotangent has the structure {tree.describe(given_def)}, "
-                f"the result has {tree.describe(flat.out_tree)}"
+                f"the result has {flat.describe_result()}"
             )
         where = tree.path_names(given_def, "result")
         cts = [
@@ -335,7 +335,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         if given_def != flat.out_tree:
             raise TypeError(
                 f"linear_transpose of {flat.info}: the cotangent has the structure "
-                f"{tree.describe(given_def)}, the result has {tree.describe(flat.out_tree)}"
+                f"{tree.describe(given_def)}, the result has {flat.describe_result()}"
             )
         cts = [
             as_tangent(ct, tangent_aval(a), f"linear_transpose of {flat.info}: the cotangent")
@@ -491,7 +491,7 @@ def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic:
     if len(outs) != 1 or not flat.out_tree.is_leaf():
         raise TypeError(
             f"grad of '{name}': the function must return one scalar, it returned "
-            f"{tree.describe(flat.out_tree)}"
+            f"{flat.describe_result()}"
             + ("; for a pair (scalar, aux) say has_aux=True" if len(outs) > 1 else "")
         )
     aval = aval_of(outs[0])

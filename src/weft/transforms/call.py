@@ -120,7 +120,7 @@ def executable_of(closed: ClosedJaxpr, donated: tuple[int, ...] = ()) -> Any:
     """The compiled form of a closed jaxpr under the current settings, compiled at most once."""
     from weft.compile import compile_jaxpr
 
-    key = ("executable", donated, config.numerics, config.threads)
+    key = ("executable", donated, config.compiled_for)
     if closed.consts:  # the jaxpr is shared by closures over different values: do not keep it there
         return compile_jaxpr(closed, donated=donated)
     return closed.memo(key, lambda: compile_jaxpr(closed, donated=donated))

@@ -164,7 +164,7 @@ def _split(closed: ClosedJaxpr, unknown: Mask, forced: Mask | None) -> Split:
 
 
 def _belongs(value: Any, trace: StagingTrace) -> bool:
-    return isinstance(value, StagedTracer) and value.trace is trace
+    return isinstance(value, StagedTracer) and value._trace is trace
 
 
 def _reordered(unknown: ClosedJaxpr, known_trace: StagingTrace) -> ClosedJaxpr:
@@ -183,11 +183,12 @@ def _place_residuals(
     needed: list[Any], known_args: list[Any], known_outs: list[Any]
 ) -> tuple[list[Residual], list[Any]]:
     """A source for each residual, without making one a result twice, or an argument a result."""
-    arg_places = {id(a.var): i for i, a in enumerate(known_args)}
-    out_places = {id(o.var): i for i, o in enumerate(known_outs) if isinstance(o, StagedTracer)}
-    residuals, new = [], []
+    arg_places = {id(a._var): i for i, a in enumerate(known_args)}
+    out_places = {id(o._var): i for i, o in enumerate(known_outs) if isinstance(o, StagedTracer)}
+    residuals: list[Residual] = []
+    new: list[Any] = []
     for tracer in needed:
-        var = id(tracer.var)
+        var = id(tracer._var)
         if var in arg_places:
             residuals.append(Residual("arg", arg_places[var]))
         elif var in out_places:

@@ -8,8 +8,9 @@ somebody differentiates the jaxpr.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from weft import tree
 from weft.core.jaxpr import ClosedJaxpr
@@ -65,14 +66,18 @@ class CustomFunction(Generic[F]):
 
     def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
         check_callable(self.kind, fun)
-        functools.update_wrapper(self, fun)
+        functools.update_wrapper(cast(Any, self), fun)
         self.fun = fun
         numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else nondiff_argnums
         self.nondiff_argnums = tuple(sorted(numbers))
         self.name = function_name(fun)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Calls the function, with its rule in force."""
+        raise NotImplementedError
 
     def positional(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         """All arguments by position: rules have no keywords."""

@@ -122,6 +122,10 @@ class FlatFunction:
                     "results are arrays, numbers, and containers of them"
                 )
 
+    def describe_result(self) -> str:
+        """The structure of the result, for messages."""
+        return "nothing yet" if self.out_tree is None else tree.describe(self.out_tree)
+
     def unflatten(self, outs: Sequence[Any]) -> Any:
         """The results as the function's own containers."""
         return tree.unflatten(self.out_tree, outs)  # type: ignore[arg-type]

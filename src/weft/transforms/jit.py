@@ -40,35 +40,52 @@ CACHE_SIZE = 512
 
 @dataclass
 class Traced:
-    """A function traced for one signature."""
+    """A function traced for one signature: its program ``closed``, compiled when first needed."""
 
     closed: ClosedJaxpr
     out_tree: tree.PyTreeSpec
     name: str
     donated: tuple[int, ...] = ()
-    executable: Any = None
-    settings: Any = None
+    flat_inputs: bool = False
+    local: bool = False
+    _executable: Any = None
+    _compiled_for: Any = None
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
         """The program."""
         return self.closed
 
+    @property
+    def executable(self) -> Any:
+        """The compiled program, under the current settings."""
+        if self._executable is None or self._compiled_for is not config.compiled_for:
+            settings = config.compiled_for
+            self._executable = executable_of(self.closed, self.donated)
+            self._compiled_for = settings
+        return self._executable
+
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """Runs the compiled program, or enters it into the trace that is under way."""
-        if current_trace() is eval_trace and not any(
-            isinstance(x, Tracer) for x in self.closed.consts
-        ):
-            settings = (config.numerics, config.threads)
-            if self.executable is None or self.settings != settings:
-                self.executable = executable_of(self.closed, self.donated)
-                self.settings = settings
+        if current_trace() is eval_trace and not self.local:
             return self.executable(*leaves)
         hoisted = self.closed.hoisted()
         return jit_p.bind(*self.closed.consts, *leaves, jaxpr=hoisted, name=self.name)
 
+    def native_path(self, slow: Callable[..., Any]) -> Callable[..., Any] | None:
+        """A native callable for arrays of these types, when no containers are in the way.
 
-@dataclass(frozen=True)
+        What it does not match (delayed arrays, other types) goes to ``slow``.
+        """
+        count = self.out_tree.num_leaves
+        single = self.out_tree.is_leaf()
+        flat_output = single or self.out_tree == tree.structure((0,) * count)
+        if self.donated or self.local or not (self.flat_inputs and flat_output):
+            return None
+        return self.executable.call_path(slow, single)
+
+
+@dataclass(slots=True)
 class _Call:
     """The arguments of one call, sorted out."""
 
@@ -83,6 +100,8 @@ class _Call:
 
     def key(self) -> Any:
         """What a trace is valid for. Types are part of it: 1, 1.0 and True are equal in Python."""
+        if not self.static_args and not self.static_kwargs:
+            return self.treedef, self.avals
         static = tuple((i, type(v), v) for i, v in self.static_args)
         static_kw = tuple((n, type(v), v) for n, v in self.static_kwargs)
         return self.treedef, self.avals, static, static_kw
@@ -114,17 +133,43 @@ class JitFunction:
         self._plain = not (self._static_argnums or self._static_argnames)
         self._cache: OrderedDict[Any, Traced] = OrderedDict()
         self._lock = threading.Lock()
+        # The native path of the last signature that has one, and the settings it was compiled for.
+        self._fast: Callable[..., Any] | None = None
+        self._fast_for: Any = None
+        self._last: Traced | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fast = self._fast
+        if (
+            fast is not None
+            and not kwargs
+            and self._fast_for is config.compiled_for
+            and current_trace() is eval_trace
+            and not jit_is_disabled()
+        ):
+            return fast(*args)
+        return self._call(*args, **kwargs)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """Any call; afterwards calls like it may take a shorter way."""
         if jit_is_disabled():
             return self._fun(*args, **kwargs)
         call = self._sort_arguments(args, kwargs)
         traced = self._traced(call)
-        if self._inline and current_trace() is not eval_trace:
-            outs = eval_closed(traced.closed, *call.leaves)
-        else:
-            outs = traced.call(call.leaves)
-        return tree.unflatten(traced.out_tree, outs)
+        if current_trace() is eval_trace:
+            self._remember(traced)
+        elif self._inline:
+            return tree.unflatten(traced.out_tree, eval_closed(traced.closed, *call.leaves))
+        return tree.unflatten(traced.out_tree, traced.call(call.leaves))
+
+    def _remember(self, traced: Traced) -> None:
+        """Makes the native path of ``traced`` the first one to try."""
+        if not self._plain or (self._last is traced and self._fast_for is config.compiled_for):
+            return
+        settings = config.compiled_for
+        self._fast = traced.native_path(self._call)
+        self._fast_for = settings
+        self._last = traced
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -140,22 +185,23 @@ class JitFunction:
         """Forgets every trace and compiled program of this function."""
         with self._lock:
             self._cache.clear()
+            self._fast = self._last = None
 
     def _traced(self, call: _Call) -> Traced:
+        key = call.key()
         try:
-            key = call.key()
-            hash(key)
+            traced = self._cache.get(key)
         except TypeError:
             raise self._unhashable(call) from None
-        traced = self._cache.get(key)
         if traced is not None:
-            with self._lock:
-                if key in self._cache:
-                    self._cache.move_to_end(key)
+            if traced is not self._last:
+                with self._lock:
+                    if key in self._cache:
+                        self._cache.move_to_end(key)
             return traced
         traced = self._trace_call(call)
         # A program that closes over values of an outer trace is valid there only.
-        if not any(isinstance(c, Tracer) for c in traced.closed.consts):
+        if not traced.local:
             with self._lock:
                 self._cache[key] = traced
                 while len(self._cache) > CACHE_SIZE:
@@ -176,7 +222,15 @@ class JitFunction:
         flat = FlatFunction(with_static, call.treedef, info)
         closed = trace_to_jaxpr(flat, call.avals, info)
         assert flat.out_tree is not None
-        return Traced(closed, flat.out_tree, self._name, self._donated_leaves(call))
+        args_def, _ = call.treedef.children()
+        return Traced(
+            closed,
+            flat.out_tree,
+            self._name,
+            self._donated_leaves(call),
+            flat_inputs=not call.kwargs and args_def == tree.structure((0,) * len(call.args)),
+            local=any(isinstance(c, Tracer) for c in closed.consts),
+        )
 
     def _donated_leaves(self, call: _Call) -> tuple[int, ...]:
         if not self._donate_argnums:

@@ -33,24 +33,24 @@ def is_differentiable(aval: ShapedArray) -> bool:
 class JVPTracer(Tracer):
     """A value with its tangent."""
 
-    __slots__ = ("primal", "tangent")
+    __slots__ = ("_primal", "_tangent")
 
     def __init__(self, trace: JVPTrace, primal: Any, tangent: Any):
         super().__init__(trace, aval_of(primal))
-        self.primal = primal
-        self.tangent = tangent
+        self._primal = primal
+        self._tangent = tangent
 
     def concrete(self) -> Any:
         """The primal, when nothing else hides it."""
-        return concrete_value(self.primal)
+        return concrete_value(self._primal)
 
 
 def concrete_value(value: Any) -> Any:
     """The array under any number of forward-mode tracers, or None when it is not known."""
     while isinstance(value, JVPTracer):
-        if value.trace.finished:
+        if value._trace.finished:
             return None
-        value = value.primal
+        value = value._primal
     return value.concrete() if isinstance(value, Tracer) else value
 
 
@@ -64,8 +64,8 @@ class JVPTrace(Trace):
 
     def split(self, value: Any) -> tuple[Any, Any]:
         """The value and its tangent; values of other traces have a zero tangent."""
-        if isinstance(value, JVPTracer) and value.trace is self:
-            return value.primal, value.tangent
+        if isinstance(value, JVPTracer) and value._trace is self:
+            return value._primal, value._tangent
         return value, Zero(tangent_aval(aval_of(value)))
 
     def join(self, primal: Any, tangent: Any) -> Any:
@@ -111,8 +111,8 @@ class JVPTrace(Trace):
             self.suspended = previous
 
     def describe_tracer(self, tracer: Tracer) -> str:
-        primal = tracer.primal  # type: ignore[attr-defined]
-        return primal.trace.describe_tracer(primal) if isinstance(primal, Tracer) else ""
+        primal = tracer._primal  # type: ignore[attr-defined]
+        return primal._trace.describe_tracer(primal) if isinstance(primal, Tracer) else ""
 
 
 def jvp_flat(

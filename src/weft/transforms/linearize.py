@@ -30,7 +30,7 @@ class PartialTrace(Trace):
 
     def is_unknown(self, value: Any) -> bool:
         """Is it a variable of the staged jaxpr?"""
-        return isinstance(value, StagedTracer) and value.trace is self.staging
+        return isinstance(value, StagedTracer) and value._trace is self.staging
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         unknown = [self.is_unknown(arg) for arg in args]

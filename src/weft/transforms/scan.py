@@ -17,7 +17,7 @@ import numpy as np
 
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_closed, numpy_closed
-from weft.core.jaxpr import ClosedJaxpr, Jaxpr
+from weft.core.jaxpr import Atom, ClosedJaxpr, Jaxpr
 from weft.core.linear import is_undef
 from weft.core.primitive import Primitive
 from weft.core.staging import trace_to_jaxpr
@@ -322,7 +322,7 @@ def _residual_plan(split: Split, known_counts: list[int]) -> _ResidualPlan:
 def _with_stacked_args(split: Split, plan: _ResidualPlan, leading: int) -> ClosedJaxpr:
     """The known body that also gives the carries needed at each step."""
     jaxpr = split.known.jaxpr
-    extra = [jaxpr.invars[leading + i] for i in plan.stacked_args]
+    extra: list[Atom] = [jaxpr.invars[leading + i] for i in plan.stacked_args]
     extra += [jaxpr.outvars[i] for i in plan.stacked_outs]
     if not extra:
         return split.known

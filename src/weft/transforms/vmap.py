@@ -22,14 +22,14 @@ from weft.transforms.functions import argument_names, check_callable, function_n
 class BatchTracer(Tracer):
     """An array ``value`` with a hidden axis ``dim``."""
 
-    __slots__ = ("dim", "value")
+    __slots__ = ("_dim", "_value")
 
     def __init__(self, trace: BatchTrace, value: Any, dim: int):
         aval = aval_of(value)
         shape = aval.shape[:dim] + aval.shape[dim + 1 :]
         super().__init__(trace, ShapedArray(shape, aval.dtype, aval.weak_type))
-        self.value = value
-        self.dim = dim
+        self._value = value
+        self._dim = dim
 
 
 class BatchTrace(Trace):
@@ -48,8 +48,8 @@ class BatchTrace(Trace):
 
     def split(self, value: Any) -> tuple[Any, int | None]:
         """The array and its hidden axis; None when it has none."""
-        if isinstance(value, BatchTracer) and value.trace.tag is self.tag:  # type: ignore[attr-defined]
-            return value.value, value.dim
+        if isinstance(value, BatchTracer) and value._trace.tag is self.tag:  # type: ignore[attr-defined]
+            return value._value, value._dim
         return value, None
 
     def join(self, value: Any, dim: int | None) -> Any:
@@ -84,8 +84,8 @@ class BatchTrace(Trace):
         return [self.join(out, 0) for out in outs]
 
     def describe_tracer(self, tracer: Tracer) -> str:
-        value = tracer.value  # type: ignore[attr-defined]
-        return value.trace.describe_tracer(value) if isinstance(value, Tracer) else ""
+        value = tracer._value  # type: ignore[attr-defined]
+        return value._trace.describe_tracer(value) if isinstance(value, Tracer) else ""
 
 
 def batch_flat(
