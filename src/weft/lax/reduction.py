@@ -79,7 +79,7 @@ def reduce(
     `operands` is an array or a tree of arrays of one shape, `init_values` a like tree of scalars,
     the identity of `computation`. ``computation(a, b)`` takes and returns such trees of scalars.
     One that is a single addition, product, maximum, minimum or bitwise operation becomes the
-    reduction of that name; any other is applied by halves, in log2(n) vectorised steps.
+    reduction of that name; any other is applied to neighbours, in log2(n) vectorised steps.
 
     >>> lax.reduce(np.ones((2, 3)), 0.0, lax.add, (1,))
     Array([3., 3.], dtype=float32)
@@ -104,7 +104,7 @@ def reduce(
 
     starts = [_scalar_like(init, aval) for init, aval in zip(inits, avals, strict=True)]
     fold = _recognised(combine, avals)
-    folded = [fold(xs[0], axes)] if fold else _fold_by_halves(combine, xs, starts, axes)
+    folded = [fold(xs[0], axes)] if fold else _fold_neighbours(combine, xs, starts, axes)
     return tree.unflatten(structure, _combine_arrays(combine, _alike(starts, folded), folded))
 
 
@@ -154,13 +154,13 @@ def _combine_arrays(
     return [reshape(result, shape) for result in results]
 
 
-def _fold_by_halves(
+def _fold_neighbours(
     combine: Callable[..., list[Value]],
     xs: Sequence[Value],
     starts: Sequence[Value],
     axes: Sequence[int],
 ) -> list[Value]:
-    """Fold along `axes` by combining the first half with the second until one is left."""
+    """Fold along `axes` by combining neighbours, which keeps their order, until one is left."""
     shape = aval_of(xs[0]).shape
     kept = [d for d in range(len(shape)) if d not in axes]
     rows = tuple(shape[d] for d in kept)
@@ -171,8 +171,8 @@ def _fold_by_halves(
         return [broadcast_in_dim(start, rows, ()) for start in starts]
     while count > 1:
         half = count // 2
-        left = [slice_along(x, 0, half, last) for x in xs]
-        right = [slice_along(x, half, 2 * half, last) for x in xs]
+        left = [slice_along(x, 0, 2 * half, last, 2) for x in xs]
+        right = [slice_along(x, 1, 2 * half, last, 2) for x in xs]
         rest = [slice_along(x, 2 * half, count, last) for x in xs]
         xs = _combine_arrays(combine, left, right)
         if count % 2:

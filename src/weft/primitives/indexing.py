@@ -399,7 +399,7 @@ def _scatter_lower(op: str) -> Callable[..., Any]:
         sizes = _window_sizes(x.shape, updates.shape, numbers)
         batch = _batch_dims(updates.ndim, numbers.offset_dims)
         order = [*batch, *numbers.offset_dims]  # windows one after the other: the last one wins
-        # Clipping may push windows over one another, whatever was promised, unless there is but one.
+        # Clipping may push windows over one another, whatever was promised, unless there is one.
         windows = [n for b, n in enumerate(indices.shape[:-1]) if b not in numbers[4]]
         clips = mode == GatherScatterMode.CLIP
         wide = x.dtype if op == "set" else build.accumulator_dtype(x.dtype)

@@ -380,7 +380,7 @@ def _(ctx, x, padding_value, *, padding_config):
 
     def element(index):
         own, pieces = [], []
-        for i, n, (lo, hi, interior) in zip(index, x.shape, padding_config, strict=True):
+        for i, n, (lo, _, interior) in zip(index, x.shape, padding_config, strict=True):
             step = interior + 1
             own.append((i - lo).floordiv(step))
             pieces.append((i, max(lo, 0), lo + (n - 1) * step + 1))

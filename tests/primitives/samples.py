@@ -1,0 +1,417 @@
+"""One table of all primitives with operands to try them on.
+
+A row is a primitive, the shapes of its operands and its parameters. From it every test makes
+operands of each dtype. To have a new primitive checked, add rows for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import weft.primitives
+from weft.core import dtypes
+from weft.core.primitive import Primitive
+from weft.primitives import (
+    argreduce,
+    arithmetic,
+    bitwise,
+    comparison,
+    convert,
+    creation,
+    cumulative,
+    dot_general,
+    dynamic_slice,
+    indexing,
+    random_bits,
+    reduction,
+    select,
+    shaping,
+    transcendental,
+)
+from weft.primitives import complex as complex_parts
+from weft.primitives.indexing import GatherScatterMode as Mode
+
+FLOATS = tuple(map(np.dtype, (np.float32, np.float64, np.float16))) + (dtypes.bfloat16,)
+INTEGERS = tuple(map(np.dtype, (np.int32, np.int64, np.uint32, np.int8, np.uint8)))
+BOOLS = (np.dtype(np.bool_),)
+NUMBERS = FLOATS + INTEGERS
+ALL = NUMBERS + BOOLS
+COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
+
+Shape = tuple[int, ...]
+Maker = Callable[[np.random.Generator, np.dtype], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A primitive and how to make operands for it.
+
+    operands: for each operand a shape (elements of the dtype under test, in `low` to `high`) or a
+        function of a random generator and that dtype.
+    dtypes: those it is defined on.
+    linear: groups of operands in which it is jointly linear.
+    smooth: whether finite differences are right for its derivative.
+    """
+
+    primitive: Primitive
+    operands: tuple[Shape | Maker, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+    dtypes: Sequence[np.dtype] = ALL
+    linear: tuple[tuple[int, ...], ...] = ()
+    smooth: bool = True
+    low: float = -3.0
+    high: float = 3.0
+
+    @property
+    def name(self) -> str:
+        shapes = "-".join(
+            "x".join(map(str, s)) or "scalar" if isinstance(s, tuple) else "made"
+            for s in self.operands
+        )
+        tag = zlib.crc32(repr(sorted(self.params.items(), key=str)).encode()) % 1000
+        return f"{self.primitive}[{shapes}]{tag if self.params else ''}"
+
+    def make(self, dtype: np.dtype, seed: int = 0) -> list[np.ndarray]:
+        """Operands of the dtype under test, the same on every run."""
+        rng = np.random.default_rng([seed, zlib.crc32(self.name.encode())])
+        return [
+            random_array(rng, spec, dtype, self.low, self.high)
+            if isinstance(spec, tuple)
+            else spec(rng, dtype)
+            for spec in self.operands
+        ]
+
+
+def random_array(
+    rng: np.random.Generator, shape: Shape, dtype: np.dtype, low: float = -3.0, high: float = 3.0
+) -> np.ndarray:
+    """Elements within the bounds; distinct floats, so that no extremum is attained twice."""
+    if dtype == np.bool_:
+        return np.asarray(rng.integers(0, 2, shape), np.bool_)
+    if dtypes.is_integer(dtype):
+        lowest = max(int(low), 0) if dtypes.is_unsigned(dtype) else int(low)
+        return np.asarray(rng.integers(lowest, int(high) + 1, shape), dtype)
+    if dtypes.is_complex(dtype):
+        return np.asarray(rng.uniform(low, high, shape) + 1j * rng.uniform(low, high, shape), dtype)
+    size = int(np.prod(shape))
+    spaced = (rng.permutation(size) + rng.uniform(0.2, 0.8, size)) / max(size, 1)
+    return np.asarray(low + (high - low) * spaced.reshape(shape), dtype)
+
+
+def integers(shape: Shape, low: int, high: int, dtype: Any = np.int32) -> Maker:
+    """Integers in [low, high), whatever the dtype under test."""
+    return lambda rng, _: np.asarray(rng.integers(low, high, shape), dtype)
+
+
+def filled(shape: Shape, value: float) -> Maker:
+    """One value of the dtype under test."""
+    return lambda rng, dtype: np.full(shape, value, dtype)
+
+
+def permuted(shape: Shape, coordinates: int, size: int) -> Maker:
+    """Index vectors of equal coordinates, no two of them the same."""
+
+    def make(rng: np.random.Generator, _: np.dtype) -> np.ndarray:
+        chosen = rng.permutation(size)[: int(np.prod(shape))].reshape(shape)
+        return np.stack([chosen] * coordinates, -1).astype(np.int32)
+
+    return make
+
+
+def booleans(shape: Shape) -> Maker:
+    """Random truth values."""
+    return lambda rng, _: np.asarray(rng.integers(0, 2, shape), np.bool_)
+
+
+SHAPES: tuple[Shape, ...] = ((), (1,), (0,), (7,), (3, 1, 5), (2, 0, 3))
+
+
+def elementwise(primitive: Primitive, arity: int = 1, **options: Any) -> Iterator[Sample]:
+    """Rows for an elementwise primitive on operands of usual and odd shapes."""
+    for shape in SHAPES:
+        yield Sample(primitive, (shape,) * arity, **options)
+
+
+def _arithmetic() -> Iterator[Sample]:
+    a = arithmetic
+    yield from elementwise(a.neg_p, dtypes=NUMBERS + COMPLEX, linear=((0,),))
+    yield from elementwise(a.add_p, 2, dtypes=NUMBERS + COMPLEX, linear=((0, 1),))
+    yield from elementwise(a.sub_p, 2, dtypes=NUMBERS + COMPLEX, linear=((0, 1),))
+    yield from elementwise(a.mul_p, 2, dtypes=NUMBERS + COMPLEX, linear=((0,), (1,)))
+    yield from elementwise(a.div_p, 2, dtypes=NUMBERS, linear=((0,),), low=1)
+    yield from elementwise(a.rem_p, 2, dtypes=NUMBERS, low=2, high=40)
+    yield from elementwise(a.sign_p, dtypes=NUMBERS)
+    yield from elementwise(a.abs_p, dtypes=NUMBERS)
+    yield from elementwise(a.max_p, 2)
+    yield from elementwise(a.min_p, 2)
+    for primitive in (a.floor_p, a.ceil_p):
+        yield from elementwise(primitive, dtypes=FLOATS)
+    for method in a.RoundingMethod:
+        yield from elementwise(a.round_p, dtypes=FLOATS, params={"rounding_method": method})
+    yield from elementwise(a.nextafter_p, 2, dtypes=FLOATS, smooth=False)
+    for bound in ((), (3, 4)):
+        yield Sample(a.clamp_p, (filled(bound, 1), (3, 4), filled(bound, 2)), dtypes=NUMBERS)
+
+
+def _transcendental() -> Iterator[Sample]:
+    t = transcendental
+    anywhere = (t.exp_p, t.exp2_p, t.expm1_p, t.logistic_p, t.sin_p, t.cos_p, t.atan_p, t.sinh_p)
+    for primitive in (*anywhere, t.cosh_p, t.tanh_p, t.asinh_p, t.erf_p, t.erfc_p, t.cbrt_p):
+        yield from elementwise(primitive, dtypes=FLOATS)
+    for primitive in (t.log_p, t.sqrt_p, t.rsqrt_p):
+        yield from elementwise(primitive, dtypes=FLOATS, low=0.1)
+    yield from elementwise(t.log1p_p, dtypes=FLOATS, low=-0.9)
+    for primitive in (t.asin_p, t.acos_p, t.atanh_p, t.erf_inv_p):
+        yield from elementwise(primitive, dtypes=FLOATS, low=-0.9, high=0.9)
+    yield from elementwise(t.tan_p, dtypes=FLOATS, low=-1.4, high=1.4)
+    yield from elementwise(t.acosh_p, dtypes=FLOATS, low=1.1)
+    yield from elementwise(t.atan2_p, 2, dtypes=FLOATS)
+    yield from elementwise(t.pow_p, 2, dtypes=FLOATS, low=0.1)
+    yield Sample(t.pow_p, ((3, 4), integers((3, 4), -3, 4)), dtypes=FLOATS)
+    for y in (-2, -1, 0, 1, 2, 3, 7):
+        exact = NUMBERS if y >= 0 else FLOATS
+        yield Sample(t.integer_pow_p, ((3, 4),), {"y": y}, dtypes=exact, low=1)
+
+
+def _discrete() -> Iterator[Sample]:
+    c, b = comparison, bitwise
+    for primitive in (c.eq_p, c.ne_p, c.lt_p, c.le_p, c.gt_p, c.ge_p):
+        yield from elementwise(primitive, 2)
+    yield from elementwise(c.is_finite_p, dtypes=FLOATS)
+    for primitive in (b.and_p, b.or_p, b.xor_p):
+        yield from elementwise(primitive, 2, dtypes=INTEGERS + BOOLS)
+    yield from elementwise(b.not_p, dtypes=INTEGERS + BOOLS)
+    for primitive in (b.shift_left_p, b.shift_right_logical_p, b.shift_right_arithmetic_p):
+        yield from elementwise(primitive, 2, dtypes=INTEGERS, low=-40, high=40)
+    yield from elementwise(b.population_count_p, dtypes=INTEGERS)
+
+
+def _conversions() -> Iterator[Sample]:
+    c, s, z = convert, select, complex_parts
+    for dtype in ALL:
+        exact = dtypes.is_inexact(dtype)
+        yield Sample(
+            c.convert_element_type_p,
+            ((3, 4),),
+            {"new_dtype": dtype, "weak_type": False},
+            linear=((0,),) if dtype == np.float64 else (),
+            smooth=exact and dtype.itemsize == 8,
+        )
+    bits32 = [d for d in FLOATS + INTEGERS if d.itemsize == 4]
+    for new in (np.uint32, np.int8):
+        yield Sample(
+            c.bitcast_convert_type_p,
+            ((3, 2),),
+            {"new_dtype": np.dtype(new)},
+            dtypes=bits32,
+            smooth=False,
+        )
+    yield Sample(
+        c.bitcast_convert_type_p,
+        ((3, 4),),
+        {"new_dtype": np.dtype(np.float32)},
+        dtypes=[np.dtype(np.uint8)],
+    )
+    yield from elementwise(s.copy_p, linear=((0,),))
+    yield from elementwise(s.stop_gradient_p, smooth=False)
+    for which, shape in (((), (3, 4)), ((3, 4), (3, 4)), ((0,), (0,)), ((), ())):
+        yield Sample(s.select_n_p, (booleans(which), shape, shape), linear=((1, 2),))
+    yield Sample(s.select_n_p, (integers((5,), 0, 3), (5,), (5,), (5,)), linear=((1, 2, 3),))
+    yield Sample(s.select_n_p, (integers((), 1, 2), (5,), (5,), (5,)), linear=((1, 2, 3),))
+    yield from elementwise(z.real_p, dtypes=COMPLEX)
+    yield from elementwise(z.imag_p, dtypes=COMPLEX)
+    yield from elementwise(z.conj_p, dtypes=COMPLEX)
+    yield from elementwise(z.complex_p, 2, dtypes=FLOATS[:2])
+
+
+def _shaping() -> Iterator[Sample]:
+    s, only = shaping, ((0,),)
+    for x, shape, dims in (
+        ((), (2, 3), ()),
+        ((3,), (2, 3), (1,)),
+        ((2, 1), (2, 4, 3), (0, 2)),
+        ((1,), (0,), (0,)),
+        ((1, 5), (4, 5), (0, 1)),
+        ((), (), ()),
+    ):
+        params = {"shape": shape, "broadcast_dimensions": dims}
+        yield Sample(s.broadcast_in_dim_p, (x,), params, linear=only)
+    for x, sizes in (((2, 3), (6,)), ((6,), (3, 1, 2)), ((), (1, 1)), ((0, 4), (2, 0)), ((1,), ())):
+        yield Sample(s.reshape_p, (x,), {"new_sizes": sizes}, linear=only)
+    for x, order in (((2, 3, 4), (2, 0, 1)), ((3, 1), (1, 0)), ((5,), (0,)), ((0, 2), (1, 0))):
+        yield Sample(s.transpose_p, (x,), {"permutation": order}, linear=only)
+    for x, starts, limits, strides in (
+        ((7,), (1,), (6,), (2,)),
+        ((4, 5), (0, 2), (4, 2), None),
+        ((4, 5), (1, 0), (3, 5), (1, 3)),
+        ((1,), (0,), (1,), None),
+        ((), (), (), None),
+        ((8,), (1,), (8,), (3,)),
+    ):
+        params = {"start_indices": starts, "limit_indices": limits, "strides": strides}
+        yield Sample(s.slice_p, (x,), params, linear=only)
+    for x, config in (
+        ((4,), ((2, 1, 0),)),
+        ((4,), ((0, 3, 2),)),
+        ((5,), ((-2, 1, 1),)),
+        ((5,), ((-1, -2, 0),)),
+        ((0,), ((2, 1, 3),)),
+        ((2, 3), ((1, 0, 1), (-1, 2, 0))),
+        ((), ()),
+        ((3,), ((-4, 2, 2),)),
+    ):
+        yield Sample(s.pad_p, (x, ()), {"padding_config": config}, linear=((0, 1),))
+    for x, dims in (((5,), (0,)), ((2, 3, 4), (0, 2)), ((1, 0), (1,))):
+        yield Sample(s.rev_p, (x,), {"dimensions": dims}, linear=only)
+    for xs, axis in ((((2,), (3,), (0,)), 0), (((2, 1), (2, 4)), 1), (((1, 3), (2, 3)), 0)):
+        everything = (tuple(range(len(xs))),)
+        yield Sample(s.concatenate_p, xs, {"dimension": axis}, linear=everything)
+    for shape, dim in (((5,), 0), ((2, 3), 1), ((0, 2), 0), ((1, 1), 1)):
+        for dtype in (np.int32, np.float64, dtypes.bfloat16):
+            params = {"dtype": np.dtype(dtype), "shape": shape, "dimension": dim}
+            yield Sample(creation.iota_p, (), params, dtypes=(np.dtype(np.float32),))
+
+
+REDUCED = (((7,), (0,)), ((3, 4, 5), (0, 2)), ((3, 4), (1,)), ((1, 1), (0, 1)), ((2, 3), (1, 0)))
+EMPTY = (((0,), (0,)), ((2, 0), (0,)), ((0, 3), (0,)))
+
+
+def _reductions() -> Iterator[Sample]:
+    r = reduction
+    for x, axes in REDUCED + EMPTY:
+        params = {"axes": axes}
+        yield Sample(r.reduce_sum_p, (x,), params, dtypes=NUMBERS, linear=((0,),))
+        yield Sample(r.reduce_prod_p, (x,), params, dtypes=NUMBERS)
+        yield Sample(r.reduce_max_p, (x,), params)
+        yield Sample(r.reduce_min_p, (x,), params)
+        for primitive in (r.reduce_and_p, r.reduce_or_p, r.reduce_xor_p):
+            yield Sample(primitive, (x,), params, dtypes=INTEGERS + BOOLS)
+    for primitive in (argreduce.argmax_p, argreduce.argmin_p):
+        for x, axis in (((7,), 0), ((3, 4, 5), 1), ((1,), 0), ((0, 3), 1)):
+            for index_dtype in (np.int32, np.int64, np.uint8):
+                params = {"axes": (axis,), "index_dtype": np.dtype(index_dtype)}
+                yield Sample(primitive, (x,), params)
+    c = cumulative
+    for x, axis in (((7,), 0), ((3, 4), 1), ((3, 5, 2), 1), ((1,), 0), ((0, 3), 0), ((2, 0), 0)):
+        for reverse in (False, True):
+            params = {"axis": axis, "reverse": reverse}
+            yield Sample(c.cumsum_p, (x,), params, dtypes=NUMBERS, linear=((0,),))
+            yield Sample(c.cumprod_p, (x,), params, dtypes=NUMBERS)
+            yield Sample(c.cummax_p, (x,), params)
+            yield Sample(c.cummin_p, (x,), params)
+
+
+def _contractions() -> Iterator[Sample]:
+    for lhs, rhs, numbers in (
+        ((3,), (3,), (((0,), (0,)), ((), ()))),
+        ((2, 3), (3, 4), (((1,), (0,)), ((), ()))),
+        ((2, 3), (4, 3), (((1,), (1,)), ((), ()))),
+        ((5, 2, 3), (5, 3, 4), (((2,), (1,)), ((0,), (0,)))),
+        ((2, 5, 3, 4), (3, 6, 2, 4), (((3, 2), (3, 0)), ((0,), (2,)))),
+        ((2, 3), (4,), (((), ()), ((), ()))),
+        ((0, 3), (3, 4), (((1,), (0,)), ((), ()))),
+        ((2, 0), (0, 4), (((1,), (0,)), ((), ()))),
+        ((2, 3), (3, 2), (((0, 1), (1, 0)), ((), ()))),
+        ((2, 3), (3, 2), (((), ()), ((1, 0), (0, 1)))),
+    ):
+        for preferred, of in ((None, ALL), (np.dtype(np.float64), FLOATS)):
+            params = {"dimension_numbers": numbers, "preferred_element_type": preferred}
+            yield Sample(
+                dot_general.dot_general_p, (lhs, rhs), params, dtypes=of, linear=((0,), (1,))
+            )
+
+
+#: (operand shape, indices shape, dimension numbers, slice sizes)
+WINDOWS = (
+    ((6,), (4, 1), ((), (0,), (0,)), (1,)),
+    ((6,), (4, 1), ((1,), (), (0,)), (3,)),
+    ((6, 5), (2, 3, 1), ((2,), (0,), (0,)), (1, 5)),
+    ((6, 5), (3, 2), ((), (0, 1), (1, 0)), (1, 1)),
+    ((4, 6, 5), (2, 2), ((0, 2), (1,), (0, 1)), (2, 1, 3)),
+    ((3, 6), (3, 4, 1), ((), (1,), (1,), (0,), (0,)), (1, 1)),
+    ((3, 6, 2), (4, 3, 1), ((1,), (1,), (1,), (0,), (1,)), (1, 1, 2)),
+    ((6,), (0, 1), ((), (0,), (0,)), (1,)),
+    ((6,), (1,), ((0,), (), (0,)), (2,)),
+    ((5,), (2, 0), ((1,), (), ()), (5,)),
+)
+
+
+def _window_shape(indices: Shape, numbers: Any, sizes: Shape) -> Shape:
+    absent = {*numbers[1], *(numbers[3] if len(numbers) > 3 else ())}
+    window = iter(n for d, n in enumerate(sizes) if d not in absent)
+    batch = iter(indices[:-1])
+    ndim = len(indices) - 1 + len(sizes) - len(absent)
+    return tuple(next(window if d in numbers[0] else batch) for d in range(ndim))
+
+
+def _indexing() -> Iterator[Sample]:
+    i = indexing
+    for x, at, numbers, sizes in WINDOWS:
+        for mode in Mode:
+            inside = mode == Mode.PROMISE_IN_BOUNDS
+            positions = integers(at, 0, 3) if inside else integers(at, -3, 8)
+            common = {"indices_are_sorted": False, "unique_indices": False, "mode": mode}
+            params = {
+                "dimension_numbers": i.GatherDimensionNumbers(*numbers),
+                "slice_sizes": sizes,
+                "fill_value": 0 if mode == Mode.FILL_OR_DROP else None,
+                **common,
+            }
+            yield Sample(i.gather_p, (x, positions), params, linear=((0,),))
+            params = {"dimension_numbers": i.ScatterDimensionNumbers(*numbers), **common}
+            operands = (x, positions, _window_shape(at, numbers, sizes))
+            yield Sample(i.scatter_p, operands, params, linear=((0, 2),))
+            yield Sample(i.scatter_add_p, operands, params, dtypes=NUMBERS, linear=((0, 2),))
+            yield Sample(i.scatter_min_p, operands, params)
+            yield Sample(i.scatter_max_p, operands, params)
+    for x, at, numbers, sizes in (WINDOWS[0], WINDOWS[3]):
+        params = {
+            "dimension_numbers": i.ScatterDimensionNumbers(*numbers),
+            "indices_are_sorted": False,
+            "unique_indices": True,
+            "mode": Mode.FILL_OR_DROP,
+        }
+        updates = _window_shape(at, numbers, sizes)
+        operands = (x, permuted(at[:-1], at[-1], 7), updates)
+        yield Sample(i.scatter_p, operands, params, linear=((0, 2),))
+        yield Sample(i.scatter_mul_p, operands, params, dtypes=NUMBERS, linear=((0,),))
+    d = dynamic_slice
+    for x, sizes in (((6,), (3,)), ((4, 5), (2, 5)), ((4, 5), (1, 0)), ((1,), (1,)), ((), ())):
+        starts = tuple(integers((), -3, 8) for _ in x)
+        yield Sample(d.dynamic_slice_p, (x, *starts), {"slice_sizes": sizes}, linear=((0,),))
+        yield Sample(d.dynamic_update_slice_p, (x, sizes, *starts), linear=((0, 1),))
+
+
+def _random_bits() -> Iterator[Sample]:
+    for key, shape in (((), (5,)), ((4, 2), (4, 2)), ((), ()), ((), (0,))):
+        words = [integers(s, 0, 2**32, np.uint32) for s in (key, key, shape, shape)]
+        yield Sample(random_bits.threefry2x32_p, tuple(words), dtypes=(np.dtype(np.uint32),))
+
+
+SAMPLES: tuple[Sample, ...] = (
+    *_arithmetic(),
+    *_transcendental(),
+    *_discrete(),
+    *_conversions(),
+    *_shaping(),
+    *_reductions(),
+    *_contractions(),
+    *_indexing(),
+    *_random_bits(),
+)
+
+
+def all_primitives() -> set[Primitive]:
+    """Every primitive declared in :mod:`weft.primitives`."""
+    found: set[Primitive] = set()
+    for module in pkgutil.iter_modules(weft.primitives.__path__):
+        names = vars(importlib.import_module(f"weft.primitives.{module.name}"))
+        found.update(value for value in names.values() if isinstance(value, Primitive))
+    return found
