@@ -48,6 +48,8 @@ def _reduce(v: Vec, a: str, with_tail: bool) -> tuple[str, str | None, str]:
 
 def _subtract(v: Vec, a: str, n: str, parts: tuple[float, ...]) -> tuple[str, str | None]:
     """a - n·(sum of parts), accurate to about 1 ulp."""
+    if not v.features.fma:  # more parts, so more roundings
+        return _subtract_exactly(v, a, n, parts)[0], None
     for part in parts:
         a = v.fnma(n, part, a)
     return a, None
