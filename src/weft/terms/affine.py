@@ -26,7 +26,7 @@ Interval = tuple[int, int]
 class Axis:
     """A named axis of static extent; two axes are the same only if they are the same object."""
 
-    __slots__ = ("extent", "name", "serial")
+    __slots__ = ("expr", "extent", "name", "serial")
 
     def __init__(self, name: str, extent: int) -> None:
         if extent < 0:
@@ -34,6 +34,7 @@ class Axis:
         self.name = name
         self.extent = extent
         self.serial = next(_serials)
+        self.expr = Affine(((self, 1),))  # the axis as an index expression
 
     def __repr__(self) -> str:
         return f"{self.name}:{self.extent}"
@@ -132,6 +133,8 @@ class Affine:
         """The expression that is just ``value``."""
         if isinstance(value, Affine):
             return value
+        if isinstance(value, Axis):
+            return value.expr
         if isinstance(value, int):
             return Affine((), value)
         return Affine(((value, 1),))

@@ -53,14 +53,19 @@ def points(axes: Sequence[Axis]) -> Indices:
 class Tensor:
     """An array as a function on its index space: ``source`` read through an affine map.
 
-    ``source`` is a `Value`, read at ``index`` (expressions over ``axes``, one axis for each
-    dimension of the tensor), or a `Const` that every index reads.
+    ``source`` is a `Const` that every index reads, or a `Value` that is read at ``index``:
+    expressions over ``axes``, one axis for each dimension of the tensor. ``index`` is None where the
+    value is read as it is.
     """
 
     __slots__ = ("axes", "dtype", "index", "shape", "source")
 
     def __init__(
-        self, source: Value | Const, shape: tuple[int, ...], axes: tuple[Axis, ...], index: Indices
+        self,
+        source: Value | Const,
+        shape: tuple[int, ...],
+        axes: tuple[Axis, ...] = (),
+        index: Indices | None = None,
     ) -> None:
         self.source = source
         self.shape = shape
@@ -71,13 +76,12 @@ class Tensor:
     @staticmethod
     def whole(value: Value) -> Tensor:
         """A value read as it is."""
-        axes = new_axes(value.shape)
-        return Tensor(value, value.shape, axes, points(axes))
+        return Tensor(value, value.shape)
 
     @staticmethod
     def constant(value: Any, dtype: np.dtype, shape: tuple[int, ...] = ()) -> Tensor:
         """The same scalar everywhere."""
-        return Tensor(Const(value, dtype), shape, (), ())
+        return Tensor(Const(value, dtype), shape)
 
     @property
     def ndim(self) -> int:
@@ -92,11 +96,7 @@ class Tensor:
     @property
     def is_whole(self) -> bool:
         """Whether this is a value in its own layout."""
-        return (
-            isinstance(self.source, Value)
-            and self.shape == self.source.shape
-            and self.index == points(self.axes)
-        )
+        return self.index is None and isinstance(self.source, Value)
 
     def at(self, index: Sequence[Affine | Axis | int]) -> Term:
         """The element at ``index``, one expression for each dimension."""
@@ -107,12 +107,19 @@ class Tensor:
     def view(self, shape: tuple[int, ...], move: Callable[[Indices], Sequence[Affine]]) -> Tensor:
         """The tensor of ``shape`` whose element at ``index`` is this one's at ``move(index)``."""
         if isinstance(self.source, Const):
-            return Tensor(self.source, shape, (), ())
+            return Tensor(self.source, shape)
         axes = new_axes(shape)
-        return Tensor(self.source, shape, axes, self._mapped(move(points(axes))))
+        start = points(axes)
+        index = self._mapped(move(start))
+        if shape == self.source.shape and index == start:
+            return Tensor(self.source, shape)
+        return Tensor(self.source, shape, axes, index)
 
     def _mapped(self, index: Sequence[Affine | Axis | int]) -> Indices:
-        mapping = {a: Affine.of(e) for a, e in zip(self.axes, index, strict=True)}
+        exprs = tuple(map(Affine.of, index))
+        if self.index is None:
+            return exprs
+        mapping = dict(zip(self.axes, exprs, strict=True))
         return tuple(e.substitute(mapping) for e in self.index)
 
     def __repr__(self) -> str:
