@@ -121,13 +121,13 @@ class _Checker:
         if isinstance(stmt, Map):
             self.map(stmt)
         elif isinstance(stmt, Load):
-            self.axes_are(stmt, stmt.out, self.tiles_of((*stmt.index, *_exprs(stmt.guards))))
+            self.axes_cover(stmt, stmt.out, self.tiles_of((*stmt.index, *_exprs(stmt.guards))))
             self.dtype_is(stmt, stmt.out, stmt.buffer.dtype)
             self.access(stmt, stmt.buffer, stmt.index, stmt.guards)
         elif isinstance(stmt, Store):
             self.store(stmt)
         elif isinstance(stmt, Iota):
-            self.axes_are(stmt, stmt.out, self.tiles_of((stmt.expr,)))
+            self.axes_cover(stmt, stmt.out, self.tiles_of((stmt.expr,)))
         elif isinstance(stmt, Fold):
             self.fold(stmt)
         elif isinstance(stmt, For):
@@ -179,6 +179,11 @@ class _Checker:
         """Tile axes of index expressions: all their axes but those of enclosing loops."""
         around = {loop.axis for loop in self.enclosing}
         return {a for e in exprs for a in e.axes()} - around
+
+    def axes_cover(self, stmt: Stmt, var: Var, needed: set[Axis]) -> None:
+        """A tile may repeat along axes that the index does not mention, but not lack any."""
+        if not needed <= set(var.axes):
+            self.axes_are(stmt, var, needed)
 
     def axes_are(self, stmt: Stmt, var: Var, expected: set[Axis]) -> None:
         if set(var.axes) != expected:

@@ -114,7 +114,7 @@ class Const:
 
 @dataclass(eq=False)
 class Iota:
-    """``out = expr``, element by element over the tile axes in ``expr``."""
+    """``out = expr``, element by element; the same along tile axes that ``expr`` does not have."""
 
     out: Var
     expr: Affine
@@ -122,7 +122,8 @@ class Iota:
 
 @dataclass(eq=False)
 class Load:
-    """``out = buffer[index…]`` over the tile axes in the index; zero where a guard fails.
+    """``out = buffer[index…]``, the same along tile axes that the index does not have; zero where a
+    guard fails.
 
     ``streaming`` marks data that will not be read again soon.
     """
