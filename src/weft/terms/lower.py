@@ -54,8 +54,8 @@ class Tensor:
     """An array as a function on its index space: ``source`` read through an affine map.
 
     ``source`` is a `Const` that every index reads, or a `Value` that is read at ``index``:
-    expressions over ``axes``, one axis for each dimension of the tensor. ``index`` is None where the
-    value is read as it is.
+    expressions over ``axes``, one axis for each dimension of the tensor. ``index`` is None where
+    the value is read as it is.
     """
 
     __slots__ = ("axes", "dtype", "index", "shape", "source")
