@@ -76,7 +76,10 @@ class StagingTrace(Trace):
         elif isinstance(value, bool | int | float | complex | np.generic):
             return Literal(value, aval_of(value))
         elif isinstance(value, np.ndarray) and value.ndim == 0:
-            return Literal(value[()], ShapedArray((), value.dtype))
+            aval = ShapedArray((), value.dtype)
+            scalar = value[()]
+            # NumPy scalars of NumPy's default types are weak; as an array the literal stays strong.
+            return Literal(scalar if aval_of(scalar) is aval else value.copy(), aval)
         var = self._const_vars.get(id(value))
         if var is None:
             var = self._const_vars[id(value)] = Var(aval_of(value))

@@ -178,7 +178,7 @@ class Tracer:
     array methods are those that the array type registers with :func:`register_array_methods`.
     """
 
-    # Subclasses begin the names of their slots with an underscore too: array methods own the others.
+    # Subclasses begin the names of their slots with an underscore: array methods own the others.
     __slots__ = ("__weakref__", "_trace", "aval", "note")
 
     __array_priority__ = 1000
