@@ -17,17 +17,23 @@ ERFC_CENTRE = 0.375  # t is counted from here, so that for large x the first ter
 
 
 def erf(v: Vec, x: str) -> str:
-    """Error function; at most 2 ulp."""
+    """Error function; at most 2 ulp.
+
+    x + x·P(x²) up to 1; beyond, 1 - erfc(|x|), of which a few digits less are needed.
+    """
     a = v.abs(x)
     z = v.mul(x, x)
     small = v.fma(v.approximation("erf", z), x, x)
     if v.is_double:
-        p, n, _ = _split_erfc(v, v.at_most(a, 6.0))
-        tail = v.scale(p, n)
+        bounded = v.at_most(a, 6.0)
+        inverse = v.div(1.0, v.add(bounded, 2.0))
+        t = v.sub(v.mul(v.sub(bounded, 2.0), inverse), ERFC_CENTRE)
+        p, n = split_exp(v, v.neg(v.mul(bounded, bounded)))
+        p = v.mul(p, v.mul(v.approximation("erfc", t), inverse))
     else:
         exponent = v.approximation("log_erfc", v.sub(v.at_most(a, 4.0), 1.0))
         p, n = split_exp(v, exponent)
-        tail = v.scalef(p, n.real) if v.wide_avx512 else v.mul(p, v.power_of_two(n.integer))
+    tail = v.scalef(p, n.real) if v.wide_avx512 else v.mul(p, v.power_of_two(n.integer))
     large = v.copysign(v.sub(1.0, tail), x)
     return v.select(v.compare("ogt", a, 1.0), large, small)
 
