@@ -190,12 +190,14 @@ class _Builder:
                 order[sink] = None
             elif sink not in order:
                 stack.append((sink, True))
-                for need in self._needs(sink, bound):
+                for need in self._needs(sink, bound, found):
                     known = found.setdefault(need.fold or need.row, need)
                     stack.append((known, False))
         return list(order)
 
-    def _needs(self, sink: _Sink, bound: set[Axis]) -> list[_Sink]:
+    def _needs(
+        self, sink: _Sink, bound: set[Axis], found: Mapping[object, _Sink]
+    ) -> list[_Sink]:
         """Folds and rows used by ``sink`` whose free axes are all bound here and are not done yet."""
         needs: list[_Sink] = []
         for term in self._visible(sink.terms):
@@ -203,7 +205,7 @@ class _Builder:
                 if sink.fold is not term:
                     needs.append(_Sink(term.over, term.bodies, fold=term, monoid=term.monoid))
             elif isinstance(term, Load) and term.value in self.rows and term.value is not sink.row:
-                row = self._row_sink(term, bound)
+                row = found.get(term.value) or self._row_sink(term, bound)
                 if row is not None:
                     needs.append(row)
         return needs

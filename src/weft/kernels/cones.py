@@ -29,7 +29,8 @@ def make_cones(choice: Choice) -> list[tuple[Cone, Scatter | None]]:
             continue
         defs = _shared_axes([inlined[d.value] for d in group])
         outputs = [Output(d.value, d.axes, tuple(map(Affine.of, d.axes)), d.term) for d in defs]
-        cones.append((Cone(first.value.name, normalize_axes(outputs)), None))
+        rows = _rows(outputs, choice, inlined)
+        cones.append((Cone(first.value.name, normalize_axes(outputs), rows), None))
     return cones
 
 
@@ -46,7 +47,7 @@ def _inline_all(choice: Choice) -> dict[Value, Def]:
 
 def _expand(term: Term, choice: Choice, done: dict[Value, Def]) -> Term:
     def load(reading: Load) -> Term:
-        if reading.value not in choice.interior:
+        if reading.value not in choice.interior or reading.value in choice.rows:
             return reading
         inner = done[reading.value]
         pairs = zip(inner.axes, reading.index, strict=True)
@@ -54,6 +55,20 @@ def _expand(term: Term, choice: Choice, done: dict[Value, Def]) -> Term:
         return substitute(inner.term, mapping) if mapping else inner.term
 
     return substitute(term, {}, load)
+
+
+def _rows(
+    outputs: list[Output], choice: Choice, inlined: dict[Value, Def]
+) -> tuple[tuple[Def, int], ...]:
+    """The rows that the terms of ``outputs`` read, and the rows those read."""
+    found: dict[Value, tuple[Def, int]] = {}
+    stack = [o.term for o in outputs]
+    while stack:
+        for term in postorder(stack.pop()):
+            if isinstance(term, Load) and term.value in choice.rows and term.value not in found:
+                found[term.value] = (inlined[term.value], choice.rows[term.value])
+                stack.append(inlined[term.value].term)
+    return tuple(found.values())
 
 
 def _scatter_output(step: Scatter, choice: Choice, inlined: dict[Value, Def]) -> Output:

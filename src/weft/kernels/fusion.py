@@ -42,11 +42,15 @@ class Use:
 
 @dataclass
 class Choice:
-    """The outcome: definitions to store, interior ones, and rows worth keeping in scratch."""
+    """The outcome: definitions to store, interior ones, and which of those to keep as rows.
+
+    A *row* is an interior definition read in several passes over its last axes: it is computed once
+    per iteration of the loops over its first ``rows[value]`` axes and kept in cache.
+    """
 
     stored: list[Def | Scatter] = field(default_factory=list)
     interior: dict[Value, Def] = field(default_factory=dict)
-    uses: dict[Value, list[Use]] = field(default_factory=dict)
+    rows: dict[Value, int] = field(default_factory=dict)
 
 
 def choose(region: Region, machine: Machine) -> Choice:
@@ -62,6 +66,9 @@ def choose(region: Region, machine: Machine) -> Choice:
                 continue  # dead: nothing reads it
             if _inline(step, uses[step.value], weight[step.value], machine):
                 choice.interior[step.value] = step
+                depth = _row_depth(step, uses[step.value], weight[step.value], machine)
+                if depth is not None:
+                    choice.rows[step.value] = depth
                 for load, over, fused in _loads(step.term):
                     if load.value in uses:
                         for use in uses[step.value]:
@@ -73,7 +80,6 @@ def choose(region: Region, machine: Machine) -> Choice:
                 if load.value in uses:
                     _add(uses[load.value], Use(step, load.index, over, fused))
     choice.stored.reverse()
-    choice.uses = uses
     return choice
 
 
@@ -218,6 +224,31 @@ def _points(use: Use) -> float:
     loops = use.root.axes
     depth = max((n + 1 for n, a in enumerate(loops) if a in axes), default=0)
     return prod(a.extent for a in (*loops[:depth], *use.over))
+
+
+def _row_depth(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> int | None:
+    """How many leading axes a row of ``step`` is fixed by, or None when it is better recomputed.
+
+    Reading a row back costs what its cache level costs; it pays when computing it costs more.
+    """
+    roots = {id(u.root) for u in uses}
+    if len(uses) < 2 or len(roots) != 1 or any(u.in_fuse for u in uses):
+        return None
+    depth = 0
+    shared = zip(*(u.index for u in uses), strict=True)
+    bound = set(uses[0].root.axes)
+    for parts in shared:
+        if any(p != parts[0] for p in parts) or not parts[0].axes() <= bound:
+            break
+        depth += 1
+    if depth == len(step.axes) or not any(u.over for u in uses):
+        return None
+    row = prod(a.extent for a in step.axes[depth:]) * step.value.dtype.itemsize
+    second = machine.levels[min(1, len(machine.levels) - 1)].capacity
+    if row > second // 4:
+        return None
+    read_back = 2 * step.value.dtype.itemsize / machine.levels[1].bandwidth
+    return depth if weight.ns > read_back else None
 
 
 def _is_epilogue(use: Use) -> bool:
