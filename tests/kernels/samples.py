@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import settings
 
-import weft.primitives  # noqa: F401  (the meaning of every operation)
+# The meaning of every operation used here.
+import weft.primitives.arithmetic
+import weft.primitives.bitwise
+import weft.primitives.comparison
+import weft.primitives.convert
+import weft.primitives.transcendental  # noqa: F401
 from weft.kernels.ir import Buffer, Carry, Const, For, Kernel, Load, Map, Stmt, Store, Var
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import ADD
@@ -15,6 +21,9 @@ F32 = np.dtype(np.float32)
 F64 = np.dtype(np.float64)
 I32 = np.dtype(np.int32)
 BOOL = np.dtype(np.bool_)
+
+#: Interpreted kernels are slow: a few examples of small sizes find what there is to find.
+few = settings(max_examples=30, deadline=None, derandomize=True)
 
 
 def at(*index: Affine | Axis | int) -> tuple[Affine, ...]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.kernels.equality import assert_same
-from tests.kernels.samples import F32, Sample, at, loop, matmul, softmax
+from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 
 from weft.kernels.ir import Barrier, Buffer, Kernel, Load, Map, Store, Var, walk
 from weft.kernels.schedule import (
@@ -77,6 +77,7 @@ def test_parallelize_refusals() -> None:
         parallelize(k, s.axes["j2"])
 
 
+@few
 @given(sizes, sizes, sizes)
 def test_reorder_of_rows_and_columns(m: int, n: int, k: int) -> None:
     s = matmul(m, n, k)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.kernels.equality import assert_same
-from tests.kernels.samples import F32, Sample, at, loop, matmul, softmax
+from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 
 from weft.kernels.ir import Buffer, Kernel, Load, Store, Var, loops
 from weft.kernels.print import print_kernel
@@ -25,6 +25,7 @@ from weft.terms.affine import Affine, Axis
 sizes = st.integers(1, 9)
 
 
+@few
 @given(sizes, sizes, sizes, st.sampled_from("ijk"), st.integers(1, 5))
 def test_split_changes_nothing(m: int, n: int, k: int, name: str, factor: int) -> None:
     s = matmul(m, n, k, epilogue=True)
@@ -55,6 +56,7 @@ def test_split_of_a_divided_axis_counts_blocks() -> None:
     assert "load x[j, ji]" in print_kernel(k)
 
 
+@few
 @given(sizes, sizes, sizes, st.sampled_from("ijk"), st.integers(0, 9))
 def test_peel_changes_nothing(m: int, n: int, k: int, name: str, count: int) -> None:
     s = matmul(m, n, k)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.kernels.equality import assert_same
-from tests.kernels.samples import F32, I32, Sample, at, loop, matmul, softmax
+from tests.kernels.samples import F32, I32, Sample, at, few, loop, matmul, softmax
 
 from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
@@ -28,6 +28,7 @@ sizes = st.integers(1, 9)
 widths = st.integers(1, 5)
 
 
+@few
 @given(sizes, sizes, sizes, st.sampled_from("ijk"), widths, st.sampled_from("ijk"), widths)
 def test_any_two_tiles(m: int, n: int, k: int, a: str, wa: int, b: str, wb: int) -> None:
     s = matmul(m, n, k, epilogue=True)
@@ -37,6 +38,7 @@ def test_any_two_tiles(m: int, n: int, k: int, a: str, wa: int, b: str, wb: int)
     assert_same(s, kernel)
 
 
+@few
 @given(sizes, sizes, widths, widths)
 def test_softmax_rows_and_columns(rows: int, columns: int, r: int, c: int) -> None:
     s = softmax(rows, columns)
@@ -101,6 +103,7 @@ def test_fold_from_a_start_that_is_no_identity() -> None:
     assert_same(s, vectorize(s.kernel, k, 3))
 
 
+@few
 @given(st.integers(1, 12), widths)
 def test_argmax_keeps_the_first(n: int, width: int) -> None:
     k = Axis("k", n)

@@ -6,6 +6,13 @@ that says why.  Loops are addressed by their axis; kernels are never changed in 
 
 from __future__ import annotations
 
+from weft.kernels.schedule.contraction import (
+    Contraction,
+    Params,
+    default_params,
+    find_contractions,
+    schedule_contraction,
+)
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.memory import fold_through_memory
@@ -16,9 +23,13 @@ from weft.kernels.schedule.tile import interleave, tile, vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop, without_dead_code
 
 __all__ = [
+    "Contraction",
     "Layout",
+    "Params",
     "ScheduleError",
     "block_fold",
+    "default_params",
+    "find_contractions",
     "find_loop",
     "fold_through_memory",
     "fuse_loops",
@@ -30,6 +41,7 @@ __all__ = [
     "parallelize",
     "peel",
     "reorder",
+    "schedule_contraction",
     "split",
     "split_fold",
     "stage",

@@ -2,11 +2,11 @@
 
 Nothing here knows of matrices.  `find_contractions` looks for folds whose element is a product of
 two operands and sorts the loops around it by what they index: only the left operand (``m``), only
-the right one (``n``), both or neither (``batch``); the fold's own loops are
-``k``.  `schedule_contraction` then composes the operations of this package:
+the right one (``n``), both or neither (``batch``); the fold's own loops are ``k``.
+`schedule_contraction` then composes the operations of this package:
 
-1. blocks of the fold move outside the nest, through memory (`fold_through_memory`), so that a block of
-   the right operand is reused while it is in cache; the epilogue stays with the last one;
+1. blocks of the fold move outside the nest, through memory (`fold_through_memory`), so that a block
+   of the right operand is reused while it is in cache; the epilogue stays with the last one;
 2. that block is packed in panels as wide as the register tile, by all threads (`stage`);
 3. rows are cut into blocks, one block per parallel iteration, with its own packed copy of the left
    operand, and the loop over a block's rows goes inside the loop over panels (`split`, `reorder`);
@@ -19,7 +19,7 @@ The blocking is that of Goto and van de Geijn, Anatomy of high-performance matri
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from weft.kernels.ir import (
@@ -59,7 +59,9 @@ class Params:
 
     ``rows`` × ``columns`` is the register tile, ``block`` the length of a block of the fold,
     ``row_block`` the rows of one parallel iteration, ``unroll`` the steps of the fold written out.
-    ``parallel`` says which loops belong to threads: ``rows``, ``columns``, ``batch`` or ``none``.
+    ``parallel`` says which loops belong to threads: blocks of ``rows``, ``columns``, the outermost
+    loop beside them (``batch``), or ``none``.  With ``lanes="fold"`` the fold's innermost axis lies
+    across lanes, ``width`` elements at a time (operands contiguous in it: dot products).
     """
 
     rows: int = 8
@@ -70,6 +72,8 @@ class Params:
     pack_left: bool = True
     pack_right: bool = True
     parallel: str = "rows"
+    lanes: str = "columns"
+    width: int = 32
 
 
 @dataclass(frozen=True)
@@ -259,16 +263,23 @@ class _Scheduler:
         inner = [x for x in other if x in c.n]
         outer = [x for x in other if x in c.m]
         order = [*c.batch, *outer, *row, *inner, *column]
-        if params.parallel == "columns":
+        narrow = params.parallel == "columns" or params.lanes == "fold"
+        if narrow:
             order = [*c.batch, *column, *inner, *outer, *row]
         self.perfect([x.axis for x in (*c.batch, *c.m, *c.n)])
         self.arrange([x.axis for x in order])
-        if params.parallel == "batch" and c.batch:
-            self.kernel = parallelize(self.kernel, c.batch[0].axis)
-        if params.parallel == "columns":
+        depth = len(c.batch)
+        if params.parallel == "batch":
+            if order[0] in column or order[0] in row:
+                raise ScheduleError(
+                    f"the contraction over {c.k[0].axis} has no loop but its rows and columns"
+                )
+            self.kernel = parallelize(self.kernel, order[0].axis)
+            depth = max(1, depth)
+        if narrow:
             self.columns()
         else:
-            self.blocks(order[len(c.batch)].axis)
+            self.blocks(order[depth].axis)
         return self.kernel
 
     def perfect(self, axes: list[Axis]) -> None:
@@ -292,15 +303,22 @@ class _Scheduler:
     def columns(self) -> None:
         """Few rows: the right operand is read once, unpacked; the fold stays in registers."""
         c, params = self.c, self.params
-        for loop in c.k[:1]:
-            size = max(1, params.block // prod(x.trip for x in c.k[1:]))
-            self.kernel = block_fold(self.kernel, loop.axis, size)
-        self.kernel = parallelize(self.kernel, c.column)
+        across = params.lanes == "fold"
+        if across:
+            k = c.k[-1].axis
+            self.kernel = vectorize(self.kernel, k, min(params.width, c.k[-1].trip))
+        if has_loop(self.kernel, c.k[0].axis):
+            terms = prod(x.trip for x in c.k[1:] if has_loop(self.kernel, x.axis))
+            size = max(1, params.block // terms)
+            self.kernel = block_fold(self.kernel, c.k[0].axis, size)
+        if params.parallel == "columns":
+            self.kernel = parallelize(self.kernel, c.column)
         if c.row is not None:
             rows = min(params.rows, find_loop(self.kernel, c.row).trip)
             self.kernel = interleave(self.kernel, c.row, rows)
-        width = min(params.columns, find_loop(self.kernel, c.column).trip)
-        self.kernel = vectorize(self.kernel, c.column, width)
+        columns = min(params.columns, find_loop(self.kernel, c.column).trip)
+        tile_columns = interleave if across else vectorize
+        self.kernel = tile_columns(self.kernel, c.column, columns)
 
     # -- blocks of the fold, rows shared among threads ---------------------------------------------
 
@@ -327,7 +345,7 @@ class _Scheduler:
         dimension = _dimension(load, self.c.column)
         if dimension is None:
             return
-        private = any(x.kind == "parallel" for x in path_to(self.kernel, at))
+        private = self.params.parallel != "rows"
         before = self.kernel.scratch
         self.kernel = stage(
             self.kernel,
@@ -439,3 +457,68 @@ def _dimension(load: Load, axis: Axis) -> int | None:
         return None
     return moving[0]
 
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def default_params(
+    contraction: Contraction, threads: int, vector_bytes: int = 64, registers: int = 32
+) -> Params:
+    """Numbers that do well on a CPU with ``registers`` vectors of ``vector_bytes`` per core.
+
+    A register tile fills most of the registers; a block of the right operand stays in the second
+    cache level.  Few rows leave nothing to reuse, so the right operand is then read in place.
+    """
+    c = contraction
+    itemsize = c.k[0].carries[0].var.dtype.itemsize
+    lanes = max(1, vector_bytes // itemsize)
+    _, m, n, k = c.sizes
+    row_trip = _trip_of(c.m, c.row)
+    column_trip = _trip_of(c.n, c.column)
+    straight = all(_stride(x, c.column) in (0, 1) for x in c.right)
+    few = m <= 16
+    if not straight and few:
+        rows = min(row_trip, 4)
+        width = 2 * lanes if rows == 1 else lanes
+        shape = Params(rows, max(1, 8 // rows), lanes="fold", width=width)
+        return replace(shape, parallel="columns", pack_left=False, pack_right=False)
+    budget = registers - 6
+    rows = min(8, row_trip)
+    vectors = max(1, min(budget // (rows + 1), -(-column_trip // lanes), 16))
+    if rows == 8:
+        vectors = min(2, vectors) if registers >= 32 else 1
+    even = [v for v in range(vectors, vectors // 2, -1) if column_trip % (v * lanes) == 0]
+    shape = Params(rows, (even or [vectors])[0] * lanes, block=2048 // itemsize)
+    outer = [x for x in (*c.batch, *c.m) if x.axis is not c.row]
+    if outer and outer[0].trip >= 2 * threads and (n * k * itemsize <= 1 << 18 or c.batch):
+        big = n * k * itemsize > 1 << 19 and not few
+        return replace(shape, parallel="batch", pack_left=False, pack_right=big)
+    if few:
+        return replace(shape, parallel="columns", pack_left=False, pack_right=False)
+    block = _row_block(row_trip, rows, threads)
+    return replace(shape, row_block=block, pack_left=n >= 4 * shape.columns)
+
+
+def _trip_of(group: tuple[For, ...], axis: Axis | None) -> int:
+    """Iterations of the loop over ``axis`` in ``group`` (1 without one)."""
+    return next((x.trip for x in group if x.axis is axis), 1)
+
+
+def _stride(load: Load, axis: Axis) -> int:
+    return linearize(load.index, load.buffer.element_strides).coefficient(axis)
+
+
+def _row_block(trip: int, rows: int, threads: int) -> int:
+    """Rows per parallel iteration: even shares, few sweeps over the right operand, no odd rest."""
+    panels = max(1, trip // rows)
+
+    def cost(count: int) -> float:
+        blocks, rest = divmod(panels, count)
+        # Panels the busiest thread works on, and sweeps over the right operand.
+        busiest = -(-blocks // threads) * count + -(-rest // threads)
+        sweeps = 1.5 * (blocks + rest) / (panels * rows)
+        return busiest * threads / panels + sweeps + (0.02 if rest else 0.0)
+
+    most = max(1, min(panels, 256 // rows))
+    return rows * min(range(1, most + 1), key=lambda n: (cost(n), -n))

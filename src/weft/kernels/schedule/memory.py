@@ -71,7 +71,7 @@ def through_memory(
         return kernel, [{x.axis: x.axis for x in (*nest, loop)}]
     around = tuple(path[: places[0]])
     _check_nest(nest, loop, around)
-    kernel, buffers = _partial_buffers(kernel, nest, loop)
+    kernel, buffers = _partial_buffers(kernel, around, nest, loop)
     parallel = any(x.kind == "parallel" for x in (*around, *nest))
     phases = _Phases(nest, loop, block, buffers, not parallel)
     kernel = replace_loop(kernel, at, lambda _: phases.build())
@@ -110,28 +110,32 @@ class _Place:
 
 
 def _partial_buffers(
-    kernel: Kernel, nest: Sequence[For], loop: For
+    kernel: Kernel, around: Sequence[For], nest: Sequence[For], loop: For
 ) -> tuple[Kernel, list[_Place]]:
     after = nest[-1].body[nest[-1].body.index(loop) + 1 :]
-    free = [s for s in after if isinstance(s, Store) and _holds_partials(s, kernel, nest)]
+    every = (*around, *nest)
+    level = "thread" if any(x.kind == "parallel" for x in every) else "shared"
+    free = [s for s in after if isinstance(s, Store) and _holds_partials(s, kernel, every, nest)]
     names = {b.name for b in (*kernel.params, *kernel.scratch)}
     places: list[_Place] = []
     for c in loop.carries:
         fits = (
-            s for s in free if s.buffer.dtype == c.var.dtype and _tiles(s, nest) == set(c.var.axes)
+            s for s in free if s.buffer.dtype == c.var.dtype and _tiles(s, every) == set(c.var.axes)
         )
         store = next(fits, None)
         if store is not None:
             free.remove(store)
             places.append(_Place(store.buffer, store.index))
             continue
-        place = _scratch_place(c, nest, unused_name("sums", names))
+        place = _scratch_place(c, nest, unused_name("sums", names), level)
         kernel = kernel.evolve(scratch=(*kernel.scratch, place.buffer))
         places.append(place)
     return kernel, places
 
 
-def _holds_partials(store: Store, kernel: Kernel, nest: Sequence[For]) -> bool:
+def _holds_partials(
+    store: Store, kernel: Kernel, every: Sequence[For], nest: Sequence[For]
+) -> bool:
     """Whether each element of the store's buffer is written here only, by one iteration, whole."""
     if store.guards or store.predicate is not None or store.buffer.role != "output":
         return False
@@ -140,15 +144,15 @@ def _holds_partials(store: Store, kernel: Kernel, nest: Sequence[For]) -> bool:
         for s in walk(kernel.body)
         if isinstance(s, Load | Store) and s.buffer is store.buffer and s is not store
     ]
-    access = Access(store, tuple(nest))
+    access = Access(store, tuple(every))
     return not others and all(apart(access, access, level) for level in nest)
 
 
-def _tiles(store: Store, nest: Sequence[For]) -> set[Axis]:
-    return {a for i in store.index for a in i.axes()} - {x.axis for x in nest}
+def _tiles(store: Store, around: Sequence[For]) -> set[Axis]:
+    return {a for i in store.index for a in i.axes()} - {x.axis for x in around}
 
 
-def _scratch_place(carry: Carry, nest: Sequence[For], name: str) -> _Place:
+def _scratch_place(carry: Carry, nest: Sequence[For], name: str, where: str) -> _Place:
     for level in nest:
         if level.step != 1:
             raise ScheduleError(
@@ -157,7 +161,7 @@ def _scratch_place(carry: Carry, nest: Sequence[For], name: str) -> _Place:
     tiles = carry.var.axes
     shape = (*(x.hi - x.lo for x in nest), *(a.extent for a in tiles))
     index = (*(Affine.of(x.axis) - x.lo for x in nest), *map(Affine.of, tiles))
-    return _Place(Buffer(name, shape, carry.var.dtype, "scratch", "shared"), index)
+    return _Place(Buffer(name, shape, carry.var.dtype, "scratch", where), index)
 
 
 class _Phases:

@@ -50,8 +50,8 @@ def stage(
 
     ``level`` is ``thread`` (private, copied by the thread that uses it) or ``shared`` (copied by
     all threads together, with barriers around).  ``scratch`` names an earlier stage's buffer of
-    the same shape to use again.  ``vector`` is the width of the copy.  With ``reading`` only reads that
-    depend on one of these axes are redirected.  Refuses buffers written in
+    the same shape to use again.  ``vector`` is the width of the copy.  With ``reading`` only reads
+    that depend on one of these axes are redirected.  Refuses buffers written in
     the kernel, guarded or data-dependent reads, reads whose windows differ, and cooperative
     copies inside a parallel loop.
     """

@@ -1,0 +1,212 @@
+"""Contractions: found by axis roles, and the composed schedule on odd sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.kernels.equality import assert_same
+from tests.kernels.samples import F32, F64, Sample, at, few, loop, matmul, softmax
+
+from weft.kernels.check import check_kernel
+from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Store, Var
+from weft.kernels.print import print_kernel
+from weft.kernels.schedule import (
+    Params,
+    ScheduleError,
+    default_params,
+    find_contractions,
+    schedule_contraction,
+)
+from weft.kernels.schedule.tree import replace_loop
+from weft.terms.affine import Affine, Axis
+from weft.terms.monoids import ADD
+
+sizes = st.integers(1, 13)
+small = Params(rows=2, columns=4, block=6, row_block=4, unroll=2)
+
+
+@few
+@given(
+    sizes,
+    sizes,
+    sizes,
+    st.sampled_from([0, 0, 3]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["rows", "columns", "none"]),
+)
+def test_any_size(
+    m: int, n: int, k: int, batch: int, left: bool, right: bool, parallel: str
+) -> None:
+    s = matmul(m, n, k, epilogue=True, batch=batch)
+    params = Params(2, 4, 6, 4, 2, left, right, parallel)
+    assert_same(s, schedule_contraction(s.kernel, params))
+
+
+@few
+@given(sizes, sizes, sizes)
+def test_lanes_along_the_fold(m: int, n: int, k: int) -> None:
+    s = transposed(m, n, k)
+    params = Params(2, 3, 6, lanes="fold", width=4, parallel="columns")
+    assert_same(s, schedule_contraction(s.kernel, params))
+
+
+def test_batches_belong_to_threads() -> None:
+    s = matmul(9, 10, 13, epilogue=True, batch=3)
+    params = Params(2, 4, 6, 4, 2, True, True, "batch")
+    k = schedule_contraction(s.kernel, params)
+    assert_same(s, k)
+    assert all(b.level == "thread" for b in k.scratch) and "barrier" not in print_kernel(k)
+
+
+def transposed(m: int, n: int, k: int, dtype: np.dtype = F32) -> Sample:
+    """``c[i, j] = sum_k a[i, k]·w[j, k]``."""
+    i, j, kk = Axis("i", m), Axis("j", n), Axis("k", k)
+    a, w = Buffer("a", (m, k), dtype), Buffer("w", (n, k), dtype)
+    c = Buffer("c", (m, n), dtype, "output")
+    zero, x, y, acc, new, total = (Var(dtype) for _ in range(6))
+    fold = loop(
+        kk,
+        [Load(x, a, at(i, kk)), Load(y, w, at(j, kk)), Map(new, "fma", (x, y, acc))],
+        carries=(Carry(acc, zero, new, total),),
+        fold=ADD,
+    )
+    nest = loop(i, [loop(j, [fold, Store(c, at(i, j), total)])])
+    kernel = Kernel("matmul_t", (a, w, c), (), [Const(zero, 0.0), nest])
+    return Sample(kernel, {"i": i, "j": j, "k": kk}, {"a": a, "w": w, "c": c})
+
+
+@few
+@given(sizes, sizes, sizes)
+def test_transposed_operand_is_packed(m: int, n: int, k: int) -> None:
+    s = transposed(m, n, k)
+    assert_same(s, schedule_contraction(s.kernel, small))
+
+
+def gram(m: int, k: int) -> Sample:
+    """``c[i, j] = sum_k x[i, k]·x[j, k]·s[i]``, the scale loaded once per row."""
+    i, j, kk = Axis("i", m), Axis("j", m), Axis("k", k)
+    x = Buffer("x", (m, k), F32)
+    scale = Buffer("s", (m,), F32)
+    c = Buffer("c", (m, m), F32, "output")
+    zero, a, b, acc, new, total, r, out = (Var(F32) for _ in range(8))
+    fold = loop(
+        kk,
+        [Load(a, x, at(i, kk)), Load(b, x, at(j, kk)), Map(new, "fma", (a, b, acc))],
+        carries=(Carry(acc, zero, new, total),),
+        fold=ADD,
+    )
+    inner = loop(j, [fold, Map(out, "mul", (total, r)), Store(c, at(i, j), out)])
+    nest = loop(i, [Load(r, scale, at(i)), inner])
+    kernel = Kernel("gram", (x, scale, c), (), [Const(zero, 0.0), nest])
+    return Sample(kernel, {"i": i, "j": j, "k": kk}, {"x": x, "s": scale, "c": c})
+
+
+@few
+@given(sizes, sizes)
+def test_one_buffer_as_both_operands(m: int, k: int) -> None:
+    s = gram(m, k)
+    assert_same(s, schedule_contraction(s.kernel, small))
+
+
+def convolution(c: int, o: int, h: int, w: int, r: int) -> Sample:
+    """``y[p, q, o] = sum_{c, u, v} x[p+u, q+v, c]·f[c, u, v, o]``: three loops of one fold."""
+    p, q, oo = Axis("p", h), Axis("q", w), Axis("o", o)
+    cc, u, v = Axis("c", c), Axis("u", r), Axis("v", r)
+    x = Buffer("x", (h + r - 1, w + r - 1, c), F32)
+    f = Buffer("f", (c, r, r, o), F32)
+    y = Buffer("y", (h, w, o), F32, "output")
+    zero, a, b, new = (Var(F32) for _ in range(4))
+    entries = [Var(F32) for _ in range(3)]
+    results = [Var(F32) for _ in range(3)]
+    inner = loop(
+        v,
+        [
+            Load(a, x, at(Affine.of(p) + u, Affine.of(q) + v, cc)),
+            Load(b, f, at(cc, u, v, oo)),
+            Map(new, "fma", (a, b, entries[2])),
+        ],
+        carries=(Carry(entries[2], entries[1], new, results[2]),),
+        fold=ADD,
+    )
+    middle = loop(
+        u, [inner], carries=(Carry(entries[1], entries[0], results[2], results[1]),), fold=ADD
+    )
+    outer = loop(cc, [middle], carries=(Carry(entries[0], zero, results[1], results[0]),), fold=ADD)
+    nest = loop(p, [loop(q, [loop(oo, [outer, Store(y, at(p, q, oo), results[0])])])])
+    kernel = Kernel("conv", (x, f, y), (), [Const(zero, 0.0), nest])
+    return Sample(kernel, {"p": p, "q": q, "o": oo, "c": cc}, {"x": x, "f": f, "y": y})
+
+
+@pytest.mark.parametrize("parallel", ["rows", "columns", "none"])
+def test_convolution_is_a_contraction(parallel: str) -> None:
+    s = convolution(5, 6, 4, 5, 3)
+    (found,) = find_contractions(s.kernel)
+    assert [x.axis.name for x in found.m] == ["p", "q"]
+    assert [x.axis.name for x in found.n] == ["o"]
+    assert [x.axis.name for x in found.k] == ["c", "u", "v"]
+    k = schedule_contraction(s.kernel, Params(2, 4, 18, 4, 2, True, True, parallel))
+    assert_same(s, k)
+
+
+def test_roles() -> None:
+    s = matmul(4, 5, 6, batch=2, epilogue=True)
+    (found,) = find_contractions(s.kernel)
+    assert [x.axis.name for x in found.m] == ["b", "i"]
+    assert found.column is s.axes["j"] and found.row is s.axes["i"]
+    assert find_contractions(softmax(3, 4).kernel) == []
+
+
+def test_result_contiguous_in_the_left_operand_swaps_sides() -> None:
+    s = matmul(4, 5, 6)
+    c = Buffer("c", (5, 4), F32, "output")
+    nest = s.kernel.body[-1]
+    fold, store = nest.body[0].body  # type: ignore[union-attr]
+    new = Store(c, at(s.axes["j"], s.axes["i"]), store.value)
+    swapped = replace_loop(s.kernel, s.axes["j"], lambda x: [replace(x, body=[fold, new])])
+    kernel = swapped.evolve(params=(*s.kernel.params[:2], c))
+    t = Sample(kernel, s.axes, {**s.buffers, "c": c})
+    (found,) = find_contractions(kernel)
+    assert found.column is s.axes["i"] and found.row is s.axes["j"]
+    assert_same(t, schedule_contraction(kernel, small))
+
+
+def test_the_schedule_of_a_large_product() -> None:
+    s = matmul(1024, 1024, 1024)
+    (found,) = find_contractions(s.kernel)
+    params = default_params(found, threads=2)
+    assert (params.rows, params.columns, params.block) == (8, 32, 512)
+    k = schedule_contraction(s.kernel, params, found)
+    check_kernel(k)
+    text = print_kernel(k)
+    assert "fma" in text and text.count("serial k") == 2  # two blocks of 512
+    assert "scratch w_packed: f32[32,512,32] shared" in text
+    assert "load w_packed[j, k+ku, jv]" in text and "load a_packed[ii+iit, k+ku]" in text
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "k", "dtype", "parallel"),
+    [(1, 300, 40, F32, "columns"), (8, 70, 20, F64, "columns"), (40, 36, 30, F64, "rows")],
+)
+def test_default_numbers_fit_the_shape(
+    m: int, n: int, k: int, dtype: np.dtype, parallel: str
+) -> None:
+    s = matmul(m, n, k, dtype, epilogue=True)
+    (found,) = find_contractions(s.kernel)
+    params = default_params(found, threads=2)
+    assert params.parallel == parallel
+    vectors = params.columns * dtype.itemsize // 64
+    assert params.rows * vectors <= 26
+    assert_same(s, schedule_contraction(s.kernel, params))
+
+
+def test_refusals() -> None:
+    with pytest.raises(ScheduleError, match="kernel softmax has no contraction"):
+        schedule_contraction(softmax(3, 4).kernel, small)
+    s = matmul(3, 4, 5)
+    with pytest.raises(ScheduleError, match="has no loop but its rows and columns"):
+        schedule_contraction(s.kernel, Params(parallel="batch"))
