@@ -242,6 +242,22 @@ def test_integer_power(native, n):
     np.testing.assert_allclose(y, x**n, rtol=1e-15)
 
 
+@pytest.mark.parametrize("name", ["exp", "log", "sin", "tanh", "erf", "rem", "atan2", "pow"])
+def test_constant_operands(native, target, name):
+    """An operand may be a literal, as a kernel with constants has them."""
+    cpu, features, width, _ = target
+    module = Module()
+    f = module.function("apply", ["ptr %y"])
+    v = Vec(f, "float", width // 4, features)
+    operands = [v.const(0.75)] * (2 if name in BINARY else 1)
+    f.store(v.type, FUNCTIONS[name](v, *operands), "%y")
+    f.ret()
+    y = np.empty(width // 4, np.float32)
+    native(module.text(), cpu).call("apply", y.ctypes.data)
+    x = np.full(8, 0.75)
+    assert (ulps(y, exact(native, name, x, x)[:1].repeat(y.size)) <= 2).all()
+
+
 def test_features_from_a_feature_string():
     assert Features.of("+sse2,-avx512f") == Features()
     assert Features.of("+avx2,+fma,+sse4.1") == Features(fma=True, rounding=True)

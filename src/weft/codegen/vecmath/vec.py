@@ -277,9 +277,11 @@ class Vec:
 
     # ---- AVX-512, 512-bit vectors only
 
-    def _avx512(self, name: str, *operands: str) -> str:
+    def _avx512(self, name: str, *operands: str, immediate: int | None = None) -> str:
         suffix, mask = ("pd", "i8") if self.is_double else ("ps", "i16")
-        arguments = [(self.type, x) if x.startswith("%") else ("i32", x) for x in operands]
+        arguments: list[tuple[str, str | int]] = [(self.type, x) for x in operands]
+        if immediate is not None:
+            arguments.append(("i32", immediate))
         return self.function.call(
             self.type,
             f"llvm.x86.avx512.mask.{name}.{suffix}.512",
@@ -299,7 +301,7 @@ class Vec:
 
     def get_mantissa(self, a: str) -> str:
         """a / 2^k in [3/4, 3/2); NaN for negative numbers; 1 for ±0 and +inf."""
-        return self._avx512("getmant", a, str(3 << 2 | 3))
+        return self._avx512("getmant", a, immediate=3 << 2 | 3)
 
     # ---- error-free transformations
 
