@@ -13,7 +13,8 @@ from weft.terms.bounds import Fact, bounds_given, is_proven
 from weft.terms.check import TermError, check_program
 from weft.terms.interpret import interpret
 from weft.terms.monoids import ADD, ARGMAX
-from weft.terms.region import Block, Carry, Def, For, If, Program, Scatter, While
+from weft.terms.print import format_program
+from weft.terms.region import Block, Call, Carry, Def, For, If, Program, Scatter, While
 from weft.terms.term import Const, Dynamic, Fold, Fuse, Index, Load, Map, Proj, Scan, Term, Value
 
 F32, I32, BOOL = np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.bool_)
@@ -245,3 +246,25 @@ def test_constructors_refuse_nonsense():
         Fold(ARGMAX, (P,), (ONE,))
     with pytest.raises(ValueError, match="the end depends on the axis itself"):
         Scan(ADD, P, Affine.of(P), (ONE,))
+
+
+class Halves:
+    """A routine that gives both halves of an array."""
+
+    def __call__(self, x: np.ndarray, first: int) -> list[np.ndarray]:
+        return [x[:first], x[first:]]
+
+    def __str__(self) -> str:
+        return "halves"
+
+
+def test_calls():
+    top, rest = Value("top", (1, 3), F32), Value("rest", (3, 3), F32)
+    call = Call(Halves(), (X,), (top, rest), {"first": 1})
+    whole = program(call, outputs=[rest])
+    check_program(whole)
+    assert "  top:f32[1,3], rest:f32[3,3] = call halves(x)" in format_program(whole).splitlines()
+    x = np.arange(12, dtype=np.float32).reshape(4, 3)
+    (result,) = interpret(whole, x, np.zeros(4))
+    np.testing.assert_array_equal(result, x[1:])
+    rejects("top is used before it is defined", Call(Halves(), (top,), (rest,)))

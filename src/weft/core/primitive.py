@@ -50,7 +50,9 @@ def primitive_named(name: str) -> Primitive:
     try:
         return _by_name[name]
     except KeyError:
-        raise KeyError(f"there is no primitive named {name!r}") from None
+        raise KeyError(
+            f"there is no primitive named {name!r} (importing weft.lax declares them all)"
+        ) from None
 
 
 class Primitive:

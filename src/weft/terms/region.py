@@ -109,7 +109,10 @@ class If:
 
 @dataclass(eq=False)
 class Call:
-    """A routine or callback by name with its parameters, reading and writing whole arrays."""
+    """A library routine or callback on whole arrays.
+
+    ``routine(*inputs, **params)`` returns the arrays of ``outputs``; its ``str`` is its name.
+    """
 
     routine: Any
     inputs: tuple[Value, ...]
