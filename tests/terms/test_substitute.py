@@ -7,6 +7,7 @@ from hypothesis import given
 from tests.terms.programs import assert_close, programs
 
 from weft.terms.affine import Affine, Axis
+from weft.terms.build import const, op
 from weft.terms.interpret import interpret
 from weft.terms.lower import lower_jaxpr
 from weft.terms.region import Block, Def, Program
@@ -70,13 +71,37 @@ def test_substitution_drops_pieces_out_of_range():
 
 def test_deep_terms_need_no_recursion():
     x = Value("x", (), np.dtype(np.float32))
-    from weft.terms.build import op
-
     deep: Term = Load(x, ())
     for _ in range(20_000):
         deep = op("neg", deep)
     assert len(postorder(deep)) == 20_001
-    assert substitute(deep, {}).dtype == np.float32
+    again = substitute(deep, {})
+    assert again is not deep and again == deep
     step = Def(Value("y", (), deep.dtype), (), deep)
     program = Program((x,), (step.value,), Block([step]))
     assert interpret(program, np.float32(3))[0] == 3
+
+
+def test_equality_of_shared_terms_is_linear():
+    x = Value("x", (4,), np.dtype(np.float32))
+    i = Axis("i", 4)
+
+    def doubled(times: int) -> Term:
+        term: Term = Load(x, (Affine.of(i).floordiv(2),))
+        for _ in range(times):
+            term = op("add", term, term)
+        return term
+
+    assert doubled(100) == doubled(100)
+    assert doubled(100) != doubled(101)
+    assert hash(doubled(100)) == hash(doubled(100))
+
+
+def test_equality_tells_apart():
+    i, j = Axis("i", 4), Axis("i", 4)
+    x = Value("x", (4,), np.dtype(np.float32))
+    assert Load(x, (Affine.of(i),)) != Load(x, (Affine.of(j),))
+    assert const(0.0, np.float32) != const(-0.0, np.float32)
+    assert const(np.nan, np.float32) == const(np.nan, np.float32)
+    assert const(1, np.int32) != const(1, np.int64)
+    assert Load(x, (Affine.of(i),)) != Load(Value("x", (4,), x.dtype), (Affine.of(i),))

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.terms.affine import Affine, Axis, Dynamic
+from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 from weft.terms.monoids import Monoid
 
 
@@ -68,7 +68,7 @@ class Term:
 
     def __eq__(self, other: object) -> bool:
         return self is other or (
-            isinstance(other, Term) and self._hash == other._hash and self._key == other._key
+            isinstance(other, Term) and self._hash == other._hash and _same(self, other)
         )
 
     def __hash__(self) -> int:
@@ -83,6 +83,40 @@ class Term:
     def children(self) -> tuple[Term, ...]:
         """Direct subterms, sources of dynamic indices included."""
         return ()
+
+
+def _same(a: Term, b: Term) -> bool:
+    """Structural equality, with a stack of its own and each pair of subterms compared once."""
+    seen: set[tuple[int, int]] = set()
+    stack: list[tuple[Any, Any]] = [(a, b)]
+    while stack:
+        x, y = stack.pop()
+        if x is y or (id(x), id(y)) in seen:
+            continue
+        if type(x) is not type(y):
+            return False
+        if isinstance(x, tuple):
+            if len(x) != len(y):
+                return False
+            stack.extend(zip(x, y, strict=True))
+        elif isinstance(x, Term | Affine | FloorDiv | Dynamic):
+            if hash(x) != hash(y):
+                return False
+            seen.add((id(x), id(y)))
+            stack.append((_parts(x), _parts(y)))
+        elif x != y:
+            return False
+    return True
+
+
+def _parts(x: Term | Affine | FloorDiv | Dynamic) -> tuple[Any, ...]:
+    if isinstance(x, Term):
+        return x._key
+    if isinstance(x, Affine):
+        return (x.terms, x.const)
+    if isinstance(x, FloorDiv):
+        return (x.numerator, x.divisor)
+    return (x.source, x.lo, x.hi)
 
 
 _NO_AXES: frozenset[Axis] = frozenset()
