@@ -26,14 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from weft.array.value import Array, from_numpy
+from weft.array.value import Array, alias, from_numpy
 from weft.config import jit_is_disabled
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 from weft.core.source import Source, describe, user_frame
-from weft.core.trace import set_evaluator
+from weft.core.trace import set_capture, set_evaluator
 from weft.runtime.buffer import Buffer
 
 SEGMENT_LIMIT = 64
@@ -439,4 +439,10 @@ def _buffer_of(x: Leaf | Pending) -> Buffer | None:
     return results[x[1]] if results is not None else None
 
 
+def _captured(value: Any) -> Any:
+    """What a trace keeps of a value that a function closes over: later `x[i] = v` does not reach it."""
+    return as_constant(value) if isinstance(value, np.ndarray) else alias(value)
+
+
 set_evaluator(record)
+set_capture(_captured)

@@ -66,13 +66,21 @@ def scalar_constant(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
 def convert(name: str, x: ArrayLike, dtype: np.dtype, weak: bool = False) -> Value:
     """`x` converted to `dtype`; a number becomes a constant without an operation."""
     if is_scalar(x):
-        if weak and aval_of(x) is ShapedArray((), dtype, True):
-            return x
+        number = _python_number(x, dtype) if weak else x
+        if weak and aval_of(number) is ShapedArray((), dtype, True):
+            return number
         return scalar_constant(name, x, dtype)
     aval = aval_of(x)
     if aval.dtype == dtype:  # primitives do not mind weakness; their result is weak if all are
         return x
     return lax.convert_element_type(x, dtype, weak_type=weak)
+
+
+def _python_number(x: Any, dtype: np.dtype) -> Any:
+    """A scalar as Python's number of the kind of `dtype`: those are weakly typed."""
+    if dtypes.is_floating(dtype):
+        return float(x)
+    return complex(x) if dtypes.is_complex(dtype) else x
 
 
 def broadcast_to_shape(x: Value, shape: tuple[int, ...]) -> Value:

@@ -70,7 +70,9 @@ class Box:
     def low(self, axis: int) -> int:
         """The smallest index taken along `axis`."""
         start, step, length = self.start[axis], self.step[axis], self.length[axis]
-        return start if step > 0 or length == 0 else start + step * (length - 1)
+        if length == 0:
+            return 0
+        return start if step > 0 else start + step * (length - 1)
 
     @property
     def reversed_axes(self) -> tuple[int, ...]:

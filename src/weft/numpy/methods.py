@@ -128,10 +128,10 @@ def _check_rebinds(x: Value) -> None:
         )
     if note is ARGUMENT:
         raise TypeError(
-            f"an argument of {x.trace.name} cannot be changed in place: the caller would not see it, as "
+            f"an argument of {x._trace.name} cannot be changed in place: the caller would not see it, as "
             "it does with NumPy. Write x = x.at[...].set(v), and return x if the caller needs it."
         )
-    trace = x.trace if isinstance(x, Tracer) else eval_trace
+    trace = x._trace if isinstance(x, Tracer) else eval_trace
     if trace is not current_trace():
         raise _outside_error(x)
 

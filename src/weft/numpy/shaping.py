@@ -12,6 +12,7 @@ import numpy as np
 from weft import lax
 from weft.array import alias
 from weft.core.avals import aval_of
+from weft.core.trace import Tracer
 from weft.numpy._common import (
     ArrayLike,
     Axis,
@@ -59,7 +60,7 @@ def _wanted_shape(x: Value, shape: Any) -> tuple[int, ...]:
     try:
         wanted = [operator.index(size) for size in sizes]
     except TypeError:
-        if any(hasattr(size, "trace") for size in sizes):
+        if any(isinstance(size, Tracer) for size in sizes):
             raise
         raise TypeError(f"weft.numpy.reshape: a shape is made of integers, got {shape!r}") from None
     aval = aval_of(x)

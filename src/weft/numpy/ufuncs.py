@@ -202,6 +202,8 @@ def absolute(x: ArrayLike, /) -> Value:
     (x,) = promote("absolute", x)
     if dtype_of(x) == np.bool_ or dtypes.is_unsigned(dtype_of(x)):
         return alias(x)
+    if dtypes.is_complex(dtype_of(x)):
+        return hypot(lax.real(x), lax.imag(x))
     return lax.abs(x)
 
 
@@ -237,8 +239,11 @@ def _rounding(name: str, op: Op, doc: str) -> Callable[[ArrayLike], Value]:
 
 floor = _rounding("floor", lax.floor, "The largest integer that is not greater.")
 ceil = _rounding("ceil", lax.ceil, "The smallest integer that is not less.")
-rint = _rounding(
-    "rint", lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN), "The nearest integer."
+rint = unary(
+    "rint",
+    lambda x: lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN),
+    "The nearest integer, as a float; halves go to the even neighbour.",
+    True,
 )
 trunc = fix = _rounding(
     "trunc",
@@ -254,7 +259,7 @@ def round(x: ArrayLike, decimals: int = 0) -> Value:
     if decimals == 0 or dtypes.is_complex(dtype):
         if dtypes.is_complex(dtype):
             return lax.complex(round(lax.real(x), decimals), round(lax.imag(x), decimals))
-        return rint(x)
+        return rint(x) if dtypes.is_floating(dtype) else alias(x)
     if not dtypes.is_floating(dtype):
         if decimals > 0:
             return alias(x)
