@@ -10,7 +10,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 import weft
-
 from weft.core import check_jaxpr, numpy_closed
 from weft.primitives.arithmetic import add, mul, neg, sub
 from weft.primitives.comparison import lt
@@ -32,7 +31,6 @@ def meaning(fun: Callable[..., Any], *args: Any) -> Any:
     shapes = weft.eval_shape(fun, *args)
     leaves = numpy_closed(closed, *weft.tree.leaves(args))
     return weft.tree.unflatten(weft.tree.structure(shapes), leaves)
-
 
 
 def full(value: Any) -> Any:
@@ -133,9 +131,7 @@ class RandomProgram:
 
 
 def programs(max_steps: int = 5) -> st.SearchStrategy[RandomProgram]:
-    step = st.tuples(
-        st.sampled_from([*UNARY, *BINARY]), st.integers(0, 7), st.integers(0, 7)
-    )
+    step = st.tuples(st.sampled_from([*UNARY, *BINARY]), st.integers(0, 7), st.integers(0, 7))
     return st.lists(step, min_size=1, max_size=max_steps).map(lambda s: RandomProgram(tuple(s)))
 
 

@@ -25,8 +25,9 @@ def test_truth_value_names_function_argument_and_line():
         "value is not known yet. It depends on the argument params['w']. It was computed at "
     )
     assert "weft.lax.cond" in text and "static_argnums" in text
-    assert text.endswith("(test_truth_value_names_function_argument_and_line.<locals>.step): "
-                         "if y > 0:")
+    assert text.endswith(
+        "(test_truth_value_names_function_argument_and_line.<locals>.step): if y > 0:"
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,9 @@ def test_leaks_are_named():
     with pytest.raises(LeakedTracerError) as error:
         kept[0] + 1.0
     text = str(error.value)
-    assert "a traced value of type f32[] outlived the transformation of 'f' (under make_jaxpr)" in text
+    assert (
+        "a traced value of type f32[] outlived the transformation of 'f' (under make_jaxpr)" in text
+    )
     assert "It depends on the argument x." in text and "kept[0] + 1.0" in text
     kept.clear()
     weft.grad(f)(1.0)
@@ -136,7 +139,9 @@ def test_tangents_must_fit():
     with pytest.raises(TypeError, match=r"is discrete: give np.zeros\(\(\), weft.core.float0\)"):
         weft.jvp(lambda n: n, (3,), (1,))
     _, pullback = weft.vjp(lambda x: {"y": x}, 1.0)
-    with pytest.raises(TypeError, match=r"cotangent has the structure \*, the result has \{'y': \*\}"):
+    with pytest.raises(
+        TypeError, match=r"cotangent has the structure \*, the result has \{'y': \*\}"
+    ):
         pullback(1.0)
     with pytest.raises(TypeError, match=r"the cotangent of result\['y'\] has type f32\[2\]"):
         pullback({"y": np.ones(2)})

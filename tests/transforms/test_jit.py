@@ -124,7 +124,7 @@ def test_decorator_with_options_and_function_attributes():
 def test_nested_jit_is_one_equation():
     inner = weft.jit(lambda x: np.sin(x) * 2)
     closed = weft.make_jaxpr(lambda x: inner(x) + 1)(1.0)
-    assert [eqn.primitive.name for eqn in closed.eqns][0] == "jit"
+    assert closed.eqns[0].primitive.name == "jit"
     inlined = weft.jit(lambda x: np.sin(x) * 2, inline=True)
     names = [e.primitive.name for e in weft.make_jaxpr(lambda x: inlined(x) + 1)(1.0).eqns]
     assert "jit" not in names and "sin" in names
@@ -246,8 +246,8 @@ def test_arguments_must_be_arrays():
     with pytest.raises(TypeError) as error:
         weft.jit(lambda x, mode: x)(1.0, "fast")
     assert str(error.value) == (
-        "jit of '<lambda>': mode (if it is meant to be static, name it in static_argnames) is 'fast' "
-        "of type str, not an array or a number"
+        "jit of '<lambda>': mode (if it is meant to be static, name it in static_argnames) is "
+        "'fast' of type str, not an array or a number"
     )
     with pytest.raises(TypeError, match="jit takes a function, got 3 of type int"):
         weft.jit(3)
@@ -266,7 +266,9 @@ def test_static_arguments_must_be_hashable_and_exist():
         weft.jit(lambda x, n: x, static_argnames="n")(1.0, [1])
     with pytest.raises(ValueError, match="static_argnames has 'm', but the function takes x, n"):
         weft.jit(lambda x, n: x, static_argnames="m")
-    with pytest.raises(ValueError, match="static_argnums has 2, but the function takes 2 positional"):
+    with pytest.raises(
+        ValueError, match="static_argnums has 2, but the function takes 2 positional"
+    ):
         weft.jit(lambda x, n: x, static_argnums=2)
     with pytest.raises(TypeError, match="static_argnums is ints, got 'x'"):
         weft.jit(lambda x: x, static_argnums="x")

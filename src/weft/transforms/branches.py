@@ -62,14 +62,15 @@ def check_same_results(what: str, bodies: Sequence[Body]) -> list[Body]:
         dtype, weak = dtypes.promote_weak([(a.dtype, a.weak_type) for a in avals])
         for body, aval in zip(bodies, avals, strict=True):
             fits = aval.dtype == dtype or aval.weak_type
-            if aval.shape != avals[0].shape or not fits:
-                raise TypeError(
-                    f"{what}: branches must give the same types: {where} is {avals[0]} from "
-                    f"'{first.name}' and {aval} from '{body.name}'"
-                    if aval.shape != avals[0].shape or aval.dtype != avals[0].dtype
-                    else f"{what}: branches must give the same types: {where} is "
-                    f"{', '.join(map(str, avals))}"
-                )
+            if aval.shape == avals[0].shape and fits:
+                continue
+            other = next(
+                k for k, a in enumerate(avals) if (a.shape, a.dtype) != (aval.shape, aval.dtype)
+            )
+            raise TypeError(
+                f"{what}: branches must give the same types: {where} is {aval} from '{body.name}' "
+                f"and {avals[other]} from '{bodies[other].name}'"
+            )
         wanted.append(ShapedArray(avals[0].shape, dtype, weak))
     return [_converted(body, wanted) for body in bodies]
 

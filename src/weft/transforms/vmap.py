@@ -77,7 +77,11 @@ class BatchTrace(Trace):
         values, dims = map(list, zip(*map(self.split, args), strict=True))
         with set_trace(self.parent):
             if all(dim is None for dim in dims):
-                return getattr(self.parent, method)(call, values)
+                self.suspended = True
+                try:
+                    return getattr(self.parent, method)(call, values)
+                finally:
+                    self.suspended = False
             batched = call.batched(self.axis_size, dims, self.tag)
             outs = getattr(self.parent, method)(batched, values)
         # The batched function puts the mapped axis of every result first.
