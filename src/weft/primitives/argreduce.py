@@ -10,18 +10,29 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
-from weft.primitives.rules import ORDERED, Value, check_accepts, check_axes, def_no_derivative
+from weft.primitives.rules import (
+    ORDERED,
+    Axes,
+    Batched,
+    Dims,
+    Value,
+    Values,
+    check_accepts,
+    check_axes,
+    def_no_derivative,
+)
 from weft.primitives.shaping import move_axis
 from weft.terms import build
-from weft.terms.lower import insert, reduction_axes
+from weft.terms.lower import Indices, Lowering, Tensor, insert, reduction_axes
 from weft.terms.monoids import ARGMAX, ARGMIN, Monoid
+from weft.terms.term import Term
 
 
 def _arg_extremum(name: str, monoid: Monoid, numpy: Callable[..., Any]) -> Primitive:
     primitive = Primitive(name)
 
     @primitive.def_type
-    def _(x: ShapedArray, *, axes: tuple[int], index_dtype: np.dtype):
+    def _(x: ShapedArray, *, axes: tuple[int], index_dtype: np.dtype) -> ShapedArray:
         check_accepts(name, ORDERED, x)
         if len(axes) != 1:
             raise ValueError(f"{name} works along one axis, got axes={axes}.")
@@ -36,20 +47,22 @@ def _arg_extremum(name: str, monoid: Monoid, numpy: Callable[..., Any]) -> Primi
         return ShapedArray(x.shape[:axis] + x.shape[axis + 1 :], index_dtype)
 
     @primitive.def_numpy
-    def _(x: np.ndarray, *, axes: tuple[int], index_dtype: np.dtype):
+    def _(x: np.ndarray, *, axes: tuple[int], index_dtype: np.dtype) -> np.ndarray:
         wide = x.astype(np.float32) if dtypes.is_floating(x.dtype) and x.itemsize < 4 else x
         return np.asarray(numpy(wide, axis=axes[0]), index_dtype)
 
     @primitive.def_batch
-    def _(axis_size, args, dims, *, axes, index_dtype):
+    def _(
+        axis_size: int, args: Values, dims: Dims, *, axes: Axes, index_dtype: np.dtype
+    ) -> Batched:
         x = move_axis(args[0], dims[0], 0)
         return primitive.bind(x, axes=(axes[0] + 1,), index_dtype=index_dtype), 0
 
     @primitive.def_lower
-    def _(ctx, x, *, axes, index_dtype):
+    def _(ctx: Lowering, x: Tensor, *, axes: Axes, index_dtype: np.dtype) -> Tensor:
         over = reduction_axes(x.shape, axes)
 
-        def element(index):
+        def element(index: Indices) -> Term:
             value = x.at(insert(index, axes, over))
             wide = build.cast(value, build.accumulator_dtype(x.dtype))
             pairs = build.fold(monoid, over, wide, build.position(over[0], index_dtype))

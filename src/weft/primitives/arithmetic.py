@@ -22,7 +22,11 @@ from weft.primitives.rules import (
     NUMBER,
     ORDERED,
     REAL,
+    Apply,
+    Batched,
+    Dims,
     Value,
+    Values,
     check_accepts,
     check_same_dtype,
     shape_of,
@@ -30,6 +34,7 @@ from weft.primitives.rules import (
 from weft.primitives.select import select_n
 from weft.primitives.shaping import batch_at, broadcast_in_dim, full_like
 from weft.terms import build
+from weft.terms.lower import Lowering, Tensor
 
 # ---------------------------------------------------------------- neg, add, sub, mul
 
@@ -41,7 +46,7 @@ neg_p = elementwise(
     jvp=(lambda t, ans, x: neg(t),),
     transpose=(lambda ct, x: neg(ct),),
 )
-neg = neg_p.bind
+neg: Apply = neg_p.bind
 
 add_p = elementwise(
     "add",
@@ -71,7 +76,7 @@ mul_p = elementwise(
     jvp=(lambda t, ans, x, y: mul(t, y), lambda t, ans, x, y: mul(x, t)),
     transpose=(lambda ct, x, y: mul(ct, y), lambda ct, x, y: mul(x, ct)),
 )
-mul = mul_p.bind
+mul: Apply = mul_p.bind
 
 
 # ---------------------------------------------------------------- div, rem
@@ -100,7 +105,7 @@ div_p = elementwise(
     jvp=(lambda t, ans, x, y: div(t, y), lambda t, ans, x, y: neg(div(mul(t, ans), y))),
     transpose=(lambda ct, x, y: div(ct, y), None),
 )
-div = div_p.bind
+div: Apply = div_p.bind
 
 rem_p = elementwise(
     "rem",
@@ -171,7 +176,7 @@ clamp = clamp_p.bind  # clamp(lo, x, hi) is min(max(x, lo), hi); lo and hi may b
 
 
 @clamp_p.def_type
-def _(lo: ShapedArray, x: ShapedArray, hi: ShapedArray):
+def _(lo: ShapedArray, x: ShapedArray, hi: ShapedArray) -> ShapedArray:
     check_same_dtype("clamp", lo, x, hi)
     check_accepts("clamp", ORDERED, lo, x, hi)
     for word, bound in (("minimum", lo), ("maximum", hi)):
@@ -210,12 +215,12 @@ clamp_p.def_jvp(
 
 
 @clamp_p.def_batch
-def _(axis_size, args, dims):
+def _(axis_size: int, args: Values, dims: Dims) -> Batched:
     lo, x, hi = args
     lo_dim, x_dim, hi_dim = dims
     (x,) = batch_at(0, axis_size, [x], [x_dim])
 
-    def bound(value, dim):
+    def bound(value: Value, dim: Value) -> Value:
         if dim is None and shape_of(value) == ():
             return value
         if dim is not None and len(shape_of(value)) == 1:
@@ -226,8 +231,8 @@ def _(axis_size, args, dims):
 
 
 @clamp_p.def_lower
-def _(ctx, lo, x, hi):
-    def bound(value, index):
+def _(ctx: Lowering, lo: Tensor, x: Tensor, hi: Tensor) -> Tensor:
+    def bound(value: Value, index: Value) -> Value:
         return value.at(index if value.ndim else ())
 
     return ctx.define(
@@ -261,7 +266,7 @@ ceil_p = elementwise("ceil", FLOAT, 1, numpy=np.ceil)
 ceil = ceil_p.bind
 
 
-def _round_lower(ctx, x, *, rounding_method):
+def _round_lower(ctx: Value, x: Value, *, rounding_method: RoundingMethod) -> Value:
     even = rounding_method == RoundingMethod.TO_NEAREST_EVEN
     op = "round_even" if even else "round_away"
     return ctx.define(x.shape, x.dtype, lambda i: build.op(op, x.at(i)))

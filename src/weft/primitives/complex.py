@@ -15,7 +15,11 @@ from weft.primitives.arithmetic import neg
 from weft.primitives.elementwise import batch_rule, elementwise
 from weft.primitives.rules import (
     Accepts,
+    Apply,
+    Cotangents,
+    Dual,
     Value,
+    Values,
     check_accepts,
     check_same_dtype,
     check_same_shape,
@@ -42,7 +46,7 @@ def _part(name: str) -> Primitive:
     primitive = Primitive(name)
 
     @primitive.def_type
-    def _(x: ShapedArray):
+    def _(x: ShapedArray) -> ShapedArray:
         check_accepts(name, COMPLEX, x)
         return x.update(dtype=dtypes.real_dtype(x.dtype))
 
@@ -66,11 +70,11 @@ def_linear(imag_p, lambda ct, x: complex(full_like(ct, 0), neg(ct)))
 # ---------------------------------------------------------------- complex
 
 complex_p = Primitive("complex")
-complex = complex_p.bind  # complex(re, im)
+complex: Apply = complex_p.bind  # complex(re, im)
 
 
 @complex_p.def_type
-def _(re: ShapedArray, im: ShapedArray):
+def _(re: ShapedArray, im: ShapedArray) -> ShapedArray:
     check_same_dtype("complex", re, im)
     check_accepts("complex", PART, re, im)
     check_same_shape("complex", re, im)
@@ -79,14 +83,14 @@ def _(re: ShapedArray, im: ShapedArray):
 
 
 @complex_p.def_numpy
-def _(re: np.ndarray, im: np.ndarray):
+def _(re: np.ndarray, im: np.ndarray) -> np.ndarray:
     out = np.empty(re.shape, np.complex128 if re.dtype == np.float64 else np.complex64)
     out.real, out.imag = re, im  # not re + 1j * im: that makes NaN of infinite parts
     return out
 
 
 @complex_p.def_jvp
-def _(primals, tangents):
+def _(primals: Values, tangents: Values) -> Dual:
     ans = complex(*primals)
     if all(is_zero(t) for t in tangents):
         return ans, zero_tangent(ans)
@@ -94,7 +98,7 @@ def _(primals, tangents):
 
 
 @complex_p.def_transpose
-def _(ct: Value, re: Value, im: Value):
+def _(ct: Value, re: Value, im: Value) -> Cotangents:
     if is_zero(ct):
         return [None, None]
     return [real(ct) if is_undef(re) else None, neg(imag(ct)) if is_undef(im) else None]
@@ -113,4 +117,4 @@ conj_p = elementwise(
     jvp=(lambda t, ans, x: conj(t),),
     transpose=(lambda ct, x: conj(ct),),
 )
-conj = conj_p.bind
+conj: Apply = conj_p.bind

@@ -15,10 +15,21 @@ from weft.core.avals import ShapedArray, aval_of
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
 from weft.primitives.elementwise import batch_rule
-from weft.primitives.rules import Value, def_no_derivative, zero_tangent
+from weft.primitives.rules import (
+    Batched,
+    Cotangents,
+    Dims,
+    Dual,
+    Value,
+    Values,
+    def_no_derivative,
+    zero_tangent,
+)
 from weft.primitives.shaping import move_axis
 from weft.terms import build
 from weft.terms.affine import Affine
+from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.term import Term
 
 # ---------------------------------------------------------------- convert_element_type
 
@@ -35,12 +46,12 @@ def convert_element_type(x: Value, new_dtype: Any, weak_type: bool = False) -> V
 
 
 @convert_element_type_p.def_type
-def _(x: ShapedArray, *, new_dtype: np.dtype, weak_type: bool):
+def _(x: ShapedArray, *, new_dtype: np.dtype, weak_type: bool) -> ShapedArray:
     return ShapedArray(x.shape, new_dtype, weak_type)
 
 
 @convert_element_type_p.def_numpy
-def _(x: np.ndarray, *, new_dtype: np.dtype, weak_type: bool):
+def _(x: np.ndarray, *, new_dtype: np.dtype, weak_type: bool) -> np.ndarray:
     with np.errstate(all="ignore"):
         if new_dtype == np.bool_:
             return np.asarray(x != 0)
@@ -61,7 +72,7 @@ def _saturate(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 @convert_element_type_p.def_jvp
-def _(primals, tangents, *, new_dtype, weak_type):
+def _(primals: Values, tangents: Values, *, new_dtype: np.dtype, weak_type: bool) -> Dual:
     (x,), (t,) = primals, tangents
     ans = convert_element_type_p.bind(x, new_dtype=new_dtype, weak_type=weak_type)
     if is_zero(t) or not dtypes.is_inexact(new_dtype):
@@ -70,7 +81,7 @@ def _(primals, tangents, *, new_dtype, weak_type):
 
 
 @convert_element_type_p.def_transpose
-def _(ct, x, *, new_dtype, weak_type):
+def _(ct: Value, x: Value, *, new_dtype: np.dtype, weak_type: bool) -> Cotangents:
     return [None if is_zero(ct) else convert_element_type(ct, x.aval.dtype, x.aval.weak_type)]
 
 
@@ -78,7 +89,7 @@ convert_element_type_p.def_batch(batch_rule(convert_element_type_p))
 
 
 @convert_element_type_p.def_lower
-def _(ctx, x, *, new_dtype, weak_type):
+def _(ctx: Lowering, x: Tensor, *, new_dtype: np.dtype, weak_type: bool) -> Tensor:
     if x.dtype == new_dtype:
         return x
     return ctx.define(x.shape, new_dtype, lambda index: build.cast(x.at(index), new_dtype))
@@ -99,7 +110,7 @@ def bitcast_convert_type(x: Value, new_dtype: Any) -> Value:
 
 
 @bitcast_convert_type_p.def_type
-def _(x: ShapedArray, *, new_dtype: np.dtype):
+def _(x: ShapedArray, *, new_dtype: np.dtype) -> ShapedArray:
     old, new = x.dtype.itemsize, new_dtype.itemsize
     asked = f"bitcast_convert_type of {x} to {dtypes.short_name(new_dtype)}"
     if x.dtype != new_dtype and (
@@ -119,7 +130,7 @@ def _(x: ShapedArray, *, new_dtype: np.dtype):
 
 
 @bitcast_convert_type_p.def_numpy
-def _(x: np.ndarray, *, new_dtype: np.dtype):
+def _(x: np.ndarray, *, new_dtype: np.dtype) -> np.ndarray:
     old, new = x.dtype.itemsize, new_dtype.itemsize
     shape = (*x.shape, old // new) if old > new else x.shape[:-1] if old < new else x.shape
     return np.frombuffer(x.tobytes(), new_dtype).reshape(shape)
@@ -129,32 +140,32 @@ def_no_derivative(bitcast_convert_type_p)
 
 
 @bitcast_convert_type_p.def_lower
-def _(ctx, x, *, new_dtype):
+def _(ctx: Lowering, x: Tensor, *, new_dtype: np.dtype) -> Tensor:
     if x.dtype == new_dtype:
         return x
     old, new = x.dtype.itemsize, new_dtype.itemsize
     bits = np.dtype(f"u{max(old, new)}")  # of the wider dtype
     part = np.dtype(f"u{min(old, new)}")
 
-    def shift(index):
+    def shift(index: Value) -> Value:
         return build.op("mul", build.position(index, bits), build.const(8 * part.itemsize, bits))
 
-    def element(index):
+    def element(index: Indices) -> Term:
         if old == new:
             return build.bitcast(x.at(index), new_dtype)
         if old > new:
             wide = build.bitcast(x.at(index[:-1]), bits)
             narrow = build.op("shift_right_logical", wide, shift(index[-1]))
             return build.bitcast(build.cast(narrow, part), new_dtype)
-        word = build.const(0, bits)
+        word: Term = build.const(0, bits)
         for k in range(new // old):
-            narrow = build.cast(build.bitcast(x.at((*index, Affine.of(k))), part), bits)
-            word = build.op("or", word, build.op("shift_left", narrow, shift(Affine.of(k))))
+            piece = build.cast(build.bitcast(x.at((*index, Affine.of(k))), part), bits)
+            word = build.op("or", word, build.op("shift_left", piece, shift(Affine.of(k))))
         return build.bitcast(word, new_dtype)
 
     return ctx.define(ctx.out.shape, new_dtype, element)
 
 
 @bitcast_convert_type_p.def_batch
-def _(axis_size, args, dims, *, new_dtype):
+def _(axis_size: int, args: Values, dims: Dims, *, new_dtype: np.dtype) -> Batched:
     return bitcast_convert_type(move_axis(args[0], dims[0], 0), new_dtype), 0

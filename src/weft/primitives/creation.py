@@ -10,8 +10,9 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
-from weft.primitives.rules import Value, check_axes, def_no_derivative
+from weft.primitives.rules import Batched, Dims, Shape, Value, Values, check_axes, def_no_derivative
 from weft.terms import build
+from weft.terms.lower import Lowering, Tensor
 
 # ---------------------------------------------------------------- iota
 
@@ -26,7 +27,7 @@ def iota(dtype: Any, shape: Sequence[int], dimension: int) -> Value:
 
 
 @iota_p.def_type
-def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int):
+def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int) -> ShapedArray:
     if dtypes.is_bool(dtype):
         raise TypeError("iota counts, so it needs a numeric dtype, got bool.")
     aval = ShapedArray(shape, dtype)
@@ -35,7 +36,7 @@ def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int):
 
 
 @iota_p.def_numpy
-def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int):
+def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int) -> np.ndarray:
     column = [1] * len(shape)
     column[dimension] = shape[dimension]
     return np.broadcast_to(np.arange(shape[dimension]).astype(dtype).reshape(column), shape)
@@ -45,10 +46,12 @@ def_no_derivative(iota_p)
 
 
 @iota_p.def_lower
-def _(ctx, *, dtype, shape, dimension):
+def _(ctx: Lowering, *, dtype: np.dtype, shape: Shape, dimension: int) -> Tensor:
     return ctx.define(shape, dtype, lambda index: build.position(index[dimension], dtype))
 
 
 @iota_p.def_batch
-def _(axis_size, args, dims, *, dtype, shape, dimension):
+def _(
+    axis_size: int, args: Values, dims: Dims, *, dtype: np.dtype, shape: Shape, dimension: int
+) -> Batched:
     return iota(dtype, shape, dimension), None

@@ -16,7 +16,11 @@ from weft.primitives.rules import (
     NUMBER,
     ORDERED,
     Accepts,
+    Batched,
+    Dims,
+    Dual,
     Value,
+    Values,
     check_accepts,
     check_axes,
     def_linear,
@@ -27,9 +31,9 @@ from weft.primitives.select import select_n
 from weft.primitives.shaping import concatenate, full_like, move_axis, rev, slice_along
 from weft.terms import build, monoids
 from weft.terms.affine import Affine
-from weft.terms.lower import reduction_axes
+from weft.terms.lower import Indices, Lowering, Tensor, reduction_axes
 from weft.terms.monoids import Monoid
-from weft.terms.term import Scan
+from weft.terms.term import Scan, Term
 
 State = tuple[Value, ...]  # what a scan carries beside each value, the value first
 
@@ -38,13 +42,13 @@ def _cumulative(name: str, accepts: Accepts, monoid: Monoid, numpy: np.ufunc) ->
     primitive = Primitive(name)
 
     @primitive.def_type
-    def _(x: ShapedArray, *, axis: int, reverse: bool):
+    def _(x: ShapedArray, *, axis: int, reverse: bool) -> ShapedArray:
         check_accepts(name, accepts, x)
         check_axes(name, x, (axis,), "axis")
         return x
 
     @primitive.def_numpy
-    def _(x: np.ndarray, *, axis: int, reverse: bool):
+    def _(x: np.ndarray, *, axis: int, reverse: bool) -> np.ndarray:
         narrow = dtypes.is_floating(x.dtype) and x.dtype.itemsize < 4  # accumulate in 32 bits
         wide = x.astype(np.float32) if narrow else x
         wide = np.flip(wide, axis) if reverse else wide
@@ -53,19 +57,19 @@ def _cumulative(name: str, accepts: Accepts, monoid: Monoid, numpy: np.ufunc) ->
         return np.asarray(np.flip(out, axis) if reverse else out, x.dtype)
 
     @primitive.def_batch
-    def _(axis_size, args, dims, *, axis, reverse):
+    def _(axis_size: int, args: Values, dims: Dims, *, axis: int, reverse: bool) -> Batched:
         x = move_axis(args[0], dims[0], 0)
         return primitive.bind(x, axis=axis + 1, reverse=reverse), 0
 
     @primitive.def_lower
-    def _(ctx, x, *, axis, reverse):
+    def _(ctx: Lowering, x: Tensor, *, axis: int, reverse: bool) -> Tensor:
         last = x.shape[axis] - 1
         if last < 1:
             return x
         wide = build.accumulator_dtype(x.dtype)
         (over,) = reduction_axes(x.shape, (axis,))
 
-        def element(index):
+        def element(index: Indices) -> Term:
             at = last - Affine.of(over) if reverse else Affine.of(over)
             upto = last - index[axis] if reverse else index[axis]
             body = build.cast(x.at((*index[:axis], at, *index[axis + 1 :])), wide)
@@ -126,7 +130,7 @@ def _product_rule(earlier: State, later: State) -> State:
 
 
 @cumprod_p.def_jvp
-def _(primals, tangents, *, axis, reverse):
+def _(primals: Values, tangents: Values, *, axis: int, reverse: bool) -> Dual:
     (x,), (t,) = primals, tangents
     ans = cumprod(x, axis, reverse)
     if is_zero(t):
@@ -159,7 +163,7 @@ def _def_extremum_jvp(primitive: Primitive, extremum: Callable[[Value, Value], V
         return z, among(dx, dy), among(nx, ny)
 
     @primitive.def_jvp
-    def _(primals, tangents, *, axis, reverse):
+    def _(primals: Values, tangents: Values, *, axis: int, reverse: bool) -> Dual:
         (x,), (t,) = primals, tangents
         ans = primitive.bind(x, axis=axis, reverse=reverse)
         if is_zero(t):

@@ -20,7 +20,12 @@ from weft.core.primitive import Primitive
 from weft.primitives.arithmetic import add
 from weft.primitives.convert import convert_element_type
 from weft.primitives.rules import (
+    Batched,
+    Cotangents,
+    Dims,
+    Dual,
     Value,
+    Values,
     all_weak,
     check_axes,
     check_same_dtype,
@@ -30,7 +35,8 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import move_axis, transpose
 from weft.terms import build, monoids
-from weft.terms.lower import reduction_axes
+from weft.terms.lower import Indices, Lowering, Tensor, reduction_axes
+from weft.terms.term import Term
 
 DimensionNumbers = tuple[
     tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]
@@ -73,7 +79,13 @@ def _free(ndim: int, *taken: Sequence[int]) -> list[int]:
 
 
 @dot_general_p.def_type
-def _(lhs: ShapedArray, rhs: ShapedArray, *, dimension_numbers, preferred_element_type):
+def _(
+    lhs: ShapedArray,
+    rhs: ShapedArray,
+    *,
+    dimension_numbers: Any,
+    preferred_element_type: np.dtype | None,
+) -> ShapedArray:
     (lc, rc), (lb, rb) = dimension_numbers
     check_same_dtype("dot_general", lhs, rhs)
     check_axes("dot_general", lhs, (*lc, *lb), "lhs contracting and batch axes")
@@ -103,7 +115,13 @@ def _(lhs: ShapedArray, rhs: ShapedArray, *, dimension_numbers, preferred_elemen
 
 
 @dot_general_p.def_numpy
-def _(lhs: np.ndarray, rhs: np.ndarray, *, dimension_numbers, preferred_element_type):
+def _(
+    lhs: np.ndarray,
+    rhs: np.ndarray,
+    *,
+    dimension_numbers: Any,
+    preferred_element_type: np.dtype | None,
+) -> np.ndarray:
     (lc, rc), (lb, rb) = dimension_numbers
     out = preferred_element_type or lhs.dtype
     # 16-bit floats are accumulated in 32 bits, whatever the dtype of the result.
@@ -122,7 +140,14 @@ def _(lhs: np.ndarray, rhs: np.ndarray, *, dimension_numbers, preferred_element_
 
 
 @dot_general_p.def_lower
-def _(ctx, lhs, rhs, *, dimension_numbers, preferred_element_type):
+def _(
+    ctx: Lowering,
+    lhs: Tensor,
+    rhs: Tensor,
+    *,
+    dimension_numbers: Any,
+    preferred_element_type: np.dtype | None,
+) -> Tensor:
     (lc, rc), (lb, rb) = dimension_numbers
     out = ctx.out.dtype
     wide = build.accumulator_dtype(out)
@@ -130,13 +155,17 @@ def _(ctx, lhs, rhs, *, dimension_numbers, preferred_element_type):
     over = reduction_axes(lhs.shape, lc)
     l_free, r_free = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
 
-    def element(index):
+    def element(index: Indices) -> Term:
         batch, rest = index[: len(lb)], index[len(lb) :]
-        at_lhs = dict(zip((*lb, *l_free, *lc), (*batch, *rest[: len(l_free)], *over), strict=True))
-        at_rhs = dict(zip((*rb, *r_free, *rc), (*batch, *rest[len(l_free) :], *over), strict=True))
+        at_lhs: dict[int, Any] = dict(
+            zip((*lb, *l_free, *lc), (*batch, *rest[: len(l_free)], *over), strict=True)
+        )
+        at_rhs: dict[int, Any] = dict(
+            zip((*rb, *r_free, *rc), (*batch, *rest[len(l_free) :], *over), strict=True)
+        )
         left = build.cast(lhs.at([at_lhs[d] for d in range(lhs.ndim)]), wide)
         right = build.cast(rhs.at([at_rhs[d] for d in range(rhs.ndim)]), wide)
-        product = build.op("and" if logical else "mul", left, right)
+        product: Term = build.op("and" if logical else "mul", left, right)
         if over:
             product = build.fold(monoids.OR if logical else monoids.ADD, over, product)
         return build.cast(product, out)
@@ -145,7 +174,7 @@ def _(ctx, lhs, rhs, *, dimension_numbers, preferred_element_type):
 
 
 @dot_general_p.def_jvp
-def _(primals, tangents, **params):
+def _(primals: Values, tangents: Values, **params: Any) -> Dual:
     ans = dot_general_p.bind(*primals, **params)
     (x, y), (dx, dy) = primals, tangents
     terms = []
@@ -159,7 +188,14 @@ def _(primals, tangents, **params):
 
 
 @dot_general_p.def_transpose
-def _(ct, lhs, rhs, *, dimension_numbers, preferred_element_type):
+def _(
+    ct: Value,
+    lhs: Value,
+    rhs: Value,
+    *,
+    dimension_numbers: Any,
+    preferred_element_type: np.dtype | None,
+) -> Cotangents:
     if is_zero(ct):
         return [None, None]
     (lc, rc), (lb, rb) = dimension_numbers
@@ -169,7 +205,9 @@ def _(ct, lhs, rhs, *, dimension_numbers, preferred_element_type):
     return [None, _transpose(ct, rhs, rc, rb, lhs, lc, lb, len(rb))]
 
 
-def _transpose(ct, x, xc, xb, y, yc, yb, y_free_at) -> Value:
+def _transpose(
+    ct: Value, x: Value, xc: Value, xb: Value, y: Value, yc: Value, yb: Value, y_free_at: Value
+) -> Value:
     """The cotangent of `x`: contract `ct` with `y` over the free axes of `y`.
 
     `y_free_at` is where the free axes of `y` begin among the axes of `ct`.
@@ -191,7 +229,14 @@ def _transpose(ct, x, xc, xb, y, yc, yb, y_free_at) -> Value:
 
 
 @dot_general_p.def_batch
-def _(axis_size, args, dims, *, dimension_numbers, preferred_element_type):
+def _(
+    axis_size: int,
+    args: Values,
+    dims: Dims,
+    *,
+    dimension_numbers: Any,
+    preferred_element_type: np.dtype | None,
+) -> Batched:
     (lhs, rhs), (l_dim, r_dim) = args, dims
     (lc, rc), (lb, rb) = dimension_numbers
     if l_dim is not None and r_dim is not None:

@@ -11,15 +11,15 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
-from weft.primitives.indexing import (
-    GatherDimensionNumbers,
-    GatherScatterMode,
-    ScatterDimensionNumbers,
-    gather_p,
-    scatter_p,
-)
+from weft.primitives.indexing import gather_p, scatter_p
 from weft.primitives.rules import (
+    Batched,
+    Cotangents,
+    Dims,
+    Dual,
+    Shape,
     Value,
+    Values,
     all_weak,
     check_same_dtype,
     dtype_of,
@@ -28,7 +28,13 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import batch_first, concatenate, full, instantiate, move_axis, reshape
+from weft.primitives.windows import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+)
 from weft.terms import build
+from weft.terms.lower import Lowering, Tensor
 
 
 def _check_starts(name: str, x: ShapedArray, starts: Sequence[ShapedArray]) -> None:
@@ -48,9 +54,7 @@ def _window(x: np.ndarray, starts: Sequence[np.ndarray], sizes: Sequence[int]) -
     return tuple(slice(start, start + size) for start, size in zip(first, sizes, strict=True))
 
 
-def _stack_starts(
-    axis_size: int, starts: Sequence[Value], dims: Sequence[int | None]
-) -> tuple[Value, int | None]:
+def _stack_starts(axis_size: int, starts: Sequence[Value], dims: Sequence[int | None]) -> Batched:
     """Start indices as one vector, mapped if any of them is."""
     if all(dim is None for dim in dims):
         return concatenate([reshape(start, (1,)) for start in starts], 0), None
@@ -69,7 +73,7 @@ def dynamic_slice(x: Value, start_indices: Sequence[Value], slice_sizes: Sequenc
 
 
 @dynamic_slice_p.def_type
-def _(x: ShapedArray, *starts: ShapedArray, slice_sizes: tuple[int, ...]):
+def _(x: ShapedArray, *starts: ShapedArray, slice_sizes: tuple[int, ...]) -> ShapedArray:
     _check_starts("dynamic_slice", x, starts)
     if len(slice_sizes) != x.ndim or any(
         not 0 <= size <= n for size, n in zip(slice_sizes, x.shape, strict=False)
@@ -82,18 +86,18 @@ def _(x: ShapedArray, *starts: ShapedArray, slice_sizes: tuple[int, ...]):
 
 
 @dynamic_slice_p.def_numpy
-def _(x: np.ndarray, *starts: np.ndarray, slice_sizes: tuple[int, ...]):
+def _(x: np.ndarray, *starts: np.ndarray, slice_sizes: tuple[int, ...]) -> np.ndarray:
     return np.asarray(x[_window(x, starts, slice_sizes)])
 
 
-def _clamped_starts(x, starts, sizes):
+def _clamped_starts(x: Value, starts: Value, sizes: Value) -> Value:
     """The first indices of the window that fits, as index expressions."""
     fits = zip(starts, sizes, x.shape, strict=True)
     return [build.clamped_index(start.at(()), 0, n - size) for start, size, n in fits]
 
 
 @dynamic_slice_p.def_lower
-def _(ctx, x, *starts, slice_sizes):
+def _(ctx: Lowering, x: Tensor, *starts: Tensor, slice_sizes: Shape) -> Tensor:
     first = _clamped_starts(x, starts, slice_sizes)
     return ctx.define(
         slice_sizes,
@@ -103,7 +107,7 @@ def _(ctx, x, *starts, slice_sizes):
 
 
 @dynamic_slice_p.def_jvp
-def _(primals, tangents, *, slice_sizes):
+def _(primals: Values, tangents: Values, *, slice_sizes: Shape) -> Dual:
     x, *starts = primals
     ans = dynamic_slice(x, starts, slice_sizes)
     if is_zero(tangents[0]):
@@ -112,7 +116,7 @@ def _(primals, tangents, *, slice_sizes):
 
 
 @dynamic_slice_p.def_transpose
-def _(ct, x, *starts, slice_sizes):
+def _(ct: Value, x: Value, *starts: Value, slice_sizes: Shape) -> Cotangents:
     nothing = [None] * len(starts)
     if is_zero(ct):
         return [None, *nothing]
@@ -120,7 +124,7 @@ def _(ct, x, *starts, slice_sizes):
 
 
 @dynamic_slice_p.def_batch
-def _(axis_size, args, dims, *, slice_sizes):
+def _(axis_size: int, args: Values, dims: Dims, *, slice_sizes: Shape) -> Batched:
     (x, *starts), (x_dim, *start_dims) = args, dims
     if all(dim is None for dim in start_dims) and starts:
         first = full((), 0, dtype_of(starts[0]))
@@ -153,7 +157,7 @@ def dynamic_update_slice(x: Value, update: Value, start_indices: Sequence[Value]
 
 
 @dynamic_update_slice_p.def_type
-def _(x: ShapedArray, update: ShapedArray, *starts: ShapedArray):
+def _(x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> ShapedArray:
     _check_starts("dynamic_update_slice", x, starts)
     check_same_dtype("dynamic_update_slice (operand and update)", x, update)
     if update.ndim != x.ndim or any(
@@ -167,14 +171,14 @@ def _(x: ShapedArray, update: ShapedArray, *starts: ShapedArray):
 
 
 @dynamic_update_slice_p.def_numpy
-def _(x: np.ndarray, update: np.ndarray, *starts: np.ndarray):
+def _(x: np.ndarray, update: np.ndarray, *starts: np.ndarray) -> np.ndarray:
     out = x.copy()
     out[_window(x, starts, update.shape)] = update
     return out
 
 
 @dynamic_update_slice_p.def_lower
-def _(ctx, x, update, *starts):
+def _(ctx: Lowering, x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
     first = _clamped_starts(x, starts, update.shape)
     return ctx.scatter(
         x,
@@ -186,16 +190,17 @@ def _(ctx, x, update, *starts):
 
 
 @dynamic_update_slice_p.def_jvp
-def _(primals, tangents):
+def _(primals: Values, tangents: Values) -> Dual:
     x, update, *starts = primals
     ans = dynamic_update_slice(x, update, starts)
     if is_zero(tangents[0]) and is_zero(tangents[1]):
         return ans, zero_tangent(ans)
-    return ans, dynamic_update_slice(*map(instantiate, tangents[:2]), starts)
+    tx, tu = instantiate(tangents[0]), instantiate(tangents[1])
+    return ans, dynamic_update_slice(tx, tu, starts)
 
 
 @dynamic_update_slice_p.def_transpose
-def _(ct, x, update, *starts):
+def _(ct: Value, x: Value, update: Value, *starts: Value) -> Cotangents:
     nothing = [None] * len(starts)
     if is_zero(ct):
         return [None, None, *nothing]
@@ -206,7 +211,7 @@ def _(ct, x, update, *starts):
 
 
 @dynamic_update_slice_p.def_batch
-def _(axis_size, args, dims):
+def _(axis_size: int, args: Values, dims: Dims) -> Batched:
     (x, update, *starts), (x_dim, update_dim, *start_dims) = args, dims
     if all(dim is None for dim in start_dims):
         x, update = batch_first(axis_size, [x, update], [x_dim, update_dim])

@@ -18,6 +18,7 @@ from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
 from weft.primitives.rules import (
     Accepts,
+    Cotangents,
     Value,
     all_weak,
     check_accepts,
@@ -108,7 +109,7 @@ def transpose_rule(
 ) -> Callable[..., list[Value | None]]:
     """One cotangent for each linear operand; an operand without a term cannot be linear."""
 
-    def rule(ct: Value, *xs: Value, **params: Any) -> list[Value | None]:
+    def rule(ct: Value, *xs: Value, **params: Any) -> Cotangents:
         cotangents: list[Value | None] = [None] * len(xs)
         for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
             if not is_undef(x) or is_zero(ct):

@@ -13,10 +13,9 @@ Gathering and scatter-adding are each other's transpose.
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -32,9 +31,14 @@ from weft.primitives.rules import (
     NUMBER,
     ORDERED,
     Accepts,
+    Batched,
+    Cotangents,
+    Dims,
+    Dual,
+    Shape,
     Value,
+    Values,
     check_accepts,
-    check_axes,
     check_same_dtype,
     dtype_of,
     shape_of,
@@ -49,167 +53,25 @@ from weft.primitives.shaping import (
     move_axis,
     reshape,
 )
+from weft.primitives.windows import (
+    GatherDimensionNumbers,
+    GatherScatterMode,
+    ScatterDimensionNumbers,
+    batch_dims,
+    check_numbers,
+    check_offset_dims,
+    default_fill_value,
+    pair_batch,
+    positions,
+    shift_operand,
+    up,
+    window_axes,
+    window_sizes,
+)
 from weft.terms import build
 from weft.terms.affine import Affine
-from weft.terms.lower import cast_tensor
-
-
-class GatherDimensionNumbers(NamedTuple):
-    """How the axes of a gather's operand, indices and result correspond.
-
-    offset_dims: axes of the result that run inside a window.
-    collapsed_slice_dims: axes of the operand whose window size is 1 and that the result lacks.
-    start_index_map: the axis of the operand that each coordinate in `indices` is for.
-    operand_batching_dims, start_indices_batching_dims: axes of the operand and of the indices that
-        go together one by one.
-    """
-
-    offset_dims: tuple[int, ...]
-    collapsed_slice_dims: tuple[int, ...]
-    start_index_map: tuple[int, ...]
-    operand_batching_dims: tuple[int, ...] = ()
-    start_indices_batching_dims: tuple[int, ...] = ()
-
-
-class ScatterDimensionNumbers(NamedTuple):
-    """How the axes of a scatter's operand, indices and updates correspond.
-
-    The fields are those of :class:`GatherDimensionNumbers`, in order, for the gather that would
-    read what this scatter writes.
-    """
-
-    update_window_dims: tuple[int, ...]
-    inserted_window_dims: tuple[int, ...]
-    scatter_dims_to_operand_dims: tuple[int, ...]
-    operand_batching_dims: tuple[int, ...] = ()
-    scatter_indices_batching_dims: tuple[int, ...] = ()
-
-
-class GatherScatterMode(enum.Enum):
-    """What to do with windows that are partly or wholly outside of the operand."""
-
-    CLIP = 0
-    FILL_OR_DROP = 1
-    PROMISE_IN_BOUNDS = 2
-
-    @staticmethod
-    def from_any(mode: str | GatherScatterMode | None) -> GatherScatterMode:
-        """A mode from its name: "clip", "fill", "drop" or "promise_in_bounds"."""
-        if isinstance(mode, GatherScatterMode):
-            return mode
-        if mode in _MODES:
-            return _MODES[mode]
-        names = ", ".join(repr(name) for name in _MODES if name)
-        raise ValueError(f"mode={mode!r} is not a way to treat indices out of bounds: use {names}.")
-
-
-_MODES = {
-    None: GatherScatterMode.FILL_OR_DROP,
-    "fill": GatherScatterMode.FILL_OR_DROP,
-    "drop": GatherScatterMode.FILL_OR_DROP,
-    "clip": GatherScatterMode.CLIP,
-    "promise_in_bounds": GatherScatterMode.PROMISE_IN_BOUNDS,
-}
-
-
-def default_fill_value(dtype: np.dtype) -> Any:
-    """What a gather gives out of bounds: NaN, the extreme of an integer dtype, or True."""
-    if dtypes.is_inexact(dtype):
-        return np.nan
-    if dtypes.is_bool(dtype):
-        return True
-    return np.iinfo(dtype).min if dtypes.is_signed(dtype) else np.iinfo(dtype).max
-
-
-# ---------------------------------------------------------------- what gather and scatter share
-
-
-def _window_axes(ndim: int, numbers: GatherDimensionNumbers) -> list[int]:
-    """Axes of the operand that a window spans, in the order of `offset_dims`."""
-    absent = {*numbers.collapsed_slice_dims, *numbers.operand_batching_dims}
-    return [d for d in range(ndim) if d not in absent]
-
-
-def _check_numbers(
-    name: str, x: ShapedArray, indices: ShapedArray, numbers: GatherDimensionNumbers
-) -> None:
-    _, collapsed, start_map, batching, index_batching = numbers
-    if not dtypes.is_integer(indices.dtype):
-        raise TypeError(f"{name} needs integer indices, got {indices}.")
-    if indices.ndim == 0:
-        raise ValueError(f"{name} needs indices with a last axis of coordinates, got {indices}.")
-    check_axes(name, x, (*collapsed, *batching), "collapsed and batching dimensions")
-    check_axes(name, x, (*start_map, *batching), "indexed and batching dimensions")
-    check_axes(name, indices, index_batching, "batching dimensions of the indices")
-    if indices.shape[-1] != len(start_map):
-        raise ValueError(
-            f"{name} indexes the axes {start_map} of {x}, so the last axis of its indices must "
-            f"have size {len(start_map)}, got {indices}."
-        )
-    if indices.ndim - 1 in index_batching:
-        raise ValueError(f"{name}: the last axis of the indices {indices} cannot be a batch axis.")
-    sizes = [x.shape[d] for d in batching], [indices.shape[d] for d in index_batching]
-    if sizes[0] != sizes[1]:
-        raise ValueError(
-            f"{name}: batching axes {batching} of {x} and {index_batching} of {indices} do not "
-            "match in number and size."
-        )
-
-
-def _check_offset_dims(name: str, offset_dims: Sequence[int], result_ndim: int, windows: int):
-    if len(offset_dims) != windows or list(offset_dims) != sorted(set(offset_dims)):
-        raise ValueError(
-            f"{name} needs {windows} increasing window dimensions of its result, "
-            f"got {tuple(offset_dims)}."
-        )
-    if any(not 0 <= d < result_ndim for d in offset_dims):
-        raise ValueError(
-            f"{name}: window dimensions {tuple(offset_dims)} are not all axes of a result with "
-            f"{result_ndim} axes."
-        )
-
-
-def _batch_dims(ndim: int, offset_dims: Sequence[int]) -> list[int]:
-    """Axes of a gather's result (or a scatter's updates) that are not inside a window."""
-    return [d for d in range(ndim) if d not in offset_dims]
-
-
-def _positions(
-    shape: tuple[int, ...],
-    indices: np.ndarray,
-    numbers: GatherDimensionNumbers,
-    slice_sizes: Sequence[int],
-) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-    """NumPy index arrays of all windows, clipped, and which windows needed no clipping.
-
-    The index arrays broadcast to (*batch, *window axes of the operand); the mask to ``batch``.
-    """
-    batch = indices.shape[:-1]
-    window = _window_axes(len(shape), numbers)
-    inside = np.ones(batch, np.bool_)
-    starts = [np.zeros(batch, np.int64) for _ in shape]
-    for k, d in enumerate(numbers.start_index_map):
-        start = indices[..., k]
-        if start.dtype == np.uint64:  # what is beyond the signed range stays large
-            start = np.minimum(start, np.uint64(np.iinfo(np.int64).max))
-        start = start.astype(np.int64)
-        last = max(shape[d] - slice_sizes[d], 0)
-        inside &= (start >= 0) & (start <= last)
-        starts[d] = np.clip(start, 0, last)
-    for d, b in zip(
-        numbers.operand_batching_dims, numbers.start_indices_batching_dims, strict=True
-    ):
-        along = [-1 if axis == b else 1 for axis in range(len(batch))]
-        starts[d] = np.broadcast_to(np.arange(shape[d]).reshape(along), batch)
-    arrays = []
-    for d in range(len(shape)):
-        offsets = np.zeros([1] * len(window), np.int64)
-        if d in window:
-            along = [-1 if w == d else 1 for w in window]
-            offsets = np.arange(slice_sizes[d]).reshape(along)
-        arrays.append(starts[d].reshape(batch + (1,) * len(window)) + offsets)
-    return tuple(arrays), inside
-
+from weft.terms.lower import Indices, Lowering, Tensor, cast_tensor
+from weft.terms.term import Term
 
 # ---------------------------------------------------------------- gather
 
@@ -241,12 +103,14 @@ def gather(
 
 
 @gather_p.def_type
-def _(x: ShapedArray, indices: ShapedArray, *, dimension_numbers, slice_sizes, **_):
+def _(
+    x: ShapedArray, indices: ShapedArray, *, dimension_numbers: Any, slice_sizes: Shape, **_: Any
+) -> ShapedArray:
     numbers = dimension_numbers
-    _check_numbers("gather", x, indices, numbers)
-    window = _window_axes(x.ndim, numbers)
+    check_numbers("gather", x, indices, numbers)
+    window = window_axes(x.ndim, numbers)
     result_ndim = indices.ndim - 1 + len(window)
-    _check_offset_dims("gather", numbers.offset_dims, result_ndim, len(window))
+    check_offset_dims("gather", numbers.offset_dims, result_ndim, len(window))
     if len(slice_sizes) != x.ndim or any(
         not 0 <= size <= n for size, n in zip(slice_sizes, x.shape, strict=True)
     ):
@@ -266,26 +130,37 @@ def _(x: ShapedArray, indices: ShapedArray, *, dimension_numbers, slice_sizes, *
 
 
 @gather_p.def_numpy
-def _(x, indices, *, dimension_numbers, slice_sizes, mode, fill_value, **_):
-    arrays, inside = _positions(x.shape, indices, dimension_numbers, slice_sizes)
+def _(
+    x: np.ndarray,
+    indices: np.ndarray,
+    *,
+    dimension_numbers: Any,
+    slice_sizes: Shape,
+    mode: GatherScatterMode,
+    fill_value: Any,
+    **_: Any,
+) -> np.ndarray:
+    arrays, inside = positions(x.shape, indices, dimension_numbers, slice_sizes)
     windows = len(dimension_numbers.offset_dims)
     taken = np.asarray(x[arrays]) if arrays else np.broadcast_to(x, inside.shape)
     if mode == GatherScatterMode.FILL_OR_DROP:
         fill = default_fill_value(x.dtype) if fill_value is None else fill_value
         mask = inside.reshape(inside.shape + (1,) * windows)
         taken = np.where(mask, taken, np.asarray(fill, x.dtype))
-    order = _batch_dims(taken.ndim, dimension_numbers.offset_dims)
+    order = batch_dims(taken.ndim, dimension_numbers.offset_dims)
     return taken.transpose(np.argsort([*order, *dimension_numbers.offset_dims]).astype(int))
 
 
-def _window_index(x_shape, indices, numbers, sizes, batch, offsets):
+def _window_index(
+    x_shape: Value, indices: Value, numbers: Value, sizes: Value, batch: Value, offsets: Value
+) -> Value:
     """Where a window's element is in the operand, clipped; and whether the window fits.
 
     `batch` is the index of the window, `offsets` the position inside it; the test is a term, None
     for always.
     """
     window = iter(offsets)
-    spanned = _window_axes(len(x_shape), numbers)
+    spanned = window_axes(len(x_shape), numbers)
     index = [next(window) if d in spanned else Affine() for d in range(len(x_shape))]
     tests = []
     for k, d in enumerate(numbers.start_index_map):
@@ -300,12 +175,22 @@ def _window_index(x_shape, indices, numbers, sizes, batch, offsets):
 
 
 @gather_p.def_lower
-def _(ctx, x, indices, *, dimension_numbers, slice_sizes, mode, fill_value, **_):
+def _(
+    ctx: Lowering,
+    x: Tensor,
+    indices: Tensor,
+    *,
+    dimension_numbers: Any,
+    slice_sizes: Shape,
+    mode: GatherScatterMode,
+    fill_value: Any,
+    **_: Any,
+) -> Tensor:
     numbers = dimension_numbers
     fill = default_fill_value(x.dtype) if fill_value is None else fill_value
 
-    def element(index):
-        batch = [index[d] for d in _batch_dims(len(index), numbers.offset_dims)]
+    def element(index: Indices) -> Term:
+        batch = [index[d] for d in batch_dims(len(index), numbers.offset_dims)]
         offsets = [index[d] for d in numbers.offset_dims]
         where, fits = _window_index(x.shape, indices, numbers, slice_sizes, batch, offsets)
         if mode != GatherScatterMode.FILL_OR_DROP or fits is None:
@@ -316,7 +201,7 @@ def _(ctx, x, indices, *, dimension_numbers, slice_sizes, mode, fill_value, **_)
 
 
 @gather_p.def_jvp
-def _(primals, tangents, **params):
+def _(primals: Values, tangents: Values, **params: Any) -> Dual:
     ans = gather_p.bind(*primals, **params)
     if is_zero(tangents[0]):
         return ans, zero_tangent(ans)
@@ -324,7 +209,16 @@ def _(primals, tangents, **params):
 
 
 @gather_p.def_transpose
-def _(ct, x, indices, *, dimension_numbers, slice_sizes, fill_value, **params):
+def _(
+    ct: Value,
+    x: Value,
+    indices: Value,
+    *,
+    dimension_numbers: Any,
+    slice_sizes: Shape,
+    fill_value: Any,
+    **params: Any,
+) -> Cotangents:
     if is_zero(ct):
         return [None, None]
     zeros = full(shape_of(x), 0, dtype_of(ct))
@@ -333,7 +227,15 @@ def _(ct, x, indices, *, dimension_numbers, slice_sizes, fill_value, **params):
 
 
 @gather_p.def_batch
-def _(axis_size, args, dims, *, dimension_numbers, slice_sizes, **params):
+def _(
+    axis_size: int,
+    args: Values,
+    dims: Dims,
+    *,
+    dimension_numbers: Any,
+    slice_sizes: Shape,
+    **params: Any,
+) -> Batched:
     (x, indices), (x_dim, indices_dim) = args, dims
     old = dimension_numbers
     if x_dim is not None:
@@ -341,75 +243,51 @@ def _(axis_size, args, dims, *, dimension_numbers, slice_sizes, **params):
     if indices_dim is not None:
         indices = move_axis(indices, indices_dim, 0)
     if indices_dim is None:  # the mapped axis lies whole in every window
-        numbers = _shift_operand(old)._replace(offset_dims=(0, *_up(old.offset_dims)))
+        numbers = shift_operand(old)._replace(offset_dims=(0, *up(old.offset_dims)))
         return gather(x, indices, numbers, (axis_size, *slice_sizes), **params), 0
     params = {**params, "unique_indices": False, "indices_are_sorted": False}
     if x_dim is None:  # the mapped axis is one more axis of the batch of indices
         numbers = old._replace(
-            offset_dims=_up(old.offset_dims),
-            start_indices_batching_dims=_up(old.start_indices_batching_dims),
+            offset_dims=up(old.offset_dims),
+            start_indices_batching_dims=up(old.start_indices_batching_dims),
         )
         return gather(x, indices, numbers, slice_sizes, **params), 0
-    numbers = _pair_batch(old)
+    numbers = pair_batch(old)
     return gather(x, indices, numbers, (min(axis_size, 1), *slice_sizes), **params), 0
 
 
-def _up(axes: Sequence[int]) -> tuple[int, ...]:
-    return tuple(d + 1 for d in axes)
-
-
-def _shift_operand(numbers: GatherDimensionNumbers) -> GatherDimensionNumbers:
-    """Dimension numbers after the operand got a new first axis."""
-    return numbers._replace(
-        collapsed_slice_dims=_up(numbers.collapsed_slice_dims),
-        start_index_map=_up(numbers.start_index_map),
-        operand_batching_dims=_up(numbers.operand_batching_dims),
-    )
-
-
-def _pair_batch(numbers: GatherDimensionNumbers) -> GatherDimensionNumbers:
-    """Dimension numbers after operand, indices and result got a first axis they share."""
-    shifted = _shift_operand(numbers)
-    return shifted._replace(
-        offset_dims=_up(numbers.offset_dims),
-        operand_batching_dims=(0, *shifted.operand_batching_dims),
-        start_indices_batching_dims=(0, *_up(numbers.start_indices_batching_dims)),
-    )
-
-
 # ---------------------------------------------------------------- scatter, scatter_add, ...
-
-
-def _window_sizes(
-    x_shape: tuple[int, ...], updates_shape: tuple[int, ...], numbers: GatherDimensionNumbers
-) -> tuple[int, ...]:
-    """The ``slice_sizes`` of the gather that reads what a scatter writes."""
-    window = iter(updates_shape[d] for d in numbers.offset_dims)
-    spanned = _window_axes(len(x_shape), numbers)
-    return tuple(next(window) if d in spanned else min(n, 1) for d, n in enumerate(x_shape))
 
 
 def _scatter_lower(op: str) -> Callable[..., Any]:
     """The lowering of a scatter that combines by `op` ("set", or the name of a monoid)."""
 
     def rule(
-        ctx, x, indices, updates, *, dimension_numbers, mode, unique_indices, indices_are_sorted
-    ):
+        ctx: Value,
+        x: Value,
+        indices: Value,
+        updates: Value,
+        *,
+        dimension_numbers: Any,
+        mode: GatherScatterMode,
+        unique_indices: Any,
+        indices_are_sorted: Any,
+    ) -> Value:
         numbers = GatherDimensionNumbers(*dimension_numbers)
-        sizes = _window_sizes(x.shape, updates.shape, numbers)
-        batch = _batch_dims(updates.ndim, numbers.offset_dims)
+        sizes = window_sizes(x.shape, updates.shape, numbers)
+        batch = batch_dims(updates.ndim, numbers.offset_dims)
         order = [*batch, *numbers.offset_dims]  # windows one after the other: the last one wins
         # Clipping may push windows over one another, whatever was promised, unless there is one.
         windows = [n for b, n in enumerate(indices.shape[:-1]) if b not in numbers[4]]
         clips = mode == GatherScatterMode.CLIP
         wide = x.dtype if op == "set" else build.accumulator_dtype(x.dtype)
 
-        def target(point):
+        def target(point: Value) -> Value:
             return _window_index(
                 x.shape, indices, numbers, sizes, point[: len(batch)], point[len(batch) :]
             )
 
-        def update(point):
+        def update(point: Value) -> Value:
             at = dict(zip(order, point, strict=True))
             return build.cast(updates.at([at[d] for d in range(updates.ndim)]), wide)
 
@@ -437,19 +315,26 @@ def _scatter_primitive(
     primitive = Primitive(name)
 
     @primitive.def_type
-    def _(x: ShapedArray, indices: ShapedArray, updates: ShapedArray, *, dimension_numbers, **_):
+    def _(
+        x: ShapedArray,
+        indices: ShapedArray,
+        updates: ShapedArray,
+        *,
+        dimension_numbers: Any,
+        **_: Any,
+    ) -> ShapedArray:
         numbers = GatherDimensionNumbers(*dimension_numbers)
         check_accepts(name, accepts, x)
         check_same_dtype(f"{name} (operand and updates)", x, updates)
-        _check_numbers(name, x, indices, numbers)
-        window = _window_axes(x.ndim, numbers)
+        check_numbers(name, x, indices, numbers)
+        window = window_axes(x.ndim, numbers)
         if updates.ndim != indices.ndim - 1 + len(window):
             raise ValueError(
                 f"{name} into {x} at indices {indices} needs updates with "
                 f"{indices.ndim - 1 + len(window)} axes, got {updates}."
             )
-        _check_offset_dims(name, numbers.offset_dims, updates.ndim, len(window))
-        batch = tuple(updates.shape[d] for d in _batch_dims(updates.ndim, numbers.offset_dims))
+        check_offset_dims(name, numbers.offset_dims, updates.ndim, len(window))
+        batch = tuple(updates.shape[d] for d in batch_dims(updates.ndim, numbers.offset_dims))
         if batch != indices.shape[:-1]:
             raise ValueError(
                 f"{name}: updates {updates} need the batch axes of the indices {indices} outside "
@@ -461,11 +346,19 @@ def _scatter_primitive(
         return x
 
     @primitive.def_numpy
-    def _(x, indices, updates, *, dimension_numbers, mode, **_):
+    def _(
+        x: np.ndarray,
+        indices: np.ndarray,
+        updates: np.ndarray,
+        *,
+        dimension_numbers: Any,
+        mode: GatherScatterMode,
+        **_: Any,
+    ) -> np.ndarray:
         numbers = GatherDimensionNumbers(*dimension_numbers)
-        sizes = _window_sizes(x.shape, updates.shape, numbers)
-        arrays, inside = _positions(x.shape, indices, numbers, sizes)
-        batch = _batch_dims(updates.ndim, numbers.offset_dims)
+        sizes = window_sizes(x.shape, updates.shape, numbers)
+        arrays, inside = positions(x.shape, indices, numbers, sizes)
+        batch = batch_dims(updates.ndim, numbers.offset_dims)
         updates = updates.transpose(*batch, *numbers.offset_dims)
         kept = np.full(inside.shape, True) if mode == GatherScatterMode.CLIP else inside
         # 16-bit floats are accumulated in 32 bits.
@@ -480,18 +373,20 @@ def _scatter_primitive(
         return np.asarray(out, x.dtype)
 
     @primitive.def_batch
-    def _(axis_size, args, dims, *, dimension_numbers, **params):
+    def _(
+        axis_size: int, args: Values, dims: Dims, *, dimension_numbers: Any, **params: Any
+    ) -> Batched:
         (_, indices, _), (_, indices_dim, _) = args, dims
         old = GatherDimensionNumbers(*dimension_numbers)
         x, updates = batch_first(axis_size, args[::2], dims[::2])
         if indices_dim is None:
-            numbers = _shift_operand(old)._replace(offset_dims=(0, *_up(old.offset_dims)))
+            numbers = shift_operand(old)._replace(offset_dims=(0, *up(old.offset_dims)))
         else:
             indices = move_axis(indices, indices_dim, 0)
-            numbers = _pair_batch(old)
+            numbers = pair_batch(old)
             params = {**params, "indices_are_sorted": False}
-        numbers = ScatterDimensionNumbers(*numbers)
-        return primitive.bind(x, indices, updates, dimension_numbers=numbers, **params), 0
+        params = {**params, "dimension_numbers": ScatterDimensionNumbers(*numbers)}
+        return primitive.bind(x, indices, updates, **params), 0
 
     primitive.def_lower(_scatter_lower(op))
     return primitive
@@ -523,11 +418,17 @@ def _scatter_function(primitive: Primitive) -> Callable[..., Value]:
 
 
 def _gather_back(
-    source: Value, indices: Value, updates: Value, *, dimension_numbers, mode, **_: Any
+    source: Value,
+    indices: Value,
+    updates: Value,
+    *,
+    dimension_numbers: Any,
+    mode: GatherScatterMode,
+    **_: Any,
 ) -> Value:
     """Read from `source` the windows that a scatter of `updates` writes; 0 for dropped ones."""
     numbers = GatherDimensionNumbers(*dimension_numbers)
-    sizes = _window_sizes(shape_of(source), shape_of(updates), numbers)
+    sizes = window_sizes(shape_of(source), shape_of(updates), numbers)
     # A scatter drops windows out of bounds unless it clips, so what it drops must read as 0.
     mode = mode if mode == GatherScatterMode.CLIP else GatherScatterMode.FILL_OR_DROP
     return gather(source, indices, numbers, sizes, mode=mode, fill_value=0)
@@ -537,7 +438,7 @@ def _def_jointly_linear_jvp(primitive: Primitive) -> None:
     """Register the tangent of a scatter that is linear in (operand, updates) together."""
 
     @primitive.def_jvp
-    def _(primals, tangents, **params):
+    def _(primals: Values, tangents: Values, **params: Any) -> Dual:
         x, indices, updates = primals
         ans = primitive.bind(x, indices, updates, **params)
         if is_zero(tangents[0]) and is_zero(tangents[2]):
@@ -556,7 +457,7 @@ _def_jointly_linear_jvp(scatter_p)
 
 
 @scatter_p.def_transpose
-def _(ct, x, indices, updates, **params):
+def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cotangents:
     if is_zero(ct):
         return [None, None, None]
     ct_x = ct_updates = None
@@ -586,7 +487,7 @@ _def_jointly_linear_jvp(scatter_add_p)
 
 
 @scatter_add_p.def_transpose
-def _(ct, x, indices, updates, **params):
+def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cotangents:
     if is_zero(ct):
         return [None, None, None]
     ct_updates = _gather_back(ct, indices, updates, **params) if is_undef(updates) else None
@@ -598,7 +499,7 @@ scatter_mul = _scatter_function(scatter_mul_p)
 
 
 @scatter_mul_p.def_jvp
-def _(primals, tangents, **params):
+def _(primals: Values, tangents: Values, **params: Any) -> Dual:
     (x, indices, updates), (tx, _, tu) = primals, tangents
     ans = scatter_mul_p.bind(x, indices, updates, **params)
     terms = []
@@ -618,7 +519,7 @@ def _(primals, tangents, **params):
 
 
 @scatter_mul_p.def_transpose
-def _(ct, x, indices, updates, **params):
+def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cotangents:
     if is_undef(updates):
         raise NotImplementedError("scatter_mul is not linear in its updates.")
     if is_zero(ct):
@@ -635,7 +536,7 @@ scatter_max = _scatter_function(scatter_max_p)
 
 def _def_extremum_jvp(primitive: Primitive) -> None:
     @primitive.def_jvp
-    def _(primals, tangents, **params):
+    def _(primals: Values, tangents: Values, **params: Any) -> Dual:
         (x, indices, updates), (tx, _, tu) = primals, tangents
         ans = primitive.bind(x, indices, updates, **params)
         if is_zero(tx) and is_zero(tu):

@@ -11,9 +11,19 @@ import numpy as np
 
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
-from weft.primitives.rules import Value, check_same_shape, listing, shape_of, zero_tangent
+from weft.primitives.rules import (
+    Dims,
+    Value,
+    Values,
+    check_same_shape,
+    listing,
+    shape_of,
+    zero_tangent,
+)
 from weft.primitives.shaping import batch_first, broadcast_in_dim
 from weft.terms import build
+from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.term import Term
 
 #: Left rotations of the four rounds of even and odd groups.
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -34,7 +44,7 @@ def threefry2x32(key1: Value, key2: Value, x1: Value, x2: Value) -> list[Value]:
 
 
 @threefry2x32_p.def_type
-def _(key1: ShapedArray, key2: ShapedArray, x1: ShapedArray, x2: ShapedArray):
+def _(key1: ShapedArray, key2: ShapedArray, x1: ShapedArray, x2: ShapedArray) -> list[ShapedArray]:
     avals = (key1, key2, x1, x2)
     if any(aval.dtype != np.uint32 for aval in avals):
         raise TypeError(f"threefry2x32 needs uint32 keys and counters, got {listing(avals)}.")
@@ -50,7 +60,7 @@ def _(key1: ShapedArray, key2: ShapedArray, x1: ShapedArray, x2: ShapedArray):
 
 
 @threefry2x32_p.def_numpy
-def _(key1: np.ndarray, key2: np.ndarray, x1: np.ndarray, x2: np.ndarray):
+def _(key1: np.ndarray, key2: np.ndarray, x1: np.ndarray, x2: np.ndarray) -> list[np.ndarray]:
     keys = (key1, key2, key1 ^ key2 ^ np.uint32(PARITY))
     # 1-d at least: NumPy warns about wrapping scalars, not about wrapping arrays.
     x, y = np.atleast_1d(x1 + keys[0]), np.atleast_1d(x2 + keys[1])
@@ -66,11 +76,11 @@ def _(key1: np.ndarray, key2: np.ndarray, x1: np.ndarray, x2: np.ndarray):
 
 
 @threefry2x32_p.def_lower
-def _(ctx, key1, key2, x1, x2):
-    def word(value):
+def _(ctx: Lowering, key1: Tensor, key2: Tensor, x1: Tensor, x2: Tensor) -> list[Tensor]:
+    def word(value: Value) -> Value:
         return build.const(value, np.uint32)
 
-    def elements(index):
+    def elements(index: Indices) -> list[Term]:
         first, second = (key.at(index if key.ndim else ()) for key in (key1, key2))
         keys = (first, second, build.op("xor", build.op("xor", first, second), word(PARITY)))
         x, y = build.op("add", x1.at(index), keys[0]), build.op("add", x2.at(index), keys[1])
@@ -89,13 +99,13 @@ def _(ctx, key1, key2, x1, x2):
 
 
 @threefry2x32_p.def_jvp
-def _(primals, tangents):
+def _(primals: Values, tangents: Values) -> tuple[Values, Values]:
     outs = threefry2x32(*primals)
     return outs, [zero_tangent(out) for out in outs]
 
 
 @threefry2x32_p.def_batch
-def _(axis_size, args, dims):
+def _(axis_size: int, args: Values, dims: Dims) -> tuple[Values, Dims]:
     x1, x2 = batch_first(axis_size, args[2:], dims[2:])
 
     def key(word: Value, dim: int | None) -> Value:
@@ -105,5 +115,4 @@ def _(axis_size, args, dims):
             return broadcast_in_dim(word, shape_of(x1), (0,))
         return batch_first(axis_size, [word], [dim])[0]
 
-    words = [key(word, dim) for word, dim in zip(args[:2], dims[:2], strict=True)]
-    return threefry2x32(*words, x1, x2), [0, 0]
+    return threefry2x32(key(args[0], dims[0]), key(args[1], dims[1]), x1, x2), [0, 0]

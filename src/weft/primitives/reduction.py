@@ -24,7 +24,10 @@ from weft.primitives.rules import (
     NUMBER,
     ORDERED,
     Accepts,
+    Axes,
+    Dual,
     Value,
+    Values,
     check_accepts,
     check_axes,
     def_linear,
@@ -132,7 +135,7 @@ reduce_prod = reducer(reduce_prod_p)
 
 
 @reduce_prod_p.def_jvp
-def _(primals, tangents, *, axes):
+def _(primals: Values, tangents: Values, *, axes: Axes) -> Dual:
     (x,), (t,) = primals, tangents
     ans = reduce_prod(x, axes)
     if is_zero(t):
@@ -187,7 +190,7 @@ reduce_min = reducer(reduce_min_p)
 
 def _def_extremum_jvp(primitive: Primitive) -> None:
     @primitive.def_jvp
-    def _(primals, tangents, *, axes):
+    def _(primals: Values, tangents: Values, *, axes: Axes) -> Dual:
         (x,), (t,) = primals, tangents
         ans = primitive.bind(x, axes=axes)
         if is_zero(t):

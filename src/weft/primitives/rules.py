@@ -18,6 +18,14 @@ from weft.core.linear import Zero, is_undef, is_zero
 from weft.core.primitive import Primitive
 
 Value = Any  # an Array, a tracer or a NumPy array: whatever the current trace computes with
+Values = Sequence[Value]
+Apply = Callable[..., Value]  # the function that applies a primitive
+Dims = Sequence[Any]  # for each operand of a batch rule its mapped axis, or None
+Axes = tuple[int, ...]
+Shape = tuple[int, ...]
+Dual = tuple[Value, Value]  # a result and its tangent
+Cotangents = list[Value | None]  # one for each operand, None for those that are not linear
+Batched = tuple[Value, int | None]  # a result and where its mapped axis is
 
 
 @dataclass(frozen=True)

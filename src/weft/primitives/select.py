@@ -10,6 +10,13 @@ from weft.core.primitive import Primitive
 from weft.primitives.elementwise import elementwise
 from weft.primitives.rules import (
     ANY,
+    Apply,
+    Batched,
+    Cotangents,
+    Dims,
+    Dual,
+    Value,
+    Values,
     all_weak,
     check_same_dtype,
     check_same_shape,
@@ -18,6 +25,8 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import batch_first, broadcast_in_dim, full_like, instantiate
 from weft.terms import build
+from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.term import Term
 
 # ---------------------------------------------------------------- select_n
 
@@ -26,7 +35,7 @@ select_n = select_n_p.bind  # select_n(which, *cases): element-wise ``cases[whic
 
 
 @select_n_p.def_type
-def _(which: ShapedArray, *cases: ShapedArray):
+def _(which: ShapedArray, *cases: ShapedArray) -> ShapedArray:
     if not cases:
         raise TypeError("select_n needs at least one case after `which`.")
     check_same_dtype("select_n", *cases)
@@ -50,7 +59,7 @@ def _(which: ShapedArray, *cases: ShapedArray):
 
 
 @select_n_p.def_numpy
-def _(which: np.ndarray, *cases: np.ndarray):
+def _(which: np.ndarray, *cases: np.ndarray) -> np.ndarray:
     index = np.clip(which.astype(np.int32), 0, len(cases) - 1)
     if index.ndim == 0:
         return cases[int(index)]
@@ -62,7 +71,7 @@ def _(which: np.ndarray, *cases: np.ndarray):
 
 
 @select_n_p.def_jvp
-def _(primals, tangents):
+def _(primals: Values, tangents: Values) -> Dual:
     which, *cases = primals
     ans = select_n(which, *cases)
     case_tangents = tangents[1:]
@@ -72,19 +81,19 @@ def _(primals, tangents):
 
 
 @select_n_p.def_transpose
-def _(ct, which, *cases):
+def _(ct: Value, which: Value, *cases: Value) -> Cotangents:
     if is_zero(ct):
         return [None] * (1 + len(cases))
     zeros = full_like(ct, 0)
 
-    def chosen(k):
+    def chosen(k: Value) -> Value:
         return select_n(which, *(ct if j == k else zeros for j in range(len(cases))))
 
     return [None, *(chosen(k) if is_undef(case) else None for k, case in enumerate(cases))]
 
 
 @select_n_p.def_batch
-def _(axis_size, args, dims):
+def _(axis_size: int, args: Values, dims: Dims) -> Batched:
     which, *cases = args
     if dims[0] is None and shape_of(which) == ():
         return select_n(which, *batch_first(axis_size, cases, dims[1:])), 0
@@ -96,8 +105,8 @@ def _(axis_size, args, dims):
 
 
 @select_n_p.def_lower
-def _(ctx, which, *cases):
-    def element(index):
+def _(ctx: Lowering, which: Tensor, *cases: Tensor) -> Tensor:
+    def element(index: Indices) -> Term:
         selector = which.at(index if which.ndim else ())
         chosen = cases[-1].at(index)
         for k in reversed(range(len(cases) - 1)):
@@ -115,7 +124,7 @@ def _(ctx, which, *cases):
 # ---------------------------------------------------------------- copy
 
 
-def _same(ctx, x):
+def _same(ctx: Value, x: Value) -> Value:
     return x  # values never change, so a copy is the value itself
 
 
@@ -128,7 +137,7 @@ copy_p = elementwise(
     transpose=(lambda ct, x: copy(ct),),
     lowered=_same,
 )
-copy = copy_p.bind
+copy: Apply = copy_p.bind
 
 # ---------------------------------------------------------------- stop_gradient
 

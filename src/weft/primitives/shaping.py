@@ -17,7 +17,14 @@ from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
 from weft.primitives.rules import (
+    Axes,
+    Batched,
+    Cotangents,
+    Dims,
+    Dual,
+    Shape,
     Value,
+    Values,
     all_weak,
     check_axes,
     check_same_dtype,
@@ -29,6 +36,8 @@ from weft.primitives.rules import (
 )
 from weft.terms import build
 from weft.terms.affine import Affine, delinearize, linearize, row_major
+from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.term import Term
 
 # ---------------------------------------------------------------- broadcast_in_dim
 
@@ -44,7 +53,7 @@ def broadcast_in_dim(x: Value, shape: Sequence[int], broadcast_dimensions: Seque
 
 
 @broadcast_in_dim_p.def_type
-def _(x: ShapedArray, *, shape: tuple[int, ...], broadcast_dimensions: tuple[int, ...]):
+def _(x: ShapedArray, *, shape: Shape, broadcast_dimensions: Axes) -> ShapedArray:
     dims = broadcast_dimensions
     asked = f"broadcast_in_dim of {x} to shape {shape} with broadcast_dimensions={dims}"
     if len(dims) != x.ndim:
@@ -65,14 +74,16 @@ def _(x: ShapedArray, *, shape: tuple[int, ...], broadcast_dimensions: tuple[int
 
 
 @broadcast_in_dim_p.def_numpy
-def _(x: np.ndarray, *, shape: tuple[int, ...], broadcast_dimensions: tuple[int, ...]):
+def _(x: np.ndarray, *, shape: Shape, broadcast_dimensions: Axes) -> np.ndarray:
     placed = [1] * len(shape)
     for axis, d in enumerate(broadcast_dimensions):
         placed[d] = x.shape[axis]
     return np.broadcast_to(x.reshape(placed), shape)
 
 
-def _broadcast_in_dim_transpose(ct, x, *, shape, broadcast_dimensions):
+def _broadcast_in_dim_transpose(
+    ct: Value, x: Value, *, shape: Shape, broadcast_dimensions: Axes
+) -> Value:
     from weft.primitives.reduction import reduce_sum  # the transpose of this one, and the reverse
 
     source = dict(zip(broadcast_dimensions, x.shape, strict=True))
@@ -84,7 +95,7 @@ def_linear(broadcast_in_dim_p, _broadcast_in_dim_transpose)
 
 
 @broadcast_in_dim_p.def_lower
-def _(ctx, x, *, shape, broadcast_dimensions):
+def _(ctx: Lowering, x: Tensor, *, shape: Shape, broadcast_dimensions: Axes) -> Tensor:
     return x.view(
         shape,
         lambda index: [
@@ -95,7 +106,9 @@ def _(ctx, x, *, shape, broadcast_dimensions):
 
 
 @broadcast_in_dim_p.def_batch
-def _(axis_size, args, dims, *, shape, broadcast_dimensions):
+def _(
+    axis_size: int, args: Values, dims: Dims, *, shape: Shape, broadcast_dimensions: Axes
+) -> Batched:
     x = move_axis(args[0], dims[0], 0)
     shifted = (0, *(d + 1 for d in broadcast_dimensions))
     return broadcast_in_dim(x, (axis_size, *shape), shifted), 0
@@ -140,7 +153,7 @@ def expand_dims(x: Value, axes: Sequence[int]) -> Value:
 
 
 @reshape_p.def_type
-def _(x: ShapedArray, *, new_sizes: tuple[int, ...]):
+def _(x: ShapedArray, *, new_sizes: Shape) -> ShapedArray:
     if any(size < 0 for size in new_sizes):
         raise ValueError(f"reshape of {x} to {new_sizes}: sizes cannot be negative.")
     size = int(np.prod(new_sizes, dtype=object))
@@ -153,7 +166,7 @@ def _(x: ShapedArray, *, new_sizes: tuple[int, ...]):
 
 
 @reshape_p.def_numpy
-def _(x: np.ndarray, *, new_sizes: tuple[int, ...]):
+def _(x: np.ndarray, *, new_sizes: Shape) -> np.ndarray:
     return x.reshape(new_sizes)
 
 
@@ -161,14 +174,14 @@ def_linear(reshape_p, lambda ct, x, *, new_sizes: reshape(ct, x.shape))
 
 
 @reshape_p.def_lower
-def _(ctx, x, *, new_sizes):
+def _(ctx: Lowering, x: Tensor, *, new_sizes: Shape) -> Tensor:
     return x.view(
         new_sizes, lambda index: delinearize(linearize(index, row_major(new_sizes)), x.shape)
     )
 
 
 @reshape_p.def_batch
-def _(axis_size, args, dims, *, new_sizes):
+def _(axis_size: int, args: Values, dims: Dims, *, new_sizes: Shape) -> Batched:
     return reshape(move_axis(args[0], dims[0], 0), (axis_size, *new_sizes)), 0
 
 
@@ -193,7 +206,7 @@ def move_axis(x: Value, source: int, destination: int) -> Value:
 
 
 @transpose_p.def_type
-def _(x: ShapedArray, *, permutation: tuple[int, ...]):
+def _(x: ShapedArray, *, permutation: Axes) -> ShapedArray:
     if sorted(permutation) != list(range(x.ndim)):
         raise ValueError(
             f"transpose of {x} needs a permutation of the axes {tuple(range(x.ndim))}, "
@@ -203,7 +216,7 @@ def _(x: ShapedArray, *, permutation: tuple[int, ...]):
 
 
 @transpose_p.def_numpy
-def _(x: np.ndarray, *, permutation: tuple[int, ...]):
+def _(x: np.ndarray, *, permutation: Axes) -> np.ndarray:
     return np.transpose(x, permutation)
 
 
@@ -215,13 +228,13 @@ def_linear(transpose_p, lambda ct, x, *, permutation: transpose(ct, _inverse(per
 
 
 @transpose_p.def_lower
-def _(ctx, x, *, permutation):
+def _(ctx: Lowering, x: Tensor, *, permutation: Axes) -> Tensor:
     inverse = _inverse(permutation)
     return x.view(ctx.out.shape, lambda index: [index[d] for d in inverse])
 
 
 @transpose_p.def_batch
-def _(axis_size, args, dims, *, permutation):
+def _(axis_size: int, args: Values, dims: Dims, *, permutation: Axes) -> Batched:
     (x,), (dim,) = args, dims
     others = [d for d in range(len(shape_of(x))) if d != dim]
     return transpose(x, (dim, *(others[d] for d in permutation))), 0
@@ -230,6 +243,8 @@ def _(axis_size, args, dims, *, permutation):
 # ---------------------------------------------------------------- slice
 
 slice_p = Primitive("slice")
+
+Steps = Shape | None  # None where every stride is 1
 
 
 def slice(
@@ -258,7 +273,7 @@ def slice_along(x: Value, start: int, limit: int, axis: int, stride: int = 1) ->
 
 
 @slice_p.def_type
-def _(x: ShapedArray, *, start_indices, limit_indices, strides):
+def _(x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Steps) -> ShapedArray:
     steps = (1,) * x.ndim if strides is None else strides
     asked = f"slice of {x} from {start_indices} to {limit_indices} with strides {steps}"
     if not len(start_indices) == len(limit_indices) == len(steps) == x.ndim:
@@ -279,12 +294,14 @@ def _(x: ShapedArray, *, start_indices, limit_indices, strides):
 
 
 @slice_p.def_numpy
-def _(x: np.ndarray, *, start_indices, limit_indices, strides):
+def _(x: np.ndarray, *, start_indices: Shape, limit_indices: Shape, strides: Steps) -> np.ndarray:
     steps = strides or (1,) * x.ndim
     return np.asarray(x[tuple(map(builtins.slice, start_indices, limit_indices, steps))])
 
 
-def _slice_transpose(ct, x, *, start_indices, limit_indices, strides):
+def _slice_transpose(
+    ct: Value, x: Value, *, start_indices: Shape, limit_indices: Shape, strides: Steps
+) -> Value:
     steps = strides or (1,) * x.ndim
     config = []
     for size, start, step, taken in zip(x.shape, start_indices, steps, shape_of(ct), strict=True):
@@ -297,7 +314,9 @@ def_linear(slice_p, _slice_transpose)
 
 
 @slice_p.def_lower
-def _(ctx, x, *, start_indices, limit_indices, strides):
+def _(
+    ctx: Lowering, x: Tensor, *, start_indices: Shape, limit_indices: Shape, strides: Steps
+) -> Tensor:
     steps = strides or (1,) * x.ndim
     return x.view(
         ctx.out.shape,
@@ -308,7 +327,15 @@ def _(ctx, x, *, start_indices, limit_indices, strides):
 
 
 @slice_p.def_batch
-def _(axis_size, args, dims, *, start_indices, limit_indices, strides):
+def _(
+    axis_size: int,
+    args: Values,
+    dims: Dims,
+    *,
+    start_indices: Shape,
+    limit_indices: Shape,
+    strides: Steps,
+) -> Batched:
     x = move_axis(args[0], dims[0], 0)
     steps = None if strides is None else (1, *strides)
     return slice(x, (0, *start_indices), (axis_size, *limit_indices), steps), 0
@@ -333,7 +360,7 @@ def pad(x: Value, padding_value: Value, padding_config: PaddingConfig) -> Value:
 
 
 @pad_p.def_type
-def _(x: ShapedArray, padding_value: ShapedArray, *, padding_config):
+def _(x: ShapedArray, padding_value: ShapedArray, *, padding_config: PaddingConfig) -> ShapedArray:
     if padding_value.shape != ():
         raise ValueError(f"pad needs a scalar padding value, got {padding_value}.")
     check_same_dtype("pad", x, padding_value)
@@ -354,7 +381,7 @@ def _(x: ShapedArray, padding_value: ShapedArray, *, padding_config):
 
 
 @pad_p.def_numpy
-def _(x: np.ndarray, padding_value: np.ndarray, *, padding_config):
+def _(x: np.ndarray, padding_value: np.ndarray, *, padding_config: PaddingConfig) -> np.ndarray:
     grown = [
         max(lo, 0) + max(hi, 0) + n + max(n - 1, 0) * interior
         for n, (lo, hi, interior) in zip(x.shape, padding_config, strict=True)
@@ -372,13 +399,13 @@ def _(x: np.ndarray, padding_value: np.ndarray, *, padding_config):
 
 
 @pad_p.def_lower
-def _(ctx, x, padding_value, *, padding_config):
+def _(ctx: Lowering, x: Tensor, padding_value: Tensor, *, padding_config: PaddingConfig) -> Tensor:
     shape = ctx.out.shape
     blank = padding_value.at(())
     if x.size == 0:
         return ctx.define(shape, x.dtype, lambda index: blank)
 
-    def element(index):
+    def element(index: Indices) -> Term:
         own, pieces = [], []
         for i, n, (lo, _, interior) in zip(index, x.shape, padding_config, strict=True):
             step = interior + 1
@@ -395,31 +422,23 @@ def _(ctx, x, padding_value, *, padding_config):
 
 
 @pad_p.def_jvp
-def _(primals, tangents, *, padding_config):
-    ans = pad(*primals, padding_config)
+def _(primals: Values, tangents: Values, *, padding_config: PaddingConfig) -> Dual:
+    ans = pad(primals[0], primals[1], padding_config)
     if all(is_zero(t) for t in tangents):
         return ans, zero_tangent(ans)
-    return ans, pad(*map(instantiate, tangents), padding_config)
+    return ans, pad(instantiate(tangents[0]), instantiate(tangents[1]), padding_config)
 
 
 @pad_p.def_transpose
-def _(ct, x, padding_value, *, padding_config):
+def _(ct: Value, x: Value, padding_value: Value, *, padding_config: PaddingConfig) -> Cotangents:
     from weft.primitives.arithmetic import sub
     from weft.primitives.reduction import reduce_sum
 
     if is_zero(ct):
         return [None, None]
-    uncropped = pad(
-        ct,
-        np.zeros((), dtype_of(ct)),
-        [(-lo, -hi, 0) for lo, hi, _ in padding_config],
-    )
-    ct_x = slice(
-        uncropped,
-        [0] * len(padding_config),
-        shape_of(uncropped),
-        [interior + 1 for _, _, interior in padding_config],
-    )
+    uncropped = pad(ct, np.zeros((), dtype_of(ct)), [(-lo, -hi, 0) for lo, hi, _ in padding_config])
+    steps = [interior + 1 for _, _, interior in padding_config]
+    ct_x = slice(uncropped, [0] * len(steps), shape_of(uncropped), steps)
     if not is_undef(padding_value):
         return [ct_x, None]
     every = range(len(padding_config))
@@ -428,17 +447,12 @@ def _(ct, x, padding_value, *, padding_config):
 
 
 @pad_p.def_batch
-def _(axis_size, args, dims, *, padding_config):
+def _(axis_size: int, args: Values, dims: Dims, *, padding_config: PaddingConfig) -> Batched:
     from weft.primitives.select import select_n
 
-    x, padding_value = args
-    x_dim, value_dim = dims
-    if x_dim is None:
-        x = broadcast_in_dim(x, (axis_size, *shape_of(x)), range(1, len(shape_of(x)) + 1))
-    else:
-        x = move_axis(x, x_dim, 0)
+    (x,), padding_value = batch_first(axis_size, args[:1], dims[:1]), args[1]
     config = ((0, 0, 0), *padding_config)
-    if value_dim is None:
+    if dims[1] is None:
         return pad(x, padding_value, config), 0
     # Each example has its own padding value: pad with anything, then put the values in by a mask.
     padded = pad(x, np.zeros((), dtype_of(x)), config)
@@ -458,13 +472,13 @@ def rev(x: Value, dimensions: Sequence[int]) -> Value:
 
 
 @rev_p.def_type
-def _(x: ShapedArray, *, dimensions: tuple[int, ...]):
+def _(x: ShapedArray, *, dimensions: Axes) -> ShapedArray:
     check_axes("rev", x, dimensions, "dimensions")
     return x
 
 
 @rev_p.def_numpy
-def _(x: np.ndarray, *, dimensions: tuple[int, ...]):
+def _(x: np.ndarray, *, dimensions: Axes) -> np.ndarray:
     return np.flip(x, dimensions)
 
 
@@ -472,7 +486,7 @@ def_linear(rev_p, lambda ct, x, *, dimensions: rev(ct, dimensions))
 
 
 @rev_p.def_lower
-def _(ctx, x, *, dimensions):
+def _(ctx: Lowering, x: Tensor, *, dimensions: Axes) -> Tensor:
     return x.view(
         x.shape,
         lambda index: [(x.shape[d] - 1) - i if d in dimensions else i for d, i in enumerate(index)],
@@ -480,7 +494,7 @@ def _(ctx, x, *, dimensions):
 
 
 @rev_p.def_batch
-def _(axis_size, args, dims, *, dimensions):
+def _(axis_size: int, args: Values, dims: Dims, *, dimensions: Axes) -> Batched:
     return rev(move_axis(args[0], dims[0], 0), [d + 1 for d in dimensions]), 0
 
 
@@ -495,35 +509,31 @@ def concatenate(operands: Sequence[Value], dimension: int) -> Value:
 
 
 @concatenate_p.def_type
-def _(*operands: ShapedArray, dimension: int):
+def _(*operands: ShapedArray, dimension: int) -> ShapedArray:
     if not operands:
         raise ValueError("concatenate needs at least one operand.")
     first = operands[0]
     check_same_dtype("concatenate", *operands)
     check_axes("concatenate", first, (dimension,), "dimension")
-    for aval in operands:
-        if aval.ndim != first.ndim or any(
-            a != b
-            for d, (a, b) in enumerate(zip(aval.shape, first.shape, strict=True))
-            if d != dimension
-        ):
-            raise ValueError(
-                f"concatenate along axis {dimension} needs operands that agree on every other "
-                f"axis, got {listing(operands)}."
-            )
+    rests = {(*aval.shape[:dimension], None, *aval.shape[dimension + 1 :]) for aval in operands}
+    if len(rests) > 1:
+        raise ValueError(
+            f"concatenate along axis {dimension} needs operands that agree on every other axis, "
+            f"got {listing(operands)}."
+        )
     shape = list(first.shape)
     shape[dimension] = sum(aval.shape[dimension] for aval in operands)
     return ShapedArray(tuple(shape), first.dtype, all_weak(*operands))
 
 
 @concatenate_p.def_numpy
-def _(*operands: np.ndarray, dimension: int):
+def _(*operands: np.ndarray, dimension: int) -> np.ndarray:
     return np.concatenate(operands, dimension)
 
 
 @concatenate_p.def_lower
-def _(ctx, *operands, dimension):
-    def element(index):
+def _(ctx: Lowering, *operands: Tensor, dimension: int) -> Tensor:
+    def element(index: Indices) -> Term:
         pieces, start = [], 0
         for x in operands:
             size = x.shape[dimension]
@@ -537,7 +547,7 @@ def _(ctx, *operands, dimension):
 
 
 @concatenate_p.def_jvp
-def _(primals, tangents, *, dimension):
+def _(primals: Values, tangents: Values, *, dimension: int) -> Dual:
     ans = concatenate(primals, dimension)
     if all(is_zero(t) for t in tangents):
         return ans, zero_tangent(ans)
@@ -545,7 +555,7 @@ def _(primals, tangents, *, dimension):
 
 
 @concatenate_p.def_transpose
-def _(ct, *operands, dimension):
+def _(ct: Value, *operands: Value, dimension: int) -> Cotangents:
     if is_zero(ct):
         return [None] * len(operands)
     pieces, start = [], 0
@@ -558,29 +568,26 @@ def _(ct, *operands, dimension):
 
 
 @concatenate_p.def_batch
-def _(axis_size, args, dims, *, dimension):
+def _(axis_size: int, args: Values, dims: Dims, *, dimension: int) -> Batched:
     return concatenate(batch_first(axis_size, args, dims), dimension + 1), 0
 
 
 # ---------------------------------------------------------------- axes that vmap adds
 
 
-def batch_first(axis_size: int, args: Sequence[Value], dims: Sequence[int | None]) -> list[Value]:
+def batch_first(axis_size: int, args: Values, dims: Dims) -> list[Value]:
     """All operands with the mapped axis in front; unmapped ones are broadcast along it."""
     return batch_at(0, axis_size, args, dims)
 
 
-def batch_at(
-    position: int, axis_size: int, args: Sequence[Value], dims: Sequence[int | None]
-) -> list[Value]:
+def batch_at(position: int, axis_size: int, args: Values, dims: Dims) -> list[Value]:
     """All operands with the mapped axis at `position`; unmapped ones are broadcast along it."""
-    aligned = []
-    for x, dim in zip(args, dims, strict=True):
-        if dim is not None:
-            aligned.append(move_axis(x, dim, position))
-            continue
+
+    def repeated(x: Value) -> Value:
         shape = list(shape_of(x))
         kept = [d if d < position else d + 1 for d in range(len(shape))]
         shape.insert(position, axis_size)
-        aligned.append(broadcast_in_dim(x, shape, kept))
-    return aligned
+        return broadcast_in_dim(x, shape, kept)
+
+    pairs = zip(args, dims, strict=True)
+    return [repeated(x) if dim is None else move_axis(x, dim, position) for x, dim in pairs]

@@ -22,6 +22,7 @@ from weft.primitives.rules import (
     FLOAT,
     INEXACT,
     NUMBER,
+    Apply,
     Value,
     all_weak,
     check_accepts,
@@ -32,6 +33,8 @@ from weft.primitives.rules import (
 from weft.primitives.select import select_n
 from weft.primitives.shaping import full_like
 from weft.terms import build
+from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.term import Term
 
 
 def _scale(x: Value, factor: float) -> Value:
@@ -127,7 +130,7 @@ pow = pow_p.bind  # pow(x, y): y has the dtype of x, or an integer dtype
 
 
 @pow_p.def_type
-def _(x: ShapedArray, y: ShapedArray):
+def _(x: ShapedArray, y: ShapedArray) -> ShapedArray:
     check_accepts("pow", INEXACT, x)
     if not dtypes.is_integer(y.dtype):
         check_same_dtype("pow", x, y)
@@ -136,7 +139,7 @@ def _(x: ShapedArray, y: ShapedArray):
 
 
 @pow_p.def_numpy
-def _(x: np.ndarray, y: np.ndarray):
+def _(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         return np.asarray(np.power(x, y.astype(x.dtype)), x.dtype)
 
@@ -159,7 +162,7 @@ pow_p.def_batch(batch_rule(pow_p))
 
 
 @pow_p.def_lower
-def _(ctx, x, y):
+def _(ctx: Lowering, x: Tensor, y: Tensor) -> Tensor:
     return ctx.define(
         x.shape,
         x.dtype,
@@ -176,7 +179,7 @@ def integer_pow(x: Value, y: int) -> Value:
 
 
 @integer_pow_p.def_type
-def _(x: ShapedArray, *, y: int):
+def _(x: ShapedArray, *, y: int) -> ShapedArray:
     check_accepts("integer_pow", NUMBER, x)
     if y < 0 and dtypes.is_integer(x.dtype):
         raise TypeError(
@@ -208,8 +211,8 @@ integer_pow_p.def_batch(batch_rule(integer_pow_p))
 
 
 @integer_pow_p.def_lower
-def _(ctx, x, *, y):
-    def element(index):
+def _(ctx: Lowering, x: Tensor, *, y: int) -> Tensor:
+    def element(index: Indices) -> Term:
         square, left, result = x.at(index), abs(y), None
         while left:  # by squaring, as lax evaluates it
             if left & 1:
@@ -231,7 +234,7 @@ sin_p = elementwise("sin", INEXACT, 1, numpy=np.sin, jvp=(lambda t, ans, x: mul(
 sin = sin_p.bind
 
 cos_p = elementwise("cos", INEXACT, 1, numpy=np.cos, jvp=(lambda t, ans, x: neg(mul(t, sin(x))),))
-cos = cos_p.bind
+cos: Apply = cos_p.bind
 
 tan_p = elementwise(
     "tan", INEXACT, 1, numpy=np.tan, jvp=(lambda t, ans, x: mul(t, _plus(_square(ans), 1)),)
@@ -284,7 +287,7 @@ sinh_p = elementwise("sinh", INEXACT, 1, numpy=np.sinh, jvp=(lambda t, ans, x: m
 sinh = sinh_p.bind
 
 cosh_p = elementwise("cosh", INEXACT, 1, numpy=np.cosh, jvp=(lambda t, ans, x: mul(t, sinh(x)),))
-cosh = cosh_p.bind
+cosh: Apply = cosh_p.bind
 
 tanh_p = elementwise(
     "tanh", INEXACT, 1, numpy=np.tanh, jvp=(lambda t, ans, x: mul(t, _one_minus_square(ans)),)
