@@ -12,6 +12,7 @@ from weft.terms.affine import Affine, Axis
 from weft.terms.bounds import Fact, bounds_given, is_proven
 from weft.terms.check import TermError, check_program
 from weft.terms.interpret import interpret
+from weft.terms.liveness import prune
 from weft.terms.monoids import ADD, ARGMAX
 from weft.terms.print import format_program
 from weft.terms.region import Block, Call, Carry, Def, For, If, Program, Scatter, While
@@ -268,3 +269,13 @@ def test_calls():
     (result,) = interpret(whole, x, np.zeros(4))
     np.testing.assert_array_equal(result, x[1:])
     rejects("top is used before it is defined", Call(Halves(), (top,), (rest,)))
+
+
+def test_calls_are_never_dropped():
+    top, rest = Value("top", (1, 3), F32), Value("rest", (3, 3), F32)
+    call = Call(Halves(), (X,), (top, rest), {"first": 1})
+    loop = For(2, Value("c", (), I32), (), Block([call]))
+    unused = definition(XIJ)
+    pruned = prune(program(unused, loop))
+    (kept,) = pruned.block.steps
+    assert kept.body.steps == [call]

@@ -120,3 +120,31 @@ def test_calls_are_inlined():
 
     program = agree(flat(weft.jit(lambda x: weft.checkpoint(inner)(inner(x)))), X)
     assert len(program.block.steps) == 2
+
+
+def test_unused_results_of_loops_are_not_computed():
+    program = agree(flat(lambda c, x: lax.scan(body, c, x)[0]), X[0], X)
+    (loop,) = program.block.steps
+    assert len(loop.carries) == 1 and len(loop.body.steps) == 2
+    assert agree(lambda c, x: [c], X[0], X).block.steps == []
+
+
+def test_carries_that_carries_need_are_kept():
+    def loop(n, x, y):
+        def step(s):
+            i, a, b, c = s
+            return one_more(i), add(a, b), mul(b, y), add(c, c)
+
+        return lax.while_loop(lambda s: lax.lt(s[0], n), step, (np.int32(0), x, x, x))[1]
+
+    program = agree(flat(loop), np.int32(3), X, X)
+    step = program.block.steps[-1]
+    assert len(step.carries) == 3 and len(step.body.steps) == 3
+
+
+def test_unused_results_of_branches_are_not_computed():
+    def choose(p, x):
+        return lax.cond(p, lambda x: (x, mul(x, x)), lambda x: (add(x, x), x), x)[0]
+
+    program = agree(flat(choose), np.bool_(True), X)
+    assert [len(b.steps) for b in program.block.steps[-1].branches] == [1, 1]

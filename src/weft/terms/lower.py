@@ -26,6 +26,7 @@ from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
 from weft.core.source import describe
 from weft.terms import build
 from weft.terms.affine import Affine, Axis
+from weft.terms.liveness import prune
 from weft.terms.region import Block, Def, Program, Scatter, Step
 from weft.terms.term import Const, Load, Map, Term, Value
 
@@ -254,8 +255,8 @@ def lower_jaxpr(closed: ClosedJaxpr) -> Program:
     """The program of terms that a jaxpr means.
 
     Calls (``jit``, custom derivative rules) are inlined; ``while``, ``cond`` and ``scan`` become
-    loops and branches with blocks of their own. Raises ``MissingRuleError`` with the user's line
-    for a primitive that has no lowering.
+    loops and branches with blocks of their own. What no result depends on is left out. Raises
+    ``MissingRuleError`` with the user's line for a primitive that has no lowering.
     """
     ctx = Lowering()
     inputs = []
@@ -264,7 +265,7 @@ def lower_jaxpr(closed: ClosedJaxpr) -> Program:
     results = ctx.inline(closed, [Tensor.whole(v) for v in inputs])
     ctx.source = None
     outputs = tuple(ctx.value(t) for t in results)
-    return Program(tuple(inputs), outputs, ctx.block, ctx.constants)
+    return prune(Program(tuple(inputs), outputs, ctx.block, ctx.constants))
 
 
 def _lower_equations(ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor]) -> list[Tensor]:
