@@ -1,0 +1,233 @@
+"""Delayed evaluation: what is run when, what is compiled, and what is kept."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import weft
+import weft.numpy as wnp
+from weft.array import delayed
+
+
+@pytest.fixture
+def programs(monkeypatch):
+    """The programs that were run: (number of equations, number of outputs)."""
+    ran = []
+    execute = delayed._execute
+
+    def recording(program, outputs):
+        ran.append((len(program), len(outputs)))
+        return execute(program, outputs)
+
+    monkeypatch.setattr(delayed, "_execute", recording)
+    delayed._state.segment = None
+    return ran
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """How many programs were compiled."""
+    import weft.compile
+
+    monkeypatch.setattr(delayed, "_cache", type(delayed._cache)())
+    compiled = []
+    original = weft.compile.compile_jaxpr
+
+    def counting(closed, *args, **kwargs):
+        compiled.append(closed)
+        return original(closed, *args, **kwargs)
+
+    monkeypatch.setattr(weft.compile, "compile_jaxpr", counting)
+    delayed._state.segment = None
+    return compiled
+
+
+def ready(data):
+    return wnp.asarray(np.asarray(data, np.float32))
+
+
+def test_work_is_done_when_a_value_is_needed(programs):
+    x = ready([1, 2, 3])
+    y = x + x
+    z = y * y
+    assert not programs
+    assert z.tolist() == [4, 16, 36]
+    assert programs == [(2, 2)]  # y is held, so it was kept
+    assert y.tolist() == [2, 4, 6]
+    assert len(programs) == 1
+
+
+def test_only_what_is_needed_is_run(programs):
+    x = ready([1.0])
+    y, z = x + x, x * x
+    assert z.tolist() == [1]
+    assert programs == [(1, 1)]
+    assert y._pending is not None
+
+
+def test_dead_intermediates_are_not_outputs(programs):
+    x = ready([1.0])
+    z = ((x + x) * x) - x
+    z.block_until_ready()
+    assert programs == [(3, 1)]
+
+
+def test_shared_intermediates_of_pending_work_are_kept(programs):
+    x = ready([2.0])
+    shared = x * x
+    y, z = shared + x, shared - x
+    del shared
+    assert y.tolist() == [6]
+    assert programs == [(2, 2)]
+    assert z.tolist() == [2]
+    assert programs == [(2, 2), (1, 1)]
+
+
+def test_unobserved_work_disappears(programs):
+    x = ready([1.0])
+    lost = x + x
+    del lost
+    assert (x * x).tolist() == [1]
+    assert programs == [(1, 1)]
+
+
+def test_compute_evaluates_together(programs):
+    x = ready([1.0])
+    y, z = weft.compute(x + x, x * x)
+    assert programs == [(2, 2)]
+    assert (y.tolist(), z.tolist()) == ([2], [1])
+    assert weft.compute(y) is y
+    with pytest.raises(TypeError, match="weft.compute: argument 1 is int, not a weft array"):
+        weft.compute(y, 3)
+
+
+def test_a_loop_compiles_once(programs, compilations):
+    x, b = ready([1.0, 2.0]), ready([1.0, 1.0])
+    for _ in range(10):
+        x = x + b
+        x = x * b
+    assert x.tolist() == [11, 12]
+    assert programs == [(2, 1)] * 10
+    assert len(compilations) == 1
+
+
+def test_constants_are_inputs(compilations):
+    x = ready([1.0])
+    for k in range(5):
+        assert (x * (k + 0.5)).tolist() == [k + 0.5]
+    assert len(compilations) == 1
+
+
+def test_a_library_function_is_one_call_site(programs):
+    x = ready(np.arange(6).reshape(2, 3))
+    v = wnp.var(x, 1)  # several operations from one place of the user's code
+    np.testing.assert_allclose(np.asarray(v), np.var(np.arange(6).reshape(2, 3), 1), rtol=1e-6)
+    assert len(programs) == 1
+
+
+def test_segments_end_at_their_limit(programs):
+    x = one = ready([1.0])
+    exec("\n".join(["x = x + one"] * 100), namespace := {"x": x, "one": one})
+    assert namespace["x"].tolist() == [101]
+    assert programs == [(64, 1), (36, 1)]
+
+
+def test_results_do_not_depend_on_segments():
+    data = np.linspace(0.1, 3, 50, dtype=np.float32)
+
+    def chain(x, evaluate):
+        x = wnp.exp(x) - x
+        x = x.block_until_ready() if evaluate else x
+        x = wnp.tanh(x * 0.3) / (x + 1)
+        return wnp.sqrt(x) * 2
+
+    whole, parts = (np.asarray(chain(wnp.asarray(data), flag)) for flag in (False, True))
+    np.testing.assert_array_equal(whole, parts)
+
+
+def test_errors_of_types_come_at_once_and_at_the_users_line():
+    x = ready([1.0, 2.0])
+    with pytest.raises(ValueError, match=r"shapes \(2,\), \(3,\)"):
+        x + wnp.ones(3)
+
+
+def test_errors_of_running_name_the_users_line(monkeypatch):
+    def failing(closed):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(delayed, "_cache", type(delayed._cache)())
+    monkeypatch.setattr("weft.compile.compile_jaxpr", failing)
+    y = ready([1.0]) + ready([2.0])  # the line that the error names
+    with pytest.raises(MemoryError) as caught:
+        y.tolist()
+    (note,) = caught.value.__notes__
+    assert "while computing what was written at" in note
+    assert "test_delayed.py" in note and "the line that the error names" in note
+    monkeypatch.undo()
+    assert y.tolist() == [3]  # still pending, so it can be tried again
+
+
+def test_other_threads_may_ask_for_a_value():
+    x = ready([1.0, 2.0])
+    y = x * x + x
+    seen = []
+    threads = [threading.Thread(target=lambda: seen.append(y.tolist())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [[2, 6]] * 4
+
+
+def test_threads_record_in_segments_of_their_own():
+    shared = ready([1.0, 2.0]) + 1
+    results = {}
+
+    def work(k):
+        x = shared
+        for _ in range(20):
+            x = x + k
+            x = x - 1
+        results[k] = x.tolist()
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {k: [2 + 20 * (k - 1), 3 + 20 * (k - 1)] for k in range(6)}
+
+
+def test_the_cache_of_programs_is_bounded(monkeypatch):
+    monkeypatch.setattr(delayed, "CACHE_LIMIT", 2)
+    monkeypatch.setattr(delayed, "_cache", type(delayed._cache)())
+    for n in range(1, 6):
+        (ready(np.ones(n)) + 1).block_until_ready()
+    assert len(delayed._cache) == 2
+
+
+def test_disable_jit_runs_each_operation_at_once(programs):
+    with weft.disable_jit():
+        x = ready([1.0]) + 1
+        assert x._pending is None
+    assert not programs
+    assert (x + 1).tolist() == [3]
+    assert programs
+
+
+def test_pending_work_is_done_before_a_buffer_is_given_up(programs):
+    x = ready([1.0, 2.0])
+    y = x + x
+    x.delete()
+    assert programs == [(1, 1)]
+    assert y.tolist() == [2, 4]
+
+
+def test_aliases_of_pending_values_are_computed_together(programs):
+    x = ready([1.0]) * ready([3.0])
+    y = x.copy()
+    assert y.tolist() == x.tolist() == [3]
+    assert len(programs) == 1
