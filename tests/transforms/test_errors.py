@@ -71,6 +71,28 @@ def test_values_are_known_under_grad():
         weft.vmap(f)(np.arange(3.0))
 
 
+@pytest.mark.parametrize("use", [float, onp.asarray, lambda x: x.item()])
+def test_derivatives_do_not_get_lost_silently(use):
+    with pytest.raises(ConcretizationError) as error:
+        weft.grad(lambda x: x * use(x))(3.0)
+    assert "that is being differentiated in '<lambda>' (under grad)" in str(error.value)
+    assert float(weft.grad(lambda x: x * use(weft.stop_gradient(x)))(3.0)) == 3.0
+    assert int(weft.grad(lambda x: x * int(x))(3.5)) == 3
+
+
+def test_results_are_arrays():
+    x = onp.ones(2, onp.float32)
+    results = [
+        weft.grad(lambda x: x)(1.0),
+        weft.jvp(lambda x: x, (x,), (x,)),
+        weft.vjp(lambda x: x, x)[1](x),
+        weft.linearize(lambda x: x, x)[1](x),
+        weft.vmap(lambda x: x)(x),
+        weft.vmap(lambda x: 1.0)(x),
+    ]
+    assert {type(leaf) for leaf in weft.tree.leaves(results)} == {np.ndarray}
+
+
 def test_leaks_are_named():
     kept = []
 

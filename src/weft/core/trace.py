@@ -228,11 +228,26 @@ class Tracer:
         """The value when it is known in spite of tracing (the primal under ``grad``), or None."""
         return None
 
+    def is_differentiated(self) -> bool:
+        """Does it carry a tangent, which a Python or NumPy value would silently lose?"""
+        return False
+
     def _concrete_or_raise(self, use: str, advice: str) -> Any:
         value = self.concrete()
         if value is None:
             raise self._concretization_error(use, advice)
         return value
+
+    def _constant_or_raise(self, use: str, advice: str) -> Any:
+        """The value for uses that keep its digits: an error where its derivative would get lost."""
+        if self.is_differentiated() and not self._trace.finished:
+            raise ConcretizationError(
+                f"{use} of a value of type {self.aval} that is being differentiated in "
+                f"{self._trace.name}: the result would have no derivative. If that is meant, use "
+                f"weft.stop_gradient(x) first; otherwise use weft.numpy.\n"
+                f"At {describe(user_source())}"
+            )
+        return self._concrete_or_raise(use, advice)
 
     def _concretization_error(self, use: str, advice: str) -> ConcretizationError:
         if self._trace.finished:
@@ -251,25 +266,25 @@ class Tracer:
         return int(self._concrete_or_raise("int()", _NUMBER_ADVICE))
 
     def __float__(self) -> float:
-        return float(self._concrete_or_raise("float()", _NUMBER_ADVICE))
+        return float(self._constant_or_raise("float()", _NUMBER_ADVICE))
 
     def __complex__(self) -> complex:
-        return complex(self._concrete_or_raise("complex()", _NUMBER_ADVICE))
+        return complex(self._constant_or_raise("complex()", _NUMBER_ADVICE))
 
     def __index__(self) -> int:
         return self._concrete_or_raise("use as a Python index", _INDEX_ADVICE).__index__()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        value = self._concrete_or_raise("conversion to a NumPy array", _ARRAY_ADVICE)
+        value = self._constant_or_raise("conversion to a NumPy array", _ARRAY_ADVICE)
         return np.asarray(value, dtype) if copy is None else np.array(value, dtype, copy=copy)
 
     def item(self, *args: int) -> Any:
         """The element as a Python scalar: only where the value is known."""
-        return self._concrete_or_raise("item()", _NUMBER_ADVICE).item(*args)
+        return self._constant_or_raise("item()", _NUMBER_ADVICE).item(*args)
 
     def tolist(self) -> Any:
         """The elements as nested lists: only where the value is known."""
-        return self._concrete_or_raise("tolist()", _ARRAY_ADVICE).tolist()
+        return self._constant_or_raise("tolist()", _ARRAY_ADVICE).tolist()
 
     def __len__(self) -> int:
         if not self.aval.shape:

@@ -19,6 +19,7 @@ from weft.primitives.shaping import full, instantiate
 from weft.transforms.functions import (
     FlatFunction,
     check_callable,
+    delivered,
     flat_function,
     function_name,
     positional_names,
@@ -190,6 +191,11 @@ def as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
     return value
 
 
+def _arrays(cotangents: Sequence[Any]) -> list[Any]:
+    """(Co)tangents as users get them."""
+    return delivered([materialize_tangent(ct) for ct in cotangents])
+
+
 def materialize_tangent(tangent: Any) -> Any:
     """The (co)tangent as an array; ``float0`` for discrete types."""
     if type(tangent) is Zero and not is_differentiable(tangent.aval):
@@ -311,7 +317,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
             as_tangent(ct, tangent_aval(a), f"vjp of {flat.info}: the cotangent of {w}")
             for ct, a, w in zip(given, out_avals, where, strict=True)
         ]
-        found = list(map(materialize_tangent, _pull_back(lin, in_avals, cts)))
+        found = _arrays(_pull_back(lin, in_avals, cts))
         args, _ = tree.unflatten(flat.treedef, found)
         return args
 
@@ -343,7 +349,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         ]
         undefined = [UndefPrimal(a) for a in in_avals]
         found = backward_pass(closed.jaxpr, closed.consts, undefined, cts)
-        args, _ = tree.unflatten(flat.treedef, list(map(materialize_tangent, found)))
+        args, _ = tree.unflatten(flat.treedef, _arrays(found))
         return args
 
     return transposed
@@ -391,7 +397,7 @@ def value_and_grad(
         lin = _linearize_leaves(flat, leaves)
         ct = _unit_cotangent(name, flat, lin.primals_out, holomorphic)
         found = _pull_back(lin, [aval_of(x) for x in leaves], [ct])
-        gradients, _ = tree.unflatten(flat.treedef, list(map(materialize_tangent, found)))
+        gradients, _ = tree.unflatten(flat.treedef, _arrays(found))
         value = flat.unflatten(lin.primals_out)
         result = (value, _aux_value(aux[0])) if has_aux else value
         return result, (gradients[0] if isinstance(chosen, int) else tuple(gradients))

@@ -7,9 +7,13 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from weft import tree
-from weft.core.avals import is_array_like
+from weft.core.avals import aval_of, is_array_like
+from weft.core.dtypes import float0
 from weft.core.staging import FunctionInfo
+from weft.core.trace import captured, current_trace, eval_trace
 
 
 def function_name(fun: Callable[..., Any]) -> str:
@@ -95,6 +99,19 @@ def check_leaves(
             )
 
 
+def delivered(values: Sequence[Any]) -> list[Any]:
+    """Results as users get them: outside transformations, arrays rather than NumPy's or scalars."""
+    if current_trace() is not eval_trace:
+        return list(values)
+    return [captured(np.asarray(x, aval_of(x).dtype)) if _is_foreign(x) else x for x in values]
+
+
+def _is_foreign(x: Any) -> bool:
+    if isinstance(x, np.ndarray):
+        return x.dtype != float0
+    return isinstance(x, np.generic | bool | int | float | complex)
+
+
 class FlatFunction:
     """A function of flat lists made from one of trees; ``out_tree`` is known after a call."""
 
@@ -128,7 +145,7 @@ class FlatFunction:
 
     def unflatten(self, outs: Sequence[Any]) -> Any:
         """The results as the function's own containers."""
-        return tree.unflatten(self.out_tree, outs)  # type: ignore[arg-type]
+        return tree.unflatten(self.out_tree, delivered(outs))  # type: ignore[arg-type]
 
 
 def flat_function(

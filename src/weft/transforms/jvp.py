@@ -40,6 +40,10 @@ class JVPTracer(Tracer):
         self._primal = primal
         self._tangent = tangent
 
+    def is_differentiated(self) -> bool:
+        """Yes: values without a tangent have no tracer."""
+        return True
+
     def concrete(self) -> Any:
         """The primal, when nothing else hides it."""
         return concrete_value(self._primal)

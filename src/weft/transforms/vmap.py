@@ -16,7 +16,12 @@ from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo
 from weft.core.trace import Trace, Tracer, as_arguments, current_trace, set_trace
 from weft.primitives.shaping import broadcast_in_dim, move_axis
-from weft.transforms.functions import argument_names, check_callable, function_name
+from weft.transforms.functions import (
+    argument_names,
+    check_callable,
+    delivered,
+    function_name,
+)
 
 
 class BatchTracer(Tracer):
@@ -185,7 +190,7 @@ def vmap(
                     f"vmap of '{name}': out_axes is {axis} for a result with {rank} axes of its own"
                 )
             placed.append(place_axis(out, size, dim, axis))
-        return tree.unflatten(out_def[0], placed)
+        return tree.unflatten(out_def[0], delivered(placed))
 
     return batched
 
