@@ -260,6 +260,12 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
     ),
     ("full", lambda: lax.full((2,), f32), TypeError, "lax.full needs a scalar fill_value"),
     (
+        "overflow",
+        lambda: lax.full((2,), 2**40, np.int32),
+        OverflowError,
+        "Python integer 1099511627776 out of bounds for int32",
+    ),
+    (
         "broadcast_shapes",
         lambda: lax.broadcast_shapes((2,), (3,)),
         ValueError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,16 @@ from weft.core.linear import UndefPrimal, Zero, is_zero
 from weft.transforms.jvp import jvp_flat
 from weft.transforms.vmap import batch_flat
 
-EACH = pytest.mark.parametrize("sample", SAMPLES, ids=lambda s: s.name)
+FLOAT64 = np.dtype(np.float64)
+
+
+def each(samples: Iterable[Sample]) -> Any:
+    """A test for each of these samples."""
+    return pytest.mark.parametrize("sample", list(samples), ids=lambda s: s.name)
+
+
+EACH = each(SAMPLES)
+DIFFERENTIABLE = [sample for sample in SAMPLES if FLOAT64 in sample.dtypes]
 
 
 def outputs(sample: Sample, args: list[np.ndarray]) -> list[np.ndarray]:
@@ -84,12 +94,9 @@ def test_results_of_narrow_floats_are_those_of_wide_ones_rounded(sample: Sample)
                     )
 
 
-@EACH
+@each(DIFFERENTIABLE)
 def test_jvp_is_the_limit_of_differences(sample: Sample) -> None:
-    dtype = np.dtype(np.float64)
-    if dtype not in sample.dtypes:
-        pytest.skip("not defined on floating-point numbers")
-    args = sample.make(dtype)
+    args = sample.make(FLOAT64)
     rng = np.random.default_rng(1)
     moving = [k for k, x in enumerate(args) if is_float(x)]
     directions = {k: np.asarray(rng.uniform(-1, 1, args[k].shape)) for k in moving}
@@ -118,15 +125,11 @@ def test_jvp_is_the_limit_of_differences(sample: Sample) -> None:
             np.testing.assert_allclose(t, slope, rtol=1e-6, atol=1e-7)
 
 
-@EACH
+@each(sample for sample in DIFFERENTIABLE if len(sample.operands) > 1)
 def test_a_zero_tangent_is_as_good_as_zeros(sample: Sample) -> None:
-    dtype = np.dtype(np.float64)
-    args = sample.make(dtype) if dtype in sample.dtypes else []
-    moving = [k for k, x in enumerate(args) if is_float(x)]
-    if len(moving) < 2:
-        pytest.skip("one differentiable operand")
-    for k in moving:
-        t = random_array(np.random.default_rng(k), args[k].shape, dtype)
+    args = sample.make(FLOAT64)
+    for k in (k for k, x in enumerate(args) if is_float(x)):
+        t = random_array(np.random.default_rng(k), args[k].shape, FLOAT64)
         sparse = [t if j == k else Zero(aval_of(x)) for j, x in enumerate(args)]
         dense = [
             t if j == k else np.zeros_like(x) if is_float(x) else Zero(aval_of(x))
@@ -143,7 +146,7 @@ LINEAR = [(sample, group) for sample in SAMPLES for group in sample.linear]
     ("sample", "group"), LINEAR, ids=lambda v: v.name if isinstance(v, Sample) else str(v)
 )
 def test_transpose_is_the_adjoint(sample: Sample, group: tuple[int, ...]) -> None:
-    args = sample.make(np.dtype(np.float64))
+    args = sample.make(FLOAT64)
     (y,) = outputs(sample, args)
     ct = random_array(np.random.default_rng(2), y.shape, y.dtype)
     operands = [UndefPrimal(aval_of(x)) if k in group else x for k, x in enumerate(args)]
@@ -187,11 +190,9 @@ def test_batching_is_stacking(sample: Sample) -> None:
             close(moved, np.stack([result[k] for result in each]), 1e-7)
 
 
-@EACH
+@each(sample for sample in SAMPLES if sample.operands)
 def test_batching_over_no_examples_keeps_the_types(sample: Sample) -> None:
     args = sample.make(sample.dtypes[0])
-    if not args:
-        pytest.skip("no operands")
     empty = [np.zeros((0, *x.shape), x.dtype) for x in args]
     outs, dims = batch_flat(flat_function(sample), 0, empty, [0] * len(args))
     avals = sample.primitive.out_avals(*map(aval_of, args), **sample.params)
@@ -202,10 +203,8 @@ def test_batching_over_no_examples_keeps_the_types(sample: Sample) -> None:
         assert aval_of(out) is ShapedArray(shape, aval.dtype)
 
 
-@EACH
+@each(s for s in SAMPLES if s.operands and all(isinstance(spec, tuple) for spec in s.operands))
 def test_dtypes_it_is_not_defined_on_are_refused(sample: Sample) -> None:
-    if not all(isinstance(spec, tuple) for spec in sample.operands) or not sample.operands:
-        pytest.skip("operands of several dtypes")
     rows = [row for row in SAMPLES if row.primitive is sample.primitive]
     kinds = {dtypes.kind_name(dtype) for row in rows for dtype in row.dtypes}
     for dtype in (dtypes.bool_, dtypes.int32, dtypes.float32):

@@ -48,8 +48,13 @@ def operands(name: str, *xs: ArrayLike) -> list[Value]:
     dtype, weak = dtypes.result_type(*xs)
     if arrays:
         _check_fits(name, dtype, aval_of(arrays[0]).dtype, xs)
-    filled = [_number(x, dtype, weak) if isinstance(x, _SCALARS) else x for x in xs]
-    return repeat_scalars(filled)
+
+    def filled(x: ArrayLike) -> Value:
+        if not is_scalar(x) or (weak and aval_of(x).dtype == dtype):
+            return x  # a number that meets none but numbers stays weak
+        return constant(x, dtype)
+
+    return repeat_scalars([filled(x) for x in xs])
 
 
 def _check_fits(name: str, dtype: np.dtype, array_dtype: np.dtype, xs: Sequence[Any]) -> None:
@@ -62,12 +67,10 @@ def _check_fits(name: str, dtype: np.dtype, array_dtype: np.dtype, xs: Sequence[
         )
 
 
-def _number(x: Any, dtype: np.dtype, weak: bool) -> Any:
-    """A number as a constant of that dtype; one that is weak alone stays as it is."""
-    if weak and aval_of(x).dtype == dtype:
-        return x
+def constant(x: Any, dtype: np.dtype) -> np.ndarray:
+    """A number as a 0-d array of `dtype`; ``OverflowError`` for an integer that does not fit."""
     if dtypes.is_integer(dtype):
-        return np.asarray(x, dtype)
+        return np.asarray(x).astype(dtype) if isinstance(x, float) else np.asarray(x, dtype)
     with np.errstate(over="ignore"):
         return np.asarray(x).astype(dtype)
 

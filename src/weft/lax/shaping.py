@@ -16,6 +16,7 @@ from weft.lax.operands import (
     canonical_axes,
     canonical_axis,
     canonical_shape,
+    constant,
     is_scalar,
 )
 from weft.lax.operands import operand as as_operand
@@ -35,7 +36,7 @@ def full(shape: Sequence[int], fill_value: ArrayLike, dtype: Any = None) -> Valu
     dtype = aval_of(fill_value).dtype if dtype is None else dtypes.canonical_dtype(dtype)
     if is_scalar(fill_value):
         return shaping.broadcast_in_dim_p.bind(
-            np.asarray(fill_value).astype(dtype), shape=sizes, broadcast_dimensions=()
+            constant(fill_value, dtype), shape=sizes, broadcast_dimensions=()
         )
     return shaping.broadcast_in_dim(convert.convert_element_type(fill_value, dtype), sizes, ())
 
@@ -238,5 +239,5 @@ def pad(
     """
     dtype = aval_of(operand).dtype
     if is_scalar(padding_value):
-        padding_value = np.asarray(padding_value).astype(dtype)
+        padding_value = constant(padding_value, dtype)
     return shaping.pad(operand, padding_value, padding_config)

@@ -58,6 +58,8 @@ def dot_general(
     (lhs_contract, rhs_contract), (lhs_batch, rhs_batch) = dimension_numbers
     if preferred_element_type is not None:
         preferred_element_type = dtypes.canonical_dtype(preferred_element_type)
+        if preferred_element_type == dtype_of(lhs):
+            preferred_element_type = None
     return dot_general_p.bind(
         lhs,
         rhs,
