@@ -113,7 +113,8 @@ def show_fluid(console: Console, path: Path) -> None:
     console.print(table)
     stats = fluid.simulate.trace(start).executable.stats
     console.print(compiled("simulate", stats, first_call - per_step * fluid.CHUNK))
-    console.print(f"After {NUMPY_FLUID_STEPS} steps the two differ by at most {apart:.1g} cells.")
+    same = "agree to the last bit" if apart == 0 else f"differ by at most {apart:.1g}"
+    console.print(f"After {NUMPY_FLUID_STEPS} steps the two {same}.")
     write_png(path, picture(np.asarray(state.map_x), np.asarray(state.map_y)))
     console.print(f"The fluid's picture: [bold]{path}[/bold]")
 
@@ -168,6 +169,5 @@ def compiled(name: str, stats: Stats, total: float) -> str:
     """Describe what was compiled; `total` is the time of a first call in excess of a later one."""
     passes = {"trace": max(0.0, total - stats.seconds), **stats.passes}
     detail = ", ".join(f"{name} {duration:.2f}" for name, duration in passes.items())
-    return (
-        f"Compiled {name}: {stats.kernels} kernels in {max(total, stats.seconds):.2f} s ({detail})"
-    )
+    seconds = max(total, stats.seconds)
+    return f"Compiled {name}: {stats.kernels} kernels in {seconds:.2f} s ({detail})"
