@@ -84,7 +84,8 @@ class _ProgramEmitter:
         tables: dict[ir.Launch, str] = {}
         for step in walk_steps(steps):
             if isinstance(step, ir.Launch):
-                tables[step] = self.f.i(f"alloca [{len(step.slots) + 1} x ptr], align 8")
+                count = len(step.slots) + len(step.scratch) + 1
+                tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
                 self.f.store("ptr", "%pool", tables[step])
         return tables
 
@@ -113,7 +114,7 @@ class _ProgramEmitter:
 
     def _launch(self, step: ir.Launch) -> None:
         f, table = self.f, self.tables[step]
-        for n, slot in enumerate(step.slots, 1):
+        for n, slot in enumerate((*step.slots, *step.scratch), 1):
             f.store("ptr", self._pointer(slot), f.gep("i64", table, n))
         symbol = self.symbols[step.kernel]
         if is_parallel(step.kernel):

@@ -47,10 +47,15 @@ def run_kernel(kernel: Kernel, arrays: Mapping[Buffer, Any]) -> dict[Buffer, np.
         array([2., 4.], dtype=float32)
     """
     memory = {b: _argument(b, arrays) for b in kernel.params}
-    memory.update((b, poison(b.shape, b.dtype)) for b in kernel.scratch)
-    with np.errstate(all="ignore"):
-        _Run(memory).body(kernel.body)
+    run_in_place(kernel, memory)
     return {b: memory[b] for b in kernel.params if b.role != "input"}
+
+
+def run_in_place(kernel: Kernel, memory: Mapping[Buffer, np.ndarray]) -> None:
+    """Runs ``kernel`` on these very arrays, which may share memory with one another."""
+    scratch = {b: poison(b.shape, b.dtype) for b in kernel.scratch}
+    with np.errstate(all="ignore"):
+        _Run({**memory, **scratch}).body(kernel.body)
 
 
 def poison(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:

@@ -1,17 +1,179 @@
-"""Where temporaries lie in the arena."""
+"""Where temporaries lie in the arena: by their lives, first fit, largest first.
+
+Two temporaries may share bytes if they are never alive at the same step.  Beyond that, an
+elementwise launch may write its result over an input that dies there, and a copy may be from a
+temporary to itself (`Copy` then does nothing).  Large temporaries start at different offsets
+within a page, so that walking several of them at once does not fall into the same cache sets.
+"""
 
 from __future__ import annotations
 
-from weft.kernels.program import Program
+import numpy as np
 
+from weft.kernels.in_place import may_share
+from weft.kernels.ir import Kernel
+from weft.kernels.liveness import Life, lives, swap_groups
+from weft.kernels.program import Copy, Launch, Program, Slot, walk_steps
+
+#: Every temporary starts at a multiple of this many bytes (a cache line, and a vector).
 ALIGNMENT = 64
+#: Temporaries of a page or more are staggered within it.
+PAGE = 4096
+#: Distance of their starts within a page: odd in cache lines, so that 64 of them all differ.
+STAGGER = 9 * ALIGNMENT
 
 
 def plan_memory(program: Program) -> Program:
-    """Give every temporary an offset in the arena, one after another."""
-    offset = 0
+    """Give every temporary an offset, every launch its shared scratch, and size the arena."""
+    scratch = _bind_scratch(program)
+    program.temporaries = (*program.temporaries, *scratch)
     for slot in program.temporaries:
-        slot.offset = offset
-        offset += -(-max(1, slot.nbytes) // ALIGNMENT) * ALIGNMENT
-    program.arena_bytes = offset
+        slot.offset = None
+    alive = lives(program)
+    arena = _Arena(len(program.temporaries))
+    partners = _partners(program, alive)
+    order = sorted(
+        (s for s in program.temporaries if s in alive), key=lambda s: (-s.nbytes, alive[s])
+    )
+    for slot in order:
+        arena.place(slot, alive[slot], partners.get(slot, []))
+    for slot in program.temporaries:
+        if slot not in alive:
+            slot.offset = 0  # never touched
+    program.arena_bytes = arena.size
     return program
+
+
+def _bind_scratch(program: Program) -> list[Slot]:
+    """Temporaries for the shared scratch of every launch."""
+    made: list[Slot] = []
+    for step in walk_steps(program.steps):
+        if isinstance(step, Launch) and not step.scratch:
+            step.scratch = tuple(
+                Slot(f"{step.kernel.name}.{b.name}", (b.extent,), b.dtype)
+                for b in step.kernel.scratch
+                if b.level == "shared"
+            )
+            made.extend(step.scratch)
+    return made
+
+
+# -- sharing at one step ---------------------------------------------------------------------------
+
+
+def _partners(program: Program, alive: dict[Slot, Life]) -> dict[Slot, list[Slot]]:
+    """For each temporary, those whose bytes it may take over exactly although their lives touch."""
+    swapped = {s for group in swap_groups(program) for s in group}
+    found: dict[Slot, list[Slot]] = {}
+    shared: dict[tuple[Kernel, int, int], bool] = {}
+    for step in walk_steps(program.steps):
+        if isinstance(step, Copy):
+            pairs = [(step.target, step.source)]
+        elif isinstance(step, Launch):
+            pairs = _launch_pairs(step, shared)
+        else:
+            continue
+        for target, source in pairs:
+            hands_over = (
+                target in alive
+                and source in alive
+                and target is not source
+                and target.nbytes == source.nbytes
+                and not {target, source} & swapped
+                and alive[source][1] == alive[target][0]
+            )
+            if hands_over:
+                found.setdefault(target, []).append(source)
+                found.setdefault(source, []).append(target)
+    return found
+
+
+def _launch_pairs(
+    step: Launch, shared: dict[tuple[Kernel, int, int], bool]
+) -> list[tuple[Slot, Slot]]:
+    pairs: list[tuple[Slot, Slot]] = []
+    params = step.kernel.params
+    for o, output in enumerate(params):
+        if output.role != "output" or step.slots[o].role != "temporary":
+            continue
+        for i, source in enumerate(params):
+            slot = step.slots[i]
+            equal = slot.nbytes == step.slots[o].nbytes
+            if source.role != "input" or slot.role != "temporary" or not equal:
+                continue
+            key = (step.kernel, o, i)
+            if key not in shared:
+                shared[key] = step.slots.count(slot) == 1 and may_share(step.kernel, output, source)
+            if shared[key]:
+                pairs.append((step.slots[o], slot))
+    return pairs
+
+
+# -- placing ---------------------------------------------------------------------------------------
+
+
+class _Arena:
+    """Placed temporaries as arrays, so that finding neighbours in time stays fast."""
+
+    def __init__(self, capacity: int) -> None:
+        self.slots: list[Slot] = []
+        self.first = np.zeros(capacity, np.int64)
+        self.last = np.zeros(capacity, np.int64)
+        self.start = np.zeros(capacity, np.int64)
+        self.stop = np.zeros(capacity, np.int64)
+        self.large = 0
+        self.size = 0
+
+    def place(self, slot: Slot, life: Life, partners: list[Slot]) -> None:
+        """The lowest free offset; a partner's own if that is free but for the partner."""
+        n = len(self.slots)
+        size = _round_up(max(1, slot.nbytes), ALIGNMENT)
+        near = np.flatnonzero((self.first[:n] <= life[1]) & (self.last[:n] >= life[0]))
+        near = near[np.argsort(self.start[near], kind="stable")]
+        offset = self._partner_offset(slot, partners, near, size)
+        if offset is None:
+            phase = 0
+            if slot.nbytes >= PAGE:
+                phase = self.large * STAGGER % PAGE
+                self.large += 1
+            offset = self._first_fit(near, size, phase)
+        slot.offset = offset
+        self.slots.append(slot)
+        self.first[n], self.last[n] = life
+        self.start[n], self.stop[n] = offset, offset + size
+        self.size = max(self.size, offset + size)
+
+    def _partner_offset(
+        self, slot: Slot, partners: list[Slot], near: np.ndarray, size: int
+    ) -> int | None:
+        for partner in partners:
+            if partner.offset is None:
+                continue
+            stop = partner.offset + size
+            clash = [
+                self.slots[m]
+                for m in near
+                if self.start[m] < stop and self.stop[m] > partner.offset
+            ]
+            if all(other in partners and other.offset == partner.offset for other in clash):
+                return partner.offset
+        return None
+
+    def _first_fit(self, near: np.ndarray, size: int, phase: int) -> int:
+        offset = _aligned(0, phase)
+        for m in near:
+            if offset + size <= self.start[m]:
+                break
+            offset = max(offset, _aligned(int(self.stop[m]), phase))
+        return offset
+
+
+def _aligned(offset: int, phase: int) -> int:
+    """The next offset that is a multiple of the alignment (at ``phase`` in a page, if not zero)."""
+    if phase == 0:
+        return _round_up(offset, ALIGNMENT)
+    return _round_up(max(0, offset - phase), PAGE) + phase
+
+
+def _round_up(n: int, to: int) -> int:
+    return -(-n // to) * to

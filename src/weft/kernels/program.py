@@ -15,6 +15,7 @@ places in the arena::
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,11 +52,16 @@ class Slot:
 
 @dataclass(eq=False)
 class Launch:
-    """Run ``kernel`` on ``slots`` (one per parameter, in order)."""
+    """Run ``kernel`` on ``slots`` (one per parameter, in order).
+
+    ``scratch`` has a temporary for each shared scratch buffer of the kernel, in order; the memory
+    plan makes them.
+    """
 
     kernel: Kernel
     slots: tuple[Slot, ...]
     source: Any = None
+    scratch: tuple[Slot, ...] = ()
 
 
 @dataclass(eq=False)
@@ -105,6 +111,65 @@ class Routine:
 
 
 Step = Launch | Copy | Swap | For | While | If | Routine
+
+
+def blocks_of(step: Step) -> tuple[list[Step], ...]:
+    """The lists of steps inside ``step``, in the order they run."""
+    if isinstance(step, For):
+        return (step.body,)
+    if isinstance(step, While):
+        return (step.condition, step.body)
+    if isinstance(step, If):
+        return step.branches
+    return ()
+
+
+def walk_steps(steps: list[Step]) -> Iterator[Step]:
+    """Every step, outer before inner, in order."""
+    stack = [iter(steps)]
+    while stack:
+        for step in stack[-1]:
+            yield step
+            blocks = blocks_of(step)
+            if blocks:
+                stack.extend(iter(b) for b in reversed(blocks))
+                break
+        else:
+            stack.pop()
+
+
+def reads_of(step: Step) -> tuple[Slot, ...]:
+    """Slots whose contents ``step`` itself needs (not the steps inside it)."""
+    if isinstance(step, Launch):
+        pairs = zip(step.kernel.params, step.slots, strict=True)
+        return tuple(s for b, s in pairs if b.role != "output")
+    if isinstance(step, Copy):
+        return (step.source,)
+    if isinstance(step, Swap):
+        return (step.a, step.b)
+    if isinstance(step, While):
+        return (step.predicate,)
+    if isinstance(step, If):
+        return (step.index,)
+    if isinstance(step, Routine):
+        return step.inputs
+    return ()
+
+
+def writes_of(step: Step) -> tuple[Slot, ...]:
+    """Slots that ``step`` itself changes (not the steps inside it)."""
+    if isinstance(step, Launch):
+        pairs = zip(step.kernel.params, step.slots, strict=True)
+        return (*(s for b, s in pairs if b.role != "input"), *step.scratch)
+    if isinstance(step, Copy):
+        return (step.target,)
+    if isinstance(step, Swap):
+        return (step.a, step.b)
+    if isinstance(step, For):
+        return (step.counter,)
+    if isinstance(step, Routine):
+        return step.outputs
+    return ()
 
 
 @dataclass(eq=False)

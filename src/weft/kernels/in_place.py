@@ -1,0 +1,52 @@
+"""When a kernel may write a result over one of its inputs.
+
+That is so when every element is read before it is written by the same iteration, at the same place,
+and by no one else: each load of the input stands before a store to the output with the same index
+in the same body, and different iterations (and different statements) touch different elements.
+"""
+
+from __future__ import annotations
+
+from weft.kernels.ir import Buffer, For, Kernel, Load, Stmt, Store
+from weft.kernels.races import Access, apart, disjoint
+
+
+def may_share(kernel: Kernel, output: Buffer, source: Buffer) -> bool:
+    """Whether ``output`` may lie in the memory of the input ``source``."""
+    alike = (output.shape, output.dtype, output.element_strides) == (
+        source.shape,
+        source.dtype,
+        source.element_strides,
+    )
+    if not alike or output.role != "output" or source.role != "input":
+        return False
+    loads = _accesses(kernel, source)
+    stores = _accesses(kernel, output)
+    if any(not a.writes for a, _, _ in stores):
+        return False
+    return all(_safe(load, store) for load in loads for store in stores)
+
+
+_Found = tuple[Access, list[Stmt], int]
+
+
+def _accesses(kernel: Kernel, buffer: Buffer) -> list[_Found]:
+    """Accesses of a buffer with the body they stand in and their position there."""
+    found: list[_Found] = []
+    stack: list[tuple[list[Stmt], tuple[For, ...]]] = [(kernel.body, ())]
+    while stack:
+        body, around = stack.pop()
+        for n, stmt in enumerate(body):
+            if isinstance(stmt, For):
+                stack.append((stmt.body, (*around, stmt)))
+            elif isinstance(stmt, Load | Store) and stmt.buffer is buffer:
+                found.append((Access(stmt, around), body, n))
+    return found
+
+
+def _safe(load: _Found, store: _Found) -> bool:
+    (a, body, at), (b, other, after) = load, store
+    if disjoint(a, b):
+        return True
+    together = body is other and at < after and a.index == b.index
+    return together and all(apart(a, b, loop) for loop in a.loops)
