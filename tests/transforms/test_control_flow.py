@@ -343,3 +343,31 @@ def test_wrong_arguments():
         lax.scan(lambda c, x: (c, x), 0.0, XS, unroll=0)
     with pytest.raises(ValueError, match=r"elems f32\[4\] has no axis 1"):
         lax.associative_scan(np.add, XS, axis=1)
+
+
+def test_loops_print_with_their_bodies():
+    closed = weft.make_jaxpr(lambda x: lax.scan(lambda c, v: (c + v, c), 0.0, x))(XS)
+    assert str(closed) == (
+        "{ lambda ; a:f32[4]. let\n"
+        "    b:f32[] c:f32[4] = scan[\n"
+        "      jaxpr={ lambda ; a:f32[] b:f32[]. let\n"
+        "          c:f32[] = add a b\n"
+        "        in (c, a) }\n"
+        "      length=4\n"
+        "      num_carry=1\n"
+        "      num_consts=0\n"
+        "      reverse=False\n"
+        "      unroll=1\n"
+        "    ] 0.0:f32[] a\n"
+        "  in (b, c) }"
+    )
+
+
+def test_programs_of_many_equations():
+    def f(x):
+        for _ in range(3000):
+            x = np.sin(x)
+        return x
+
+    slope = meaning(weft.grad(weft.jit(f)), 1.0)
+    assert 0 < slope < 1e-3

@@ -212,3 +212,13 @@ def test_jacobians_of_trees_and_hessians():
 def test_holomorphic_gradients():
     found = meaning(weft.grad(lambda z: z * z * z, holomorphic=True), onp.complex64(1 + 2j))
     onp.testing.assert_allclose(complex(found), 3 * (1 + 2j) ** 2, rtol=1e-6)
+
+
+def test_custom_functions_without_array_arguments():
+    @weft.custom_jvp
+    def constant():
+        return 2.0
+
+    constant.defjvp(lambda p, t: (2.0, 0.0))
+    assert float(weft.grad(lambda x: x * constant())(3.0)) == 2.0
+    onp.testing.assert_array_equal(weft.vmap(lambda x: x * constant())(XS), 2 * XS)

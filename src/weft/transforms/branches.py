@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from weft import tree
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
@@ -165,7 +167,7 @@ def stable_carry(
                 and not (got.weak_type and got.dtype == old.dtype)
             ):
                 dtype, weak = dtypes.promote_weak([(old.dtype, True), (got.dtype, got.weak_type)])
-                leaves[i] = convert_element_type(leaves[i], dtype, weak_type=weak)
+                leaves[i] = _as_type(leaves[i], dtype, weak)
                 changed = changed or aval_of(leaves[i]) is not old
         if not changed:
             break
@@ -182,6 +184,13 @@ def stable_carry(
             )
         wanted[i] = old
     return leaves, _converted(body, wanted)
+
+
+def _as_type(value: Any, dtype: np.dtype, weak: bool) -> Any:
+    """``value`` converted; a number becomes a constant of that dtype."""
+    if not weak and dtypes.scalar_type(value) is not None:
+        return np.asarray(value, dtype)
+    return convert_element_type(value, dtype, weak_type=weak)
 
 
 def _carry_advice(old: ShapedArray, got: ShapedArray) -> str:

@@ -42,6 +42,7 @@ def batched_fun(fun: FlatFun, axis_size: int, dims: Sequence[int | None], tag: o
 def batched_jaxpr(
     jaxpr: ClosedJaxpr, axis_size: int, args: list[Any], dims: list[Any]
 ) -> tuple[list[Any], Derived]:
+    """The jaxpr over mapped axes, every result with the axis first, and its operands."""
     operands, mapped = mapped_first(axis_size, args, dims)
     everything = tuple(True for _ in jaxpr.out_avals)
     return operands, batch_closed(jaxpr, axis_size, mapped, everything)

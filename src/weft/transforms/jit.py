@@ -43,6 +43,7 @@ class Traced:
     """A function traced for one signature: its program ``closed``, compiled when first needed."""
 
     closed: ClosedJaxpr
+    in_tree: tree.PyTreeSpec
     out_tree: tree.PyTreeSpec
     name: str
     donated: tuple[int, ...] = ()
@@ -71,6 +72,15 @@ class Traced:
             return self.executable(*leaves)
         hoisted = self.closed.hoisted()
         return jit_p.bind(*self.closed.consts, *leaves, jaxpr=hoisted, name=self.name)
+
+    def matches(self, treedef: tree.PyTreeSpec, leaves: Sequence[Any]) -> bool:
+        """Are these arguments of this signature? Only arrays are recognised, not scalars."""
+        if treedef != self.in_tree:
+            return False
+        for leaf, aval in zip(leaves, self.closed.in_avals, strict=True):
+            if getattr(leaf, "aval", None) is not aval or isinstance(leaf, Tracer):
+                return False
+        return True
 
     def native_path(self, slow: Callable[..., Any]) -> Callable[..., Any] | None:
         """A native callable for arrays of these types, when no containers are in the way.
@@ -154,6 +164,12 @@ class JitFunction:
         """Any call; afterwards calls like it may take a shorter way."""
         if jit_is_disabled():
             return self._fun(*args, **kwargs)
+        if self._plain and self._last is not None and current_trace() is eval_trace:
+            # The usual case, without the bookkeeping of the others: the last signature again.
+            leaves, treedef = tree.flatten((args, kwargs))
+            last = self._last
+            if last.matches(treedef, leaves) and self._fast_for is config.compiled_for:
+                return tree.unflatten(last.out_tree, last.executable(*leaves))
         call = self._sort_arguments(args, kwargs)
         traced = self._traced(call)
         if current_trace() is eval_trace:
@@ -164,7 +180,11 @@ class JitFunction:
 
     def _remember(self, traced: Traced) -> None:
         """Makes the native path of ``traced`` the first one to try."""
-        if not self._plain or (self._last is traced and self._fast_for is config.compiled_for):
+        if (
+            not self._plain
+            or traced.local
+            or (self._last is traced and self._fast_for is config.compiled_for)
+        ):
             return
         settings = config.compiled_for
         self._fast = traced.native_path(self._call)
@@ -225,6 +245,7 @@ class JitFunction:
         args_def, _ = call.treedef.children()
         return Traced(
             closed,
+            call.treedef,
             flat.out_tree,
             self._name,
             self._donated_leaves(call),

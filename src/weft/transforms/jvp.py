@@ -77,18 +77,20 @@ class JVPTrace(Trace):
         return primal if type(tangent) is Zero else JVPTracer(self, primal, tangent)
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        primals, tangents = zip(*map(self.split, args), strict=True) if args else ((), ())
+        pairs = [self.split(arg) for arg in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
         with set_trace(self.parent):
             if all(type(t) is Zero for t in tangents):
                 return primitive.bind(*primals, **params)
             rule = primitive.rule("jvp")
-            outs, out_tangents = rule(list(primals), list(tangents), **params)
+            outs, out_tangents = rule(primals, tangents, **params)
         if primitive.multiple_results:
             return list(map(self.join, outs, out_tangents))
         return self.join(outs, out_tangents)
 
     def process_custom_jvp(self, call: Any, args: list[Any]) -> list[Any]:
-        primals, tangents = map(list, zip(*map(self.split, args), strict=True))
+        pairs = [self.split(arg) for arg in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
         with set_trace(self.parent):
             if all(type(t) is Zero for t in tangents):
                 return self.parent.process_custom_jvp(call, primals)
@@ -97,7 +99,8 @@ class JVPTrace(Trace):
         return list(map(self.join, outs, out_tangents))
 
     def process_custom_vjp(self, call: Any, args: list[Any]) -> list[Any]:
-        primals, tangents = map(list, zip(*map(self.split, args), strict=True))
+        pairs = [self.split(arg) for arg in args]
+        primals, tangents = [p for p, _ in pairs], [t for _, t in pairs]
         with set_trace(self.parent):
             if all(type(t) is Zero for t in tangents):
                 return self.parent.process_custom_vjp(call, primals)

@@ -62,7 +62,8 @@ class BatchTrace(Trace):
         return value if dim is None else BatchTracer(self, value, dim)
 
     def process(self, primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        values, dims = map(list, zip(*map(self.split, args), strict=True)) if args else ([], [])
+        pairs = [self.split(arg) for arg in args]
+        values, dims = [x for x, _ in pairs], [d for _, d in pairs]
         with set_trace(self.parent):
             if all(dim is None for dim in dims):
                 return primitive.bind(*values, **params)
@@ -79,7 +80,8 @@ class BatchTrace(Trace):
         return self._process_custom(call, args, "process_custom_vjp")
 
     def _process_custom(self, call: Any, args: list[Any], method: str) -> list[Any]:
-        values, dims = map(list, zip(*map(self.split, args), strict=True))
+        pairs = [self.split(arg) for arg in args]
+        values, dims = [x for x, _ in pairs], [d for _, d in pairs]
         with set_trace(self.parent):
             if all(dim is None for dim in dims):
                 self.suspended = True
@@ -176,20 +178,7 @@ def vmap(
 
         info = FunctionInfo(name, names, "vmap")
         outs, out_dims = batch_flat(flat, size, leaves, dims, info)
-        wanted = _out_dims(out_axes, out_def[0], name)
-        placed = []
-        for out, dim, axis in zip(outs, out_dims, wanted, strict=True):
-            if axis is None and dim is not None:
-                raise ValueError(
-                    f"vmap of '{name}': out_axes is None for a result that depends on a mapped "
-                    "argument; give an axis, or return a value that is the same for all of them"
-                )
-            rank = aval_of(out).ndim - (dim is not None)
-            if axis is not None and not -rank - 1 <= axis <= rank:
-                raise ValueError(
-                    f"vmap of '{name}': out_axes is {axis} for a result with {rank} axes of its own"
-                )
-            placed.append(place_axis(out, size, dim, axis))
+        placed = _placed_results(out_axes, out_def[0], outs, out_dims, size, name)
         return tree.unflatten(out_def[0], delivered(placed))
 
     return batched
@@ -273,6 +262,28 @@ def _mapped_size(
     return found.pop()
 
 
-def _out_dims(out_axes: Any, out_tree: Any, name: str) -> list[int | None]:
+def _placed_results(
+    out_axes: Any,
+    out_tree: tree.PyTreeSpec,
+    outs: Sequence[Any],
+    dims: Sequence[int | None],
+    size: int,
+    name: str,
+) -> list[Any]:
+    """Results with the mapped axis where ``out_axes`` wants it."""
     full = tree.unflatten(out_tree, [0] * out_tree.num_leaves)
-    return _broadcast_prefix(out_axes, full, f"vmap of '{name}': out_axes")
+    wanted = _broadcast_prefix(out_axes, full, f"vmap of '{name}': out_axes")
+    placed = []
+    for out, dim, axis in zip(outs, dims, wanted, strict=True):
+        if axis is None and dim is not None:
+            raise ValueError(
+                f"vmap of '{name}': out_axes is None for a result that depends on a mapped "
+                "argument; give an axis, or return a value that is the same for all of them"
+            )
+        rank = aval_of(out).ndim - (dim is not None)
+        if axis is not None and not -rank - 1 <= axis <= rank:
+            raise ValueError(
+                f"vmap of '{name}': out_axes is {axis} for a result with {rank} axes of its own"
+            )
+        placed.append(place_axis(out, size, dim, axis))
+    return placed
