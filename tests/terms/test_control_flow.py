@@ -66,14 +66,33 @@ def test_while_that_swaps_its_carries():
     assert all(c.exit is not c.entry for c in step.carries)
 
 
+def test_what_the_body_passes_on_is_not_carried():
+    def loop(n, x, y):
+        return lax.while_loop(
+            lambda s: lax.lt(s[0], n),
+            lambda s: (one_more(s[0]), s[1], add(s[1], s[2])),
+            (np.int32(0), x, y),
+        )
+
+    program = agree(flat(loop), np.int32(3), X, X)
+    step = program.block.steps[-1]
+    assert len(step.carries) == 2
+    assert program.outputs[1] is program.inputs[1]
+    agree(flat(lambda c, x: lax.scan(lambda c, x: (c, add(c, x)), c, x)), X[0], X)
+
+
 def test_unchanged_carries_stay_where_they_are():
+    @weft.jit
+    def same(y):
+        return y
+
     def loop(n, x):
         return lax.while_loop(
-            lambda s: lax.lt(s[0], n), lambda s: (one_more(s[0]), s[1]), (np.int32(0), x)
+            lambda s: lax.lt(s[0], n), lambda s: (one_more(s[0]), same(s[1])), (np.int32(0), x)
         )
 
     step = agree(flat(loop), np.int32(3), X).block.steps[-1]
-    assert step.carries[1].exit is step.carries[1].entry
+    assert all(c.exit is c.entry for c in step.carries[1:])
 
 
 def test_mapped_while():

@@ -1,8 +1,8 @@
 """Lowering of loops and branches: `While`, `For` and `If` with blocks of their own.
 
-The jaxprs inside read values of the blocks around them directly; only what changes from one
-iteration to the next is carried. Every carried value leaves the body as a value that the body
-defines (or unchanged), so that each carry can have memory of its own.
+The jaxprs inside read values of the blocks around them directly; what the body passes on untouched
+is read from outside as well, and only the rest is carried. Every carried value leaves the body as a
+value that the body defines (or unchanged), so that each carry can have memory of its own.
 """
 
 from __future__ import annotations
@@ -56,17 +56,49 @@ def own_values(
     return values
 
 
-def _entries(ctx: Lowering, inits: Sequence[Tensor]) -> list[Tensor]:
-    return [Tensor.whole(ctx.new_value(t.shape, t.dtype)) for t in inits]
+class _State:
+    """The state of a loop: what is carried, and what the body only passes on.
+
+    ``inside`` are the tensors that the body (and the condition) reads for it.
+    """
+
+    def __init__(self, ctx: Lowering, inits: Sequence[Tensor], moving: Sequence[bool]) -> None:
+        self.ctx = ctx
+        self.inits = inits
+        self.moving = moving
+        self.starts = [ctx.value(t) for t in self._moved(inits)]
+        self.entries = [ctx.new_value(v.shape, v.dtype) for v in self.starts]
+        entries = iter(self.entries)
+        self.inside = [
+            Tensor.whole(next(entries)) if m else t for t, m in zip(inits, moving, strict=True)
+        ]
+
+    def _moved(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [t for t, m in zip(tensors, self.moving, strict=True) if m]
+
+    def exits(self, results: Sequence[Tensor]) -> list[Value]:
+        """The carried ones of the results of the body, whose block is the current one."""
+        return own_values(self.ctx, self._moved(results), self.entries)
+
+    def carries(self, exits: Sequence[Value]) -> tuple[Carry, ...]:
+        return tuple(
+            Carry(start, entry, exit, self.ctx.new_value(start.shape, start.dtype))
+            for start, entry, exit in zip(self.starts, self.entries, exits, strict=True)
+        )
+
+    def results(self, carries: Sequence[Carry]) -> list[Tensor]:
+        """The state after the loop."""
+        after = iter(carries)
+        return [
+            Tensor.whole(next(after).result) if m else t
+            for t, m in zip(self.inits, self.moving, strict=True)
+        ]
 
 
-def _carries(
-    ctx: Lowering, inits: Sequence[Value], entries: Sequence[Tensor], exits: Sequence[Value]
-) -> tuple[Carry, ...]:
-    return tuple(
-        Carry(init, ctx.value(entry), exit, ctx.new_value(init.shape, init.dtype))
-        for init, entry, exit in zip(inits, entries, exits, strict=True)
-    )
+def _moving(body: ClosedJaxpr, consts: int, count: int) -> list[bool]:
+    """Which of the ``count`` carried arguments the body does not merely return."""
+    arguments = body.jaxpr.invars[consts : consts + count]
+    return [a is not r for a, r in zip(arguments, body.jaxpr.outvars, strict=False)]
 
 
 def lower_while(
@@ -79,17 +111,15 @@ def lower_while(
 ) -> list[Tensor]:
     """Results of ``while condition(*consts, *state): state = body(*consts, *state)``."""
     source = ctx.source
-    starts = [ctx.value(t) for t in inits]
-    entries = _entries(ctx, inits)
+    state = _State(ctx, inits, _moving(body, len(body_consts), len(inits)))
     with ctx.new_block() as condition_block:
-        (holds,) = ctx.inline(condition, [*condition_consts, *entries])
+        (holds,) = ctx.inline(condition, [*condition_consts, *state.inside])
         (predicate,) = own_values(ctx, [holds], [None])
     with ctx.new_block() as body_block:
-        results = ctx.inline(body, [*body_consts, *entries])
-        exits = own_values(ctx, results, [ctx.value(e) for e in entries])
-    carries = _carries(ctx, starts, entries, exits)
+        exits = state.exits(ctx.inline(body, [*body_consts, *state.inside]))
+    carries = state.carries(exits)
     ctx.emit(While(condition_block, predicate, carries, body_block, source))
-    return [Tensor.whole(c.result) for c in carries]
+    return state.results(carries)
 
 
 def lower_switch(
@@ -126,28 +156,28 @@ def lower_scan(
     ``xs`` are read at the counter; every ``y`` is scattered into a carried array at the counter
     (which the planner makes an update in place). From the last to the first with ``reverse``.
     """
-    source = ctx.source
-    y_avals = body.out_avals[len(inits) :]
+    source, count = ctx.source, len(inits)
+    y_avals = body.out_avals[count:]
     stacks = [_zeros(ctx, (length, *a.shape), a.dtype) for a in y_avals]
     if length == 0:
         return [*inits, *stacks]
-    starts = [ctx.value(t) for t in (*inits, *stacks)]
-    entries = _entries(ctx, [*inits, *stacks])
+    moving = [*_moving(body, len(consts), count), *(True for _ in stacks)]
+    state = _State(ctx, [*inits, *stacks], moving)
     counter = ctx.new_value((), _COUNTER)
     step = dynamic_index(Load(counter, ()), 0, length - 1)
     now = (length - 1) - step if reverse else step
     with ctx.new_block() as block:
         rows = [_row(x, now) for x in xs]
-        results = ctx.inline(body, [*consts, *entries[: len(inits)], *rows])
+        results = ctx.inline(body, [*consts, *state.inside[:count], *rows])
         ctx.source = source
         stacked = [
             _put(ctx, stack, now, y)
-            for stack, y in zip(entries[len(inits) :], results[len(inits) :], strict=True)
+            for stack, y in zip(state.inside[count:], results[count:], strict=True)
         ]
-        exits = own_values(ctx, [*results[: len(inits)], *stacked], [ctx.value(e) for e in entries])
-    carries = _carries(ctx, starts, entries, exits)
+        exits = state.exits([*results[:count], *stacked])
+    carries = state.carries(exits)
     ctx.emit(For(length, counter, carries, block, source))
-    return [Tensor.whole(c.result) for c in carries]
+    return state.results(carries)
 
 
 def _zeros(ctx: Lowering, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
