@@ -1,7 +1,7 @@
 """Functions of neural networks: activations, softmax and its kin, `one_hot`.
 
-Names, defaults and gradients are those of `jax.nn`. All accept integers (which become floating-point) and
-any shape.
+Names, defaults and gradients are those of `jax.nn`. All accept integers (which become floating-
+point) and any shape.
 """
 
 from __future__ import annotations
@@ -27,9 +27,18 @@ from weft.numpy import (
 from weft.numpy import max as max_of
 from weft.numpy import sum as sum_of
 from weft.numpy import tanh as tanh
-from weft.numpy._common import ArrayLike, Axis, DType, Value, canonical_axes, promote_inexact, shape_of
+from weft.numpy._common import (
+    ArrayLike,
+    Axis,
+    DType,
+    Value,
+    canonical_axes,
+    promote_inexact,
+    shape_of,
+)
+from weft.numpy.classify import isfinite
 from weft.numpy.creation import asarray
-from weft.numpy.ufuncs import constant_like, isfinite, sqrt, square
+from weft.numpy.ufuncs import constant_like, sqrt, square
 
 
 def _float(name: str, x: ArrayLike) -> Value:
@@ -200,7 +209,9 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Va
     """
     x = _float("softmax", x)
     axes = canonical_axes("nn.softmax", axis, len(shape_of(x)))
-    largest = max_of(x, axes, keepdims=True, initial=None if where is None else -np.inf, where=where)
+    largest = max_of(
+        x, axes, keepdims=True, initial=None if where is None else -np.inf, where=where
+    )
     unnormalised = exp(x - lax.stop_gradient(largest))
     if where is not None:
         unnormalised = _masked(where, unnormalised)
@@ -217,7 +228,9 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
     """log(softmax(x)) without underflow."""
     x = _float("log_softmax", x)
     axes = canonical_axes("nn.log_softmax", axis, len(shape_of(x)))
-    largest = max_of(x, axes, keepdims=True, initial=None if where is None else -np.inf, where=where)
+    largest = max_of(
+        x, axes, keepdims=True, initial=None if where is None else -np.inf, where=where
+    )
     shifted = x - lax.stop_gradient(largest)
     result = shifted - log(sum_of(exp(shifted), axes, keepdims=True, where=where))
     if where is None:
@@ -255,10 +268,9 @@ def normalize(x: ArrayLike, axis: Axis = -1, epsilon: ArrayLike = 1e-12) -> Valu
     return x / maximum(norm, epsilon)
 
 
-def one_hot(
-    x: ArrayLike, num_classes: int, *, dtype: DType = None, axis: int = -1
-) -> Value:
-    """Vectors with 1 at the index `x` and 0 elsewhere, along a new axis; zeros for indices out of range.
+def one_hot(x: ArrayLike, num_classes: int, *, dtype: DType = None, axis: int = -1) -> Value:
+    """Vectors with 1 at the index `x` and 0 elsewhere, along a new axis; zeros for indices out of
+    range.
 
     >>> one_hot(np.asarray([0, 2]), 3)
     Array([[1., 0., 0.],

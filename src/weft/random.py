@@ -1,9 +1,9 @@
 """Random numbers from keys: `jax.random`, bit for bit, for the same keys and default settings.
 
-A key is an array of two uint32 words, and no function changes it: the same key gives the same numbers.
-`split` makes new keys. Bits come from Threefry-2x32 (Salmon et al., 2011) applied to a 64-bit counter of
-the element, so any part of an array can be computed by itself; distributions follow from bits by the same
-steps as in JAX (`jax_threefry_partitionable`, its default).
+A key is an array of two uint32 words, and no function changes it: the same key gives the same
+numbers. `split` makes new keys. Bits come from Threefry-2x32 (Salmon et al., 2011) applied to a
+64-bit counter of the element, so any part of an array can be computed by itself; distributions
+follow from bits by the same steps as in JAX (`jax_threefry_partitionable`, its default).
 """
 
 from __future__ import annotations
@@ -367,7 +367,9 @@ def _randint(
     half = lax.broadcast_in_dim(np.asarray(2 ** (width // 2), word), shape, ())
     multiplier = lax.rem(half, span)
     multiplier = lax.rem(lax.mul(multiplier, multiplier), span)
-    offset = lax.rem(lax.add(lax.mul(lax.rem(higher, span), multiplier), lax.rem(lower, span)), span)
+    offset = lax.rem(
+        lax.add(lax.mul(lax.rem(higher, span), multiplier), lax.rem(lower, span)), span
+    )
     return lax.add(low, lax.convert_element_type(offset, dtype))
 
 
@@ -392,7 +394,7 @@ def categorical(
     number = axis % ndim
     batch = tuple(n for d, n in enumerate(shape_of(scores)) if d != number)
     wanted = batch if shape is None else canonical_shape("random.categorical", shape)
-    if np.broadcast_shapes(batch, wanted) != wanted:
+    if wanted[max(len(wanted) - len(batch), 0) :] != batch:
         raise ValueError(
             f"weft.random.categorical: shape={wanted} does not end with the batch shape {batch}"
         )
@@ -401,5 +403,3 @@ def categorical(
     noisy.insert(number, shape_of(scores)[number])
     noise = gumbel(key, (*lead, *noisy), wnp.result_type(scores, 1.0))
     return wnp.argmax(noise + scores, axis=number + len(lead))
-
-

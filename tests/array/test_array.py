@@ -1,4 +1,4 @@
-"""Arrays as Python objects: protocols, conversions, printing, changes in place, and their errors."""
+"""Arrays as Python objects: protocols, conversions, printing, changes in place, errors."""
 
 from __future__ import annotations
 
@@ -55,10 +55,19 @@ def test_iteration_and_membership():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda x: bool(x), ValueError, "the truth value of an array with several elements is ambiguous, here f32[3]: use x.any(), x.all()"),
+        (
+            lambda x: bool(x),
+            ValueError,
+            "the truth value of an array with several elements is ambiguous, here f32[3]: use "
+            "x.any(), x.all()",
+        ),
         (lambda x: bool(x[:0]), ValueError, "the truth value of an empty array"),
         (lambda x: float(x), TypeError, "converts to a Python float, got f32[3]"),
-        (lambda x: [0][x[0]], TypeError, "only an integer array without axes can be a Python index, got f32[]"),
+        (
+            lambda x: [0][x[0]],
+            TypeError,
+            "only an integer array without axes can be a Python index, got f32[]",
+        ),
         (lambda x: hash(x), TypeError, "a weft.Array is not hashable, here f32[3]"),
         (lambda x: len(x[0]), TypeError, "len() of an array without axes"),
         (lambda x: iter(x[0]).__next__(), TypeError, "iteration over an array without axes"),
@@ -85,7 +94,8 @@ PRINTED = [
     (lambda: wnp.ones(3, wnp.bfloat16), "Array([1, 1, 1], dtype=bfloat16)"),
     (
         lambda: wnp.arange(12.0).reshape(2, 6),
-        "Array([[ 0.,  1.,  2.,  3.,  4.,  5.],\n       [ 6.,  7.,  8.,  9., 10., 11.]], dtype=float32)",
+        "Array([[ 0.,  1.,  2.,  3.,  4.,  5.],\n       [ 6.,  7.,  8.,  9., 10., 11.]], "
+        "dtype=float32)",
     ),
 ]
 
@@ -138,7 +148,8 @@ def test_methods():
     x = wnp.arange(6.0).reshape(2, 3)
     n = np.arange(6.0).reshape(2, 3)
     for call in (
-        lambda x: x.sum(), lambda x: x.mean(0), lambda x: x.var(1), lambda x: x.std(), lambda x: x.min(1),
+        lambda x: x.sum(), lambda x: x.mean(0), lambda x: x.var(1), lambda x: x.std(),
+        lambda x: x.min(1),
         lambda x: x.max(), lambda x: x.prod(0), lambda x: x.any(), lambda x: x.all(1),
         lambda x: x.argmax(1), lambda x: x.argmin(), lambda x: x.cumsum(0), lambda x: x.cumprod(1),
         lambda x: x.reshape(3, 2), lambda x: x.reshape((6,)), lambda x: x.reshape(-1),
@@ -147,7 +158,8 @@ def test_methods():
         lambda x: x.swapaxes(0, 1), lambda x: x.dot(x.T), lambda x: x.clip(1, 3),
         lambda x: x.round(), lambda x: x.take(np.array([0, 2]), 1), lambda x: x.repeat(2, 0),
         lambda x: x.astype(np.int32), lambda x: x.conj(), lambda x: x.real, lambda x: x.imag,
-        lambda x: x.diagonal(), lambda x: x.trace(), lambda x: -x, lambda x: +x, lambda x: abs(x - 2),
+        lambda x: x.diagonal(), lambda x: x.trace(), lambda x: -x, lambda x: +x,
+        lambda x: abs(x - 2),
         lambda x: x @ x.T, lambda x: x // 2, lambda x: x % 2, lambda x: 2 ** x, lambda x: x >= 2,
         lambda x: divmod(x, 2)[1], lambda x: 1 / (x + 1), lambda x: 5 - x, lambda x: 7 // (x + 1),
     ):  # fmt: skip
@@ -237,7 +249,10 @@ def test_captured_arrays_are_not_changed_in_place():
         outside[0] = x
         return x
 
-    with weft.disable_jit(False), pytest.raises(TypeError, match="does not depend on the traced arg"):
+    with (
+        weft.disable_jit(False),
+        pytest.raises(TypeError, match="does not depend on the traced arg"),
+    ):
         weft.jit(f)(1.0)
 
 
@@ -276,7 +291,10 @@ def test_deleted_arrays_name_themselves():
     assert x.is_deleted()
     assert kept.tolist() == [4, 4, 4]
     for use in (lambda: x + 1, lambda: np.asarray(x), lambda: x.tolist()):
-        with pytest.raises(RuntimeError, match=r"the array f32\[3\] was deleted by Array.delete\(\), at .*test_array"):
+        with pytest.raises(
+            RuntimeError,
+            match=r"the array f32\[3\] was deleted by Array.delete\(\), at .*test_array",
+        ):
             use()
     assert repr(x) == "<deleted weft.Array f32[3]>"
 

@@ -100,7 +100,7 @@ def test_compute_evaluates_together(programs):
     assert programs == [(2, 2)]
     assert (y.tolist(), z.tolist()) == ([2], [1])
     assert weft.compute(y) is y
-    with pytest.raises(TypeError, match="weft.compute: argument 1 is int, not a weft array"):
+    with pytest.raises(TypeError, match=r"weft\.compute: argument 1 is int, not a weft array"):
         weft.compute(y, 3)
 
 

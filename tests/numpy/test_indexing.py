@@ -53,7 +53,9 @@ def index_of(draw, shape, advanced=True):
             values = draw(st.lists(position, min_size=count, max_size=count))
             entries.append(np.asarray(values, np.int32).reshape(own))
         else:
-            entries.append(np.asarray(draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool))
+            entries.append(
+                np.asarray(draw(st.lists(st.booleans(), min_size=size, max_size=size)), bool)
+            )
             masked = True
         arrays += "array" in kind
         axis += 1
@@ -124,9 +126,7 @@ def test_updates_as_numpy_does(case, kind, scalar):
     if kind == "set":
         expected[index] = values
     else:
-        ufunc = {
-            "add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.maximum
-        }[kind]
+        ufunc = {"add": np.add, "multiply": np.multiply, "min": np.minimum, "max": np.maximum}[kind]
         ufunc.at(expected, index, values)
     with weft.disable_jit():
         result = getattr(wnp.asarray(x).at[index], kind)(values)

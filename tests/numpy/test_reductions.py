@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 import weft
 import weft.numpy as wnp
 
-NAMES = "sum prod max min mean var std any all ptp count_nonzero".split()
+NAMES = ["sum", "prod", "max", "min", "mean", "var", "std", "any", "all", "ptp", "count_nonzero"]
 
 
 @st.composite
 def cases(draw):
     shape = tuple(draw(st.lists(st.integers(1, 4), min_size=0, max_size=3)))
     axes = draw(
-        st.none() | st.lists(st.integers(0, max(len(shape) - 1, 0)), unique=True, max_size=len(shape))
+        st.none()
+        | st.lists(st.integers(0, max(len(shape) - 1, 0)), unique=True, max_size=len(shape))
     )
     if axes is not None:
         axes = tuple(a - len(shape) if draw(st.booleans()) else a for a in axes if shape)
@@ -126,7 +127,9 @@ def test_argmax_prefers_nan_and_the_first():
         assert wnp.argmin(np.zeros((2, 3)), keepdims=True).shape == (1, 1)
 
 
-@pytest.mark.parametrize("name", "nansum nanprod nanmax nanmin nanmean nanvar nanstd".split())
+@pytest.mark.parametrize(
+    "name", ["nansum", "nanprod", "nanmax", "nanmin", "nanmean", "nanvar", "nanstd"]
+)
 def test_functions_that_ignore_nan(name):
     x = sample((3, 4))
     x[0, 1] = x[2, 2] = np.nan
@@ -137,21 +140,50 @@ def test_functions_that_ignore_nan(name):
 
 def test_running_sums_with_initial():
     with weft.disable_jit():
-        assert wnp.cumulative_sum(np.array([1, 2, 3]), include_initial=True).tolist() == [0, 1, 3, 6]
+        assert wnp.cumulative_sum(np.array([1, 2, 3]), include_initial=True).tolist() == [
+            0,
+            1,
+            3,
+            6,
+        ]
         assert wnp.cumulative_prod(np.array([1, 2, 3])).tolist() == [1, 2, 6]
 
 
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: wnp.sum(np.ones((2, 3)), axis=2), ValueError, "weft.numpy.sum: axis 2 is out of bounds for an array with 2 axes"),
-        (lambda: wnp.sum(np.ones((2, 3)), axis=(0, 0)), ValueError, "axis=(0, 0) names an axis twice"),
-        (lambda: wnp.sum(np.ones(2), axis=1.5), TypeError, "axis must be an integer, got 1.5 (float)"),
-        (lambda: wnp.max(np.ones((0, 3)), axis=0), ValueError, "weft.numpy.max: no max of no elements: f64[0,3] over axis 0"),
+        (
+            lambda: wnp.sum(np.ones((2, 3)), axis=2),
+            ValueError,
+            "weft.numpy.sum: axis 2 is out of bounds for an array with 2 axes",
+        ),
+        (
+            lambda: wnp.sum(np.ones((2, 3)), axis=(0, 0)),
+            ValueError,
+            "axis=(0, 0) names an axis twice",
+        ),
+        (
+            lambda: wnp.sum(np.ones(2), axis=1.5),
+            TypeError,
+            "axis must be an integer, got 1.5 (float)",
+        ),
+        (
+            lambda: wnp.max(np.ones((0, 3)), axis=0),
+            ValueError,
+            "weft.numpy.max: no max of no elements: f64[0,3] over axis 0",
+        ),
         (lambda: wnp.argmin(np.ones(0)), ValueError, "no element to point at"),
         (lambda: wnp.max(np.ones(2), where=np.array([True, False])), ValueError, "give initial="),
-        (lambda: wnp.sum(np.ones(2), where=np.array([1, 0])), TypeError, "where= must be a boolean array, got dtype int64"),
-        (lambda: wnp.mean(np.ones(2), dtype=int), TypeError, "dtype must be floating-point, got int32"),
+        (
+            lambda: wnp.sum(np.ones(2), where=np.array([1, 0])),
+            TypeError,
+            "where= must be a boolean array, got dtype int64",
+        ),
+        (
+            lambda: wnp.mean(np.ones(2), dtype=int),
+            TypeError,
+            "dtype must be floating-point, got int32",
+        ),
     ],
 )
 def test_errors(call, error, text):

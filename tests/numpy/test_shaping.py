@@ -135,7 +135,10 @@ def test_same_as_numpy(case):
 def test_splitting():
     with weft.disable_jit():
         for name, argument, axis in [
-            ("split", 3, 1), ("split", [1, 2], 2), ("array_split", 3, 2), ("split", [3, -1], 2)
+            ("split", 3, 1),
+            ("split", [1, 2], 2),
+            ("array_split", 3, 2),
+            ("split", [3, -1], 2),
         ]:
             results = getattr(wnp, name)(X, argument, axis)
             for result, expected in zip(results, getattr(np, name)(X, argument, axis), strict=True):
@@ -198,31 +201,60 @@ def test_asarray_copies_numpy_data():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: wnp.reshape(M, (5, 2)), ValueError, "weft.numpy.reshape: cannot reshape array of shape (3, 4) (12 elements) into (5, 2) (10 elements)"),
+        (
+            lambda: wnp.reshape(M, (5, 2)),
+            ValueError,
+            "weft.numpy.reshape: cannot reshape array of shape (3, 4) (12 elements) into (5, 2) "
+            "(10 elements)",
+        ),
         (lambda: wnp.reshape(M, (5, -1)), ValueError, "into (5, -1) (a multiple of 5 elements)"),
         (lambda: wnp.reshape(M, (-1, -1)), ValueError, "only one size may be -1"),
         (lambda: wnp.reshape(M, (1.5, 2)), TypeError, "a shape is made of integers, got (1.5, 2)"),
         (lambda: wnp.transpose(M, (0, 0)), ValueError, "must name each of the 2 axes"),
         (lambda: wnp.squeeze(M, 0), ValueError, "axis 0 has length 3, not 1"),
-        (lambda: wnp.broadcast_to(M, (3, 5)), ValueError, "shape (3, 4) does not broadcast to (3, 5)"),
-        (lambda: wnp.concatenate([M, V[None, :3]]), ValueError, "array 1 has shape (1, 3), which does not match (3, 4) except along axis 0"),
+        (
+            lambda: wnp.broadcast_to(M, (3, 5)),
+            ValueError,
+            "shape (3, 4) does not broadcast to (3, 5)",
+        ),
+        (
+            lambda: wnp.concatenate([M, V[None, :3]]),
+            ValueError,
+            "array 1 has shape (1, 3), which does not match (3, 4) except along axis 0",
+        ),
         (lambda: wnp.concatenate([]), ValueError, "there must be at least one array"),
         (lambda: wnp.concatenate(3), TypeError, "give a sequence of arrays, got int"),
         (lambda: wnp.concatenate([np.float32(1)]), ValueError, "use weft.numpy.stack"),
         (lambda: wnp.stack([M, V]), ValueError, "array 1 has shape (4,), array 0 has (3, 4)"),
-        (lambda: wnp.split(V, 3), ValueError, "4 elements do not divide into 3 equal parts; weft.numpy.array_split allows"),
+        (
+            lambda: wnp.split(V, 3),
+            ValueError,
+            "4 elements do not divide into 3 equal parts; weft.numpy.array_split allows",
+        ),
         (lambda: wnp.zeros(-1), ValueError, "sizes cannot be negative, got shape (-1,)"),
         (lambda: wnp.zeros("a"), TypeError, "a shape is made of integers, got 'a'"),
         (lambda: wnp.asarray([[1, 2], [3]]), ValueError, "the nested sequence is ragged"),
-        (lambda: wnp.asarray("text"), TypeError, "a str with elements of dtype <U4 is not numeric data"),
-        (lambda: wnp.asarray([wnp.zeros(2), wnp.zeros(3)]), ValueError, "ragged: rows have shapes (2,), (3,)"),
+        (
+            lambda: wnp.asarray("text"),
+            TypeError,
+            "a str with elements of dtype <U4 is not numeric data",
+        ),
+        (
+            lambda: wnp.asarray([wnp.zeros(2), wnp.zeros(3)]),
+            ValueError,
+            "ragged: rows have shapes (2,), (3,)",
+        ),
         (lambda: wnp.arange(0, 3, 0), ValueError, "step cannot be 0"),
         (lambda: wnp.pad(V, 1, "mean"), ValueError, "mode 'mean' is not one of"),
         (lambda: wnp.pad(V, -1), ValueError, "pad_width cannot be negative"),
         (lambda: wnp.tril(V), ValueError, "needs at least two axes, got shape (4,)"),
         (lambda: wnp.zeros(3, "float128"), TypeError, "float128"),
         (lambda: wnp.roll(V, (1, 2), 0), ValueError, "2 shifts for 1 axes"),
-        (lambda: wnp.asarray(np.zeros(2), copy=False), ValueError, "must be copied into a weft array"),
+        (
+            lambda: wnp.asarray(np.zeros(2), copy=False),
+            ValueError,
+            "must be copied into a weft array",
+        ),
     ],
 )
 def test_errors(call, error, text):
@@ -238,7 +270,21 @@ def test_traced_sizes_name_the_argument():
         weft.jit(lambda n: wnp.zeros(n))(3)
 
 
-@pytest.mark.parametrize("case", ["roll axes", "concatenate", "pad edge", "tile", "diag", "rot90", "tril", "linspace", "interp", "repeat each"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "roll axes",
+        "concatenate",
+        "pad edge",
+        "tile",
+        "diag",
+        "rot90",
+        "tril",
+        "linspace",
+        "interp",
+        "repeat each",
+    ],
+)
 def test_compiled(case):
     check(weft.jit(lambda: SAME_AS_NUMPY[case](wnp))(), np.asarray(SAME_AS_NUMPY[case](np)))
     check(SAME_AS_NUMPY[case](wnp), np.asarray(SAME_AS_NUMPY[case](np)))

@@ -1,17 +1,19 @@
 """Delayed evaluation: operations outside `jit` are recorded, and run when a value is needed.
 
-Recording an operation makes an `Operation` (a pending equation) and one `Array` per output that refers
-to it. When a value is needed, the pending equations it depends on become a canonical `Jaxpr`, whose
-inputs are the buffers they read, constants included; the program is looked up by its structure, compiled
-once and run. What is computed on the way is kept where something else still needs it: an array the user
-holds, or a pending equation outside the program that such an array depends on.
+Recording an operation makes an `Operation` (a pending equation) and one `Array` per output that
+refers to it. When a value is needed, the pending equations it depends on become a canonical
+`Jaxpr`, whose inputs are the buffers they read, constants included; the program is looked up by its
+structure, compiled once and run. What is computed on the way is kept where something else still
+needs it: an array the user holds, or a pending equation outside the program that such an array
+depends on.
 
-Recorded equations are grouped in *segments*, one open segment per thread. A segment ends, and runs, when
-its first call site recurs or it holds `SEGMENT_LIMIT` operations; so one pass of a loop of eager work is
-one segment, and the loop compiles once. Equations depend only on their own segment or on buffers.
+Recorded equations are grouped in *segments*, one open segment per thread. A segment ends, and runs,
+when its first call site recurs or it holds `SEGMENT_LIMIT` operations; so one pass of a loop of
+eager work is one segment, and the loop compiles once. Equations depend only on their own segment or
+on buffers.
 
-Who keeps what alive: an array refers to its operation, an operation to its inputs, and a segment refers
-weakly to the arrays. So work that nobody can observe disappears with its last array.
+Who keeps what alive: an array refers to its operation, an operation to its inputs, and a segment
+refers weakly to the arrays. So work that nobody can observe disappears with its last array.
 """
 
 from __future__ import annotations
@@ -105,8 +107,8 @@ Pending = tuple[Operation, int]
 class Segment:
     """Operations recorded by one thread that may become one program.
 
-    Another thread may need a value of the segment while its own thread records; `lock` is held while
-    operations are run and their results handed out.
+    Another thread may need a value of the segment while its own thread records; `lock` is held
+    while operations are run and their results handed out.
     """
 
     __slots__ = ("__weakref__", "arrays", "count", "first_path", "first_site", "lock")
@@ -440,7 +442,9 @@ def _buffer_of(x: Leaf | Pending) -> Buffer | None:
 
 
 def _captured(value: Any) -> Any:
-    """What a trace keeps of a value that a function closes over: later `x[i] = v` does not reach it."""
+    """What a trace keeps of a value that a function closes over: later `x[i] = v` does not reach
+    it.
+    """
     return as_constant(value) if isinstance(value, np.ndarray) else alias(value)
 
 

@@ -1,11 +1,12 @@
 """`Array`: an immutable value with an aval, either on a device or still to be computed.
 
-A *materialised* array has a buffer. A *delayed* one has a pending output: an equation that was bound
-outside every transformation, and which of its results it is (see `weft.array.delayed`). Everything that
-needs bytes (`np.asarray`, `float`, `if`, printing) goes through `Array.materialise`.
+A *materialised* array has a buffer. A *delayed* one has a pending output: an equation that was
+bound outside every transformation, and which of its results it is (see `weft.array.delayed`).
+Everything that needs bytes (`np.asarray`, `float`, `if`, printing) goes through
+`Array.materialise`.
 
-Arrays are values; the Python object is a *handle*. `x[i] = v` makes the handle stand for a new value,
-which is why pending equations refer to values and never to handles.
+Arrays are values; the Python object is a *handle*. `x[i] = v` makes the handle stand for a new
+value, which is why pending equations refer to values and never to handles.
 """
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ class Array:
     _pending: Pending | None
     _note: BasicIndex | Deleted | None
 
-    def __init__(
-        self, aval: ShapedArray, buffer: Buffer | None, pending: Pending | None = None
-    ):
+    def __init__(self, aval: ShapedArray, buffer: Buffer | None, pending: Pending | None = None):
         self.aval = aval
         self._buffer = buffer
         self._pending = pending
@@ -323,7 +322,7 @@ def from_numpy(data: np.ndarray, weak_type: bool = False, *, owned: bool = False
 
 
 def borrow_numpy(data: np.ndarray) -> Array:
-    """An array over memory of somebody else, who may change it: what uses it is evaluated at once."""
+    """An array over memory that its owner may change: what uses it is evaluated at once."""
     aval = ShapedArray(data.shape, data.dtype)
     return Array(aval, Buffer.borrow(data.astype(aval.dtype, copy=False)))
 

@@ -16,7 +16,7 @@ from weft.array import Array as ndarray
 from weft.core.dtypes import canonical_dtype as _canonical_dtype
 from weft.core.dtypes import promote_types
 from weft.core.dtypes import result_type as _result_type
-from weft.numpy import linalg, methods
+from weft.numpy import linalg
 from weft.numpy.calculus import (
     allclose,
     array_equal,
@@ -36,6 +36,19 @@ from weft.numpy.calculus import (
     searchsorted,
     trapezoid,
     vander,
+)
+from weft.numpy.classify import (
+    angle,
+    conj,
+    conjugate,
+    imag,
+    isclose,
+    isfinite,
+    isinf,
+    isnan,
+    isneginf,
+    isposinf,
+    real,
 )
 from weft.numpy.contraction import (
     cross,
@@ -76,13 +89,6 @@ from weft.numpy.creation import (
 from weft.numpy.einsum import (
     einsum,
 )
-from weft.numpy.indexing import (
-    choose,
-    compress,
-    extract,
-    take,
-    take_along_axis,
-)
 from weft.numpy.joining import (
     append,
     array_split,
@@ -105,6 +111,7 @@ from weft.numpy.joining import (
     vsplit,
     vstack,
 )
+from weft.numpy.methods import install as _install
 from weft.numpy.reductions import (
     all,
     amax,
@@ -138,8 +145,6 @@ from weft.numpy.reductions import (
     sum,
     var,
 )
-
-# Dtypes: NumPy's scalar types, which double as constructors of NumPy scalars in weak positions.
 from weft.numpy.scalars import (
     bfloat16,
     bool_,
@@ -194,13 +199,34 @@ from weft.numpy.shaping import (
     tril_indices,
     triu_indices,
 )
+from weft.numpy.special import (
+    copysign,
+    deg2rad,
+    degrees,
+    fmax,
+    fmin,
+    heaviside,
+    hypot,
+    logaddexp,
+    logaddexp2,
+    rad2deg,
+    radians,
+    signbit,
+    sinc,
+)
+from weft.numpy.taking import (
+    choose,
+    compress,
+    extract,
+    take,
+    take_along_axis,
+)
 from weft.numpy.ufuncs import (
     abs,
     absolute,
     acos,
     acosh,
     add,
-    angle,
     arccos,
     arccosh,
     arcsin,
@@ -224,13 +250,8 @@ from weft.numpy.ufuncs import (
     bitwise_xor,
     cbrt,
     ceil,
-    conj,
-    conjugate,
-    copysign,
     cos,
     cosh,
-    deg2rad,
-    degrees,
     divide,
     divmod,
     equal,
@@ -242,21 +263,10 @@ from weft.numpy.ufuncs import (
     float_power,
     floor,
     floor_divide,
-    fmax,
-    fmin,
     fmod,
     greater,
     greater_equal,
-    heaviside,
-    hypot,
-    imag,
     invert,
-    isclose,
-    isfinite,
-    isinf,
-    isnan,
-    isneginf,
-    isposinf,
     left_shift,
     less,
     less_equal,
@@ -264,8 +274,6 @@ from weft.numpy.ufuncs import (
     log1p,
     log2,
     log10,
-    logaddexp,
-    logaddexp2,
     logical_and,
     logical_not,
     logical_or,
@@ -280,18 +288,13 @@ from weft.numpy.ufuncs import (
     positive,
     pow,
     power,
-    rad2deg,
-    radians,
-    real,
     reciprocal,
     remainder,
     right_shift,
     rint,
     round,
     sign,
-    signbit,
     sin,
-    sinc,
     sinh,
     sqrt,
     square,
@@ -301,6 +304,9 @@ from weft.numpy.ufuncs import (
     true_divide,
     trunc,
 )
+
+# Arrays and traced values get their operators and methods.
+_install()
 
 bool = bool_
 dtype = _np.dtype
@@ -363,3 +369,46 @@ def iscomplexobj(x: Any) -> Any:
 def isrealobj(x: Any) -> Any:
     """Whether an array has a dtype that is not complex."""
     return not iscomplexobj(x)
+
+
+# fmt: off
+__all__ = [
+    "abs", "absolute", "acos", "acosh", "add", "all", "allclose", "amax", "amin", "angle",
+    "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
+    "arctanh", "argmax", "argmin", "around", "array", "array_equal", "array_equiv",
+    "array_repr", "array_split", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
+    "atleast_1d", "atleast_2d", "atleast_3d", "average", "bfloat16", "bitwise_and",
+    "bitwise_count", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or",
+    "bitwise_right_shift", "bitwise_xor", "block", "bool", "bool_", "broadcast_arrays",
+    "broadcast_shapes", "broadcast_to", "can_cast", "cbrt", "ceil", "choose", "clip",
+    "column_stack", "complex128", "complex64", "complexfloating", "compress", "concat",
+    "concatenate", "conj", "conjugate", "convolve", "copysign", "corrcoef", "correlate", "cos",
+    "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum", "cumulative_prod",
+    "cumulative_sum", "deg2rad", "degrees", "diag", "diagonal", "diff", "digitize", "divide",
+    "divmod", "dot", "dsplit", "dstack", "dtype", "e", "ediff1d", "einsum", "empty",
+    "empty_like", "equal", "euler_gamma", "exp", "exp2", "expand_dims", "expm1", "extract",
+    "eye", "fabs", "finfo", "fix", "flip", "fliplr", "flipud", "float16", "float32", "float64",
+    "float_power", "floating", "floor", "floor_divide", "fmax", "fmin", "fmod", "from_dlpack",
+    "full", "full_like", "generic", "geomspace", "get_printoptions", "gradient", "greater",
+    "greater_equal", "heaviside", "hsplit", "hstack", "hypot", "identity", "iinfo", "imag",
+    "indices", "inexact", "inf", "inner", "int16", "int32", "int64", "int8", "integer",
+    "interp", "invert", "isclose", "iscomplexobj", "isdtype", "isfinite", "isinf", "isnan",
+    "isneginf", "isposinf", "isrealobj", "isscalar", "issubdtype", "kron", "left_shift", "less",
+    "less_equal", "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp",
+    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace",
+    "matmul", "matrix_transpose", "max", "maximum", "mean", "meshgrid", "min", "minimum", "mod",
+    "moveaxis", "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin", "nancumprod",
+    "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar",
+    "ndarray", "ndim", "negative", "newaxis", "nextafter", "nonzero", "not_equal", "number",
+    "ones", "ones_like", "outer", "pad", "permute_dims", "pi", "polyadd", "polyder", "polyval",
+    "positive", "pow", "power", "printoptions", "prod", "promote_types", "ptp", "rad2deg",
+    "radians", "ravel", "real", "reciprocal", "remainder", "repeat", "reshape", "resize",
+    "result_type", "right_shift", "rint", "roll", "rot90", "round", "row_stack", "searchsorted",
+    "select", "set_printoptions", "shape", "sign", "signbit", "signedinteger", "sin", "sinc",
+    "sinh", "size", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum",
+    "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace",
+    "transpose", "trapezoid", "tri", "tril", "tril_indices", "triu", "triu_indices",
+    "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unsignedinteger", "unstack",
+    "vander", "var", "vdot", "vecdot", "vsplit", "vstack", "where", "zeros", "zeros_like",
+]
+# fmt: on

@@ -26,6 +26,11 @@ Axis = int | Sequence[int] | None
 PYTHON_SCALARS = (bool, int, float, complex)
 
 
+def public_name(name: str) -> str:
+    """What users call the function: `nn` and `random` stand beside `numpy`."""
+    return f"weft.{name}" if name.startswith(("nn.", "random.")) else f"weft.numpy.{name}"
+
+
 def check_arraylike(name: str, *args: Any) -> None:
     """Raises TypeError naming the first argument that is not an array or a number."""
     for position, arg in enumerate(args):
@@ -38,7 +43,7 @@ def check_arraylike(name: str, *args: Any) -> None:
         elif arg is None:
             advice = "; did a function return nothing?"
         raise TypeError(
-            f"weft.numpy.{name}: argument {position} must be an array or a number, "
+            f"{public_name(name)}: argument {position} must be an array or a number, "
             f"got {kind.__name__}{advice}"
         )
 
@@ -58,7 +63,8 @@ def scalar_constant(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
     except OverflowError:
         info = np.iinfo(dtype)
         raise OverflowError(
-            f"weft.numpy.{name}: the integer {value} does not fit {dtype} ({info.min} to {info.max}); "
+            f"{public_name(name)}: the integer {value} does not fit {dtype} ({info.min} to "
+            f"{info.max}); "
             "convert the array first (x.astype(...))"
         ) from None
 
@@ -101,7 +107,7 @@ def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
     except ValueError:
         shown = ", ".join(map(str, shapes))
         raise ValueError(
-            f"weft.numpy.{name}: shapes {shown} do not broadcast: aligned at the last axis, "
+            f"{public_name(name)}: shapes {shown} do not broadcast: aligned at the last axis, "
             "lengths must be equal or 1"
         ) from None
 
@@ -137,9 +143,9 @@ def inexact_type(*args: Any) -> tuple[np.dtype, bool]:
 def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) -> list[Value]:
     """Operands of one dtype and shape, ready for a strict primitive."""
     first = args[0]
-    if type(first) is Array and all(type(x) is Array and x.aval is first.aval for x in args):
-        if not inexact or dtypes.is_inexact(first.aval.dtype):
-            return list(args)
+    same = type(first) is Array and all(type(x) is Array and x.aval is first.aval for x in args)
+    if same and (not inexact or dtypes.is_inexact(first.aval.dtype)):
+        return list(args)
     promoted = promote_inexact(name, *args) if inexact else promote(name, *args)
     return broadcast(name, *promoted)
 
@@ -150,11 +156,11 @@ def canonical_axis(name: str, axis: Any, ndim: int) -> int:
         number = operator.index(axis)
     except TypeError:
         raise TypeError(
-            f"weft.numpy.{name}: axis must be an integer, got {axis!r} ({type(axis).__name__})"
+            f"{public_name(name)}: axis must be an integer, got {axis!r} ({type(axis).__name__})"
         ) from None
     if not -ndim <= number < ndim:
         raise ValueError(
-            f"weft.numpy.{name}: axis {number} is out of bounds for an array with "
+            f"{public_name(name)}: axis {number} is out of bounds for an array with "
             f"{ndim} {'axis' if ndim == 1 else 'axes'}"
         )
     return number % ndim
@@ -167,7 +173,7 @@ def canonical_axes(name: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     given = axis if isinstance(axis, list | tuple) else (axis,)
     axes = sorted(canonical_axis(name, a, ndim) for a in given)
     if len(set(axes)) != len(axes):
-        raise ValueError(f"weft.numpy.{name}: axis={axis!r} names an axis twice")
+        raise ValueError(f"{public_name(name)}: axis={axis!r} names an axis twice")
     return tuple(axes)
 
 
@@ -182,10 +188,12 @@ def canonical_shape(name: str, shape: Any) -> tuple[int, ...]:
             result.append(operator.index(size))
         except TypeError:
             raise TypeError(
-                f"weft.numpy.{name}: a shape is made of integers, got {shape!r}"
+                f"{public_name(name)}: a shape is made of integers, got {shape!r}"
             ) from None
     if any(size < 0 for size in result):
-        raise ValueError(f"weft.numpy.{name}: sizes cannot be negative, got shape {tuple(result)}")
+        raise ValueError(
+            f"{public_name(name)}: sizes cannot be negative, got shape {tuple(result)}"
+        )
     return tuple(result)
 
 

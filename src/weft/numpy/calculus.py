@@ -1,9 +1,8 @@
-"""Small numerical tools: differences, integrals, interpolation, polynomials, comparisons of arrays."""
+"""Small numerical tools: differences, integrals, interpolation, polynomials, comparisons."""
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from weft.numpy._common import (
     promote_inexact,
     shape_of,
 )
-from weft.numpy.indexing import take
+from weft.numpy.classify import conjugate, isclose, isnan
 from weft.numpy.joining import concatenate
 from weft.numpy.reductions import all as all_of
 from weft.numpy.reductions import mean
 from weft.numpy.reductions import sum as sum_of
 from weft.numpy.select import clip, where
-from weft.numpy.ufuncs import conjugate, equal, isclose, isnan, not_equal, sqrt, subtract
+from weft.numpy.taking import take
+from weft.numpy.ufuncs import equal, not_equal, sqrt, subtract
 
 
 def diff(

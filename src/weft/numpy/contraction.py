@@ -56,8 +56,8 @@ def matmul(
 ) -> Value:
     """The matrix product over the last axis of `a` and the second to last of `b`.
 
-    Vectors are rows on the left and columns on the right, and lose that axis again; axes before the last
-    two are batches, and broadcast.
+    Vectors are rows on the left and columns on the right, and lose that axis again; axes before the
+    last two are batches, and broadcast.
 
     Raises
     ------
@@ -73,9 +73,11 @@ def matmul(
     inner_right = right[0] if len(right) == 1 else right[-2]
     if left[-1] != inner_right:
         raise ValueError(
-            f"weft.numpy.matmul: shapes {left} and {right} do not match: the last axis of the first "
+            f"weft.numpy.matmul: shapes {left} and {right} do not match: the last axis of the "
+            "first "
             f"has length {left[-1]}, "
-            f"{'the axis' if len(right) == 1 else 'the second to last axis'} of the second {inner_right}"
+            f"{'the axis' if len(right) == 1 else 'the second to last axis'} of the second "
+            f"{inner_right}"
         )
     return _batched_product(a, b)
 
@@ -142,21 +144,22 @@ def dot(
 
 def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Value:
     """The product of two flattened arrays, the first conjugated."""
+    from weft.numpy.classify import conjugate
     from weft.numpy.shaping import ravel
-    from weft.numpy.ufuncs import conjugate
 
     return dot(ravel(conjugate(a)), ravel(b))
 
 
 def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
     """Products summed over `axis`, the first conjugated; other axes broadcast."""
-    from weft.numpy.ufuncs import conjugate
+    from weft.numpy.classify import conjugate
 
     x1, x2 = _operands("vecdot", conjugate(x1), x2, None)
     x1, x2 = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
     if shape_of(x1)[-1] != shape_of(x2)[-1]:
         raise ValueError(
-            f"weft.numpy.vecdot: {shape_of(x1)[-1]} and {shape_of(x2)[-1]} elements along axis {axis}"
+            f"weft.numpy.vecdot: {shape_of(x1)[-1]} and {shape_of(x2)[-1]} elements along axis "
+            f"{axis}"
         )
     from weft.numpy.einsum import einsum
 
@@ -202,7 +205,8 @@ def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = Non
     for p, q in zip(*over, strict=True):
         if left[p] != right[q]:
             raise ValueError(
-                f"weft.numpy.tensordot: axis {p} of shape {left} and axis {q} of shape {right} differ "
+                f"weft.numpy.tensordot: axis {p} of shape {left} and axis {q} of shape {right} "
+                "differ "
                 "in length"
             )
     return contract(a, b, over)

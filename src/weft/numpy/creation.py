@@ -37,8 +37,9 @@ def asarray(
 ) -> Value:
     """`a` as an array: weft arrays as they are, NumPy data and nested sequences copied.
 
-    NumPy arrays keep their dtype, 64-bit ones included. Python numbers, and sequences of them, get the
-    defaults: int32 (int64 where they do not fit), float32, complex64; a single number is weakly typed.
+    NumPy arrays keep their dtype, 64-bit ones included. Python numbers, and sequences of them, get
+    the defaults: int32 (int64 where they do not fit), float32, complex64; a single number is weakly
+    typed.
 
     Raises
     ------
@@ -108,9 +109,12 @@ def _to_numpy(name: str, a: Any, target: np.dtype | None) -> np.ndarray:
         data = np.asarray(a)
     except ValueError as error:
         raise ValueError(
-            f"weft.numpy.{name}: the nested sequence is ragged: {error}; every row needs the same length"
+            f"weft.numpy.{name}: the nested sequence is ragged: {error}; every row needs the same "
+            "length"
         ) from None
-    if data.dtype == object or data.dtype.kind in "SUVMm" and data.dtype not in dtypes.SHORT_NAMES:
+    if data.dtype == object or (
+        data.dtype.kind in "SUVMm" and data.dtype not in dtypes.SHORT_NAMES
+    ):
         raise TypeError(
             f"weft.numpy.{name}: a {type(a).__name__} with elements of dtype {data.dtype} is not "
             "numeric data"
@@ -176,7 +180,9 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
 
 
 def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True) -> Value:
-    """`x` converted to `dtype`. Floats are truncated towards zero; complex numbers lose the imaginary part."""
+    """`x` converted to `dtype`. Floats are truncated towards zero; complex numbers lose the
+    imaginary part.
+    """
     check_arraylike("astype", x)
     result = as_type("astype", x, dtype)
     return alias(result) if result is x else result
@@ -266,8 +272,8 @@ def arange(
 ) -> Value:
     """`start`, `start + step`, … below `stop`, as NumPy counts them.
 
-    Integers give int32 (int64 where they do not fit), floats float32. The bounds must be concrete: the
-    length of the result depends on them.
+    Integers give int32 (int64 where they do not fit), floats float32. The bounds must be concrete:
+    the length of the result depends on them.
     """
     if stop is None:
         start, stop = 0, start
@@ -446,7 +452,8 @@ def _triangle(name: str, m: ArrayLike, k: int, lower: bool) -> Value:
 def meshgrid(*xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list:
     """Coordinate arrays of a grid from coordinate vectors.
 
-    `indexing="xy"` (the default) puts the second vector first, as pictures do; `"ij"` keeps the order.
+    `indexing="xy"` (the default) puts the second vector first, as pictures do; `"ij"` keeps the
+    order.
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"weft.numpy.meshgrid: indexing is 'xy' or 'ij', got {indexing!r}")
@@ -454,7 +461,8 @@ def meshgrid(*xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: b
     for position, x in enumerate(xi):
         if len(shape_of(x)) > 1:
             raise ValueError(
-                f"weft.numpy.meshgrid: argument {position} must have one axis, has shape {shape_of(x)}"
+                f"weft.numpy.meshgrid: argument {position} must have one axis, has shape "
+                f"{shape_of(x)}"
             )
     vectors = [asarray(x).reshape(-1) for x in xi]
     order = list(range(len(vectors)))

@@ -1,7 +1,7 @@
 """`einsum`: a small parser, and products taken two at a time by `dot_general`.
 
-The subscripts are parsed once into a cached `Plan` of names (ellipsis axes get names of their own); with
-more than two operands, NumPy's `einsum_path` chooses the order of products.
+The subscripts are parsed once into a cached `Plan` of names (ellipsis axes get names of their own);
+with more than two operands, NumPy's `einsum_path` chooses the order of products.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def einsum(
 ) -> Value:
     """Sums of products in Einstein's notation.
 
-    Letters name axes; an axis that the result does not name is summed. Without "->" the result has the
-    letters that occur once, in alphabetical order. "..." stands for axes that broadcast.
+    Letters name axes; an axis that the result does not name is summed. Without "->" the result has
+    the letters that occur once, in alphabetical order. "..." stands for axes that broadcast.
 
     >>> einsum("ij,jk->ik", a, b)      # a matrix product
     >>> einsum("bhid,bhjd->bhij", q, k)
@@ -119,7 +119,8 @@ def _parse(subscripts: str, ndims: tuple[int, ...]) -> tuple[tuple[Names, ...], 
     for name in result:
         if name not in known:
             raise ValueError(
-                f"weft.numpy.einsum: the result of {subscripts!r} has {name!r}, which no operand has"
+                f"weft.numpy.einsum: the result of {subscripts!r} has {name!r}, which no operand "
+                "has"
             )
     if len(set(result)) != len(result):
         raise ValueError(f"weft.numpy.einsum: the result of {subscripts!r} names an axis twice")
@@ -136,7 +137,8 @@ def _names(term: str, ndim: int, rank: int, position: int, subscripts: str) -> N
     missing = ndim - len(letters)
     if missing < 0 or (missing and not dots):
         raise ValueError(
-            f"weft.numpy.einsum: operand {position} has {ndim} axes, but {term!r} in {subscripts!r} "
+            f"weft.numpy.einsum: operand {position} has {ndim} axes, but {term!r} in "
+            f"{subscripts!r} "
             f"names {len(letters)}"
         )
     filled = tuple(f"...{k}" for k in range(rank - missing, rank)) if dots else ()
@@ -147,7 +149,8 @@ def _output_names(term: str, ellipsis: Names, subscripts: str) -> Names:
     before, dots, after = term.partition("...")
     if not (before + after).isalpha() and before + after:
         raise ValueError(
-            f"weft.numpy.einsum: the result {term!r} in {subscripts!r} may only have letters and one '...'"
+            f"weft.numpy.einsum: the result {term!r} in {subscripts!r} may only have letters and "
+            "one '...'"
         )
     return (*before, *(ellipsis if dots else ()), *after)
 

@@ -7,15 +7,15 @@ An index is split into two parts, once for reading and for writing:
 - the *advanced* part, on what the basic part leaves: integer arrays and traced integers, one per
   indexed axis, read by `gather` (`dynamic_slice` for scalars) and written by `scatter`.
 
-`x[basic][advanced]` reads; `x.at[...]` updates `y = x[basic]`, scatters into `y`, and puts `y` back.
-Boolean masks become their nonzero indices, so they must be concrete. Static indices are checked here,
-out of range is an IndexError; dynamic ones are clipped by reads and dropped by writes, as in JAX.
+`x[basic][advanced]` reads; `x.at[...]` updates `y = x[basic]`, scatters into `y`, and puts `y`
+back. Boolean masks become their nonzero indices, so they must be concrete. Static indices are
+checked here, out of range is an IndexError; dynamic ones are clipped by reads and dropped by
+writes, as in JAX.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +31,6 @@ from weft.numpy._common import (
     Value,
     broadcast_shape,
     broadcast_to_shape,
-    canonical_axis,
     check_arraylike,
     convert,
     dtype_of,
@@ -46,8 +45,8 @@ class Box:
     """A static strided box of an array, and how its axes are laid out in the result.
 
     For each axis of the array: `start`, `step` (never 0, negative to go backwards), `length`.
-    `dropped` are axes indexed by an integer. `layout` are the axes of the result: an axis of the array, or
-    −1 for a new axis.
+    `dropped` are axes indexed by an integer. `layout` are the axes of the result: an axis of the
+    array, or −1 for a new axis.
     """
 
     shape: tuple[int, ...]
@@ -155,7 +154,8 @@ def _expand(index: tuple[Any, ...], aval: ShapedArray) -> list[Any]:
     used = sum(_axes_used(entry) for entry in entries)
     if used > aval.ndim:
         raise IndexError(
-            f"too many indices for an array of shape {aval.shape}: {used} given, it has {aval.ndim} "
+            f"too many indices for an array of shape {aval.shape}: {used} given, it has "
+            f"{aval.ndim} "
             f"{'axis' if aval.ndim == 1 else 'axes'}"
         )
     places = [k for k, entry in enumerate(entries) if entry is Ellipsis]
@@ -201,7 +201,7 @@ def _normalise(entry: Any, aval: ShapedArray) -> list[Any]:
             ) from None
     dtype = dtype_of(entry)
     if dtype == np.bool_:
-        return [_Mask(_concrete_mask(entry))]
+        return [_Mask(concrete_mask(entry))]
     if not dtypes.is_integer(dtype):
         raise TypeError(
             f"an array of shape {aval.shape} cannot be indexed with an array of dtype {dtype}; "
@@ -221,7 +221,7 @@ def _list_index(entry: list[Any]) -> Any:
     return array.astype(np.int32) if array.size == 0 else array
 
 
-def _concrete_mask(mask: Any) -> np.ndarray:
+def concrete_mask(mask: Any) -> np.ndarray:
     if isinstance(mask, Tracer) and mask.concrete() is None:
         raise mask._concretization_error(
             "indexing with a boolean mask: the shape of x[mask] depends on the values",
@@ -248,7 +248,8 @@ def _place_masks(entries: list[Any], aval: ShapedArray) -> list[Any]:
         for k, (length, size) in enumerate(zip(mask.shape, covered, strict=True)):
             if length != size:
                 raise IndexError(
-                    f"the boolean mask of shape {mask.shape} does not match axis {axis + k} of size "
+                    f"the boolean mask of shape {mask.shape} does not match axis {axis + k} of "
+                    "size "
                     f"{size} of an array of shape {aval.shape}"
                 )
         placed.extend(index.astype(np.int32) for index in np.nonzero(mask))
@@ -484,14 +485,15 @@ def _cast_updates(values: ArrayLike, aval: ShapedArray, kind: str) -> Value:
         source = dtype_of(values)
         if dtypes.is_complex(source) and not dtypes.is_complex(aval.dtype):
             raise TypeError(
-                f"x.at[...].{kind}: values of dtype {source} do not fit an array of dtype {aval.dtype}; "
+                f"x.at[...].{kind}: values of dtype {source} do not fit an array of dtype "
+                f"{aval.dtype}; "
                 "take the real part, or convert x first"
             )
     return convert(f"ndarray.at[...].{kind}", values, aval.dtype)
 
 
 def _fit(updates: Value, shape: tuple[int, ...]) -> Value:
-    """Updates repeated to the shape of what they are written to (leading axes of length 1 may go)."""
+    """Updates repeated to the shape they are written to (leading axes of length 1 may go)."""
     own = shape_of(updates)
     extra = len(own) - len(shape)
     if extra > 0 and all(n == 1 for n in own[:extra]):
@@ -501,120 +503,7 @@ def _fit(updates: Value, shape: tuple[int, ...]) -> Value:
     )
     if not fits:
         raise ValueError(
-            f"values of shape {own} do not fit the shape {shape} of the elements they are written to"
+            f"values of shape {own} do not fit the shape {shape} of the elements they are written "
+            "to"
         )
     return broadcast_to_shape(updates, shape)
-
-
-# ---------------------------------------------------------------- functions
-
-
-def take(
-    a: ArrayLike,
-    indices: ArrayLike,
-    axis: int | None = None,
-    mode: str | None = None,
-    fill_value: Any = None,
-) -> Value:
-    """Elements (slices along `axis`) at `indices`.
-
-    Modes for indices out of bounds: "fill" (the default: NaN, or the extreme of an integer dtype, or
-    `fill_value`), "clip", "wrap". Static indices are checked.
-    """
-    check_arraylike("take", a, indices)
-    from weft.numpy.creation import asarray
-    from weft.numpy.shaping import ravel
-
-    x = asarray(a)
-    number = 0 if axis is None else canonical_axis("take", axis, len(shape_of(x)))
-    x = ravel(x) if axis is None else x
-    if not dtypes.is_integer(dtype_of(indices)):
-        raise TypeError(f"weft.numpy.take: indices must be integers, got dtype {dtype_of(indices)}")
-    where_to = (slice(None),) * number
-    if mode == "wrap":
-        from weft.numpy.ufuncs import remainder
-
-        indices, mode = remainder(indices, shape_of(x)[number]), "clip"
-    if isinstance(indices, int | np.integer | np.ndarray) and mode is None:
-        return read(x, (*where_to, indices))
-    if is_scalar(indices):
-        indices = np.asarray(indices)
-    index = indices if not isinstance(indices, np.ndarray) else asarray(indices)
-    return read(x, (*where_to, index), mode or "fill", fill_value)
-
-
-def take_along_axis(
-    arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, mode: str | None = None
-) -> Value:
-    """For each position, the element at `indices` along `axis`: `arr[i, indices[i, j]]` for axis 1.
-
-    Other axes of the two are broadcast. Indices out of bounds give NaN (the extreme for integers).
-    """
-    check_arraylike("take_along_axis", arr, indices)
-    from weft.numpy.creation import asarray
-    from weft.numpy.shaping import ravel
-
-    x, index = asarray(arr), asarray(indices)
-    if not dtypes.is_integer(dtype_of(index)):
-        raise TypeError(
-            f"weft.numpy.take_along_axis: indices must be integers, got dtype {dtype_of(index)}"
-        )
-    if axis is None:
-        x, axis = ravel(x), 0
-    ndim = len(shape_of(x))
-    if len(shape_of(index)) != ndim:
-        raise ValueError(
-            f"weft.numpy.take_along_axis: indices of shape {shape_of(index)} need as many axes as the "
-            f"array of shape {shape_of(x)}"
-        )
-    number = canonical_axis("take_along_axis", axis, ndim)
-    return _gather_along(x, index, number, mode)
-
-
-def _gather_along(x: Value, index: Value, number: int, mode: str | None) -> Value:
-    """Gather with every other axis as a batch axis."""
-    size = shape_of(x)[number]
-    lead = [n for d, n in enumerate(shape_of(x)) if d != number]
-    index_lead = [n for d, n in enumerate(shape_of(index)) if d != number]
-    common = list(broadcast_shape("take_along_axis", tuple(lead), tuple(index_lead)))
-    index_shape, x_shape = list(common), list(common)
-    index_shape.insert(number, shape_of(index)[number])
-    x_shape.insert(number, size)
-    x = broadcast_to_shape(x, tuple(x_shape))
-    index = broadcast_to_shape(wrap_negative(index, size), tuple(index_shape))
-    others = tuple(d for d in range(len(x_shape)) if d != number)
-    numbers = lax.GatherDimensionNumbers(
-        offset_dims=(),
-        collapsed_slice_dims=(number,),
-        start_index_map=(number,),
-        operand_batching_dims=others,
-        start_indices_batching_dims=others,
-    )
-    starts = lax.reshape(index, (*index_shape, 1))
-    sizes = tuple(min(n, 1) for n in x_shape)
-    return lax.gather(x, starts, numbers, sizes, mode=mode or "fill")
-
-
-def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None) -> Value:
-    """Slices where a concrete condition holds."""
-    from weft.numpy.shaping import ravel
-
-    mask = _concrete_mask(condition)
-    x = ravel(a) if axis is None else a
-    return take(x, np.nonzero(mask)[0].astype(np.int32), 0 if axis is None else axis)
-
-
-def extract(condition: ArrayLike, arr: ArrayLike) -> Value:
-    """The elements where a concrete condition holds."""
-    from weft.numpy.shaping import ravel
-
-    return compress(_concrete_mask(condition).ravel(), ravel(arr))
-
-
-def choose(a: ArrayLike, choices: Sequence[ArrayLike]) -> Value:
-    """The element of `choices[a]` at each position."""
-    from weft.numpy.joining import stack
-    from weft.numpy.shaping import broadcast_arrays
-
-    index, *cases = broadcast_arrays(a, *choices)
-    return take_along_axis(stack(cases), index[None], 0)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -90,7 +91,8 @@ def stack(arrays: Any, axis: int = 0, dtype: DType = None) -> Value:
     for position, shape in enumerate(shapes):
         if shape != shapes[0]:
             raise ValueError(
-                f"weft.numpy.stack: array {position} has shape {shape}, array 0 has {shapes[0]}; all "
+                f"weft.numpy.stack: array {position} has shape {shape}, array 0 has {shapes[0]}; "
+                "all "
                 "must be the same"
             )
     number = canonical_axis("stack", axis, len(shapes[0]) + 1)
@@ -185,7 +187,7 @@ def _split(name: str, ary: ArrayLike, indices_or_sections: Any, axis: int) -> li
         bounds = _equal_parts(name, size, operator.index(indices_or_sections))
     return [
         lax.slice_in_dim(ary, start, max(start, stop), axis=number)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, stop in itertools.pairwise(bounds)
     ]
 
 
@@ -260,7 +262,7 @@ def repeat(
         raise ValueError(
             f"weft.numpy.repeat: {counts.size} repeats for {size} elements along axis {number}"
         )
-    from weft.numpy.indexing import take
+    from weft.numpy.taking import take
 
     return take(x, np.repeat(np.arange(size, dtype=np.int32), counts), number)
 
@@ -277,8 +279,8 @@ def pad(
 ) -> Value:
     """The array with a border.
 
-    `pad_width` is a number, `(before, after)`, or one such pair for each axis. Modes: `constant` (with
-    `constant_values`), `edge`, `wrap`, `reflect`, `symmetric`, `empty`.
+    `pad_width` is a number, `(before, after)`, or one such pair for each axis. Modes: `constant`
+    (with `constant_values`), `edge`, `wrap`, `reflect`, `symmetric`, `empty`.
     """
     check_arraylike("pad", array)
     if kwargs:
@@ -294,9 +296,10 @@ def pad(
         return _pad_constant(x, widths, constant_values)
     if mode not in ("edge", "wrap", "reflect", "symmetric"):
         raise ValueError(
-            f"weft.numpy.pad: mode {mode!r} is not one of constant, edge, wrap, reflect, symmetric, empty"
+            f"weft.numpy.pad: mode {mode!r} is not one of constant, edge, wrap, reflect, "
+            "symmetric, empty"
         )
-    from weft.numpy.indexing import take
+    from weft.numpy.taking import take
 
     for axis, (low, high) in enumerate(widths):
         if low or high:
@@ -351,7 +354,7 @@ def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: 
 def resize(a: ArrayLike, new_shape: Any) -> Value:
     """The elements repeated or cut to fill a new shape."""
     from weft.numpy._common import canonical_shape
-    from weft.numpy.indexing import take
+    from weft.numpy.taking import take
 
     shape = canonical_shape("resize", new_shape)
     flat = ravel(a)

@@ -1,4 +1,6 @@
-"""`weft.numpy.linalg`: norms and the products that live there. Factorizations are routines of `scipy`."""
+"""`weft.numpy.linalg`: norms and the products that live there. Factorizations are routines of
+`scipy`.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ __all__ = [
 def norm(x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Value:
     """The norm of vectors (one axis) or matrices (two axes).
 
-    Without `ord` and `axis` it is that of the flat array. Vectors: any number, ±inf, 0 (how many are not
-    zero). Matrices: "fro", 1, −1, inf, −inf.
+    Without `ord` and `axis` it is that of the flat array. Vectors: any number, ±inf, 0 (how many
+    are not zero). Matrices: "fro", 1, −1, inf, −inf.
     """
     (x,) = promote_inexact("linalg.norm", x)
     ndim = len(shape_of(x))
@@ -55,7 +57,8 @@ def norm(x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = Fals
     if axis is None:
         if ndim not in (1, 2):
             raise ValueError(
-                f"weft.numpy.linalg.norm: give axis= for ord={ord!r} of an array of shape {shape_of(x)}"
+                f"weft.numpy.linalg.norm: give axis= for ord={ord!r} of an array of shape "
+                f"{shape_of(x)}"
             )
         axis = tuple(range(ndim))
     axes = tuple(axis) if isinstance(axis, list | tuple) else (axis,)  # type: ignore[assignment]
@@ -96,7 +99,8 @@ def _matrix_norm(x: Value, ord: Any, row: int, column: int, keepdims: bool) -> V
         return sqrt(sum_of(_square(x), (row, column), keepdims=keepdims))
     if ord not in (1, -1, np.inf, -np.inf):
         raise ValueError(
-            f"weft.numpy.linalg.norm: ord={ord!r} is not supported for matrices; use 'fro', 1, -1, inf "
+            f"weft.numpy.linalg.norm: ord={ord!r} is not supported for matrices; use 'fro', 1, "
+            "-1, inf "
             "or -inf"
         )
     summed, other = (row, column) if abs(ord) == 1 else (column, row)

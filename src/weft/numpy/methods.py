@@ -1,7 +1,7 @@
 """Operators, methods and indexing of arrays and traced values: one table for both.
 
-`Array` and every tracer get the same attributes, so that a function does not see whether it is traced.
-Binary operators answer `NotImplemented` for foreign operands, which lets those take over.
+`Array` and every tracer get the same attributes, so that a function does not see whether it is
+traced. Binary operators answer `NotImplemented` for foreign operands, which lets those take over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,18 @@ from weft.core.trace import (
     eval_trace,
     register_array_methods,
 )
-from weft.numpy import contraction, creation, indexing, joining, reductions, select, shaping, ufuncs
+from weft.numpy import (
+    classify,
+    contraction,
+    creation,
+    indexing,
+    joining,
+    reductions,
+    select,
+    shaping,
+    taking,
+    ufuncs,
+)
 from weft.numpy._common import ArrayLike, DType, Value
 
 # ---------------------------------------------------------------- operators
@@ -43,7 +54,8 @@ def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 def _refuse(other: Any) -> Any:
     if isinstance(other, list | tuple):
         raise TypeError(
-            f"an operand is a {type(other).__name__}; make an array of it with weft.numpy.asarray(...)"
+            f"an operand is a {type(other).__name__}; make an array of it with "
+            "weft.numpy.asarray(...)"
         )
     return NotImplemented
 
@@ -122,13 +134,15 @@ def _check_rebinds(x: Value) -> None:
     if isinstance(note, BasicIndex):
         text = _index_text(note.index)
         raise TypeError(
-            f"this array is the result of x[{text}], a value of its own: assigning to it would not change "
+            f"this array is the result of x[{text}], a value of its own: assigning to it would "
+            "not change "
             f"x as it does in NumPy. Write x[{text}, ...] = v as one index of x, or copy it first "
             f"(y = x[{text}].copy())."
         )
     if note is ARGUMENT:
         raise TypeError(
-            f"an argument of {x._trace.name} cannot be changed in place: the caller would not see it, as "
+            f"an argument of {x._trace.name} cannot be changed in place: the caller would not see "
+            "it, as "
             "it does with NumPy. Write x = x.at[...].set(v), and return x if the caller needs it."
         )
     trace = x._trace if isinstance(x, Tracer) else eval_trace
@@ -138,7 +152,8 @@ def _check_rebinds(x: Value) -> None:
 
 def _outside_error(x: Value) -> TypeError:
     return TypeError(
-        f"an array {aval_of(x)} that does not depend on the traced arguments of {current_trace().name} "
+        f"an array {aval_of(x)} that does not depend on the traced arguments of "
+        f"{current_trace().name} "
         "cannot be changed in place while that is traced. Write x = x.at[...].set(v)."
     )
 
@@ -182,8 +197,8 @@ class IndexedUpdate:
     """`x.at[index]`: the updates that can be made there, each giving a new array.
 
     `mode` treats dynamic indices out of bounds: "drop" (the default for updates), "clip",
-    "promise_in_bounds"; `get` clips by default, and has "fill" with `fill_value`. Where indices repeat,
-    `add`, `multiply`, `min` and `max` combine all updates; `set` keeps the last one.
+    "promise_in_bounds"; `get` clips by default, and has "fill" with `fill_value`. Where indices
+    repeat, `add`, `multiply`, `min` and `max` combine all updates; `set` keeps the last one.
     """
 
     __slots__ = ("array", "index")
@@ -306,10 +321,10 @@ _METHODS: dict[str, Any] = {
     "argmax": reductions.argmax,
     "argmin": reductions.argmin,
     "astype": _astype,
-    "choose": indexing.choose,
+    "choose": taking.choose,
     "clip": select.clip,
-    "conj": ufuncs.conjugate,
-    "conjugate": ufuncs.conjugate,
+    "conj": classify.conjugate,
+    "conjugate": classify.conjugate,
     "copy": _copy,
     "cumprod": reductions.cumprod,
     "cumsum": reductions.cumsum,
@@ -331,7 +346,7 @@ _METHODS: dict[str, Any] = {
     "std": reductions.std,
     "sum": reductions.sum,
     "swapaxes": shaping.swapaxes,
-    "take": indexing.take,
+    "take": taking.take,
     "to_device": _to_device,
     "trace": shaping.trace,
     "transpose": _transpose,
@@ -342,8 +357,8 @@ _METHODS: dict[str, Any] = {
     "T": property(shaping.transpose, doc="The array with its axes reversed."),
     "mT": property(shaping.matrix_transpose, doc="The array with its last two axes exchanged."),
     "at": property(IndexUpdater, doc="Updates of parts: `x.at[index].set(values)` and its kin."),
-    "real": property(ufuncs.real, doc="The real part."),
-    "imag": property(ufuncs.imag, doc="The imaginary part."),
+    "real": property(classify.real, doc="The real part."),
+    "imag": property(classify.imag, doc="The imaginary part."),
 }
 
 
@@ -360,7 +375,7 @@ def _table() -> dict[str, Any]:
 
 
 def install() -> None:
-    """Gives arrays and tracers their operators and methods; `import weft.numpy` does it."""
+    """Gives arrays and tracers their operators and methods; importing `weft.numpy` does it."""
     table = _table()
     own_hash = Array.__hash__
     for name, method in table.items():
@@ -373,6 +388,3 @@ def install() -> None:
             "block_until_ready": _block_until_ready,
         }
     )
-
-
-install()

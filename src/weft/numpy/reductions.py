@@ -1,7 +1,7 @@
 """Sums, extrema, means and the other functions that take axes away, and running sums.
 
-Small integers and booleans are summed in int32 (uint32 for unsigned ones); half precision is summed in
-float32 and rounded once. Indices are int32.
+Small integers and booleans are summed in int32 (uint32 for unsigned ones); half precision is summed
+in float32 and rounded once. Indices are int32.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from weft.numpy._common import (
     promote_inexact,
     shape_of,
 )
+from weft.numpy.classify import isnan
 from weft.numpy.select import extremum_limits, where, where_mask
-from weft.numpy.ufuncs import constant_like, divide, isnan, sqrt, subtract, truth
+from weft.numpy.ufuncs import constant_like, divide, sqrt, subtract, truth
 
 Reducer = Callable[[Value, tuple[int, ...]], Value]
 
@@ -299,7 +300,7 @@ def average(
     returned: bool = False,
     keepdims: bool = False,
 ) -> Any:
-    """The mean weighted by `weights`: of the shape of `a`, or one number for each index of `axis`."""
+    """The mean weighted by `weights`, of the shape of `a` or one for each index of `axis`."""
     x = _as_array("average", a)
     if weights is None:
         result = mean(x, axis, keepdims=keepdims)
@@ -323,7 +324,8 @@ def _weights_along(x: Value, weights: Value, axis: Axis) -> Value:
     number = canonical_axis("average", axis, len(shape_of(x)))
     if shape_of(weights)[0] != shape_of(x)[number]:
         raise ValueError(
-            f"weft.numpy.average: {shape_of(weights)[0]} weights for {shape_of(x)[number]} elements "
+            f"weft.numpy.average: {shape_of(weights)[0]} weights for {shape_of(x)[number]} "
+            "elements "
             f"along axis {number}"
         )
     return lax.broadcast_in_dim(weights, shape_of(x), (number,))

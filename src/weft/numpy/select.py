@@ -17,16 +17,16 @@ from weft.numpy._common import (
     check_arraylike,
     dtype_of,
     promote,
-    promote_and_broadcast,
 )
-from weft.numpy.ufuncs import constant_like, isnan, isneginf, isposinf, maximum, minimum, truth
+from weft.numpy.classify import isnan, isneginf, isposinf
+from weft.numpy.ufuncs import constant_like, maximum, minimum, truth
 
 
 def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Value:
     """`x` where the condition holds, `y` elsewhere; the three are broadcast, `x` and `y` promoted.
 
-    With the condition alone, the indices where it holds, as `nonzero` gives them: how many there are
-    depends on values, so it works outside `jit` only.
+    With the condition alone, the indices where it holds, as `nonzero` gives them: how many there
+    are depends on values, so it works outside `jit` only.
 
     >>> where(np.arange(4) > 1, 1.0, 0.0)
     Array([0., 0., 1., 1.], dtype=float32)

@@ -81,7 +81,8 @@ def _wanted_shape(x: Value, shape: Any) -> tuple[int, ...]:
     if math.prod(result) != aval.size or -1 in result:
         elements = math.prod(result) if -1 not in result else "a multiple of " + str(rest)
         raise ValueError(
-            f"weft.numpy.reshape: cannot reshape array of shape {aval.shape} ({aval.size} elements) "
+            f"weft.numpy.reshape: cannot reshape array of shape {aval.shape} ({aval.size} "
+            "elements) "
             f"into {tuple(wanted)} ({elements} elements)"
         )
     return tuple(result)
@@ -134,7 +135,8 @@ def moveaxis(a: ArrayLike, source: Axis, destination: Axis) -> Value:
     sources, destinations = given
     if len(sources) != len(destinations) or len(set(sources)) != len(sources):
         raise ValueError(
-            f"weft.numpy.moveaxis: source={source!r} and destination={destination!r} must be as many "
+            f"weft.numpy.moveaxis: source={source!r} and destination={destination!r} must be as "
+            "many "
             "different axes"
         )
     order = [d for d in range(ndim) if d not in sources]
@@ -190,7 +192,8 @@ def broadcast_to(array: ArrayLike, shape: Any) -> Value:
     )
     if not fits:
         raise ValueError(
-            f"weft.numpy.broadcast_to: shape {own} does not broadcast to {wanted}: aligned at the last "
+            f"weft.numpy.broadcast_to: shape {own} does not broadcast to {wanted}: aligned at the "
+            "last "
             "axis, lengths must be equal or 1"
         )
     return _new(x, broadcast_to_shape(x, wanted))

@@ -1,7 +1,8 @@
 """Elementwise functions: NumPy's ufuncs, as promotion, broadcasting and one or a few primitives.
 
-Most are a row of a table: a name, the strict operation, and what dtypes it promotes to. Functions whose
-meaning NumPy and the primitive divide differently (floor division, powers, …) are written out below.
+Most are a row of a table: a name, the strict operation, and what dtypes it promotes to. Functions
+whose meaning NumPy and the primitive divide differently (floor division, powers, …) are written out
+below.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from weft.numpy._common import (
     promote_and_broadcast,
     promote_inexact,
     scalar_constant,
-    shape_of,
 )
 
 Op = Callable[..., Value]
@@ -203,6 +203,8 @@ def absolute(x: ArrayLike, /) -> Value:
     if dtype_of(x) == np.bool_ or dtypes.is_unsigned(dtype_of(x)):
         return alias(x)
     if dtypes.is_complex(dtype_of(x)):
+        from weft.numpy.special import hypot
+
         return hypot(lax.real(x), lax.imag(x))
     return lax.abs(x)
 
@@ -449,203 +451,7 @@ def bitwise_count(x: ArrayLike, /) -> Value:
     return lax.convert_element_type(counted, dtypes.uint8)
 
 
-# ---------------------------------------------------------------- composed
-
-
-def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """√(x1² + x2²) without needless overflow."""
-    x1, x2 = promote_and_broadcast("hypot", x1, x2, inexact=True)
-    x1, x2 = lax.abs(x1), lax.abs(x2)
-    big, small = lax.max(x1, x2), lax.min(x1, x2)
-    one = constant_like(big, 1)
-    flat = lax.eq(big, zeros_of(big))
-    ratio = lax.div(small, lax.select_n(flat, big, one))
-    result = lax.mul(big, lax.sqrt(lax.add(one, lax.mul(ratio, ratio))))
-    infinite = constant_like(big, np.inf)
-    either = lax.bitwise_or(lax.eq(x1, infinite), lax.eq(x2, infinite))
-    return lax.select_n(either, result, infinite)
-
-
-def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """log(exp(x1) + exp(x2)) without overflow."""
-    x1, x2 = promote_and_broadcast("logaddexp", x1, x2, inexact=True)
-    difference = lax.sub(x1, x2)
-    smooth = lax.add(lax.max(x1, x2), lax.log1p(lax.exp(lax.neg(lax.abs(difference)))))
-    # Equal infinities differ by NaN: their sum is the answer, and NaN stays NaN.
-    return lax.select_n(lax.ne(difference, difference), smooth, lax.add(x1, x2))
-
-
-def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """log2(2^x1 + 2^x2) without overflow."""
-    x1, x2 = promote_and_broadcast("logaddexp2", x1, x2, inexact=True)
-    log_of_2 = constant_like(x1, np.log(2.0))
-    return lax.div(logaddexp(lax.mul(x1, log_of_2), lax.mul(x2, log_of_2)), log_of_2)
-
-
-def deg2rad(x: ArrayLike, /) -> Value:
-    """Degrees to radians."""
-    (x,) = promote_inexact("deg2rad", x)
-    return lax.mul(x, constant_like(x, np.pi / 180))
-
-
-def rad2deg(x: ArrayLike, /) -> Value:
-    """Radians to degrees."""
-    (x,) = promote_inexact("rad2deg", x)
-    return lax.mul(x, constant_like(x, 180 / np.pi))
-
-
-radians, degrees = deg2rad, rad2deg
-
-
-def sinc(x: ArrayLike, /) -> Value:
-    """sin(πx) / (πx), and 1 at 0."""
-    (x,) = promote_inexact("sinc", x)
-    zero = lax.eq(x, zeros_of(x))
-    one = constant_like(x, 1)
-    angle = lax.mul(lax.select_n(zero, x, one), constant_like(x, np.pi))
-    return lax.select_n(zero, lax.div(lax.sin(angle), angle), one)
-
-
-def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The larger of two elements, ignoring a NaN beside a number."""
-    x1, x2 = promote_and_broadcast("fmax", x1, x2)
-    takes_first = lax.bitwise_or(lax.ge(x1, x2), lax.ne(x2, x2))
-    return lax.select_n(takes_first, x2, x1)
-
-
-def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The smaller of two elements, ignoring a NaN beside a number."""
-    x1, x2 = promote_and_broadcast("fmin", x1, x2)
-    takes_first = lax.bitwise_or(lax.le(x1, x2), lax.ne(x2, x2))
-    return lax.select_n(takes_first, x2, x1)
-
-
-def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """0 below zero, 1 above, x2 at zero; NaN at NaN."""
-    x1, x2 = promote_and_broadcast("heaviside", x1, x2, inexact=True)
-    zero, one = zeros_of(x1), constant_like(x1, 1)
-    step = lax.select_n(lax.lt(x1, zero), one, zero)
-    step = lax.select_n(lax.eq(x1, zero), step, x2)
-    return lax.select_n(lax.ne(x1, x1), step, x1)
-
-
-def signbit(x: ArrayLike, /) -> Value:
-    """Whether the sign bit is set: negative numbers, −0 and negative NaN."""
-    (x,) = promote("signbit", x)
-    dtype = dtype_of(x)
-    if not dtypes.is_floating(dtype):
-        return lax.lt(x, zeros_of(x)) if dtype != np.bool_ else zeros_of(x)
-    bits = lax.bitcast_convert_type(x, np.dtype(f"int{8 * dtype.itemsize}"))
-    return lax.lt(bits, zeros_of(bits))
-
-
-def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """|x1| with the sign of x2."""
-    x1, x2 = promote_and_broadcast("copysign", x1, x2, inexact=True)
-    magnitude = lax.abs(x1)
-    return lax.select_n(signbit(x2), magnitude, lax.neg(magnitude))
-
-
-# ---------------------------------------------------------------- classes of numbers
-
-
-def _false_like(x: Value) -> Value:
-    return lax.broadcast_in_dim(np.asarray(False), shape_of(x), ())
-
-
-def isnan(x: ArrayLike, /) -> Value:
-    """Whether an element is NaN."""
-    (x,) = promote("isnan", x)
-    return lax.ne(x, x) if dtypes.is_inexact(dtype_of(x)) else _false_like(x)
-
-
-def isfinite(x: ArrayLike, /) -> Value:
-    """Whether an element is neither infinite nor NaN."""
-    (x,) = promote("isfinite", x)
-    dtype = dtype_of(x)
-    if dtypes.is_complex(dtype):
-        return lax.bitwise_and(lax.is_finite(lax.real(x)), lax.is_finite(lax.imag(x)))
-    return lax.is_finite(x) if dtypes.is_floating(dtype) else lax.bitwise_not(_false_like(x))
-
-
-def isinf(x: ArrayLike, /) -> Value:
-    """Whether an element is +∞ or −∞."""
-    (x,) = promote("isinf", x)
-    dtype = dtype_of(x)
-    if dtypes.is_complex(dtype):
-        return lax.bitwise_or(isinf(lax.real(x)), isinf(lax.imag(x)))
-    if not dtypes.is_floating(dtype):
-        return _false_like(x)
-    return lax.eq(lax.abs(x), constant_like(x, np.inf))
-
-
-def isposinf(x: ArrayLike, /) -> Value:
-    """Whether an element is +∞."""
-    (x,) = promote("isposinf", x)
-    if not dtypes.is_floating(dtype_of(x)):
-        return _false_like(x)
-    return lax.eq(x, constant_like(x, np.inf))
-
-
-def isneginf(x: ArrayLike, /) -> Value:
-    """Whether an element is −∞."""
-    (x,) = promote("isneginf", x)
-    if not dtypes.is_floating(dtype_of(x)):
-        return _false_like(x)
-    return lax.eq(x, constant_like(x, -np.inf))
-
-
-def isclose(
-    a: ArrayLike,
-    b: ArrayLike,
-    rtol: ArrayLike = 1e-5,
-    atol: ArrayLike = 1e-8,
-    equal_nan: bool = False,
-) -> Value:
-    """Whether |a − b| ≤ atol + rtol·|b|, with equal infinities close."""
-    a, b = promote_and_broadcast("isclose", a, b)
-    if not dtypes.is_inexact(dtype_of(a)):
-        a, b = promote_inexact("isclose", a, b)
-    close = less_equal(absolute(lax.sub(a, b)), add(atol, multiply(rtol, absolute(b))))
-    both_finite = lax.bitwise_and(isfinite(a), isfinite(b))
-    close = lax.select_n(both_finite, lax.eq(a, b), close)
-    if equal_nan:
-        close = lax.bitwise_or(close, lax.bitwise_and(isnan(a), isnan(b)))
-    return close
-
-
-# ---------------------------------------------------------------- complex numbers
-
-
-def real(x: ArrayLike, /) -> Value:
-    """The real part."""
-    check_arraylike("real", x)
-    return lax.real(x) if dtypes.is_complex(dtype_of(x)) else positive(x)
-
-
-def imag(x: ArrayLike, /) -> Value:
-    """The imaginary part; zeros for real arrays."""
-    check_arraylike("imag", x)
-    if dtypes.is_complex(dtype_of(x)):
-        return lax.imag(x)
-    return lax.broadcast_in_dim(np.zeros((), dtype_of(x)), shape_of(x), ())
-
-
-def conjugate(x: ArrayLike, /) -> Value:
-    """The complex conjugate; a real array's own value."""
-    check_arraylike("conjugate", x)
-    if not dtypes.is_complex(dtype_of(x)):
-        return positive(x)
-    return lax.complex(lax.real(x), lax.neg(lax.imag(x)))
-
-
-conj = conjugate
-
-
-def angle(x: ArrayLike, /) -> Value:
-    """The argument of complex numbers in radians; 0 or π for real ones."""
-    (x,) = promote_inexact("angle", x)
-    return arctan2(imag(x), real(x))
+# ---------------------------------------------------------------- conversion
 
 
 def as_type(name: str, x: ArrayLike, dtype: Any) -> Value:

@@ -1,0 +1,118 @@
+"""Elementwise questions about numbers (finite? close?), and the parts of complex numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weft import lax
+from weft.core import dtypes
+from weft.numpy._common import (
+    ArrayLike,
+    Value,
+    check_arraylike,
+    dtype_of,
+    promote,
+    promote_and_broadcast,
+    promote_inexact,
+    shape_of,
+)
+from weft.numpy.ufuncs import absolute, add, arctan2, constant_like, less_equal, multiply, positive
+
+
+def _false_like(x: Value) -> Value:
+    return lax.broadcast_in_dim(np.asarray(False), shape_of(x), ())
+
+
+def isnan(x: ArrayLike, /) -> Value:
+    """Whether an element is NaN."""
+    (x,) = promote("isnan", x)
+    return lax.ne(x, x) if dtypes.is_inexact(dtype_of(x)) else _false_like(x)
+
+
+def isfinite(x: ArrayLike, /) -> Value:
+    """Whether an element is neither infinite nor NaN."""
+    (x,) = promote("isfinite", x)
+    dtype = dtype_of(x)
+    if dtypes.is_complex(dtype):
+        return lax.bitwise_and(lax.is_finite(lax.real(x)), lax.is_finite(lax.imag(x)))
+    return lax.is_finite(x) if dtypes.is_floating(dtype) else lax.bitwise_not(_false_like(x))
+
+
+def isinf(x: ArrayLike, /) -> Value:
+    """Whether an element is +∞ or −∞."""
+    (x,) = promote("isinf", x)
+    dtype = dtype_of(x)
+    if dtypes.is_complex(dtype):
+        return lax.bitwise_or(isinf(lax.real(x)), isinf(lax.imag(x)))
+    if not dtypes.is_floating(dtype):
+        return _false_like(x)
+    return lax.eq(lax.abs(x), constant_like(x, np.inf))
+
+
+def isposinf(x: ArrayLike, /) -> Value:
+    """Whether an element is +∞."""
+    (x,) = promote("isposinf", x)
+    if not dtypes.is_floating(dtype_of(x)):
+        return _false_like(x)
+    return lax.eq(x, constant_like(x, np.inf))
+
+
+def isneginf(x: ArrayLike, /) -> Value:
+    """Whether an element is −∞."""
+    (x,) = promote("isneginf", x)
+    if not dtypes.is_floating(dtype_of(x)):
+        return _false_like(x)
+    return lax.eq(x, constant_like(x, -np.inf))
+
+
+def isclose(
+    a: ArrayLike,
+    b: ArrayLike,
+    rtol: ArrayLike = 1e-5,
+    atol: ArrayLike = 1e-8,
+    equal_nan: bool = False,
+) -> Value:
+    """Whether |a − b| ≤ atol + rtol·|b|, with equal infinities close."""
+    a, b = promote_and_broadcast("isclose", a, b)
+    if not dtypes.is_inexact(dtype_of(a)):
+        a, b = promote_inexact("isclose", a, b)
+    close = less_equal(absolute(lax.sub(a, b)), add(atol, multiply(rtol, absolute(b))))
+    both_finite = lax.bitwise_and(isfinite(a), isfinite(b))
+    close = lax.select_n(both_finite, lax.eq(a, b), close)
+    if equal_nan:
+        close = lax.bitwise_or(close, lax.bitwise_and(isnan(a), isnan(b)))
+    return close
+
+
+# ---------------------------------------------------------------- complex numbers
+
+
+def real(x: ArrayLike, /) -> Value:
+    """The real part."""
+    check_arraylike("real", x)
+    return lax.real(x) if dtypes.is_complex(dtype_of(x)) else positive(x)
+
+
+def imag(x: ArrayLike, /) -> Value:
+    """The imaginary part; zeros for real arrays."""
+    check_arraylike("imag", x)
+    if dtypes.is_complex(dtype_of(x)):
+        return lax.imag(x)
+    return lax.broadcast_in_dim(np.zeros((), dtype_of(x)), shape_of(x), ())
+
+
+def conjugate(x: ArrayLike, /) -> Value:
+    """The complex conjugate; a real array's own value."""
+    check_arraylike("conjugate", x)
+    if not dtypes.is_complex(dtype_of(x)):
+        return positive(x)
+    return lax.complex(lax.real(x), lax.neg(lax.imag(x)))
+
+
+conj = conjugate
+
+
+def angle(x: ArrayLike, /) -> Value:
+    """The argument of complex numbers in radians; 0 or π for real ones."""
+    (x,) = promote_inexact("angle", x)
+    return arctan2(imag(x), real(x))

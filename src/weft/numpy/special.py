@@ -1,0 +1,111 @@
+"""Elementwise functions composed of several primitives, with care for overflow and NaN."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from weft import lax
+from weft.core import dtypes
+from weft.numpy._common import (
+    ArrayLike,
+    Value,
+    dtype_of,
+    promote,
+    promote_and_broadcast,
+    promote_inexact,
+)
+from weft.numpy.ufuncs import constant_like, zeros_of
+
+
+def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """√(x1² + x2²) without needless overflow."""
+    x1, x2 = promote_and_broadcast("hypot", x1, x2, inexact=True)
+    x1, x2 = lax.abs(x1), lax.abs(x2)
+    big, small = lax.max(x1, x2), lax.min(x1, x2)
+    one = constant_like(big, 1)
+    flat = lax.eq(big, zeros_of(big))
+    ratio = lax.div(small, lax.select_n(flat, big, one))
+    result = lax.mul(big, lax.sqrt(lax.add(one, lax.mul(ratio, ratio))))
+    infinite = constant_like(big, np.inf)
+    either = lax.bitwise_or(lax.eq(x1, infinite), lax.eq(x2, infinite))
+    return lax.select_n(either, result, infinite)
+
+
+def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """log(exp(x1) + exp(x2)) without overflow."""
+    x1, x2 = promote_and_broadcast("logaddexp", x1, x2, inexact=True)
+    difference = lax.sub(x1, x2)
+    smooth = lax.add(lax.max(x1, x2), lax.log1p(lax.exp(lax.neg(lax.abs(difference)))))
+    # Equal infinities differ by NaN: their sum is the answer, and NaN stays NaN.
+    return lax.select_n(lax.ne(difference, difference), smooth, lax.add(x1, x2))
+
+
+def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """log2(2^x1 + 2^x2) without overflow."""
+    x1, x2 = promote_and_broadcast("logaddexp2", x1, x2, inexact=True)
+    log_of_2 = constant_like(x1, np.log(2.0))
+    return lax.div(logaddexp(lax.mul(x1, log_of_2), lax.mul(x2, log_of_2)), log_of_2)
+
+
+def deg2rad(x: ArrayLike, /) -> Value:
+    """Degrees to radians."""
+    (x,) = promote_inexact("deg2rad", x)
+    return lax.mul(x, constant_like(x, np.pi / 180))
+
+
+def rad2deg(x: ArrayLike, /) -> Value:
+    """Radians to degrees."""
+    (x,) = promote_inexact("rad2deg", x)
+    return lax.mul(x, constant_like(x, 180 / np.pi))
+
+
+radians, degrees = deg2rad, rad2deg
+
+
+def sinc(x: ArrayLike, /) -> Value:
+    """sin(πx) / (πx), and 1 at 0."""
+    (x,) = promote_inexact("sinc", x)
+    zero = lax.eq(x, zeros_of(x))
+    one = constant_like(x, 1)
+    angle = lax.mul(lax.select_n(zero, x, one), constant_like(x, np.pi))
+    return lax.select_n(zero, lax.div(lax.sin(angle), angle), one)
+
+
+def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The larger of two elements, ignoring a NaN beside a number."""
+    x1, x2 = promote_and_broadcast("fmax", x1, x2)
+    takes_first = lax.bitwise_or(lax.ge(x1, x2), lax.ne(x2, x2))
+    return lax.select_n(takes_first, x2, x1)
+
+
+def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The smaller of two elements, ignoring a NaN beside a number."""
+    x1, x2 = promote_and_broadcast("fmin", x1, x2)
+    takes_first = lax.bitwise_or(lax.le(x1, x2), lax.ne(x2, x2))
+    return lax.select_n(takes_first, x2, x1)
+
+
+def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """0 below zero, 1 above, x2 at zero; NaN at NaN."""
+    x1, x2 = promote_and_broadcast("heaviside", x1, x2, inexact=True)
+    zero, one = zeros_of(x1), constant_like(x1, 1)
+    step = lax.select_n(lax.lt(x1, zero), one, zero)
+    step = lax.select_n(lax.eq(x1, zero), step, x2)
+    return lax.select_n(lax.ne(x1, x1), step, x1)
+
+
+def signbit(x: ArrayLike, /) -> Value:
+    """Whether the sign bit is set: negative numbers, −0 and negative NaN."""
+    (x,) = promote("signbit", x)
+    dtype = dtype_of(x)
+    if not dtypes.is_floating(dtype):
+        return lax.lt(x, zeros_of(x)) if dtype != np.bool_ else zeros_of(x)
+    bits = lax.bitcast_convert_type(x, np.dtype(f"int{8 * dtype.itemsize}"))
+    return lax.lt(bits, zeros_of(bits))
+
+
+def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """|x1| with the sign of x2."""
+    x1, x2 = promote_and_broadcast("copysign", x1, x2, inexact=True)
+    magnitude = lax.abs(x1)
+    return lax.select_n(signbit(x2), magnitude, lax.neg(magnitude))

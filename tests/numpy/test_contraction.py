@@ -1,0 +1,203 @@
+"""Products, einsum and norms against NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weft
+import weft.numpy as wnp
+
+
+def sample(*shape, seed=0):
+    return np.random.default_rng(seed + sum(shape)).standard_normal(shape).astype(np.float32)
+
+
+def check(result, expected):
+    assert result.shape == np.shape(expected)
+    np.testing.assert_allclose(np.asarray(result), expected, rtol=1e-4, atol=1e-5)
+
+
+SHAPES = [
+    ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
+    ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((5, 1, 2, 3), (6, 3, 4)), ((3,), (5, 3, 4)),
+    ((5, 2, 3), (3,)), ((1, 2, 3), (5, 3, 4)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
+    ((6, 1, 2, 3), (1, 5, 3, 4)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right"), SHAPES)
+def test_matmul(left, right):
+    a, b = sample(*left), sample(*right, seed=1)
+    with weft.disable_jit():
+        check(wnp.matmul(a, b), a @ b)
+        check(wnp.asarray(a) @ b, a @ b)
+
+
+@pytest.mark.parametrize(("left", "right"), [s for s in SHAPES if len(s[0]) < 4])
+def test_dot(left, right):
+    a, b = sample(*left), sample(*right, seed=1)
+    with weft.disable_jit():
+        check(wnp.dot(a, b), np.dot(a, b))
+
+
+def test_products():
+    a, b, v = sample(3, 4), sample(5, 4), sample(4)
+    with weft.disable_jit():
+        check(wnp.inner(a, b), np.inner(a, b))
+        check(wnp.outer(a, v), np.outer(a, v))
+        check(wnp.vdot(a, a), np.vdot(a, a))
+        check(wnp.vecdot(a, v), np.vecdot(a, v))
+        check(wnp.tensordot(a, b.T, 1), np.tensordot(a, b.T, 1))
+        check(wnp.tensordot(a, b, ((1,), (1,))), np.tensordot(a, b, ((1,), (1,))))
+        check(wnp.tensordot(a, b, 0), np.tensordot(a, b, 0))
+        check(wnp.dot(2.0, v), 2 * v)
+
+
+def test_products_of_other_dtypes():
+    integers = np.arange(6).reshape(2, 3)
+    flags = integers % 2 == 1
+    with weft.disable_jit():
+        assert wnp.matmul(integers, integers.T).dtype == np.int64
+        check(wnp.matmul(integers, integers.T), integers @ integers.T)
+        assert wnp.matmul(flags, flags.T).dtype == np.bool_
+        check(wnp.matmul(flags, flags.T), flags @ flags.T)
+        z = (sample(2, 3) + 1j * sample(2, 3, seed=2)).astype(np.complex64)
+        check(wnp.vdot(z, z), np.vdot(z, z))
+        assert wnp.matmul(integers, sample(3, 2)).dtype == np.float32
+
+
+EINSUMS = [
+    ("ij,jk->ik", (3, 4), (4, 5)), ("ij,jk", (3, 4), (4, 5)), ("ij,kj->ki", (3, 4), (5, 4)),
+    ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("hd,htd->ht", (2, 4), (2, 5, 4)),
+    ("ht,htd->hd", (2, 5), (2, 5, 4)), ("i,i->", (4,), (4,)), ("i,j->ij", (3,), (4,)),
+    ("i,j->ji", (3,), (4,)), ("ii->i", (4, 4)), ("ii", (4, 4)), ("iij->j", (3, 3, 4)),
+    ("iii->i", (3, 3, 3)), ("ij->ji", (3, 4)), ("ij->", (3, 4)), ("ij->j", (3, 4)), ("ba", (3, 4)),
+    ("...ij,...jk->...ik", (2, 3, 4), (4, 5)), ("...ij->...ji", (2, 3, 4)), ("i...->...", (3, 4)),
+    ("...,...", (3, 1), (4,)), ("ij,jk,kl->il", (3, 4), (4, 5), (5, 2)),
+    ("ab,bc,ca->", (3, 4), (4, 5), (5, 3)), ("ij,ij,ij->i", (3, 4), (3, 4), (3, 4)),
+    ("ij,j->i", (3, 1), (4,)), ("ijk,ilm,njm,nlk->", (2, 3, 4), (2, 5, 6), (7, 3, 6), (7, 5, 4)),
+    ("bhid,bhjd->bhij", (2, 3, 4, 5), (2, 3, 6, 5)), (" i j , j -> i ", (3, 4), (4,)),
+    ("ij,k->ij", (3, 4), (5,)), ("i,ij,j", (3,), (3, 4), (4,)),
+    ("ab,cd,ef->ace", (2, 3), (3, 2), (2, 2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("subscripts", "shapes"), [(e[0], e[1:]) for e in EINSUMS])
+def test_einsum(subscripts, shapes):
+    operands = [sample(*shape, seed=k) for k, shape in enumerate(shapes)]
+    with weft.disable_jit():
+        check(wnp.einsum(subscripts, *operands), np.einsum(subscripts, *operands))
+
+
+@st.composite
+def einsums(draw):
+    """Random subscripts of one to three operands over a few letters."""
+    sizes = {"a": 1, "b": 2, "c": 3, "d": 4, "e": 2}
+    letters = st.lists(st.sampled_from(sorted(sizes)), max_size=3).map("".join)
+    terms = draw(st.lists(letters, min_size=1, max_size=3))
+    present = sorted(set("".join(terms)))
+    count = draw(st.integers(0, len(present)))
+    result = "".join(draw(st.permutations(present))[:count])
+    return ",".join(terms) + "->" + result, [tuple(sizes[c] for c in term) for term in terms]
+
+
+@given(einsums())
+@settings(max_examples=150)
+def test_random_einsums(case):
+    subscripts, shapes = case
+    operands = [sample(*shape, seed=k) for k, shape in enumerate(shapes)]
+    with weft.disable_jit():
+        check(wnp.einsum(subscripts, *operands), np.einsum(subscripts, *operands))
+
+
+def test_einsum_with_lists_of_axes():
+    a, b = sample(3, 4), sample(4, 5)
+    with weft.disable_jit():
+        check(wnp.einsum(a, [0, 1], b, [1, 2], [0, 2]), a @ b)
+        check(wnp.einsum(a, [0, 1], b, [1, 2]), a @ b)
+
+
+def test_norms():
+    x, v = sample(3, 4), sample(5)
+    with weft.disable_jit():
+        for order in (None, 1, 2, 3, np.inf, -np.inf, 0):
+            check(wnp.linalg.norm(v, order), np.linalg.norm(v, order))
+        for order in (None, "fro", 1, -1, np.inf, -np.inf):
+            check(wnp.linalg.norm(x, order), np.linalg.norm(x, order))
+            expected = np.linalg.norm(x, order, keepdims=True)
+            check(wnp.linalg.norm(x, order, keepdims=True), expected)
+        check(wnp.linalg.norm(x, axis=1), np.linalg.norm(x, axis=1))
+        check(wnp.linalg.norm(x, 1, 0, keepdims=True), np.linalg.norm(x, 1, 0, keepdims=True))
+        check(wnp.linalg.vector_norm(x, axis=(0, 1), ord=3), np.linalg.vector_norm(x, ord=3))
+        check(wnp.linalg.matrix_norm(x), np.linalg.matrix_norm(x))
+
+
+def test_chains_of_matrices():
+    a, b, c = sample(2, 3), sample(3, 6), sample(6, 2)
+    square = sample(3, 3)
+    with weft.disable_jit():
+        check(wnp.linalg.multi_dot([a, b, c]), a @ b @ c)
+        check(wnp.linalg.multi_dot([a[0], b, c[:, 0]]), a[0] @ b @ c[:, 0])
+        for n in (0, 1, 2, 5):
+            check(wnp.linalg.matrix_power(square, n), np.linalg.matrix_power(square, n))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: wnp.ones((2, 3)) @ wnp.ones((2, 3)),
+            "weft.numpy.matmul: shapes (2, 3) and (2, 3) do not match: the last axis of the first "
+            "has length 3, the second to last axis of the second 2",
+        ),
+        (lambda: wnp.ones(3) @ wnp.ones(4), "has length 3, the axis of the second 4"),
+        (lambda: wnp.ones(3) @ 2, "operands need at least one axis, got shapes (3,) and (); use *"),
+        (
+            lambda: wnp.dot(np.ones(3), np.ones(4)),
+            "weft.numpy.dot: shapes (3,) and (4,) do not match",
+        ),
+        (
+            lambda: wnp.tensordot(np.ones((2, 3)), np.ones((2, 3)), 1),
+            "axis 1 of shape (2, 3) and axis 0 of shape (2, 3) differ",
+        ),
+        (lambda: wnp.einsum("ij,jk", np.ones((2, 3))), "'ij,jk' is for 2 operands, got 1"),
+        (lambda: wnp.einsum("ij", np.ones(3)), "operand 0 has 1 axes, but 'ij' in 'ij' names 2"),
+        (
+            lambda: wnp.einsum("ij,jk", np.ones((2, 3)), np.ones((4, 2))),
+            "axis 'j' of 'ij,jk' has length 3 in one operand and 4 in another",
+        ),
+        (
+            lambda: wnp.einsum("i->j", np.ones(3)),
+            "the result of 'i->j' has 'j', which no operand has",
+        ),
+        (lambda: wnp.einsum("i->ii", np.ones(3)), "names an axis twice"),
+        (lambda: wnp.einsum("i1->i", np.ones((3, 3))), "may only have letters"),
+        (
+            lambda: wnp.linalg.norm(np.ones((2, 2)), "nuc"),
+            "ord='nuc' is not supported for matrices",
+        ),
+        (
+            lambda: wnp.linalg.matrix_power(np.ones((2, 3)), 2),
+            "needs square matrices, got shape (2, 3)",
+        ),
+    ],
+)
+def test_errors(call, text):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert text in str(caught.value)
+
+
+def test_compiled():
+    a, b, v = sample(6, 7), sample(7, 5), sample(7)
+
+    def f(a, b, v):
+        return a @ b, a @ v, wnp.einsum("ij,jk,j->ki", a, b, v), wnp.linalg.norm(a, axis=0)
+
+    expected = (a @ b, a @ v, np.einsum("ij,jk,j->ki", a, b, v), np.linalg.norm(a, axis=0))
+    for results in (weft.jit(f)(a, b, v), f(*map(wnp.asarray, (a, b, v)))):
+        for result, value in zip(results, expected, strict=True):
+            check(result, value)
