@@ -140,3 +140,11 @@ def test_argnums_keep_their_order(order):
     by_argument = dict(zip(order, gradients, strict=True))
     np.testing.assert_allclose(by_argument[0], 2 * x * y)
     np.testing.assert_allclose(by_argument[1], x * x)
+
+
+@settings(max_examples=10)
+@given(programs(4), points)
+def test_machine_code_agrees(program, point):
+    gradient = weft.grad(program.scalar, (0, 1))
+    found = weft.jit(gradient)(*point)
+    np.testing.assert_allclose([np.asarray(f) for f in found], meaning(gradient, *point), **CLOSE)
