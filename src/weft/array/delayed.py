@@ -32,7 +32,7 @@ from weft.array.value import Array, alias, from_numpy
 from weft.config import jit_is_disabled
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
-from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
+from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 from weft.core.source import Source, describe, user_frame
 from weft.core.trace import set_capture, set_evaluator
@@ -235,7 +235,7 @@ class _Canonical:
         results = [[Var(aval) for aval in operation.out_avals] for operation in self.program]
         eqns = []
         for k, operation in enumerate(self.program):
-            operands = [
+            operands: list[Atom] = [
                 invars[x] if type(x) is int else results[x[0]][x[1]]  # type: ignore[index]
                 for x in self.operands[k]
             ]
@@ -250,7 +250,7 @@ class _Canonical:
                     operation.source(),
                 )
             )
-        outvars = [results[k][index] for k, index in self.outputs]
+        outvars: list[Atom] = [results[k][index] for k, index in self.outputs]
         all_effects = frozenset().union(*(eqn.effects for eqn in eqns))
         return ClosedJaxpr(Jaxpr([], invars, outvars, eqns, all_effects), [])
 

@@ -402,23 +402,23 @@ def identity(n: int, dtype: DType = None) -> Value:
     return eye(n, dtype=dtype)
 
 
-def diagonal_mask(shape: tuple[int, int], k: int) -> Value:
+def diagonal_mask(shape: tuple[int, ...], k: int) -> Value:
     """Whether column − row is `k`, over a matrix."""
     return lax.eq(_column_minus_row(shape), _offset(shape, k))
 
 
-def below_diagonal_mask(shape: tuple[int, int], k: int) -> Value:
+def below_diagonal_mask(shape: tuple[int, ...], k: int) -> Value:
     """Whether column − row is at most `k`, over a matrix."""
     return lax.le(_column_minus_row(shape), _offset(shape, k))
 
 
-def _column_minus_row(shape: tuple[int, int]) -> Value:
+def _column_minus_row(shape: tuple[int, ...]) -> Value:
     return lax.sub(
         lax.broadcasted_iota(dtypes.int32, shape, 1), lax.broadcasted_iota(dtypes.int32, shape, 0)
     )
 
 
-def _offset(shape: tuple[int, int], k: int) -> Value:
+def _offset(shape: tuple[int, ...], k: int) -> Value:
     return lax.broadcast_in_dim(np.asarray(k, np.int32), shape, ())
 
 
