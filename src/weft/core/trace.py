@@ -8,8 +8,9 @@ bottom is :class:`EvalTrace`, which computes.
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -114,7 +115,15 @@ def set_capture(capture: Callable[[Any], Any]) -> None:
 
 def captured(value: Any) -> Any:
     """``value`` in the form a trace may keep."""
-    return _capture(value)
+    return value.another_handle() if isinstance(value, Tracer) else _capture(value)
+
+
+@functools.cache
+def _slots_of(cls: Hashable) -> tuple[str, ...]:
+    names = [
+        name for base in getattr(cls, "__mro__", ()) for name in getattr(base, "__slots__", ())
+    ]
+    return tuple(name for name in names if name not in ("__weakref__", "note"))
 
 
 class _State(threading.local):
@@ -227,6 +236,15 @@ class Tracer:
     def concrete(self) -> Any:
         """The value when it is known in spite of tracing (the primal under ``grad``), or None."""
         return None
+
+    def another_handle(self) -> Tracer:
+        """A tracer of the same value, which ``x[i] = v`` on this one does not change."""
+        cls = type(self)
+        other = object.__new__(cls)
+        for name in _slots_of(cls):
+            setattr(other, name, getattr(self, name))
+        other.note = None
+        return other
 
     def is_differentiated(self) -> bool:
         """Does it carry a tangent, which a Python or NumPy value would silently lose?"""
