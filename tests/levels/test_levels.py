@@ -19,7 +19,7 @@ from weft.terms.check import check_program
 from weft.terms.interpret import interpret
 from weft.terms.lower import lower_jaxpr
 
-from levels import programs as random_programs
+from tests.levels import programs as random_programs
 
 
 def trace(function: Any, arrays: list[np.ndarray]) -> ClosedJaxpr:
