@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -119,9 +119,9 @@ def captured(value: Any) -> Any:
 
 
 @functools.cache
-def _slots_of(cls: Hashable) -> tuple[str, ...]:
+def _slots_of(cls: Any) -> tuple[str, ...]:
     names = [
-        name for base in getattr(cls, "__mro__", ()) for name in getattr(base, "__slots__", ())
+        name for base in cls.__mro__ for name in getattr(base, "__slots__", ())
     ]
     return tuple(name for name in names if name not in ("__weakref__", "note"))
 
@@ -239,7 +239,7 @@ class Tracer:
 
     def another_handle(self) -> Tracer:
         """A tracer of the same value, which ``x[i] = v`` on this one does not change."""
-        cls = type(self)
+        cls: Any = type(self)
         other = object.__new__(cls)
         for name in _slots_of(cls):
             setattr(other, name, getattr(self, name))
