@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def _usual_imports(request: pytest.FixtureRequest) -> None:
-    if isinstance(request.node, pytest.DoctestItem):
-        import weft
-        import weft.numpy
-        from weft import lax
+def _usual_imports(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    import weft
+    import weft.numpy
+    from weft import lax
 
-        names: dict[str, Any] = request.getfixturevalue("doctest_namespace")
-        names.update(weft=weft, np=weft.numpy, lax=lax)
+    request.getfixturevalue("doctest_namespace").update(weft=weft, np=weft.numpy, lax=lax)
+    settings = {name: getattr(weft.config, name) for name in ("threads", "numerics", "dump")}
+    yield
+    for name, value in settings.items():
+        setattr(weft.config, name, value)

@@ -172,6 +172,7 @@ def trace_to_jaxpr(
 ) -> ClosedJaxpr:
     """Records ``fun``, which takes and gives flat lists of arrays, on arguments of ``in_avals``.
 
+    >>> from weft.primitives.arithmetic import add_p
     >>> print(trace_to_jaxpr(lambda x: [add_p.bind(x, x)], [ShapedArray((2,), "float32")]))
     { lambda ; a:f32[2]. let
         b:f32[2] = add a a

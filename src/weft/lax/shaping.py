@@ -91,7 +91,8 @@ def broadcast_in_dim(
     """`operand` repeated to `shape`; its axis k becomes axis ``broadcast_dimensions[k]``.
 
     >>> lax.broadcast_in_dim(np.arange(3), (2, 3), (1,))
-    Array([[0, 1, 2], [0, 1, 2]], dtype=int32)
+    Array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
     """
     return shaping.broadcast_in_dim(
         operand, canonical_shape("broadcast_in_dim", shape), tuple(broadcast_dimensions)

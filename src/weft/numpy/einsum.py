@@ -41,8 +41,12 @@ def einsum(
     Letters name axes; an axis that the result does not name is summed. Without "->" the result has
     the letters that occur once, in alphabetical order. "..." stands for axes that broadcast.
 
-    >>> einsum("ij,jk->ik", a, b)      # a matrix product
-    >>> einsum("bhid,bhjd->bhij", q, k)
+    >>> a = np.arange(6.0).reshape(2, 3)
+    >>> np.einsum("ij,kj->ik", a, a)  # a matrix product
+    Array([[ 5., 14.],
+           [14., 50.]], dtype=float32)
+    >>> np.einsum("ij->i", a)
+    Array([ 3., 12.], dtype=float32)
     """
     if not isinstance(subscripts, str):
         subscripts, operands = _from_interleaved((subscripts, *operands))

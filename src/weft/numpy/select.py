@@ -29,7 +29,7 @@ def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None 
     are depends on values, so it works outside `jit` only.
 
     >>> where(np.arange(4) > 1, 1.0, 0.0)
-    Array([0., 0., 1., 1.], dtype=float32)
+    Array([0., 0., 1., 1.], dtype=float32, weak_type=True)
     """
     if x is None and y is None:
         return nonzero(condition)

@@ -69,8 +69,7 @@ class LRUCache(Generic[K, V]):
     """At most `capacity` entries, the least recently used going first. Thread-safe.
 
     >>> cache = LRUCache(2)
-    >>> cache.put("a", 1); cache.put("b", 2); cache.get("a"); cache.put("c", 3)
-    1
+    >>> _ = cache.put("a", 1), cache.put("b", 2), cache.get("a"), cache.put("c", 3)
     >>> cache.get("b") is None
     True
     """

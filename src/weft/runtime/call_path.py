@@ -42,7 +42,7 @@ class ArrayLayout:
       (anything else there means: not materialised).
     - ``initial``: every other slot of a new array and its value.
 
-    >>> ArrayLayout(Array, aval="aval", buffer="_buffer", initial={"_pending": None, "_note": None})
+    For instance ``ArrayLayout(Array, aval="aval", buffer="_buffer", initial={"_pending": None})``.
     """
 
     cls: type

@@ -41,7 +41,8 @@ class TermError(TypeError):
 def check_program(program: Program) -> None:
     """Raises `TermError` unless ``program`` is well formed.
 
-    >>> check_program(lower_jaxpr(closed))
+    >>> from weft.terms.lower import lower_jaxpr
+    >>> check_program(lower_jaxpr(weft.make_jaxpr(np.sin)(1.0)))
     """
     known: set[Value] = set()
     for value in (*program.inputs, *program.constants):

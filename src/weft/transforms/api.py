@@ -128,7 +128,8 @@ def jvp(
     have the dtype ``float0``. With ``has_aux`` the function returns (result, auxiliary data) and
     so three values come back.
 
-    >>> jvp(np.sin, (0.0,), (1.0,))
+    >>> value, slope = weft.jvp(np.sin, (0.0,), (1.0,))
+    >>> float(value), float(slope)
     (0.0, 1.0)
     """
     check_callable("jvp", fun)
@@ -248,7 +249,7 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
 
     >>> y, f_lin = linearize(np.sin, 0.0)
     >>> f_lin(1.0)
-    1.0
+    Array(1., dtype=float32)
     """
     check_callable("linearize", fun)
     fun, aux = _without_aux("linearize", fun, has_aux)
@@ -296,7 +297,7 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 
     >>> y, pullback = vjp(np.multiply, 2.0, 3.0)
     >>> pullback(1.0)
-    (3.0, 2.0)
+    (Array(3., dtype=float32), Array(2., dtype=float32))
     """
     check_callable("vjp", fun)
     fun, aux = _without_aux("vjp", fun, has_aux)
@@ -372,7 +373,8 @@ def value_and_grad(
     gives a tuple); they are trees of floating arrays, of complex ones with ``holomorphic``, or of
     integers too with ``allow_int`` (whose gradients have dtype ``float0``).
 
-    >>> value_and_grad(lambda x: x ** 2)(3.0)
+    >>> value, slope = weft.value_and_grad(lambda x: x ** 2)(3.0)
+    >>> float(value), float(slope)
     (9.0, 6.0)
     """
     check_callable("grad", fun)
@@ -416,8 +418,8 @@ def grad(
 
     With ``has_aux`` it gives (gradient, auxiliary data).
 
-    >>> grad(np.sin)(0.0)
-    1.0
+    >>> weft.grad(np.sin)(0.0)
+    Array(1., dtype=float32)
     """
     with_gradient = value_and_grad(fun, argnums, has_aux, holomorphic, allow_int)
 

@@ -55,7 +55,8 @@ def cond(
     ``pred`` is a scalar boolean or number. Both functions give the same structure, shapes and
     dtypes. Under ``vmap`` over ``pred`` both run and the results are selected.
 
-    >>> weft.lax.cond(x > 0, lambda x: x, lambda x: -x, x)
+    >>> lax.cond(True, lambda x: x, lambda x: -x, np.arange(3))
+    Array([0, 1, 2], dtype=int32)
     """
     check_callable("cond", true_fun)
     check_callable("cond", false_fun)
@@ -126,7 +127,7 @@ def while_loop(
     ``fori_loop`` with Python integers as bounds, or ``scan``.
 
     >>> weft.lax.while_loop(lambda x: x < 100, lambda x: 2 * x, 1)
-    128
+    Array(128, dtype=int32, weak_type=True)
     """
     check_callable("while_loop", cond_fun)
     check_callable("while_loop", body_fun)
@@ -178,7 +179,7 @@ def fori_loop(
     ``while_loop``.
 
     >>> weft.lax.fori_loop(0, 10, lambda i, total: total + i, 0)
-    45
+    Array(45, dtype=int32)
     """
     check_callable("fori_loop", body_fun)
     for what, bound in (("lower", lower), ("upper", upper)):
@@ -232,7 +233,7 @@ def scan(
     is how many steps make one iteration of the compiled loop.
 
     >>> scan(lambda total, x: (total + x, total), 0, np.arange(4))
-    (6, [0, 0, 1, 3])
+    (Array(6, dtype=int32), Array([0, 0, 1, 3], dtype=int32))
 
     Raises TypeError when the carry changes structure, shape or dtype (naming the leaf), and
     ValueError when leading axes differ.
@@ -349,8 +350,8 @@ def associative_scan(
     work-efficient scheme of Blelloch, "Prefix sums and their applications" (1990): pairs are
     combined, scanned, and filled in.
 
-    >>> associative_scan(np.add, np.arange(4))
-    [0, 1, 3, 6]
+    >>> lax.associative_scan(np.add, np.arange(4))
+    Array([0, 1, 3, 6], dtype=int32)
     """
     check_callable("associative_scan", fn)
     leaves, treedef = _leaves_of("associative_scan", function_name(fn), elems, "elems")

@@ -86,7 +86,8 @@ def jacfwd(
     arguments and results give trees of trees.
 
     >>> jacfwd(lambda x: x ** 2)(np.array([1.0, 2.0]))
-    [[2., 0.], [0., 4.]]
+    Array([[2., 0.],
+           [0., 4.]], dtype=float32)
     """
     check_callable("jacfwd", fun)
 
@@ -164,6 +165,7 @@ def hessian(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callab
     """The Hessian of a scalar function: forward mode over reverse mode, one column at a time.
 
     >>> hessian(lambda x: (x ** 3).sum())(np.array([1.0, 2.0]))
-    [[6., 0.], [0., 12.]]
+    Array([[ 6.,  0.],
+           [ 0., 12.]], dtype=float32)
     """
     return jacfwd(jacrev(fun, argnums), argnums)

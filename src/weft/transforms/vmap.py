@@ -147,7 +147,9 @@ def vmap(
     the argument. Keyword arguments are mapped over axis 0. ``out_axes`` says where the axis goes
     in the results. ``axis_size`` is needed only when nothing is mapped.
 
-    >>> vmap(np.dot, in_axes=(0, None))(matrix, vector)    # one dot product for each row
+    >>> matrix, vector = np.arange(6.0).reshape(2, 3), np.ones(3)
+    >>> weft.vmap(np.dot, in_axes=(0, None))(matrix, vector)  # one dot product for each row
+    Array([ 3., 12.], dtype=float32)
 
     Raises ValueError when mapped axes differ in size, or ``in_axes`` does not match the arguments.
     """
