@@ -18,6 +18,7 @@ refers weakly to the arrays. So work that nobody can observe disappears with its
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import weakref
@@ -61,7 +62,7 @@ class Operation:
     inputs: a `Leaf`, or a `Pending` output of an earlier operation, per operand.
     out_avals: the types of the results.
     site: code object and line of the user's code that asked for it.
-    number: position in its segment; inputs have smaller numbers.
+    number: increases from one operation to the next; inputs have smaller numbers.
     segment: the segment it belongs to.
     results: None while pending; then a buffer per output, None for those nobody needed.
     """
@@ -91,7 +92,7 @@ class Operation:
         self.inputs = inputs
         self.out_avals = out_avals
         self.site = site
-        self.number = segment.count
+        self.number = next(_numbers)
         self.segment = segment
         self.results: list[Buffer | None] | None = None
 
@@ -102,13 +103,14 @@ class Operation:
 
 
 Pending = tuple[Operation, int]
+_numbers = itertools.count()
 
 
 class Segment:
     """Operations recorded by one thread that may become one program.
 
-    Another thread may need a value of the segment while its own thread records; `lock` is held
-    while operations are run and their results handed out.
+    Another thread may need a value of the segment while its own thread records, so both take
+    `lock`. Its holder never waits for another segment: inputs from there have been computed before.
     """
 
     __slots__ = ("__weakref__", "arrays", "count", "first_path", "first_site", "lock")
@@ -120,6 +122,11 @@ class Segment:
         self.first_path: tuple[Any, ...] = ()
         self.lock = threading.RLock()
         _segments.add(self)
+
+    def watch(self, array: Array) -> None:
+        """Takes note of another handle of a value that is pending here."""
+        with self.lock:
+            self.arrays.append(weakref.ref(array))
 
     def live(self) -> dict[tuple[int, int], list[Array]]:
         """The arrays somebody holds that are still pending, by operation and output."""
@@ -137,25 +144,40 @@ class Segment:
         """Computes the arrays `wanted`, or everything somebody holds."""
         with self.lock:
             live = self.live()
-            held = [array for arrays in live.values() for array in arrays]
-            targets = held if wanted is None else [a for a in wanted if a._pending is not None]
-            if not targets:
-                return
-            program = _closure(array._pending for array in targets)
-            everything = _closure(array._pending for array in held)
-            outputs = _outputs(program, everything, live)
-            for (operation, index), buffer in zip(outputs, _execute(program, outputs), strict=True):
-                if operation.results is None:
-                    operation.results = [None] * len(operation.out_avals)
-                operation.results[index] = buffer
-                for array in live.get((id(operation), index), ()):
+            held = [array._pending for arrays in live.values() for array in arrays]
+            if wanted is None:
+                program = everything = _closure(held)
+            else:
+                program, everything = _closure(array._pending for array in wanted), _closure(held)
+            if program:
+                outputs = _outputs(program, everything, live)
+                self._hand_out(program, outputs, _execute(program, outputs), live)
+            self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
+            if not self.arrays:
+                self.count = 0
+
+    def _hand_out(
+        self,
+        program: list[Operation],
+        outputs: list[Pending],
+        buffers: list[Buffer],
+        live: dict[tuple[int, int], list[Array]],
+    ) -> None:
+        """Gives results to the operations and arrays that wait for them; lets inputs go."""
+        results: dict[int, list[Buffer | None]] = {}
+        for operation in program:
+            results[id(operation)] = [None] * len(operation.out_avals)
+        for (operation, index), buffer in zip(outputs, buffers, strict=True):
+            results[id(operation)][index] = buffer
+        for operation in program:
+            operation.results = results[id(operation)]
+            operation.inputs = []
+        for (operation, index), buffer in zip(outputs, buffers, strict=True):
+            for array in live.get((id(operation), index), ()):
+                pending = array._pending
+                if pending is not None and pending[0] is operation:  # not rebound meanwhile
                     array._buffer = buffer
                     array._pending = None
-            for operation in program:
-                operation.inputs = []
-                if operation.results is None:
-                    operation.results = [None] * len(operation.out_avals)
-            self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
 
 
 _segments: weakref.WeakSet[Segment] = weakref.WeakSet()
@@ -185,11 +207,12 @@ def _outputs(
     program: list[Operation], everything: list[Operation], live: dict[tuple[int, int], list[Array]]
 ) -> list[Pending]:
     """The outputs of `program` that an array, or live pending work outside it, still needs."""
-    inside = {id(operation) for operation in program}
     needed = set(live)
-    for operation in everything:
-        if id(operation) not in inside:
-            needed.update((id(x[0]), x[1]) for x in operation.inputs if type(x) is tuple)
+    if everything is not program:
+        inside = {id(operation) for operation in program}
+        for operation in everything:
+            if id(operation) not in inside:
+                needed.update((id(x[0]), x[1]) for x in operation.inputs if type(x) is tuple)
     return [
         (operation, index)
         for operation in program
@@ -315,17 +338,17 @@ def _path(frame: FrameType | None, inner: FrameType) -> tuple[Any, ...]:
 
 
 def _open_segment(frame: FrameType | None, here: FrameType) -> Segment:
-    """The segment to record the next operation in; ends the last one when it is time."""
+    """The thread's segment, to record the next operation in; runs what is in it when it is time."""
     segment = _state.segment
     site = _call_site(frame)
-    if segment is not None and segment.count:
+    if segment is None:
+        segment = _state.segment = Segment()
+    elif segment.count:
         recurs = site == segment.first_site and _path(frame, here) == segment.first_path
         if not recurs and segment.count < SEGMENT_LIMIT:
             return segment
         segment.run()
-    segment = _state.segment = Segment()
-    segment.first_site = site
-    segment.first_path = _path(frame, here)
+    segment.first_site, segment.first_path = site, _path(frame, here)
     return segment
 
 
@@ -335,28 +358,59 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
         return run_now(primitive, args, params)
     frame = user_frame()
     segment = _open_segment(frame, sys._getframe())
-    inputs: list[Leaf | Pending] = []
-    avals: list[ShapedArray] = []
-    at_once = bool(primitive.effects(params))
-    for arg in args:
-        array = arg if type(arg) is Array else as_constant(arg)
+    arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
+    for array in arrays:
         pending = array._pending
-        if pending is not None and pending[0].segment is segment and pending[0].results is None:
-            inputs.append(pending)
-        else:
-            buffer = array.materialise()
-            at_once = at_once or buffer.borrowed
-            inputs.append(Leaf(array.aval, buffer))
-        avals.append(array.aval)
-    out_avals = primitive.out_avals(*avals, **params)
+        if pending is None or pending[0].segment is not segment:
+            array.materialise()  # not under the lock: it may need that of another segment
+    avals = [array.aval for array in arrays]
+    out_avals = _result_types(primitive, avals, params)
     site = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
-    operation = Operation(primitive, params, inputs, out_avals, site, segment)
-    segment.count += 1
-    outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
-    segment.arrays.extend(map(weakref.ref, outputs))
-    if at_once:
+    with segment.lock:
+        inputs = [_input(array) for array in arrays]
+        operation = Operation(primitive, params, inputs, out_avals, site, segment)
+        outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
+        segment.arrays.extend(map(weakref.ref, outputs))
+        segment.count += 1
+    if _must_run(primitive, params, inputs):
         segment.run(outputs)
     return outputs if primitive.multiple_results else outputs[0]
+
+
+def _input(array: Array) -> Leaf | Pending:
+    """What an operation keeps of an operand: its bytes if it has them, else the pending output."""
+    pending = array._pending
+    if pending is not None and pending[0].results is None:
+        return pending
+    return Leaf(array.aval, array.materialise())
+
+
+def _must_run(
+    primitive: Primitive, params: dict[str, Any], inputs: Iterable[Leaf | Pending]
+) -> bool:
+    """Whether an operation cannot wait: it has effects, or reads memory that others may change."""
+    if "effects" in primitive.rules and primitive.effects(params):
+        return True
+    return any(type(x) is Leaf and x.buffer.borrowed for x in inputs)
+
+
+_typed: dict[Hashable, list[ShapedArray]] = {}
+TYPED_LIMIT = 4096
+
+
+def _result_types(
+    primitive: Primitive, avals: list[ShapedArray], params: dict[str, Any]
+) -> list[ShapedArray]:
+    """Types of the results, remembered for operations without parameters (most small ones)."""
+    if params:
+        return primitive.out_avals(*avals, **params)
+    key = (primitive, *avals)
+    found = _typed.get(key)
+    if found is None:
+        if len(_typed) >= TYPED_LIMIT:
+            _typed.clear()
+        found = _typed[key] = primitive.out_avals(*avals)
+    return found
 
 
 def run_now(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:

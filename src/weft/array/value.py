@@ -12,7 +12,6 @@ value, which is why pending equations refer to values and never to handles.
 from __future__ import annotations
 
 import operator
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -119,9 +118,9 @@ class Array:
                 from weft.array.delayed import evaluate
 
                 evaluate([self])
-            else:  # computed through another handle of the same value
-                self._buffer = pending[0].results[pending[1]]
-                self._pending = None
+            results = pending[0].results
+            if self._buffer is None and results is not None:  # through another handle of the value
+                self._buffer, self._pending = results[pending[1]], None
             if self._buffer is not None:
                 return self._buffer
         raise self._deleted_error()
@@ -341,7 +340,7 @@ def alias(value: HandleT) -> HandleT:
         other = Array(value.aval, value._buffer, pending)
         other._note = value._note if isinstance(value._note, Deleted) else None
         if pending is not None:
-            pending[0].segment.arrays.append(weakref.ref(other))
+            pending[0].segment.watch(other)
         return other  # type: ignore[return-value]
     if isinstance(value, Tracer):
         other_tracer = object.__new__(type(value))
@@ -357,7 +356,7 @@ def rebind(handle: Any, value: Any) -> None:
         handle._note = None
         handle.aval, handle._buffer, handle._pending = value.aval, value._buffer, value._pending
         if value._pending is not None:
-            value._pending[0].segment.arrays.append(weakref.ref(handle))
+            value._pending[0].segment.watch(handle)
     else:
         _copy_slots(value, handle)
 

@@ -37,16 +37,21 @@ from weft.numpy._common import ArrayLike, DType, Value
 # ---------------------------------------------------------------- operators
 
 
+_OPERANDS = frozenset([Array, bool, int, float, complex])
+
+
 def _forward(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def operator(self: Value, other: Any) -> Any:
-        return function(self, other) if is_array_like(other) else _refuse(other)
+        known = type(other) in _OPERANDS or is_array_like(other)
+        return function(self, other) if known else _refuse(other)
 
     return operator
 
 
 def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def operator(self: Value, other: Any) -> Any:
-        return function(other, self) if is_array_like(other) else _refuse(other)
+        known = type(other) in _OPERANDS or is_array_like(other)
+        return function(other, self) if known else _refuse(other)
 
     return operator
 
@@ -175,8 +180,10 @@ def _entry_text(entry: Any) -> str:
 class IndexUpdater:
     """`x.at`: index it to say where, then call what to do; `x` itself does not change.
 
-    >>> x = x.at[1:3].set(0.0)
-    >>> counts = counts.at[labels].add(1)
+    >>> np.ones(4).at[1:3].set(0.0)
+    Array([1., 0., 0., 1.], dtype=float32)
+    >>> np.zeros(3).at[np.array([0, 2, 2])].add(1)
+    Array([1., 0., 2.], dtype=float32)
     """
 
     __slots__ = ("array",)

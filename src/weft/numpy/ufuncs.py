@@ -30,6 +30,7 @@ from weft.numpy._common import (
     promote_inexact,
     scalar_constant,
 )
+from weft.primitives import arithmetic
 
 Op = Callable[..., Value]
 
@@ -121,7 +122,9 @@ def zeros_of(x: Value) -> Value:
 
 add = binary("add", lambda x, y: _plus(x, y), "x1 + x2; for booleans, logical or.")
 multiply = binary("multiply", lambda x, y: _times(x, y), "x1 · x2; for booleans, logical and.")
-divide = true_divide = binary("divide", lax.div, "x1 / x2, floating-point also for integers.", True)
+divide = true_divide = binary(
+    "divide", arithmetic.div, "x1 / x2, floating-point also for integers.", True
+)
 maximum = binary("maximum", lax.max, "The larger of two elements; NaN if either is.")
 minimum = binary("minimum", lax.min, "The smaller of two elements; NaN if either is.")
 arctan2 = atan2 = binary("arctan2", lax.atan2, "The angle of the point (x2, x1), in radians.", True)
@@ -165,18 +168,18 @@ arctanh = atanh = unary("arctanh", lax.atanh, "The inverse hyperbolic tangent.",
 
 
 def _plus(x: Value, y: Value) -> Value:
-    return lax.bitwise_or(x, y) if dtype_of(x) == np.bool_ else lax.add(x, y)
+    return lax.bitwise_or(x, y) if dtype_of(x) == np.bool_ else arithmetic.add(x, y)
 
 
 def _times(x: Value, y: Value) -> Value:
-    return lax.bitwise_and(x, y) if dtype_of(x) == np.bool_ else lax.mul(x, y)
+    return lax.bitwise_and(x, y) if dtype_of(x) == np.bool_ else arithmetic.mul(x, y)
 
 
 def subtract(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 − x2. Booleans have no difference: use logical_xor."""
     x1, x2 = promote_and_broadcast("subtract", x1, x2)
     _refuse_bool("subtract", x1, "use weft.numpy.logical_xor (x ^ y)")
-    return lax.sub(x1, x2)
+    return arithmetic.sub(x1, x2)
 
 
 def negative(x: ArrayLike, /) -> Value:
