@@ -12,13 +12,15 @@ from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, F64, Sample, at, few, loop, matmul, softmax
 
 from weft.kernels.check import check_kernel
-from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Store, Var
+from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Store, Var, walk
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule import (
     Params,
     ScheduleError,
     default_params,
     find_contractions,
+    find_loop,
+    inline_loop,
     schedule_contraction,
 )
 from weft.kernels.schedule.tree import replace_loop
@@ -202,6 +204,34 @@ def test_default_numbers_fit_the_shape(
     vectors = params.columns * dtype.itemsize // 64
     assert params.rows * vectors <= 26
     assert_same(s, schedule_contraction(s.kernel, params))
+
+
+def test_matrix_times_vector_shares_columns() -> None:
+    s = matmul(1, 9, 7)
+    i = s.axes["i"]
+    kernel = inline_loop(s.kernel, i)
+    t = Sample(kernel, s.axes, s.buffers)
+    (found,) = find_contractions(kernel)
+    assert found.row is None
+    k = schedule_contraction(kernel, small)
+    assert find_loop(k, s.axes["j"]).kind == "parallel"
+    assert_same(t, k)
+
+
+def test_divided_axes_are_read_in_place() -> None:
+    s = matmul(5, 6, 12)
+    k = s.axes["k"]
+    a = Buffer("a", (5, 3, 4), F32)
+    load = next(x for x in walk(s.kernel.body) if isinstance(x, Load) and x.buffer.name == "a")
+    split_k = (Affine.of(s.axes["i"]), Affine.of(k).floordiv(4), Affine.of(k).mod(4))
+    fold = find_loop(s.kernel, k)
+    body = [replace(x, buffer=a, index=split_k) if x is load else x for x in fold.body]
+    kernel = replace_loop(s.kernel, k, lambda x: [replace(x, body=body)])
+    kernel = kernel.evolve(params=(a, *s.kernel.params[1:]))
+    t = Sample(kernel, s.axes, {**s.buffers, "a": a})
+    (found,) = find_contractions(kernel)
+    assert_same(t, schedule_contraction(kernel, default_params(found, threads=2)))
+    assert_same(t, schedule_contraction(kernel, replace(small, block=8, pack_left=False)))
 
 
 def test_refusals() -> None:

@@ -263,7 +263,7 @@ class _Scheduler:
         inner = [x for x in other if x in c.n]
         outer = [x for x in other if x in c.m]
         order = [*c.batch, *outer, *row, *inner, *column]
-        narrow = params.parallel == "columns" or params.lanes == "fold"
+        narrow = params.parallel == "columns" or params.lanes == "fold" or c.row is None
         if narrow:
             order = [*c.batch, *column, *inner, *outer, *row]
         self.perfect([x.axis for x in (*c.batch, *c.m, *c.n)])
@@ -311,7 +311,7 @@ class _Scheduler:
             terms = prod(x.trip for x in c.k[1:] if has_loop(self.kernel, x.axis))
             size = max(1, params.block // terms)
             self.kernel = block_fold(self.kernel, c.k[0].axis, size)
-        if params.parallel == "columns":
+        if params.parallel in ("columns", "rows"):
             self.kernel = parallelize(self.kernel, c.column)
         if c.row is not None:
             rows = min(params.rows, find_loop(self.kernel, c.row).trip)
@@ -363,9 +363,7 @@ class _Scheduler:
         """Blocks of rows, then smaller ones for what is left."""
         c, params = self.c, self.params
         column = names[c.column]
-        if c.row is None:
-            self.tiles([], column)
-            return
+        assert c.row is not None  # without rows there are only columns to share
         row = names[c.row]
         size = params.row_block
         while True:
@@ -483,6 +481,10 @@ def default_params(
         width = 2 * lanes if rows == 1 else lanes
         shape = Params(rows, max(1, 8 // rows), lanes="fold", width=width)
         return replace(shape, parallel="columns", pack_left=False, pack_right=False)
+    if any(_divides(x, c) for x in (*c.left, *c.right)):
+        # Blocks of a divided axis are no boxes of the operands: read them in place, in one piece.
+        whole = replace(Params(min(8, row_trip), 2 * lanes), block=k)
+        return replace(whole, parallel="columns", pack_left=False, pack_right=False)
     budget = registers - 6
     rows = min(8, row_trip)
     vectors = max(1, min(budget // (rows + 1), -(-column_trip // lanes), 16))
@@ -497,7 +499,9 @@ def default_params(
     if few:
         return replace(shape, parallel="columns", pack_left=False, pack_right=False)
     block = _row_block(row_trip, rows, threads)
-    return replace(shape, row_block=block, pack_left=n >= 4 * shape.columns)
+    # Rows a power of two apart fall into the same cache sets; others need no copy.
+    crowded = any(_row_distance(x, c.row) * itemsize % 1024 == 0 for x in c.left)
+    return replace(shape, row_block=block, pack_left=crowded and n >= 4 * shape.columns)
 
 
 def _trip_of(group: tuple[For, ...], axis: Axis | None) -> int:
@@ -507,6 +511,15 @@ def _trip_of(group: tuple[For, ...], axis: Axis | None) -> int:
 
 def _stride(load: Load, axis: Axis) -> int:
     return linearize(load.index, load.buffer.element_strides).coefficient(axis)
+
+
+def _divides(load: Load, c: Contraction) -> bool:
+    axes = {x.axis for x in c.k}
+    return any(axes & d.numerator.axes() for i in load.index for d in i.divisions())
+
+
+def _row_distance(load: Load, row: Axis | None) -> int:
+    return 1 if row is None else abs(_stride(load, row))
 
 
 def _row_block(trip: int, rows: int, threads: int) -> int:
@@ -520,5 +533,5 @@ def _row_block(trip: int, rows: int, threads: int) -> int:
         sweeps = 1.5 * (blocks + rest) / (panels * rows)
         return busiest * threads / panels + sweeps + (0.02 if rest else 0.0)
 
-    most = max(1, min(panels, 256 // rows))
+    most = max(1, min(panels, 128 // rows))
     return rows * min(range(1, most + 1), key=lambda n: (cost(n), -n))
