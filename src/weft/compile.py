@@ -1,6 +1,7 @@
 """The whole pipeline, as one list of passes::
 
-    ClosedJaxpr ─lower→ terms ─plan→ kernels ─place→ program ─emit→ LLVM IR ─compile→ object ─link→ Executable
+    ClosedJaxpr ─lower→ terms ─plan→ kernels ─place→ program
+        ─emit→ LLVM IR ─compile→ object ─link→ Executable
 
 `compile_jaxpr` runs it; each pass is one function of the level it produces.  ``weft.config.dump`` prints
 any level on the way.
@@ -43,8 +44,8 @@ class Stats:
 class Executable:
     """A compiled program for arrays of fixed shapes and dtypes.
 
-    Calling it with materialised or delayed arrays of the right avals returns the list of its results.
-    ``program`` and ``stats`` tell what was compiled; ``path`` is its generated call path.
+    Calling it with materialised or delayed arrays of the right avals returns the list of its
+    results. ``program`` and ``stats`` tell what was compiled; ``path`` is its generated call path.
     """
 
     def __init__(self, closed: ClosedJaxpr, program: Program, native: Any, stats: Stats) -> None:

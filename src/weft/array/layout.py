@@ -11,4 +11,5 @@ from weft.runtime.call_path import ArrayLayout
 @cache
 def array_layout() -> ArrayLayout:
     """Slots of `Array`, for the generated call path."""
-    return ArrayLayout(Array, aval="aval", buffer="_buffer", initial={"_pending": None, "_note": None})
+    initial = {"_pending": None, "_note": None}
+    return ArrayLayout(Array, aval="aval", buffer="_buffer", initial=initial)

@@ -1,9 +1,10 @@
-"""Addresses of tile accesses: affine indices to pointers, as much of them outside inner loops as possible.
+"""Addresses of tile accesses: affine indices to pointers, as much as possible outside inner loops.
 
-An access to a buffer is one linear expression over loop axes, tile axes, divisions and dynamic indices.
-The loops' part is computed once where each loop begins (LLVM's loop strength reduction then turns it
-into pointer increments), registers differ by constants, and the lane axis decides the kind of access:
-stride one is a vector load, stride zero one element for all lanes, anything else a gather.
+An access to a buffer is one linear expression over loop axes, tile axes, divisions and dynamic
+indices. The loops' part is computed once where each loop begins (LLVM's loop strength reduction
+then turns it into pointer increments), registers differ by constants, and the lane axis decides the
+kind of access: stride one is a vector load, stride zero one element for all lanes, anything else a
+gather.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 
 @dataclass
 class Scope:
-    """One loop being written: its axis, current value, and code hoisted to the start of its body."""
+    """One loop being written: its axis, its value, and code hoisted to the start of its body."""
 
     axis: Axis | None
     index: str
@@ -123,7 +124,7 @@ class Indexer:
     def address(
         self, linear: Affine, layout: Layout, position: Position, pinned: Mapping[Axis, Affine]
     ) -> Address:
-        """Offset of the register at ``position``; ``pinned`` gives its unrolled axes as constants."""
+        """Offset of the register at ``position``; ``pinned``: its unrolled axes as constants."""
         expr = linear.substitute(pinned) if pinned else linear
         lane, chunk = layout.lane, position[-1]
         stride = 0

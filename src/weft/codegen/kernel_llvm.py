@@ -39,7 +39,7 @@ def emit_kernel(module: Module, kernel: ir.Kernel, target: Target) -> str:
 
 
 def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
-    """Lanes of a register: as many as fit of the narrowest element computed with (at least 4 bytes)."""
+    """Lanes of a register: what fits of the narrowest element computed with (at least 4 bytes)."""
     sizes = [
         v.dtype.itemsize
         for s in ir.walk(kernel.body)
@@ -551,4 +551,5 @@ def lane_mask(width: int, active: int) -> str:
 
 
 def _python_scalar(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufc" else float(value)
+    exact = isinstance(value, np.generic) and value.dtype.kind in "biufc"
+    return value.item() if exact else float(value)

@@ -1,8 +1,9 @@
 """Scalar operations as LLVM instructions on registers of any number of lanes.
 
-Arithmetic, comparison, bits and conversions are here, with the meaning `jax.lax` documents (division
-by zero, over-long shifts and float-to-int conversion are defined); elementary functions come from
-`weft.codegen.vecmath`.  Half types are computed in float32 and rounded once per operation.
+Arithmetic, comparison, bits and conversions are here, with the meaning `jax.lax` documents
+(division by zero, over-long shifts and float-to-int conversion are defined); elementary functions
+come from `weft.codegen.vecmath`.  Half types are computed in float32 and rounded once per
+operation.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def _convert(f: Function, value: str, source: np.dtype, target: np.dtype, lanes:
         if source.itemsize == target.itemsize:
             middle = _convert(f, value, source, _F32, lanes)
             return _convert(f, middle, _F32, target, lanes)
-        return f.i(f"{'fpext' if target.itemsize > source.itemsize else 'fptrunc'} {a} {value} to {b}")
+        cast = "fpext" if target.itemsize > source.itemsize else "fptrunc"
+        return f.i(f"{cast} {a} {value} to {b}")
     if _is_float(source):
         from weft.codegen.llvm_text import mangle
 
@@ -260,7 +262,8 @@ class _Emitter:
     # -- bits --------------------------------------------------------------------------------------
 
     def _not(self, a: str) -> str:
-        return self.f.i(f"xor {self.kind} {a}, {literal(self.kind, 1 if self.operand == np.bool_ else -1)}")
+        ones = literal(self.kind, 1 if self.operand == np.bool_ else -1)
+        return self.f.i(f"xor {self.kind} {a}, {ones}")
 
     def _population_count(self, a: str) -> str:
         return self.f.intrinsic("ctpop", self.kind, a)

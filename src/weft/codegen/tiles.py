@@ -1,8 +1,8 @@
 """Where the elements of a tile live: vector registers, chunked along the lane axis.
 
-A tile with axes ``(i:8, j:40)`` and lane axis ``j`` at 16 lanes is 8 × 3 registers, the last of each
-row only half used.  Elements in unused lanes have arbitrary values: stores mask them, reductions replace
-them by the identity.
+A tile with axes ``(i:8, j:40)`` and lane axis ``j`` at 16 lanes is 8 × 3 registers, the last of
+each row only half used.  Elements in unused lanes have arbitrary values: stores mask them,
+reductions replace them by the identity.
 """
 
 from __future__ import annotations

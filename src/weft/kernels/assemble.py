@@ -1,7 +1,7 @@
 """From blocks of terms to a program of launches: regions planned into kernels, values given slots.
 
-Loop carries live in two slots that are swapped at the end of each iteration instead of copied; an update
-of an array that nobody reads afterwards happens in place, on the array's own slot.
+Loop carries live in two slots that are swapped at the end of each iteration instead of copied; an
+update of an array that nobody reads afterwards happens in place, on the array's own slot.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class _Assembler:
     def _in_place(
         self, scatter: Scatter, needed: set[Value], values: Sequence[Value]
     ) -> list[out.Step]:
-        """Let the updated array share its operand's memory if nobody else looks; else copy first."""
+        """Let the updated array share its operand's memory if nobody else looks, or copy first."""
         operand = self._slot(scatter.operand)
         also_read = scatter.operand in values
         if scatter.value in self.slots or operand in self.fixed or also_read:

@@ -2,8 +2,8 @@
 
 Only the iteration changes, never the result.  An axis ``c`` that some access divides by ``n`` is split
 into ``c0:E/n, c1:n``, after which the access is affine.  Two adjacent axes that every access walks as
-one are collapsed: ``value[i, j]`` over ``i:m, j:n`` becomes ``value[c // n, c % n]`` over ``c:m·n``, whose
-address is plain ``c``; odd trailing dimensions then cost nothing.
+one are collapsed: ``value[i, j]`` over ``i:m, j:n`` becomes ``value[c // n, c % n]`` over
+``c:m·n``, whose address is plain ``c``; odd trailing dimensions then cost nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def normalize_axes(outputs: Sequence[Output]) -> tuple[Output, ...]:
     )
 
 
-# -- splitting -----------------------------------------------------------------------------------------
+# -- splitting
+# -----------------------------------------------------------------------------------------
 
 
 def _addresses(outputs: Sequence[Output]) -> list[Affine]:
@@ -80,7 +81,8 @@ def _replace(
     return moved
 
 
-# -- collapsing ----------------------------------------------------------------------------------------
+# -- collapsing
+# ----------------------------------------------------------------------------------------
 
 
 def _collapse_outputs(outputs: list[Output]) -> list[Output]:
@@ -102,7 +104,8 @@ def _merge_map(a: Axis, b: Axis, c: Axis) -> dict[Axis, Affine]:
 def _walked_as_one(
     a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequence[Term]
 ) -> bool:
-    """Whether every address steps over ``a`` exactly where ``b`` ends, and nothing else sees them."""
+    """Whether every address steps over ``a`` exactly where ``b`` ends, and nothing else sees them.
+    """
     if a.extent * b.extent == 0:
         return False
     for address in addresses:
@@ -119,7 +122,8 @@ def _walked_as_one(
 
 
 def _collapse_folds(term: Term) -> Term:
-    """The same term with each fold over as few axes as possible, the most contiguous one innermost."""
+    """The same term with each fold over as few axes as possible, the most contiguous one innermost.
+    """
     if not any(isinstance(t, Fold) and len(t.over) > 1 for t in postorder(term)):
         return term
     result: dict[Term, Term] = {}

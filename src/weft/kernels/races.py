@@ -144,7 +144,8 @@ def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: s
 
 
 def disjoint(a: Access, b: Access) -> bool:
-    """Whether the accesses lie in different ranges of some dimension or of their addresses, whatever
+    """Whether the accesses lie in different ranges of some dimension or of their addresses,
+    whatever
     the iteration."""
     if a.never_runs() or b.never_runs():
         return True
