@@ -3,8 +3,8 @@
     ClosedJaxpr ─lower→ terms ─plan→ kernels ─place→ program
         ─emit→ LLVM IR ─compile→ object ─link→ Executable
 
-`compile_jaxpr` runs it; each pass is one function of the level it produces.  ``weft.config.dump`` prints
-any level on the way.
+`compile_jaxpr` runs it; each pass is one function of the level it produces.  ``weft.config.dump``
+prints any level on the way.
 """
 
 from __future__ import annotations

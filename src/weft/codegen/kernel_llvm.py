@@ -1,8 +1,8 @@
 """Kernels to LLVM IR: final SSA text with explicit vectors, for the CPU and wasm.
 
 One kernel is one function ``void k(ptr args, i64 tid, i64 nt)``, run by every thread of a launch.
-``args`` holds 64-bit pointers: the pool, then the parameters, then shared scratch.  Parallel loops are
-divided by thread number; private scratch is on the stack.
+``args`` holds 64-bit pointers: the pool, then the parameters, then shared scratch.  Parallel loops
+are divided by thread number; private scratch is on the stack.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Programs to LLVM IR: one native ``main`` that launches kernels, loops and copies.
 
 ``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs;
-temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a stack
-cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch of a
-parallel region and every iteration of a loop.
+temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a
+stack cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch
+of a parallel region and every iteration of a loop.
 """
 
 from __future__ import annotations

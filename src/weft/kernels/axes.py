@@ -1,8 +1,8 @@
 """Which axes a kernel iterates over: splits where views divide, merges what memory walks as one.
 
-Only the iteration changes, never the result.  An axis ``c`` that some access divides by ``n`` is split
-into ``c0:E/n, c1:n``, after which the access is affine.  Two adjacent axes that every access walks as
-one are collapsed: ``value[i, j]`` over ``i:m, j:n`` becomes ``value[c // n, c % n]`` over
+Only the iteration changes, never the result.  An axis ``c`` that some access divides by ``n`` is
+split into ``c0:E/n, c1:n``, after which the access is affine.  Two adjacent axes that every access
+walks as one are collapsed: ``value[i, j]`` over ``i:m, j:n`` becomes ``value[c // n, c % n]`` over
 ``c:m·n``, whose address is plain ``c``; odd trailing dimensions then cost nothing.
 """
 
@@ -48,7 +48,8 @@ def _split_divided(outputs: list[Output]) -> list[Output]:
         axis, divisor = found
         outer = Axis(f"{axis.name}0", axis.extent // divisor)
         inner = Axis(f"{axis.name}1", divisor)
-        outputs = _replace(outputs, (axis,), (outer, inner), {axis: Affine.of(outer) * divisor + inner})
+        whole = Affine.of(outer) * divisor + inner
+        outputs = _replace(outputs, (axis,), (outer, inner), {axis: whole})
     return outputs
 
 
