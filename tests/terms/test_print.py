@@ -119,9 +119,9 @@ def test_control_flow():
           case 1:
             f32 v14[i:5, j:7] = v11[i,j]
             give v14
-          f32 v16[i:5, j:7] = 0.0
-          f32 v17[i:7] = v15[0,i]
-          for v20 in 5 carrying v23 = v18:f32[7] from v17, v24 = v19:f32[5,7] from v16:
+          f32 v16[i:7] = v15[0,i]
+          f32 v17[i:5, j:7] = 0.0
+          for v20 in 5 carrying v23 = v18:f32[7] from v16, v24 = v19:f32[5,7] from v17:
             f32 v21[i:7] = v18[i] + v15[clip(v20, 0, 4),i]
             f32 v22 = v19 with unique v22[clip(v20, 0, 4),i] = v18[i] for i:7
             next v18 <- v21, v19 <- v22

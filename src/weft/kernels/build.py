@@ -36,6 +36,7 @@ from weft.terms.term import (
     Scan,
     Term,
     Value,
+    known_index,
     postorder,
     substitute,
 )
@@ -336,7 +337,10 @@ class _Builder:
             sink.axes[1:],
             tuple(substitute(b, mapping) for b in sink.bodies),
             sink.store,
-            tuple(i.substitute(mapping, lambda t: substitute(t, mapping)) for i in sink.index),
+            tuple(
+                i.substitute(mapping, lambda t: known_index(substitute(t, mapping)))
+                for i in sink.index
+            ),
             sink.fold,
             sink.monoid,
             sink.row,

@@ -11,7 +11,7 @@ from weft.kernels.build import Cone, Output
 from weft.kernels.fusion import Choice, has_scan, is_contraction, own_folds
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
-from weft.terms.term import Load, Scan, Term, Value, postorder, substitute
+from weft.terms.term import Load, Scan, Term, Value, known_index, postorder, substitute
 
 
 def make_cones(choice: Choice) -> list[tuple[Cone, Scatter | None]]:
@@ -78,7 +78,7 @@ def _scatter_output(step: Scatter, choice: Choice, inlined: dict[Value, Def]) ->
     return Output(
         step.value,
         step.axes,
-        tuple(i.substitute({}, expand) for i in step.index),
+        tuple(i.substitute({}, lambda t: known_index(expand(t))) for i in step.index),
         expand(step.update),
         step.combine,
         None if step.guard is None else expand(step.guard),

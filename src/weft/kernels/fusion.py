@@ -219,11 +219,13 @@ def _inline(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> bo
 
 def _points(use: Use) -> float:
     """How often the use evaluates the definition: the root's loops down to the innermost it depends
-    on, times the loops of the folds around it."""
+    on, times the loops of the folds around it that it depends on (or that are outside of those)."""
     axes = frozenset().union(*(i.axes() for i in use.index)) if use.index else frozenset()
-    loops = use.root.axes
-    depth = max((n + 1 for n, a in enumerate(loops) if a in axes), default=0)
-    return prod(a.extent for a in (*loops[:depth], *use.over))
+    count = 1.0
+    for loops in (use.root.axes, use.over):
+        depth = max((n + 1 for n, a in enumerate(loops) if a in axes), default=0)
+        count *= prod(a.extent for a in loops[:depth])
+    return count
 
 
 def _row_depth(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from weft.kernels import ir
 from weft.kernels.ir import For, Kernel, Load, Map, Store, walk
@@ -29,9 +30,11 @@ def schedule(kernel: Kernel, machine: Machine) -> Kernel:
     tried: set[Axis] = set()
     while True:
         # Scheduling one nest can make others (remainders), so they are listed anew each time.
-        nest = next((n for n in _nests(kernel) if _is_scalar(n, kernel, tried)), None)
-        if nest is None:
+        nests = [n for n in _nests(kernel) if _is_scalar(n, kernel, tried)]
+        if not nests:
             return kernel
+        # The one with most to do decides the vector axis of loops that several share.
+        nest = max(nests, key=lambda n: n.iterations)
         tried.add(nest.leaf.axis)
         kernel = _schedule_nest(kernel, nest, machine)
 
@@ -58,12 +61,23 @@ class Nest:
     def leaf(self) -> For:
         return self.path[-1]
 
+    @property
+    def iterations(self) -> int:
+        """How often the innermost body runs."""
+        return prod(loop.trip for loop in self.path)
+
     def accesses(self) -> Iterator[Load | Store]:
-        """Loads and stores that the innermost loop, or loops around it after a fold, perform."""
-        for loop in self.path:
+        """Loads and stores of the innermost loop and of the loops around it."""
+        return (access for access, _ in self.weighted())
+
+    def weighted(self) -> Iterator[tuple[Load | Store, float]]:
+        """The accesses, each with how often it happens per iteration of the innermost loop."""
+        often = 1.0
+        for loop in reversed(self.path):
             for stmt in loop.body:
                 if isinstance(stmt, Load | Store):
-                    yield stmt
+                    yield stmt, often
+            often /= max(1, loop.trip)
 
 
 def _nests(kernel: Kernel) -> list[Nest]:
@@ -119,9 +133,9 @@ def _vector_axes(nest: Nest, lanes: int) -> list[Axis]:
         if loop.trip < 2:
             continue
         score = 0.0
-        for access in nest.accesses():
+        for access, often in nest.weighted():
             stride = _stride(access, loop.axis)
-            weight = 1.5 if isinstance(access, Store) else 1.0
+            weight = often * (1.5 if isinstance(access, Store) else 1.0)
             if stride is not None and abs(stride) == 1:
                 score += weight
             elif stride != 0:

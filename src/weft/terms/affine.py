@@ -342,7 +342,10 @@ class Affine:
         mapping: Mapping[Axis, Affine],
         dynamic: Callable[[Any], Any] | None = None,
     ) -> Affine:
-        """Replace axes by expressions (and the sources of dynamic atoms by ``dynamic(source)``)."""
+        """Replace axes by expressions, and the sources of dynamic atoms by ``dynamic(source)``.
+
+        A source that has become a plain int makes the atom a constant.
+        """
         if not self.terms:
             return self
         result = Affine((), self.const)
@@ -354,7 +357,11 @@ class Affine:
                 inner = atom.numerator.substitute(mapping, dynamic)
                 result = result + inner.floordiv(atom.divisor) * k
             elif dynamic is not None:
-                moved = Dynamic(dynamic(atom.source), atom.lo, atom.hi)
+                source = dynamic(atom.source)
+                if isinstance(source, int):  # known by now: clamp it here
+                    result = result + min(max(source, atom.lo), atom.hi) * k
+                    continue
+                moved = Dynamic(source, atom.lo, atom.hi)
                 result = result + Affine(((moved, k),))
             else:
                 result = result + Affine(((atom, k),))

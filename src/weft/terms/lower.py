@@ -28,7 +28,7 @@ from weft.terms import build
 from weft.terms.affine import Affine, Axis
 from weft.terms.liveness import prune
 from weft.terms.region import Block, Def, Program, Scatter, Step
-from weft.terms.term import Const, Load, Map, Term, Value
+from weft.terms.term import Const, Load, Map, Term, Value, folded
 
 Indices = tuple[Affine, ...]
 
@@ -163,6 +163,11 @@ class Lowering:
         for dtype, term in zip(dtypes, body(points(axes)), strict=True):
             if term.dtype != dtype:
                 raise TypeError(f"a definition of dtype {dtype} by a term of dtype {term.dtype}")
+            if isinstance(term, Map):
+                term = folded(term)
+            if isinstance(term, Const):
+                results.append(Tensor(term, shape, (), ()))
+                continue
             value = self.new_value(shape, dtype)
             self.emit(Def(value, axes, term, self.source))
             results.append(Tensor.whole(value))
@@ -205,9 +210,10 @@ class Lowering:
 
     def copy(self, tensor: Tensor) -> Value:
         """The tensor in a new value."""
-        copied = self.define(tensor.shape, tensor.dtype, tensor.at).source
-        assert isinstance(copied, Value)
-        return copied
+        axes = new_axes(tensor.shape)
+        value = self.new_value(tensor.shape, tensor.dtype)
+        self.emit(Def(value, axes, tensor.at(points(axes)), self.source))
+        return value
 
     def inline(self, closed: ClosedJaxpr, args: Sequence[Tensor]) -> list[Tensor]:
         """The equations of ``closed`` in the current block: its results for ``args``."""

@@ -299,7 +299,7 @@ def substitute(
     done: dict[Term, Term] = {}
 
     def moved(index: Affine) -> Affine:
-        return index.substitute(axes, lambda source: done[source])
+        return index.substitute(axes, lambda source: known_index(done[source]))
 
     for t in postorder(term):
         done[t] = _rebuild(t, done, moved, load)
@@ -320,7 +320,7 @@ def _rebuild(
         new = Load(t.value, tuple(moved(i) for i in t.index))
         return load(new) if load is not None else new
     if isinstance(t, Map):
-        return Map(t.op, tuple(done[a] for a in t.args), t.dtype)
+        return folded(Map(t.op, tuple(done[a] for a in t.args), t.dtype))
     if isinstance(t, Fold):
         return Fold(t.monoid, t.over, tuple(done[b] for b in t.bodies))
     if isinstance(t, Scan):
@@ -334,6 +334,24 @@ def _rebuild(
         pieces = tuple((lo, hi, done[p]) for lo, hi, p in t.pieces)
         return fuse(moved(t.index), pieces)
     raise TypeError(f"unknown term {type(t).__name__}")
+
+
+def folded(term: Map) -> Term:
+    """An integer or bool operation on constants, done now (index arithmetic leaves many)."""
+    if term.dtype.kind not in "biu" or not all(isinstance(a, Const) for a in term.args):
+        return term
+    if any(a.dtype.kind not in "biu" for a in term.args):
+        return term
+    from weft.terms.ops import evaluate
+
+    values = tuple(np.asarray(a.value) for a in term.args if isinstance(a, Const))
+    with np.errstate(all="ignore"):
+        return Const(evaluate(term.op, values, term.dtype)[()], term.dtype)
+
+
+def known_index(source: Term) -> Term | int:
+    """The source of a dynamic index, as an int once it is constant."""
+    return int(source.value) if isinstance(source, Const) else source
 
 
 def fuse(index: Affine, pieces: tuple[tuple[int, int, Term], ...]) -> Term:
