@@ -35,7 +35,9 @@ def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """log(exp(x1) + exp(x2)) without overflow."""
     x1, x2 = promote_and_broadcast("logaddexp", x1, x2, inexact=True)
     difference = lax.sub(x1, x2)
-    smooth = lax.add(lax.max(x1, x2), lax.log1p(lax.exp(lax.neg(lax.abs(difference)))))
+    # −|difference|, written so that its derivative where the operands are equal is 0.
+    decay = lax.min(difference, lax.neg(difference))
+    smooth = lax.add(lax.max(x1, x2), lax.log1p(lax.exp(decay)))
     # Equal infinities differ by NaN: their sum is the answer, and NaN stays NaN.
     return lax.select_n(lax.ne(difference, difference), smooth, lax.add(x1, x2))
 
