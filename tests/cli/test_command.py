@@ -70,6 +70,18 @@ def test_ctrl_c_ends_quietly(capsys, monkeypatch):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_the_readme_s_program_prints_what_it_says(capsys):
+    readme = (Path(cli.__file__).parents[2] / "README.md").read_text()
+    program, rest = readme.split("```python\n", 1)[1].split("```", 1)
+    printed = rest.split("```\n", 1)[1].split("```", 1)[0]
+    exec(compile(program, "README.md", "exec"), {})
+
+    def numbers(text: str) -> list[float]:
+        return [float(word) for word in text.replace("[", " ").replace("]", " ").split()]
+
+    assert numbers(capsys.readouterr().out) == pytest.approx(numbers(printed), rel=1e-3)
+
+
 def test_the_readme_s_commands_are_single_lines_that_stand_alone():
     readme = (Path(cli.__file__).parents[2] / "README.md").read_text()
     blocks = [block.split("```")[0].strip() for block in readme.split("```sh\n")[1:]]
