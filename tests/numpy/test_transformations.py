@@ -1,4 +1,4 @@
-"""Functions of the namespace under vmap and grad: they are composed from primitives, so all work."""
+"""Functions of the namespace under vmap and grad: composed from primitives, so all of them work."""
 
 from __future__ import annotations
 

@@ -336,7 +336,7 @@ def iinfo(type: Any) -> Any:
     return _np.iinfo(_canonical_dtype(getattr(type, "dtype", type)))
 
 
-def can_cast(from_: Any, to: Any) -> _np.bool:
+def can_cast(from_: Any, to: Any) -> Any:
     """Whether promotion takes one dtype to the other."""
     source = _canonical_dtype(getattr(from_, "dtype", from_))
     return promote_types(source, to) == _canonical_dtype(to)

@@ -261,8 +261,6 @@ def cross(
 
 def _difference(p: Value, q: Value, r: Value, s: Value) -> Value:
     """p·q − r·s, where a component that a vector lacks is 0."""
-    left = None if p is None or q is None else p * q
-    right = None if r is None or s is None else r * s
-    if left is None:
-        return -right
-    return left if right is None else left - right
+    if p is None or q is None:
+        return -(r * s)
+    return p * q if r is None or s is None else p * q - r * s

@@ -69,7 +69,8 @@ def einsum(
         if len(chosen) == 1:
             pending.append(chosen[0])
         else:
-            pending.append(_multiply(*chosen, wanted, result if last else ()))
+            left, right = chosen
+            pending.append(_multiply(left, right, wanted, result if last else ()))
     ((value, names),) = pending
     return _arrange(value, names, result)
 

@@ -317,7 +317,7 @@ def pad(
 def _pairs(what: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
     """A number, a pair, or a sequence of pairs (or 1-tuples) as one pair for each axis."""
     if isinstance(value, dict):
-        return [value.get(d, value.get(d - ndim, (0, 0))) for d in range(ndim)]
+        return [_pair(value.get(d, value.get(d - ndim, 0))) for d in range(ndim)]
     if not isinstance(value, list | tuple | np.ndarray):
         return [(value, value)] * ndim
     items = list(value)
@@ -325,14 +325,18 @@ def _pairs(what: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
         if len(items) == 1:
             return [(items[0], items[0])] * ndim
         items = [tuple(items)] if len(items) == 2 else items
-    pairs = [tuple(item) * (2 // len(item)) for item in items]
+    pairs: list[Any] = [tuple(item) * (2 // len(item)) for item in items]
     if len(pairs) == 1:
         pairs = pairs * ndim
     if len(pairs) != ndim or any(len(pair) != 2 for pair in pairs):
         raise ValueError(
             f"weft.numpy.pad: {what}={value!r} does not give a pair for each of {ndim} axes"
         )
-    return pairs  # type: ignore[return-value]
+    return pairs
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
 def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: Any) -> Value:
