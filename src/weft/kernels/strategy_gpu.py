@@ -1,0 +1,167 @@
+"""Default schedules for a GPU: lanes over the threads of a block, outer loops over blocks.
+
+Each innermost loop is spread over threads along the axis of its nest that most accesses walk
+contiguously, so that neighbouring threads touch neighbouring elements; a fold along that axis gets
+one accumulator per thread and a reduction in shared memory at its end. What is outside becomes the
+grid. A contraction computes a few rows per block, so that what a thread loads of one operand serves
+them all.
+
+It is meant to be right and reasonable, not best: one block reduces what has no outer loops, and
+operands are not staged in shared memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
+from weft.kernels.machine import Machine
+from weft.kernels.schedule import (
+    ScheduleError,
+    parallelize,
+    peel,
+    split,
+    tile,
+    vectorize,
+)
+from weft.kernels.schedule.tree import path_to
+from weft.terms.affine import Axis, linearize
+
+WARP = 32  # threads that run, and access memory, together
+ROWS = 4  # rows of a contraction that one block computes side by side
+GRID_DIMENSIONS = 3
+
+Path = tuple[For, ...]
+
+
+def schedule(kernel: Kernel, machine: Machine) -> Kernel:
+    """The default schedule of a naive kernel, for blocks of ``machine.block`` threads."""
+    tried: set[Axis] = set()
+    while True:
+        # Spreading one nest can make others (remainders), so they are listed anew each time.
+        path = next((p for p in _nests(kernel.body) if _waits(p[-1], kernel, tried)), None)
+        if path is None:
+            return _over_blocks(kernel)
+        tried.add(path[-1].axis)
+        kernel = _spread(kernel, path, machine.block)
+
+
+# -- threads ---------------------------------------------------------------------------------------
+
+
+def _nests(body: list[Stmt], outer: Path = ()) -> Iterator[Path]:
+    """Innermost loops with the loops around them, in order."""
+    for stmt in body:
+        if isinstance(stmt, For):
+            if any(isinstance(s, For) for s in stmt.body):
+                yield from _nests(stmt.body, (*outer, stmt))
+            else:
+                yield (*outer, stmt)
+
+
+def _waits(leaf: For, kernel: Kernel, tried: set[Axis]) -> bool:
+    """Whether nothing in an innermost loop lies across threads yet."""
+    if leaf.axis in tried:
+        return False
+    tiles = {a for s in leaf.body for v in outputs_of(s) for a in v.axes}
+    stored = {a for s in leaf.body if isinstance(s, Store) for i in s.index for a in i.axes()}
+    return kernel.lanes.isdisjoint(tiles | stored)
+
+
+def _spread(kernel: Kernel, path: Path, block: int) -> Kernel:
+    """Put the best axis of a nest that may be spread over threads across them."""
+    for axis in _candidates(path):
+        loop = next(x for x in path if x.axis is axis)
+        try:
+            if loop is path[0] and not loop.carries and loop.trip > block:
+                wide = _in_strips(kernel, loop, block, lanes=True)
+            else:
+                wide = vectorize(kernel, axis, max(1, min(block, loop.trip)))
+        except ScheduleError:
+            continue  # not legal along this axis; the next best may be
+        return _share_rows(wide, path, axis)
+    return kernel
+
+
+def _in_strips(kernel: Kernel, loop: For, width: int, lanes: bool) -> Kernel:
+    """Cut a loop into tiles of ``width`` and a remainder, each inside a loop of its own::
+
+        for i in 0:10: s(i)
+        →
+        for i in 0:8:4: s(i + t)  (t:4)
+        for i' in 8:10:2: s(i' + t')  (t':2)
+
+    so that a block does a part of it, and a single block the remainder (outside of loops, every
+    block would).
+    """
+    whole = loop.trip // width * width
+    rest = Axis(loop.axis.name, loop.axis.extent)
+    kernel = peel(kernel, loop.axis, whole, rest)
+    for part, count in ((loop.axis, width), (rest, loop.trip - whole)):
+        if count > 1 or (count and lanes):
+            inner = Axis(loop.axis.name, count)
+            kernel = tile(split(kernel, part, inner), inner, lanes=lanes)
+    return kernel
+
+
+def _candidates(path: Path) -> list[Axis]:
+    """Axes of a nest, those with the most contiguous accesses first, then the innermost."""
+    scored: list[tuple[float, int, Axis]] = []
+    for depth, loop in enumerate(path):
+        strides = [_stride(a, loop.axis) for x in path for a in x.body if _is_access(a)]
+        together = sum(s is not None and abs(s) == 1 for s in strides)
+        apart = sum(s is None or abs(s) > 1 for s in strides)
+        used = min(1.0, loop.trip / WARP)
+        score = float(together - apart)
+        scored.append((score * used if score > 0 else score, depth, loop.axis))
+    scored.sort(key=lambda s: (-s[0], -s[1]))
+    return [axis for _, _, axis in scored]
+
+
+def _is_access(stmt: Stmt) -> bool:
+    return isinstance(stmt, Load | Store)
+
+
+def _stride(access: Stmt, axis: Axis) -> int | None:
+    """Elements between neighbours along ``axis``; None when they are not evenly spaced."""
+    assert isinstance(access, Load | Store)
+    linear = linearize(access.index, access.buffer.element_strides)
+    return linear.coefficient(axis) if linear.is_affine_in(axis) else None
+
+
+def _share_rows(kernel: Kernel, path: Path, lane: Axis) -> Kernel:
+    """A few rows of a product per block, if what threads load does not depend on the row."""
+    leaf = path[-1]
+    if leaf.fold is None or leaf.axis is lane:
+        return kernel
+    loads = [s for s in leaf.body if isinstance(s, Load)]
+    wide = [s for s in loads if _stride(s, lane) == 1]
+    for row in reversed(path[:-1]):
+        reused = wide and all(_stride(s, row.axis) == 0 for s in wide) and len(wide) < len(loads)
+        if row.axis is lane or row.carries or row.trip < 2 or not reused:
+            continue
+        try:
+            return _in_strips(kernel, row, min(ROWS, row.trip), lanes=False)
+        except ScheduleError:
+            continue  # this loop computes more than the product
+    return kernel
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def _over_blocks(kernel: Kernel) -> Kernel:
+    """Spread the outer loops of every nest over the blocks of a grid, outermost first."""
+    for top in [s for s in kernel.body if isinstance(s, For)]:
+        axis: Axis | None = top.axis
+        for _ in range(GRID_DIMENSIONS):
+            if axis is None:
+                break
+            try:
+                kernel = parallelize(kernel, axis)
+            except ScheduleError:
+                break  # a fold, or iterations that meet in memory: each block runs the whole loop
+            body = path_to(kernel, axis)[-1].body
+            inner = body[0] if len(body) == 1 else None
+            axis = inner.axis if isinstance(inner, For) and not inner.carries else None
+    return kernel
