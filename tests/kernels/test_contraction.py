@@ -234,6 +234,15 @@ def test_divided_axes_are_read_in_place() -> None:
     assert_same(t, schedule_contraction(kernel, replace(small, block=8, pack_left=False)))
 
 
+@pytest.mark.parametrize(("m", "n", "share"), [(3, 37, 16), (1, 40, 20), (5, 8, 8), (2, 9, 100)])
+def test_long_rows_are_streamed(m: int, n: int, share: int) -> None:
+    s = matmul(m, n, 15, epilogue=True)
+    params = Params(2, 4, 6, unroll=2, parallel="columns", column_block=share)
+    k = schedule_contraction(s.kernel, params)
+    assert not k.scratch  # sums wait in the output
+    assert_same(s, k)
+
+
 def test_refusals() -> None:
     with pytest.raises(ScheduleError, match="kernel softmax has no contraction"):
         schedule_contraction(softmax(3, 4).kernel, small)

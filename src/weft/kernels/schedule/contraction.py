@@ -60,7 +60,9 @@ class Params:
     ``rows`` × ``columns`` is the register tile, ``block`` the length of a block of the fold,
     ``row_block`` the rows of one parallel iteration, ``unroll`` the steps of the fold written out.
     ``parallel`` says which loops belong to threads: blocks of ``rows``, ``columns``, the outermost
-    loop beside them (``batch``), or ``none``.  With ``lanes="fold"`` the fold's innermost axis lies
+    loop beside them (``batch``), or ``none``.  ``column_block`` (with ``columns``) gives each
+    parallel iteration that many columns and streams the right operand through it, ``block`` of its
+    rows at a time, the sums waiting in cache.  With ``lanes="fold"`` the fold's innermost axis lies
     across lanes, ``width`` elements at a time (operands contiguous in it: dot products).
     """
 
@@ -72,6 +74,7 @@ class Params:
     pack_left: bool = True
     pack_right: bool = True
     parallel: str = "rows"
+    column_block: int = 0
     lanes: str = "columns"
     width: int = 32
 
@@ -303,6 +306,9 @@ class _Scheduler:
     def columns(self) -> None:
         """Few rows: the right operand is read once, unpacked; the fold stays in registers."""
         c, params = self.c, self.params
+        if params.column_block:
+            self.stream(c.column, params.column_block)
+            return
         across = params.lanes == "fold"
         if across:
             k = c.k[-1].axis
@@ -320,6 +326,31 @@ class _Scheduler:
         tile_columns = interleave if across else vectorize
         self.kernel = tile_columns(self.kernel, c.column, columns)
 
+    def stream(self, column: Axis, size: int) -> None:
+        """Few rows and long ones to read: a block of them at a time, contiguously."""
+        c, params = self.c, self.params
+        trip = find_loop(self.kernel, column).trip
+        size = min(size, trip)
+        rest = Axis(column.name, column.extent)
+        self.kernel = peel(self.kernel, column, trip // size * size, rest)
+        twins = {x.axis: x.axis for x in (*c.m, *c.n, *c.k)}
+        groups = [(column, size, twins)]
+        if trip % size:
+            groups.append((rest, trip % size, self.twins(column, rest)))
+        for axis, count, names in groups:
+            inside = Axis(f"{column.name}i", count)
+            self.kernel = parallelize(split(self.kernel, axis, inside), axis)
+            self.kernel, phases = through_memory(
+                self.kernel, inside, names[c.k[0].axis], _even_block(c, params)
+            )
+            for phase in phases:
+                self.unroll_fold(phase[names[c.k[0].axis]])
+                if c.row is not None:
+                    row = phase[names[c.row]]
+                    rows = min(params.rows, find_loop(self.kernel, row).trip)
+                    self.kernel = interleave(self.kernel, row, rows)
+                self.kernel = vectorize(self.kernel, phase[inside], min(params.columns, count))
+
     # -- blocks of the fold, rows shared among threads ---------------------------------------------
 
     def blocks(self, at: Axis) -> None:
@@ -328,14 +359,18 @@ class _Scheduler:
         size = _even_block(c, params)
         self.kernel, phases = through_memory(self.kernel, at, c.k[0].axis, size)
         for names in phases:
-            k = _innermost_fold(self.kernel, names[c.k[0].axis])
-            if params.unroll > 1 and find_loop(self.kernel, k).trip > params.unroll:
-                inner = Axis(f"{k.name}u", params.unroll)
-                self.kernel = unroll(split(self.kernel, k, inner), inner)
+            self.unroll_fold(names[c.k[0].axis])
         for names in phases:
             if params.pack_right:
                 self.pack_right(names, names[at])
             self.rows(names)
+
+    def unroll_fold(self, axis: Axis) -> None:
+        """Write out a few steps of the innermost loop of a fold."""
+        k, count = _innermost_fold(self.kernel, axis), self.params.unroll
+        if count > 1 and find_loop(self.kernel, k).trip > count:
+            inner = Axis(f"{k.name}u", count)
+            self.kernel = unroll(split(self.kernel, k, inner), inner)
 
     def pack_right(self, names: Mapping[Axis, Axis], at: Axis) -> None:
         column = names[self.c.column]
@@ -459,6 +494,11 @@ def _dimension(load: Load, axis: Axis) -> int | None:
 
 # -- numbers ---------------------------------------------------------------------------------------
 
+#: Bytes of a right operand that a core's own cache holds between uses.
+_CACHED = 1 << 20
+#: Rows of the right operand read side by side when it is streamed: as many as prefetchers follow.
+_STREAMED = 16
+
 
 def default_params(
     contraction: Contraction, threads: int, vector_bytes: int = 64, registers: int = 32
@@ -497,7 +537,11 @@ def default_params(
         big = n * k * itemsize > 1 << 19 and not few
         return replace(shape, parallel="batch", pack_left=False, pack_right=big)
     if few:
-        return replace(shape, parallel="columns", pack_left=False, pack_right=False)
+        shape = replace(shape, parallel="columns", pack_left=False, pack_right=False)
+        if column_trip * k * itemsize <= _CACHED or k < 4 * _STREAMED:
+            return shape
+        share = -(-column_trip // (threads * shape.columns)) * shape.columns
+        return replace(shape, column_block=share, block=_STREAMED, unroll=1)
     block = _row_block(row_trip, rows, threads)
     # Rows a power of two apart fall into the same cache sets; others need no copy.
     crowded = any(_row_distance(x, c.row) * itemsize % 1024 == 0 for x in c.left)

@@ -17,7 +17,7 @@ from weft.kernels.ir import (
     Var,
     walk,
 )
-from weft.kernels.races import Access, apart, dependence
+from weft.kernels.races import Access, accesses, apart, dependence, disjoint
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import combine_all, fold_loop, identities, unused_name
 from weft.kernels.schedule.tree import (
@@ -29,7 +29,7 @@ from weft.kernels.schedule.tree import (
     replace_loop,
     substitute,
 )
-from weft.terms.affine import Affine, Axis
+from weft.terms.affine import Affine, Axis, linearize
 
 Names = dict[Axis, Axis]
 
@@ -127,7 +127,7 @@ def _partial_buffers(
             free.remove(store)
             places.append(_Place(store.buffer, store.index))
             continue
-        place = _scratch_place(c, nest, unused_name("sums", names), level)
+        place = _scratch_place(c, _contiguous_last(nest, after), unused_name("sums", names), level)
         kernel = kernel.evolve(scratch=(*kernel.scratch, place.buffer))
         places.append(place)
     return kernel, places
@@ -139,17 +139,30 @@ def _holds_partials(
     """Whether each element of the store's buffer is written here only, by one iteration, whole."""
     if store.guards or store.predicate is not None or store.buffer.role != "output":
         return False
-    others = [
-        s
-        for s in walk(kernel.body)
-        if isinstance(s, Load | Store) and s.buffer is store.buffer and s is not store
-    ]
     access = Access(store, tuple(every))
+    others = [
+        x
+        for x in accesses(kernel.body)
+        if x.buffer is store.buffer and x.stmt is not store and not disjoint(x, access)
+    ]
     return not others and all(apart(access, access, level) for level in nest)
 
 
 def _tiles(store: Store, around: Sequence[For]) -> set[Axis]:
     return {a for i in store.index for a in i.axes()} - {x.axis for x in around}
+
+
+def _contiguous_last(nest: Sequence[For], after: Sequence[Stmt]) -> list[For]:
+    """The loops of a nest, the one that moves along what is stored afterwards last."""
+
+    def moves(level: For) -> bool:
+        return any(
+            linearize(s.index, s.buffer.element_strides).coefficient(level.axis) == 1
+            for s in after
+            if isinstance(s, Store)
+        )
+
+    return sorted(nest, key=moves)
 
 
 def _scratch_place(carry: Carry, nest: Sequence[For], name: str, where: str) -> _Place:
