@@ -6,6 +6,8 @@ several outputs (an optimiser's moments and its update; a layer's value and its 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
 from weft.kernels.fusion import Choice, has_scan, is_contraction, own_folds
@@ -14,11 +16,15 @@ from weft.terms.region import Def, Scatter
 from weft.terms.term import Load, Scan, Term, Value, known_index, postorder, substitute
 
 
-def make_cones(choice: Choice) -> list[tuple[Cone, Scatter | None]]:
-    """Kernels to build, in an order that respects their dependences (with the scatter it performs)."""
+def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scatter | None]]:
+    """Kernels to build, in an order that respects their dependences (with the scatter it performs).
+
+    ``wanted`` are the values needed after the region; others are stored only if another kernel reads
+    them.
+    """
     inlined = _inline_all(choice)
     cones: list[tuple[Cone, Scatter | None]] = []
-    for group in _merge(choice, inlined):
+    for group in _without_internal(_merge(choice, inlined), inlined, set(wanted)):
         first = group[0]
         if isinstance(first, Scatter):
             output = _scatter_output(first, choice, inlined)
@@ -125,6 +131,17 @@ def _merge(choice: Choice, inlined: dict[Value, Def]) -> list[list[Def | Scatter
             members[b] = sorted(members.pop(a) + members[b], key=lambda s: order[s.value])
             _forward(members[b], inlined)
     return _in_order(members, group_of, reads, order)
+
+
+def _without_internal(
+    groups: list[list[Def | Scatter]], inlined: dict[Value, Def], wanted: set[Value]
+) -> list[list[Def | Scatter]]:
+    """Groups without the members that, since merging, nobody outside their kernel reads."""
+    read = set(wanted)
+    for group in groups:
+        for step in group:
+            read |= _reads(step, inlined) - {step.value}
+    return [[s for s in group if s.value in read or len(group) == 1] for group in groups]
 
 
 def _reads(step: Def | Scatter, inlined: dict[Value, Def]) -> set[Value]:

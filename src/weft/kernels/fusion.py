@@ -170,24 +170,32 @@ def is_contraction(term: Term) -> bool:
 
 @dataclass
 class _Weight:
-    """Accumulated size of a definition with everything elementwise before it."""
+    """What computing one element of a definition takes, with everything elementwise before it.
+
+    ``behind`` are the definitions that would be inlined; shared ones count once.
+    """
 
     ns: float
     nodes: int
+    behind: frozenset[Value]
 
 
 def _weights(region: Region) -> dict[Value, _Weight]:
+    own: dict[Value, tuple[float, int]] = {}
     weights: dict[Value, _Weight] = {}
     for step in region.steps:
-        ns, nodes = 0.0, 0
-        if isinstance(step, Def):
-            ns, nodes = operation_ns(step.term), len(postorder(step.term))
-            if not own_folds(step.term):
-                for load, _, _ in _loads(step.term):
-                    before = weights.get(load.value)
-                    if before is not None and nodes < MAX_NODES:
-                        ns, nodes = ns + before.ns, nodes + before.nodes
-        weights[step.value] = _Weight(ns, nodes)
+        if not isinstance(step, Def):
+            continue
+        own[step.value] = (operation_ns(step.term), len(postorder(step.term)))
+        behind: set[Value] = {step.value}
+        if not own_folds(step.term):
+            for load, _, _ in _loads(step.term):
+                before = weights.get(load.value)
+                if before is not None and before.nodes <= MAX_NODES:
+                    behind |= before.behind
+        ns = sum(own[v][0] for v in behind)
+        nodes = sum(own[v][1] for v in behind)
+        weights[step.value] = _Weight(ns, nodes, frozenset(behind))
     return weights
 
 
