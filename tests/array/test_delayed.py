@@ -6,6 +6,8 @@ import threading
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
@@ -231,3 +233,31 @@ def test_aliases_of_pending_values_are_computed_together(programs):
     y = x.copy()
     assert y.tolist() == x.tolist() == [3]
     assert len(programs) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 3), st.integers(0, 3)), max_size=25))
+@settings(max_examples=60)
+def test_random_sessions_agree_with_numpy(steps):
+    """Work, copies, changes in place, deletions and questions, in any order."""
+    arrays = [ready([k, k + 1.0]) for k in range(4)]
+    expected = [np.array([k, k + 1.0], np.float32) for k in range(4)]
+    for kind, i, j in steps:
+        if kind == 0:
+            arrays[i], expected[i] = arrays[i] + arrays[j], expected[i] + expected[j]
+        elif kind == 1:
+            arrays[i], expected[i] = arrays[j] * 0.5 - 1, expected[j] * 0.5 - 1
+        elif kind == 2:
+            arrays[i], expected[i] = arrays[j].copy(), expected[j].copy()
+        elif kind == 3:
+            arrays[i], expected[i] = arrays[i].copy(), expected[i].copy()
+            arrays[i][j % 2], expected[i][j % 2] = 3.0, 3.0
+        elif kind == 4:
+            assert arrays[i].tolist() == expected[i].tolist()
+        elif kind == 5:
+            weft.compute(arrays[i], arrays[j])
+        elif i != j:
+            arrays[i].delete()
+            arrays[i], expected[i] = arrays[j][::-1], expected[j][::-1].copy()
+            arrays[i] = arrays[i].copy()
+    for array, value in zip(arrays, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(array), value)
