@@ -11,9 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weft.kernels import strategy, strategy_gpu
-from collections.abc import Callable
-
-from weft.kernels import strategy, strategy_gpu
 from weft.kernels.assemble import Planned
 from weft.kernels.build import build_kernel
 from weft.kernels.cones import make_cones
@@ -32,7 +29,6 @@ STRATEGIES: dict[str, Callable[[Kernel, Machine], Kernel]] = {
 
 def plan(region: Region, machine: Machine) -> list[Planned]:
     """Kernels for ``region`` in execution order, with the values of their parameters."""
-    schedule = STRATEGIES[machine.kind]
     schedule = STRATEGIES[machine.kind]
     planned: list[Planned] = []
     choice = choose(overwrite_static(region), machine)
