@@ -263,6 +263,11 @@ def test_errors(call, error, text):
     assert text in str(caught.value)
 
 
+def test_traced_shifts_roll():
+    rolled = weft.jit(lambda x, n: wnp.roll(x, (n, 1), (1, 2)))(X, 2)
+    check(rolled, np.roll(X, (2, 1), (1, 2)))
+
+
 def test_traced_sizes_name_the_argument():
     with pytest.raises(TypeError, match="static"):
         weft.jit(lambda n: wnp.arange(n))(3)

@@ -263,7 +263,7 @@ def flipud(m: ArrayLike) -> Value:
 def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
     """Elements shifted along `axis`; those that fall off the end come back at the start.
 
-    Without an axis the flat array is rolled. Shifts must be concrete integers.
+    Without an axis the flat array is rolled. A shift that is traced costs a gather.
     """
     x = _value("roll", a)
     if axis is None:
@@ -272,7 +272,8 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
         canonical_axis("roll", n, len(shape_of(x)))
         for n in (axis if isinstance(axis, list | tuple) else (axis,))
     ]
-    shifts = [operator.index(n) for n in (shift if isinstance(shift, list | tuple) else (shift,))]
+    given = shift if isinstance(shift, list | tuple) else (shift,)
+    shifts = [n if isinstance(n, Tracer) else operator.index(n) for n in given]
     if len(shifts) == 1:
         shifts = shifts * len(axes)
     if len(shifts) != len(axes):
@@ -282,12 +283,23 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
     result = x
     for number, distance in zip(axes, shifts, strict=True):
         size = shape_of(x)[number]
+        if isinstance(distance, Tracer):
+            result = _roll_dynamically(result, distance, number)
+            continue
         offset = distance % size if size else 0
         if offset:
             tail = lax.slice_in_dim(result, size - offset, size, axis=number)
             head = lax.slice_in_dim(result, 0, size - offset, axis=number)
             result = lax.concatenate([tail, head], number)
     return _new(x, result)
+
+
+def _roll_dynamically(x: Value, distance: Value, number: int) -> Value:
+    from weft.numpy.creation import arange
+    from weft.numpy.taking import take
+
+    size = shape_of(x)[number]
+    return take(x, (arange(size) - distance) % max(size, 1), number, mode="clip")
 
 
 def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Value:
