@@ -2,31 +2,36 @@
 
 Every innermost loop is vectorised along the axis of its nest that most accesses walk contiguously;
 folds get several independent accumulators; the outermost loop with enough iterations is shared among
-threads.  Contractions (a fold whose operands each miss one of the output axes) get a register tile.
+threads.  A kernel that is one contraction is scheduled by `weft.kernels.schedule.contraction`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from weft.kernels import ir
 from weft.kernels.ir import For, Kernel, Load, Map, Store, walk
 from weft.kernels.machine import Machine
+from weft.kernels.schedule.contraction import (
+    default_params,
+    find_contractions,
+    schedule_contraction,
+)
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.order import parallelize
-from weft.kernels.schedule.tile import interleave, vectorize
+from weft.kernels.schedule.tile import vectorize
 from weft.terms.affine import Axis, linearize
 
 PARALLEL_WORK = 16384  # operations below which a parallel region costs more than it saves
-ROWS = 8  # rows of a register tile of a contraction
-ROW_VECTORS = 2  # vectors across it
+SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more than they save
 
 
 def schedule(kernel: Kernel, machine: Machine) -> Kernel:
     """The default schedule of a naive kernel."""
-    kernel = _share_among_threads(kernel, machine)
+    contracted = _contract(kernel, machine)
+    kernel = _share_among_threads(kernel, machine) if contracted is None else contracted
     tried: set[Axis] = set()
     while True:
         # Scheduling one nest can make others (remainders), so they are listed anew each time.
@@ -108,9 +113,6 @@ def _stride(access: Load | Store, axis: Axis) -> int | None:
 
 
 def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel:
-    tiled = _contraction(kernel, nest, machine)
-    if tiled is not None:
-        return tiled
     lanes = _lanes(nest, machine)
     for axis in _vector_axes(nest, lanes):
         loop = next(x for x in nest.path if x.axis is axis)
@@ -156,43 +158,20 @@ def _width(loop: For, nest: Nest, lanes: int) -> int:
 # -- contractions ------------------------------------------------------------------------------------
 
 
-def _contraction(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel | None:
-    """Register tile of a contraction, or None if the nest is not one."""
-    roles = _roles(nest)
-    if roles is None:
+def _contract(kernel: Kernel, machine: Machine) -> Kernel | None:
+    """The packed, tiled schedule of a kernel that is one contraction; None for any other."""
+    found = find_contractions(kernel)
+    if len(found) != 1:
         return None
-    rows, columns = roles
-    lanes = _lanes(nest, machine)
+    params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
+    if prod(found[0].sizes) < SMALL_CONTRACTION or machine.threads == 1:
+        params = replace(params, parallel="none")
+    if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
+        params = replace(params, pack_left=False, pack_right=False)
     try:
-        tiled = interleave(kernel, rows.axis, min(ROWS, rows.trip))
-        return vectorize(tiled, columns.axis, min(ROW_VECTORS * lanes, columns.trip))
+        return schedule_contraction(kernel, params, found[0])
     except ScheduleError:
         return None
-
-
-def _roles(nest: Nest) -> tuple[For, For] | None:
-    """(rows, columns) of a contraction: columns are contiguous, and each operand misses one."""
-    leaf = nest.leaf
-    if leaf.fold is None or leaf.fold.name != "add":
-        return None
-    if not any(isinstance(s, Map) and s.op == "fma" for s in leaf.body):
-        return None
-    loads = [s for s in leaf.body if isinstance(s, Load)]
-    outer = [x for x in nest.path[:-1] if not x.carries and x.trip > 1]
-    if len(loads) != 2 or len(outer) < 2:
-        return None
-    for columns in reversed(outer):
-        wide = [x for x in loads if _stride(x, columns.axis) == 1]
-        if len(wide) != 1:
-            continue
-        other = loads[0] if loads[1] is wide[0] else loads[1]
-        if _stride(other, columns.axis) != 0:
-            continue
-        for rows in reversed(outer):
-            if rows is not columns and _stride(wide[0], rows.axis) == 0:
-                if _stride(other, rows.axis) != 0:
-                    return rows, columns
-    return None
 
 
 # -- threads -----------------------------------------------------------------------------------------
