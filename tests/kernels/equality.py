@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.kernels.samples import Sample
 
+from tests.kernels.samples import Sample
 from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Kernel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
-from tests.kernels.samples import F32, I32, at, loop
 
+from tests.kernels.samples import F32, I32, at, loop
 from weft.kernels.ir import Buffer, Const, Kernel, Load, Map, Store, Var
 from weft.kernels.program import Copy, For, If, Launch, Program, Slot, Step, Swap
 from weft.terms.affine import Affine, Axis

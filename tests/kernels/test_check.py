@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.kernels.samples import F32, F64, at, loop, matmul, softmax
 
+from tests.kernels.samples import F32, F64, at, loop, matmul, softmax
 from weft.kernels.check import KernelError, check_kernel
 from weft.kernels.ir import (
     Barrier,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, F64, Sample, at, few, loop, matmul, softmax
-
 from weft.kernels.check import check_kernel
 from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Store, Var, walk
 from weft.kernels.print import print_kernel

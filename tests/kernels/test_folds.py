@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
-
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Barrier, Buffer, Carry, Const, Kernel, Load, Map, Store, Var, walk
 from weft.kernels.schedule import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.kernels.samples import BOOL, F32, I32, at, loop, matmul, softmax
 
+from tests.kernels.samples import BOOL, F32, I32, at, loop, matmul, softmax
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Buffer, Const, Fold, Guard, Iota, Kernel, Load, Map, Store, Var
 from weft.terms.affine import Affine, Axis, Dynamic

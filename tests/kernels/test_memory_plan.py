@@ -7,9 +7,9 @@ import itertools
 
 import numpy as np
 from hypothesis import given, settings
+
 from tests.kernels.programs import ADD, COUNT, REVERSE, N, elementwise, random_programs, reverse
 from tests.kernels.samples import F32, I32, matmul
-
 from weft.kernels.in_place import may_share
 from weft.kernels.ir import Kernel
 from weft.kernels.liveness import lives

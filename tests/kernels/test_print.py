@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 
 from tests.kernels.samples import BOOL, F32, at, loop, matmul
-
 from weft.kernels.ir import (
     Barrier,
     Buffer,

@@ -6,9 +6,9 @@ import textwrap
 
 import numpy as np
 import pytest
+
 from tests.kernels.programs import ADD, COUNT, REVERSE, N, less_than
 from tests.kernels.samples import BOOL, F32, F64, I32
-
 from weft.kernels.program import (
     Copy,
     For,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
-
 from weft.kernels.ir import Buffer, Kernel, Load, Store, Var, loops
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule import (

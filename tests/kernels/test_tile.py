@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, I32, Sample, at, few, loop, matmul, softmax
-
 from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
-from weft.kernels.ir import Buffer, Carry, Const, Iota, Kernel, Load, Map, Store, Var
+from weft.kernels.ir import Buffer, Carry, Const, Guard, Iota, Kernel, Load, Map, Store, Var
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule import (
     ScheduleError,
@@ -21,7 +21,7 @@ from weft.kernels.schedule import (
     tile,
     vectorize,
 )
-from weft.terms.affine import Affine, Axis
+from weft.terms.affine import Affine, Axis, Dynamic
 from weft.terms.monoids import ADD, ARGMAX
 
 sizes = st.integers(1, 9)
@@ -167,3 +167,36 @@ def test_refuses_dependence_through_memory() -> None:
     kernel = Kernel("shift", (y,), (), [shift])
     with pytest.raises(ScheduleError, match="may touch the same element of y"):
         tile(kernel, i, 2)
+
+
+@few
+@given(sizes, widths)
+def test_gather_and_guarded_reads(n: int, width: int) -> None:
+    i = Axis("i", n)
+    where, x = Buffer("where", (n,), I32), Buffer("x", (3,), F32)
+    y = Buffer("y", (n,), F32, "output")
+    p, v, w, out = Var(I32), Var(F32), Var(F32), Var(F32)
+    before = Affine.of(i) - 1
+    body = [
+        Load(p, where, at(i)),
+        Load(v, x, (Affine(((Dynamic(p, 0, 2), 1),)),)),
+        Load(w, x, (before,), (Guard(before, 0, 3),)),
+        Map(out, "add", (v, w)),
+        Store(y, at(i), out),
+    ]
+    kernel = Kernel("gather", (where, x, y), (), [loop(i, body)])
+    s = Sample(kernel, {"i": i}, {"where": where, "x": x, "y": y})
+    assert_same(s, vectorize(kernel, i, width))
+
+
+def test_scatter_is_refused() -> None:
+    i = Axis("i", 4)
+    where, y = Buffer("where", (4,), I32), Buffer("y", (3,), F32, "inout")
+    p, v, one, new = Var(I32), Var(F32), Var(F32), Var(F32)
+    place = (Affine(((Dynamic(p, 0, 2), 1),)),)
+    body = [Load(p, where, at(i)), Load(v, y, place), Map(new, "add", (v, one))]
+    adds = loop(i, [*body, Store(y, place, new)])
+    kernel = Kernel("scatter", (where, y), (), [Const(one, 1.0), adds])
+    check_kernel(kernel)
+    with pytest.raises(ScheduleError, match="may touch the same element of y"):
+        vectorize(kernel, i, 2)
