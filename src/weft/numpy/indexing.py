@@ -38,6 +38,7 @@ from weft.numpy._common import (
     promote,
     shape_of,
 )
+from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 
 
 @dataclass
@@ -345,7 +346,7 @@ def write_box(x: Value, y: Value, box: Box) -> Value:
     starts = [box.low(d) for d in range(len(box.shape))]
     strides = [abs(step) if n > 1 else 1 for step, n in zip(box.step, box.length, strict=True)]
     if all(stride == 1 for stride in strides):
-        return lax.dynamic_update_slice(x, y, [np.asarray(start, np.int32) for start in starts])
+        return dynamic_update_slice(x, y, [np.asarray(start, np.int32) for start in starts])
     # Spread over the strided box: zeros between the elements, and a mask that says where they are.
     config = [
         (start, size - (start + (n - 1) * stride + 1), stride - 1)
@@ -385,7 +386,7 @@ def _gather_advanced(y: Value, plan: Plan, mode: Any, fill_value: Any) -> Value:
         zero = np.zeros((), np.int32)
         starts = [plan.arrays.get(d, zero) for d in range(len(shape))]
         sizes = tuple(1 if d in plan.arrays else n for d, n in enumerate(shape))
-        taken = lax.dynamic_slice(y, promote("indexing", *starts), sizes)
+        taken = dynamic_slice(y, promote("indexing", *starts), sizes)
         return lax.reshape(taken, tuple(n for d, n in enumerate(shape) if d not in plan.arrays))
     numbers = lax.GatherDimensionNumbers(_offset_dims(plan, len(shape)), indexed, indexed)
     sizes = tuple(1 if d in plan.arrays else n for d, n in enumerate(shape))
