@@ -24,7 +24,8 @@ def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scat
     """
     inlined = _inline_all(choice)
     cones: list[tuple[Cone, Scatter | None]] = []
-    for group in _without_internal(_merge(choice, inlined), inlined, set(wanted)):
+    outside = set(wanted).union(*(_reads(inlined[v], inlined) for v in choice.rows))
+    for group in _without_internal(_merge(choice, inlined), inlined, outside):
         first = group[0]
         if isinstance(first, Scatter):
             output = _scatter_output(first, choice, inlined)
