@@ -74,12 +74,8 @@ class Executable:
     def _slow(self, *arrays: Any) -> tuple[Any, ...]:
         """Arguments that are delayed, or not arrays yet."""
         if len(arrays) != len(self.in_avals):
-            raise TypeError(
-                f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}"
-            )
-        buffers = [
-            _buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)
-        ]
+            raise TypeError(f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}")
+        buffers = [_buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)]
         results = self.native(buffers)
         return tuple(Array(a, b) for a, b in zip(self.out_avals, results, strict=True))
 
@@ -134,9 +130,9 @@ def plan_program(closed: ClosedJaxpr) -> Program:
 
 
 def _printed_terms(lowered: Any) -> str:
-    from weft.terms.print import print_program
+    from weft.terms.print import format_program
 
-    return print_program(lowered)
+    return format_program(lowered)
 
 
 def _printed_kernels(program: Program) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 
+from tests.levels import programs as random_programs
 from weft.compile import Executable, compile_jaxpr
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
@@ -18,8 +19,6 @@ from weft.kernels.program import Copy, Launch, Program, Slot
 from weft.terms.check import check_program
 from weft.terms.interpret import interpret
 from weft.terms.lower import lower_jaxpr
-
-from tests.levels import programs as random_programs
 
 
 def trace(function: Any, arrays: list[np.ndarray]) -> ClosedJaxpr:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.primitives.samples import SAMPLES, Sample, all_primitives, random_array
 
+from tests.primitives.samples import SAMPLES, Sample, all_primitives, random_array
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.linear import UndefPrimal, Zero, is_zero

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.terms.programs import agree
 
 import weft
+from tests.terms.programs import agree
 from weft import lax, tree
 from weft.core.avals import aval_of
 from weft.primitives.arithmetic import add, mul

@@ -8,10 +8,10 @@ import pkgutil
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.terms.programs import agree, trace
 
 import weft.primitives
 import weft.transforms
+from tests.terms.programs import agree, trace
 from weft.core.avals import ShapedArray
 from weft.core.errors import MissingRuleError
 from weft.core.primitive import Primitive, primitive_named

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 
 import numpy as np
-from tests.terms.programs import trace
 
+from tests.terms.programs import trace
 from weft import lax, tree
 from weft.primitives import argreduce, arithmetic, cumulative, indexing, reduction, select, shaping
 from weft.primitives.dot_general import dot_general

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hypothesis import given, settings
+
 from tests.terms.programs import agree_closed, programs
 
 

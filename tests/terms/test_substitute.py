@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given
-from tests.terms.programs import assert_close, programs
 
+from tests.terms.programs import assert_close, programs
 from weft.terms.affine import Affine, Axis
 from weft.terms.build import const, op
 from weft.terms.interpret import interpret

@@ -6,10 +6,10 @@ import numpy as onp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.transforms.programs import meaning
 
 import weft
 import weft.numpy as np
+from tests.transforms.programs import meaning
 from weft import lax
 
 XS = onp.arange(1.0, 5.0).astype(onp.float32)

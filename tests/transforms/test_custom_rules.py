@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as onp
 import pytest
-from tests.transforms.programs import meaning
 
 import weft
 import weft.numpy as np
+from tests.transforms.programs import meaning
 from weft import lax
 from weft.core import LeakedTracerError
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.transforms.programs import POINTS, meaning, programs
 
 import weft
+from tests.transforms.programs import POINTS, meaning, programs
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 points = st.sampled_from(POINTS)

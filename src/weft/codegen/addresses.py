@@ -135,9 +135,9 @@ class Indexer:
             if atom is lane:
                 stride = k
                 const += k * chunk * layout.width
-            elif isinstance(atom, Axis):
-                plain.append((atom, k))
-            elif isinstance(atom, FloorDiv) and not self._is_wide(atom, lane):
+            elif isinstance(atom, Axis) or (
+                isinstance(atom, FloorDiv) and not self._is_wide(atom, lane)
+            ):
                 plain.append((atom, k))
             else:
                 wide.append((atom, k))

@@ -7,9 +7,10 @@ are divided by thread number; private scratch is on the stack.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -123,7 +124,12 @@ class _KernelEmitter:
             where = self.indexer.address(stmt.expr, layout, position, pinned)
             wide = self.indexer.vector(where, layout.width)
             registers[position] = emit_op(
-                self.f, self.target, "cast", (wide,), np.dtype(np.int64), stmt.out.dtype,
+                self.f,
+                self.target,
+                "cast",
+                (wide,),
+                np.dtype(np.int64),
+                stmt.out.dtype,
                 layout.width,
             )
         del element
@@ -278,9 +284,7 @@ class _KernelEmitter:
             following: list[Value] = []
             for carry in stmt.carries:
                 layout = self._layout(carry.var)
-                following += [
-                    self._operand(carry.update, layout, p) for p in layout.positions()
-                ]
+                following += [self._operand(carry.update, layout, p) for p in layout.positions()]
             loop.carry(*following)
             self._close()
         results = iter(loop.results)
@@ -332,7 +336,8 @@ class _KernelEmitter:
     def _access(self, buffer: ir.Buffer, index: tuple[Affine, ...], layout: Layout) -> _Access:
         linear = linearize(index, buffer.element_strides)
         tile_axes = set(layout.unrolled) | ({layout.lane} if layout.lane is not None else set())
-        loops, rest = [], []
+        loops: list[Any] = []
+        rest: list[Any] = []
         for atom, k in linear.terms:
             fixed = not isinstance(atom, Dynamic) and not (
                 Affine(((atom, 1),)).axes() & tile_axes or Affine(((atom, 1),)).dynamics()
@@ -453,7 +458,7 @@ class _KernelEmitter:
             kind,
             f"llvm.masked.gather.{mangle(kind)}.v{width}p0",
             (f"<{width} x ptr> align {size}", pointers),
-            (f"<{width} x i1>", mask or f"splat (i1 true)"),
+            (f"<{width} x i1>", mask or "splat (i1 true)"),
             (kind, literal(kind, 0)),
         )
 
@@ -533,7 +538,7 @@ class _KernelEmitter:
             (f"<{width} x i1>", mask or "splat (i1 true)"),
         )
 
-    _STATEMENTS = {
+    _STATEMENTS: ClassVar[dict[type, Callable[..., None]]] = {
         ir.Const: _const,
         ir.Iota: _iota,
         ir.Load: _load,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
 from weft.terms import region as terms
@@ -95,9 +94,7 @@ class _Assembler:
 
     def _outputs(self) -> tuple[tuple[out.Slot, ...], list[tuple[out.Slot, Value]]]:
         """Output slots; a value computed by a kernel at the top is computed right into its own."""
-        computed = {
-            s.value for s in self.program.block.steps if isinstance(s, Def | Scatter)
-        }
+        computed = {s.value for s in self.program.block.steps if isinstance(s, Def | Scatter)}
         slots: list[out.Slot] = []
         copies: list[tuple[out.Slot, Value]] = []
         for n, value in enumerate(self.program.outputs):
@@ -255,5 +252,3 @@ class _Assembler:
 
 def _written_inside(value: Value, body: Block) -> bool:
     return any(value in defines(s) for s in body.steps)
-
-

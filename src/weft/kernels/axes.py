@@ -21,13 +21,10 @@ def normalize_axes(outputs: Sequence[Output]) -> tuple[Output, ...]:
     if all(o.axes == done[0].axes for o in done):
         done = _split_divided(done)
         done = _collapse_outputs(done)
-    return tuple(
-        Output(o.value, o.axes, o.index, _collapse_folds(o.term)) for o in done
-    )
+    return tuple(Output(o.value, o.axes, o.index, _collapse_folds(o.term)) for o in done)
 
 
-# -- splitting
-# -----------------------------------------------------------------------------------------
+# -- splitting -------------------------------------------------------------------------------------
 
 
 def _addresses(outputs: Sequence[Output]) -> list[Affine]:
@@ -60,9 +57,10 @@ def _divided_axis(outputs: list[Output]) -> tuple[Axis, int] | None:
             terms = division.numerator.terms
             if len(terms) == 1 and division.numerator.const == 0 and terms[0][1] == 1:
                 axis = terms[0][0]
-                if axis in axes and isinstance(axis, Axis) and axis.extent % division.divisor == 0:
-                    if 1 < division.divisor < axis.extent:
-                        return axis, division.divisor
+                if not isinstance(axis, Axis) or axis not in axes:
+                    continue
+                if axis.extent % division.divisor == 0 and 1 < division.divisor < axis.extent:
+                    return axis, division.divisor
     return None
 
 
@@ -82,8 +80,7 @@ def _replace(
     return moved
 
 
-# -- collapsing
-# ----------------------------------------------------------------------------------------
+# -- collapsing ------------------------------------------------------------------------------------
 
 
 def _collapse_outputs(outputs: list[Output]) -> list[Output]:
@@ -102,11 +99,8 @@ def _merge_map(a: Axis, b: Axis, c: Axis) -> dict[Axis, Affine]:
     return {a: quotient, b: Affine.of(c) - quotient * b.extent}
 
 
-def _walked_as_one(
-    a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequence[Term]
-) -> bool:
-    """Whether every address steps over ``a`` exactly where ``b`` ends, and nothing else sees them.
-    """
+def _walked_as_one(a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequence[Term]) -> bool:
+    """Whether every address steps over ``a`` exactly where ``b`` ends, and nothing else sees them."""
     if a.extent * b.extent == 0:
         return False
     for address in addresses:
@@ -123,8 +117,7 @@ def _walked_as_one(
 
 
 def _collapse_folds(term: Term) -> Term:
-    """The same term with each fold over as few axes as possible, the most contiguous one innermost.
-    """
+    """The same term with each fold over as few axes as possible, the most contiguous one innermost."""
     if not any(isinstance(t, Fold) and len(t.over) > 1 for t in postorder(term)):
         return term
     result: dict[Term, Term] = {}
@@ -168,4 +161,3 @@ def _collapse_fold(fold: Fold) -> Fold:
             over[position : position + 2] = [c]
         position -= 1
     return Fold(fold.monoid, tuple(over), bodies)
-

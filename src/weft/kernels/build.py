@@ -1,9 +1,9 @@
 """Cones to loop nests: the naive kernel that computes some values of a region.
 
 A cone's outputs are stored; everything between them and its inputs is computed on the way, in the
-outermost loop that binds its axes.  That one placement rule yields prologues (a producer inside a fold's
-loop), epilogues (what follows a fold, in the loop around it) and multi-pass rows (softmax reads its row
-once per fold) without recognising any of them::
+outermost loop that binds its axes.  That one placement rule yields prologues (a producer inside a
+fold's loop), epilogues (what follows a fold, in the loop around it) and multi-pass rows (softmax
+reads its row once per fold) without recognising any of them::
 
     sinks   stores and folds: what a loop nest is made for
     block   the sinks that become computable once some loops are open
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -49,8 +50,8 @@ class Output:
     """``value[index…] = term`` for every point of ``axes``; with ``combine``, an update in place.
 
     ``combine`` is ``set`` or a monoid's name: the value is then read and written, and only where
-    ``guard`` is true.  With ``scans``, the loop over the last axis carries the totals of the running
-    reductions in ``term``.
+    ``guard`` is true.  With ``scans``, the loop over the last axis carries the totals of the
+    running reductions in ``term``.
     """
 
     value: Value
@@ -196,9 +197,7 @@ class _Builder:
                     stack.append((known, False))
         return list(order)
 
-    def _needs(
-        self, sink: _Sink, bound: set[Axis], found: Mapping[object, _Sink]
-    ) -> list[_Sink]:
+    def _needs(self, sink: _Sink, bound: set[Axis], found: Mapping[object, _Sink]) -> list[_Sink]:
         """Folds and rows used by ``sink`` whose free axes are all bound here and are not done yet."""
         needs: list[_Sink] = []
         for term in self._visible(sink.terms):
@@ -264,9 +263,8 @@ class _Builder:
             for term in self._visible(sink.terms):
                 if isinstance(term, Fold) and term in by_fold and by_fold[term] is not sink:
                     wave = max(wave, waves[by_fold[term]] + 1)
-                elif isinstance(term, Load) and term.value in by_row:
-                    if by_row[term.value] is not sink:
-                        wave = max(wave, waves[by_row[term.value]])
+                elif isinstance(term, Load) and by_row.get(term.value, sink) is not sink:
+                    wave = max(wave, waves[by_row[term.value]])
             waves[sink] = wave
         return waves
 
@@ -320,8 +318,7 @@ class _Builder:
         for (run, entry), after in zip(entries, inside, strict=True):
             results = tuple(ir.Var(v.dtype) for v in entry)
             carries += [
-                ir.Carry(*parts)
-                for parts in zip(entry, run.vars, after.vars, results, strict=True)
+                ir.Carry(*parts) for parts in zip(entry, run.vars, after.vars, results, strict=True)
             ]
             run.vars = results
         monoids = {r.sink.monoid for r in folds}
@@ -361,7 +358,7 @@ class _Builder:
         inside = sorted(c for c in cuts if 0 <= c <= extent)
         if len(inside) - 1 > MAX_PIECES:
             return [(0, extent)]
-        return list(zip(inside, inside[1:], strict=False)) or [(0, 0)]
+        return list(pairwise(inside)) or [(0, 0)]
 
     def _scan_identity(self, sink: _Sink) -> tuple[ir.Var, ...]:
         return tuple(
@@ -375,9 +372,7 @@ class _Builder:
     def _identity(self, sink: _Sink) -> tuple[ir.Var, ...]:
         assert sink.monoid is not None
         neutral = sink.monoid.identity([b.dtype for b in sink.bodies])
-        return tuple(
-            self._constant(v, b.dtype) for v, b in zip(neutral, sink.bodies, strict=True)
-        )
+        return tuple(self._constant(v, b.dtype) for v, b in zip(neutral, sink.bodies, strict=True))
 
     def _constant(self, value: object, dtype: np.dtype) -> ir.Var:
         term = Const(value, dtype)
@@ -411,7 +406,8 @@ class _Builder:
 
     def _advance_scans(self, sink: _Sink, run: _Running) -> None:
         """Combine one more element into each running total, which the store then uses."""
-        totals, following = list(run.vars), []
+        totals = list(run.vars)
+        following: list[ir.Var] = []
         for scan in _scans(sink.bodies[0]):
             old = tuple(totals.pop(0) for _ in scan.bodies)
             new = self._combine(scan.monoid, old, tuple(self._term(b, ()) for b in scan.bodies))

@@ -1,9 +1,10 @@
 """Which definitions of a region get memory, and which are computed where they are used.
 
-The region is read backwards, consumers first.  A definition that is not stored is computed inside the
-kernels of its *roots* (stored definitions), at index maps composed along the way; from these effective
-uses follow how often each element would be computed again, and whether a fold could run in the loops of
-its consumer.  Storing costs bytes, computing again costs operations: the cheaper one is taken.
+The region is read backwards, consumers first.  A definition that is not stored is computed inside
+the kernels of its *roots* (stored definitions), at index maps composed along the way; from these
+effective uses follow how often each element would be computed again, and whether a fold could run
+in the loops of its consumer.  Storing costs bytes, computing again costs operations: the cheaper
+one is taken.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Static updates of part of an array as ordinary definitions.
 
-``x.at[1:-1].set(y)`` is a `Scatter` whose index is known.  Done in place it first needs a copy of ``x``
-whenever ``x`` is still read (a stencil reads its neighbours), so updates of a good part of an array become
-one pass over the whole: a definition that is ``y`` inside the box and ``x`` outside (`Fuse`, cut into
-loops later).  Small updates stay scatters and happen in place.
+``x.at[1:-1].set(y)`` is a `Scatter` whose index is known.  Done in place it first needs a copy of
+``x`` whenever ``x`` is still read (a stencil reads its neighbours), so updates of a good part of an
+array become one pass over the whole: a definition that is ``y`` inside the box and ``x`` outside
+(`Fuse`, cut into loops later).  Small updates stay scatters and happen in place.
 """
 
 from __future__ import annotations

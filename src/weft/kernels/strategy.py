@@ -1,8 +1,9 @@
 """Default schedules: vector axis, register tiles and threads, read off a kernel's accesses.
 
 Every innermost loop is vectorised along the axis of its nest that most accesses walk contiguously;
-folds get several independent accumulators; the outermost loop with enough iterations is shared among
-threads.  A kernel that is one contraction is scheduled by `weft.kernels.schedule.contraction`.
+folds get several independent accumulators; the outermost loop with enough iterations is shared
+among threads.  A kernel that is one contraction is scheduled by
+`weft.kernels.schedule.contraction`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from weft.kernels import ir
-from weft.kernels.ir import For, Kernel, Load, Map, Store, walk
+from weft.kernels.ir import For, Kernel, Load, Map, Store, loops, walk
 from weft.kernels.machine import Machine
 from weft.kernels.schedule.contraction import (
     default_params,
@@ -20,11 +21,17 @@ from weft.kernels.schedule.contraction import (
     schedule_contraction,
 )
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.split import split
 from weft.kernels.schedule.tile import vectorize
+from weft.kernels.schedule.tree import find_loop
 from weft.terms.affine import Axis, linearize
+from weft.terms.monoids import ADD
 
 PARALLEL_WORK = 16384  # operations below which a parallel region costs more than it saves
+SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
+CHAIN = 64  # additions in a row before a sum moves on to another block
 SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more than they save
 
 
@@ -37,7 +44,7 @@ def schedule(kernel: Kernel, machine: Machine) -> Kernel:
         # Scheduling one nest can make others (remainders), so they are listed anew each time.
         nests = [n for n in _nests(kernel) if _is_scalar(n, kernel, tried)]
         if not nests:
-            return kernel
+            return _short_chains(kernel) if contracted is None else kernel
         # The one with most to do decides the vector axis of loops that several share.
         nest = max(nests, key=lambda n: n.iterations)
         tried.add(nest.leaf.axis)
@@ -53,7 +60,7 @@ def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:
     return kernel.lanes.isdisjoint(tiles | stored)
 
 
-# -- nests -------------------------------------------------------------------------------------------
+# -- nests -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -109,7 +116,7 @@ def _stride(access: Load | Store, axis: Axis) -> int | None:
     return linear.coefficient(axis)
 
 
-# -- vectors -----------------------------------------------------------------------------------------
+# -- vectors ---------------------------------------------------------------------------------------
 
 
 def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel:
@@ -155,7 +162,7 @@ def _width(loop: For, nest: Nest, lanes: int) -> int:
     return max(1, min(vectors * lanes, loop.trip))
 
 
-# -- contractions ------------------------------------------------------------------------------------
+# -- contractions ----------------------------------------------------------------------------------
 
 
 def _contract(kernel: Kernel, machine: Machine) -> Kernel | None:
@@ -174,7 +181,7 @@ def _contract(kernel: Kernel, machine: Machine) -> Kernel | None:
         return None
 
 
-# -- threads -----------------------------------------------------------------------------------------
+# -- threads ---------------------------------------------------------------------------------------
 
 
 def _share_among_threads(kernel: Kernel, machine: Machine) -> Kernel:
@@ -184,6 +191,9 @@ def _share_among_threads(kernel: Kernel, machine: Machine) -> Kernel:
     for loop in [s for s in kernel.body if isinstance(s, For)]:
         if _work(loop) < PARALLEL_WORK:
             continue
+        if loop.carries:
+            kernel = _share_fold(kernel, loop)
+            continue
         for candidate in _outer_loops(loop, machine):
             try:
                 kernel = parallelize(kernel, candidate.axis)
@@ -191,6 +201,17 @@ def _share_among_threads(kernel: Kernel, machine: Machine) -> Kernel:
             except ScheduleError:
                 continue
     return kernel
+
+
+def _share_fold(kernel: Kernel, loop: For) -> Kernel:
+    """A reduction to a single result: partial results in parallel, then their combination."""
+    if loop.fold is None:
+        return kernel
+    shares = min(SHARES, loop.trip)
+    try:
+        return split_fold(split(kernel, loop.axis, loop.trip // shares), loop.axis)
+    except ScheduleError:
+        return kernel
 
 
 def _outer_loops(top: For, machine: Machine) -> list[For]:
@@ -212,5 +233,3 @@ def _work(top: For) -> int:
         total += times * sum(not isinstance(s, For) for s in loop.body)
         stack.extend((s, times) for s in loop.body if isinstance(s, For))
     return total
-
-
