@@ -168,7 +168,7 @@ def _width(loop: For, nest: Nest, lanes: int) -> int:
 def _contract(kernel: Kernel, machine: Machine) -> Kernel | None:
     """The packed, tiled schedule of a kernel that is one contraction; None for any other."""
     found = find_contractions(kernel)
-    if len(found) != 1:
+    if len(found) != 1 or prod(found[0].sizes) == 0:
         return None
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
     if prod(found[0].sizes) < SMALL_CONTRACTION or machine.threads == 1:
@@ -179,6 +179,21 @@ def _contract(kernel: Kernel, machine: Machine) -> Kernel | None:
         return schedule_contraction(kernel, params, found[0])
     except ScheduleError:
         return None
+
+
+# -- accuracy --------------------------------------------------------------------------------------
+
+
+def _short_chains(kernel: Kernel) -> Kernel:
+    """Break long float sums into blocks of blocks, so that rounding errors do not add up."""
+    for axis in [x.axis for x in loops(kernel.body) if _sums_floats(x)]:
+        while find_loop(kernel, axis).trip > 2 * CHAIN:
+            kernel = block_fold(kernel, axis, CHAIN)
+    return kernel
+
+
+def _sums_floats(loop: For) -> bool:
+    return loop.fold is ADD and any(c.var.dtype.kind == "f" for c in loop.carries)
 
 
 # -- threads ---------------------------------------------------------------------------------------
