@@ -100,7 +100,7 @@ def _merge_map(a: Axis, b: Axis, c: Axis) -> dict[Axis, Affine]:
 
 
 def _walked_as_one(a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequence[Term]) -> bool:
-    """Whether every address steps over ``a`` exactly where ``b`` ends, and nothing else sees them."""
+    """Whether every address steps over ``a`` just where ``b`` ends, and nothing else sees them."""
     if a.extent * b.extent == 0:
         return False
     for address in addresses:
@@ -117,7 +117,7 @@ def _walked_as_one(a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequenc
 
 
 def _collapse_folds(term: Term) -> Term:
-    """The same term with each fold over as few axes as possible, the most contiguous one innermost."""
+    """The same term, each fold over as few axes as possible, the most contiguous one innermost."""
     if not any(isinstance(t, Fold) and len(t.over) > 1 for t in postorder(term)):
         return term
     result: dict[Term, Term] = {}

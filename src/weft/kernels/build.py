@@ -198,7 +198,7 @@ class _Builder:
         return list(order)
 
     def _needs(self, sink: _Sink, bound: set[Axis], found: Mapping[object, _Sink]) -> list[_Sink]:
-        """Folds and rows used by ``sink`` whose free axes are all bound here and are not done yet."""
+        """Folds and rows ``sink`` uses whose free axes are all bound here and that are not done."""
         needs: list[_Sink] = []
         for term in self._visible(sink.terms):
             if isinstance(term, Fold) and term.axes <= bound and not self._known(term):
@@ -231,7 +231,7 @@ class _Builder:
         return [p for p in fuse.pieces if p[0] <= hi and lo < p[1]]
 
     def _row_sink(self, load: Load, bound: set[Axis]) -> _Sink | None:
-        """The loop nest that fills a row, if its outer axes are bound in this block and no earlier."""
+        """The loop nest that fills a row, if this block and no earlier one binds its outer axes."""
         definition, depth, buffer = self.rows[load.value]
         outer = load.index[:depth]
         needed = frozenset().union(*(i.axes() for i in outer)) if outer else frozenset()

@@ -1,6 +1,6 @@
 """From the choice of what is stored to cones: terms with everything interior inlined.
 
-Definitions over the same loops that read one another element by element are merged into one cone with
+Definitions over the same loops that read one another element by element merge into one cone with
 several outputs (an optimiser's moments and its update; a layer's value and its activation).
 """
 
@@ -19,8 +19,8 @@ from weft.terms.term import Load, Scan, Term, Value, known_index, postorder, sub
 def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scatter | None]]:
     """Kernels to build, in an order that respects their dependences (with the scatter it performs).
 
-    ``wanted`` are the values needed after the region; others are stored only if another kernel reads
-    them.
+    ``wanted`` are the values needed after the region; others are stored only if another kernel
+    reads them.
     """
     inlined = _inline_all(choice)
     cones: list[tuple[Cone, Scatter | None]] = []
@@ -109,7 +109,7 @@ def _scan_output(step: Def) -> Output:
     return Output(step.value, axes, index, term, scans=True)
 
 
-# -- merging -----------------------------------------------------------------------------------------
+# -- merging ---------------------------------------------------------------------------------------
 
 
 def _merge(choice: Choice, inlined: dict[Value, Def]) -> list[list[Def | Scatter]]:
