@@ -14,7 +14,8 @@ from functools import cached_property
 import ml_dtypes
 import numpy as np
 
-from weft.codegen.llvm_text import Function, literal
+from weft.codegen.half_llvm import HalfBits
+from weft.codegen.llvm_text import Function, literal, mangle
 from weft.codegen.tiles import element_type
 from weft.codegen.vecmath import FUNCTIONS, Features, Vec
 
@@ -40,6 +41,13 @@ class Target:
         listed = ",".join(f"+{name}" for name in sorted(self.features))
         return Features.of(listed, self.architecture)
 
+    def half_bits(self, f: Function, dtype: np.dtype, lanes: int) -> HalfBits:
+        """Conversions of a half type: bfloat16 by integers, float16 natively if the target can."""
+        native = dtype == np.float16 and (
+            "f16c" in self.features or self.architecture.startswith(("aarch64", "arm64"))
+        )
+        return HalfBits(f, element_type(dtype), lanes, native)
+
 
 def emit_op(
     f: Function,
@@ -56,10 +64,13 @@ def emit_op(
     that of the value.
     """
     if operand in _HALF and op not in ("select", "cast", "bitcast"):
-        wide = tuple(_convert(f, a, operand, _F32, lanes) for a in args)
+        half = target.half_bits(f, operand, lanes)
+        if op == "nextafter":
+            return half.next_after(*args)
+        wide = tuple(half.widen(a) for a in args)
         kept = result if result == np.bool_ else _F32
         value = emit_op(f, target, op, wide, _F32, kept, lanes)
-        return value if result == np.bool_ else _convert(f, value, _F32, result, lanes)
+        return value if result == np.bool_ else half.narrow(value)
     emitter = _Emitter(f, target, operand, result, lanes)
     return emitter.emit(op, args)
 
@@ -73,32 +84,35 @@ def _is_float(dtype: np.dtype) -> bool:
     return dtype.kind == "f" or dtype in _HALF
 
 
-def _convert(f: Function, value: str, source: np.dtype, target: np.dtype, lanes: int) -> str:
+def _convert(
+    f: Function, target: Target, value: str, source: np.dtype, result: np.dtype, lanes: int
+) -> str:
     """``lax.convert_element_type``: saturating from float to int, NaN to 0."""
-    if source == target:
+    if source == result:
         return value
-    a, b = _kind(source, lanes), _kind(target, lanes)
-    if target == np.bool_:
-        if _is_float(source):
-            return f.i(f"fcmp une {a} {value}, {literal(a, 0)}")
-        return f.i(f"icmp ne {a} {value}, {literal(a, 0)}")
-    if _is_float(source) and _is_float(target):
-        if source.itemsize == target.itemsize:
-            middle = _convert(f, value, source, _F32, lanes)
-            return _convert(f, middle, _F32, target, lanes)
-        cast = "fpext" if target.itemsize > source.itemsize else "fptrunc"
-        return f.i(f"{cast} {a} {value} to {b}")
+    if source in _HALF:
+        wide = target.half_bits(f, source, lanes).widen(value)
+        return _convert(f, target, wide, _F32, result, lanes)
+    if result in _HALF:
+        half = target.half_bits(f, result, lanes)
+        if source == np.float64:
+            return half.narrow_double(value)
+        return half.narrow(_convert(f, target, value, source, _F32, lanes))
+    a, b = _kind(source, lanes), _kind(result, lanes)
+    if result == np.bool_:
+        compare = "fcmp une" if _is_float(source) else "icmp ne"
+        return f.i(f"{compare} {a} {value}, {literal(a, 0)}")
+    if _is_float(source) and _is_float(result):
+        return f.i(f"{'fpext' if source == np.float32 else 'fptrunc'} {a} {value} to {b}")
     if _is_float(source):
-        from weft.codegen.llvm_text import mangle
-
-        name = "fptoui" if target.kind == "u" else "fptosi"
+        name = "fptoui" if result.kind == "u" else "fptosi"
         return f.call(b, f"llvm.{name}.sat.{mangle(b)}.{mangle(a)}", (a, value))
     unsigned = source.kind in "ub"
-    if _is_float(target):
+    if _is_float(result):
         return f.i(f"{'uitofp' if unsigned else 'sitofp'} {a} {value} to {b}")
-    if source.itemsize == target.itemsize and source != np.bool_:
+    if source.itemsize == result.itemsize and source != np.bool_:
         return value
-    if target.itemsize < source.itemsize:
+    if result.itemsize < source.itemsize:
         return f.i(f"trunc {a} {value} to {b}")
     return f.i(f"{'zext' if unsigned else 'sext'} {a} {value} to {b}")
 
@@ -154,7 +168,7 @@ class _Emitter:
         return self.f.i(f"select {self._mask_kind()} {predicate}, {kind} {a}, {kind} {b}")
 
     def _cast(self, a: str) -> str:
-        return _convert(self.f, a, self.operand, self.result, self.lanes)
+        return _convert(self.f, self.target, a, self.operand, self.result, self.lanes)
 
     def _bitcast(self, a: str) -> str:
         target = _kind(self.result, self.lanes)
@@ -269,8 +283,6 @@ class _Emitter:
         return self.f.intrinsic("ctpop", self.kind, a)
 
     def _clz(self, a: str) -> str:
-        from weft.codegen.llvm_text import mangle
-
         return self.f.call(
             self.kind, f"llvm.ctlz.{mangle(self.kind)}", (self.kind, a), ("i1", "false")
         )

@@ -48,6 +48,10 @@ def _highest(dtype: np.dtype) -> Any:
     return dtype.type(np.inf)
 
 
+def _all_bits(dtype: np.dtype) -> Any:
+    return np.invert(np.zeros((), dtype))[()]
+
+
 def _simple(name: str, op: str, identity: Callable[[np.dtype], Any]) -> Monoid:
     return Monoid(
         name,
@@ -80,7 +84,7 @@ ADD = _simple("add", "add", lambda t: t.type(0))
 MUL = _simple("mul", "mul", lambda t: t.type(1))
 MAX = _simple("max", "max", _lowest)
 MIN = _simple("min", "min", _highest)
-AND = _simple("and", "and", lambda t: t.type(1) if t == np.bool_ else t.type(-1))
+AND = _simple("and", "and", _all_bits)
 OR = _simple("or", "or", lambda t: t.type(0))
 XOR = _simple("xor", "xor", lambda t: t.type(0))
 ARGMAX = _arg("argmax", "gt", _lowest)
