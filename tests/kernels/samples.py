@@ -139,7 +139,5 @@ def softmax(rows: int, columns: int) -> Sample:
             ],
         ),
     ]
-    kernel = Kernel(
-        "softmax", (x, y), (), [Const(low, -np.inf), Const(zero, 0.0), loop(i, body)]
-    )
+    kernel = Kernel("softmax", (x, y), (), [Const(low, -np.inf), Const(zero, 0.0), loop(i, body)])
     return Sample(kernel, {"i": i, "j0": j0, "j1": j1, "j2": j2}, {"x": x, "y": y})

@@ -36,9 +36,7 @@ def vector(name: str, n: int = N) -> Slot:
 def chain(kernel: Kernel, length: int) -> Program:
     slots = [X, *(vector(f"t{n}") for n in range(length)), Y]
     inputs = len(kernel.params) - 1
-    steps: list[Step] = [
-        Launch(kernel, (*[a] * inputs, b)) for a, b in itertools.pairwise(slots)
-    ]
+    steps: list[Step] = [Launch(kernel, (*[a] * inputs, b)) for a, b in itertools.pairwise(slots)]
     return Program((X,), (Y,), (), tuple(slots[1:-1]), steps)
 
 

@@ -133,9 +133,7 @@ def test_refusals() -> None:
         "t is written and bound to another parameter",
     )
     refused(program([For(2, t, [])], t), r"t: f32\[6\] is not a scalar i32")
-    refused(
-        program([Copy(t, steps_x), Swap(t, steps_x)], t), "input x is written"
-    )
+    refused(program([Copy(t, steps_x), Swap(t, steps_x)], t), "input x is written")
     n = Slot("n", (), I32)
     only_maybe: list[Step] = [For(0, n, [Copy(t, steps_x)]), Copy(steps_y, t)]
     refused(program(only_maybe, n, t), "t is read before it is written")

@@ -151,9 +151,7 @@ class _Emitter:
         return "i1" if self.lanes == 1 else f"<{self.lanes} x i1>"
 
     def _choose(self, mask: str, a: str, b: str) -> str:
-        return self.f.i(
-            f"select {self._mask_kind()} {mask}, {self.kind} {a}, {self.kind} {b}"
-        )
+        return self.f.i(f"select {self._mask_kind()} {mask}, {self.kind} {a}, {self.kind} {b}")
 
     def _compare(self, op: str, a: str, b: str) -> str:
         float_name, signed, unsigned = _COMPARE[op]

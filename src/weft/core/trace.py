@@ -120,9 +120,7 @@ def captured(value: Any) -> Any:
 
 @functools.cache
 def _slots_of(cls: Any) -> tuple[str, ...]:
-    names = [
-        name for base in cls.__mro__ for name in getattr(base, "__slots__", ())
-    ]
+    names = [name for base in cls.__mro__ for name in getattr(base, "__slots__", ())]
     return tuple(name for name in names if name not in ("__weakref__", "note"))
 
 

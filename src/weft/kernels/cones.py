@@ -225,10 +225,7 @@ def _in_order(
     """Groups sorted so that every value is stored before it is read."""
     waiting = {
         g: {
-            group_of[v]
-            for s in steps
-            for v in reads[s.value]
-            if v in group_of and group_of[v] != g
+            group_of[v] for s in steps for v in reads[s.value] if v in group_of and group_of[v] != g
         }
         for g, steps in members.items()
     }

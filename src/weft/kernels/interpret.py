@@ -238,8 +238,10 @@ class _Run:
             value = self.index(expr, axes)
             if mask is not None:
                 value = np.where(mask, value, 0)
-            if value.size and buffer.size and not (
-                value.min() >= 0 and value.max() < buffer.shape[d]
+            if (
+                value.size
+                and buffer.size
+                and not (value.min() >= 0 and value.max() < buffer.shape[d])
             ):
                 raise IndexError(
                     f"index {expr} of dimension {d} of {buffer.name}{list(buffer.shape)} reaches "

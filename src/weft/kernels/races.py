@@ -80,9 +80,7 @@ def check_races(kernel: Kernel) -> Conflict | None:
     return _iterations(kernel.body, ()) or _Phases().body(kernel.body, ())
 
 
-def dependence(
-    loop: For, around: tuple[For, ...] = (), private: bool = False
-) -> Conflict | None:
+def dependence(loop: For, around: tuple[For, ...] = (), private: bool = False) -> Conflict | None:
     """Accesses through memory that may tie iterations of ``loop`` together: one, and the reason.
 
     Thread-private scratch counts only with ``private``: threads have copies, iterations have not.

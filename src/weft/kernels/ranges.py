@@ -40,7 +40,7 @@ def access_interval(
 ) -> Interval:
     """The values of ``expr`` where all ``guards`` hold; `EMPTY` when they never do::
 
-        access_interval(i + t - 1, [0 <= i + t - 1 < 8], {i: (0, 7)})  ==  (0, 7)
+    access_interval(i + t - 1, [0 <= i + t - 1 < 8], {i: (0, 7)})  ==  (0, 7)
     """
     result = expr.bounds(ranges)
     for guard in guards:

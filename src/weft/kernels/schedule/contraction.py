@@ -491,7 +491,6 @@ def _dimension(load: Load, axis: Axis) -> int | None:
     return moving[0]
 
 
-
 # -- numbers ---------------------------------------------------------------------------------------
 
 #: Bytes of a right operand that a core's own cache holds between uses.

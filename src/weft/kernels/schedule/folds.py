@@ -130,9 +130,7 @@ def identities(monoid: Monoid, patterns: Sequence[Var], out: list[Stmt]) -> list
     return starts
 
 
-def combine_all(
-    monoid: Monoid, a: Sequence[Var], b: Sequence[Var], out: list[Stmt]
-) -> list[Var]:
+def combine_all(monoid: Monoid, a: Sequence[Var], b: Sequence[Var], out: list[Stmt]) -> list[Var]:
     """`combine` for several folds side by side."""
     n = monoid.arity
     totals: list[Var] = []

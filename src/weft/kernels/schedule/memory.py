@@ -55,9 +55,7 @@ def fold_through_memory(kernel: Kernel, at: Axis, axis: Axis, block: int) -> Ker
     return through_memory(kernel, at, axis, block)[0]
 
 
-def through_memory(
-    kernel: Kernel, at: Axis, axis: Axis, block: int
-) -> tuple[Kernel, list[Names]]:
+def through_memory(kernel: Kernel, at: Axis, axis: Axis, block: int) -> tuple[Kernel, list[Names]]:
     """`fold_through_memory`, and what each phase calls the nest's axes."""
     loop = fold_loop(kernel, axis)
     path = path_to(kernel, axis)

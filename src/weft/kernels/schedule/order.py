@@ -202,4 +202,3 @@ def _check_fusable(both: For, a: For, around: tuple[For, ...]) -> None:
                     f"cannot merge the loops: both touch {x.buffer.name}, and an iteration of the "
                     "second may need what a later one of the first writes"
                 )
-

@@ -165,9 +165,7 @@ def inline_loop(kernel: Kernel, axis: Axis) -> Kernel:
     if loop.trip:
         body = substitute(loop.body, {axis: Affine.of(loop.lo)}, starts)
     kernel = replace_loop(kernel, axis, lambda _: body)
-    ends = {
-        c.result: starts.get(c.update, c.update) if loop.trip else c.init for c in loop.carries
-    }
+    ends = {c.result: starts.get(c.update, c.update) if loop.trip else c.init for c in loop.carries}
     return kernel.evolve(body=substitute(kernel.body, {}, ends)) if ends else kernel
 
 

@@ -85,9 +85,7 @@ def stage(
     return kernel
 
 
-def _reads(
-    kernel: Kernel, buffer: Buffer, loop: For, reading: frozenset[Axis]
-) -> list[Load]:
+def _reads(kernel: Kernel, buffer: Buffer, loop: For, reading: frozenset[Axis]) -> list[Load]:
     if any(isinstance(s, Store) and s.buffer is buffer for s in walk(kernel.body)):
         raise ScheduleError(f"{buffer.name} is written in the kernel: a copy would go stale")
     reads = [

@@ -87,10 +87,10 @@ def tile(
 def vectorize(kernel: Kernel, axis: Axis, width: int | Axis) -> Kernel:
     """`tile` across vector lanes (``width`` may be several vectors, which then are independent)::
 
-        for j in 0:40: x = load a[j]; …
-        →
-        for j in 0:32:16: x = load a[j + v] (v:16, in lanes); …
-        x' = load a[32 + v'] (v':8, in lanes); …
+    for j in 0:40: x = load a[j]; …
+    →
+    for j in 0:32:16: x = load a[j + v] (v:16, in lanes); …
+    x' = load a[32 + v'] (v':8, in lanes); …
     """
     return tile(kernel, axis, width, lanes=True)
 
@@ -98,9 +98,9 @@ def vectorize(kernel: Kernel, axis: Axis, width: int | Axis) -> Kernel:
 def interleave(kernel: Kernel, axis: Axis, n: int | Axis) -> Kernel:
     """`tile` over registers: ``n`` independent rows, or ``n`` accumulators of a fold::
 
-        for i in 0:8: s = fold k of a[i, k]; …
-        →
-        for i in 0:8:4: s (i':4) = fold k of a[i + i', k]; …
+    for i in 0:8: s = fold k of a[i, k]; …
+    →
+    for i in 0:8:4: s (i':4) = fold k of a[i + i', k]; …
     """
     return tile(kernel, axis, n)
 
@@ -322,9 +322,7 @@ class _Widener(Renaming):
         renamed.update((c.result, v) for c, v in zip(group, totals, strict=True))
 
 
-def combine(
-    monoid: Monoid, a: Sequence[Var], b: Sequence[Var], out: list[Stmt]
-) -> tuple[Var, ...]:
+def combine(monoid: Monoid, a: Sequence[Var], b: Sequence[Var], out: list[Stmt]) -> tuple[Var, ...]:
     """Append the statements that combine two tuples of tiles; returns the combined tuple."""
 
     def emit(op: str, *args: Var) -> Var:
@@ -334,4 +332,3 @@ def combine(
         return var
 
     return monoid.combine(emit, a, b)
-

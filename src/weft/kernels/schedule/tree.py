@@ -45,9 +45,7 @@ def has_loop(kernel: Kernel, axis: Axis) -> bool:
 
 def path_to(kernel: Kernel, axis: Axis) -> list[For]:
     """The loops from the outermost to the one over ``axis``, inclusive."""
-    stack: list[tuple[For, tuple[For, ...]]] = [
-        (s, ()) for s in kernel.body if isinstance(s, For)
-    ]
+    stack: list[tuple[For, tuple[For, ...]]] = [(s, ()) for s in kernel.body if isinstance(s, For)]
     while stack:
         loop, around = stack.pop()
         if loop.axis is axis:
@@ -59,9 +57,7 @@ def path_to(kernel: Kernel, axis: Axis) -> list[For]:
     )
 
 
-def replace_loop(
-    kernel: Kernel, axis: Axis, make: Callable[[For], Sequence[Stmt]]
-) -> Kernel:
+def replace_loop(kernel: Kernel, axis: Axis, make: Callable[[For], Sequence[Stmt]]) -> Kernel:
     """The kernel with the loop over ``axis`` replaced by the statements ``make(loop)``."""
     path = path_to(kernel, axis)
     target = path[-1]
