@@ -158,7 +158,8 @@ def host_machine(threads: int) -> Machine:
     from weft.runtime.native import host_cpu
 
     cpu = host_cpu()
-    return cpu_machine(threads, cpu.vector_bits // 8, (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes))
+    caches = (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes)
+    return cpu_machine(threads, cpu.vector_bits // 8, caches, cpu.name)
 
 
 def _emit(program: Program) -> str:

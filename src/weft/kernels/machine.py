@@ -1,7 +1,8 @@
 """The machine model: what prices need to know of a device.
 
-Bandwidths are bytes per nanosecond (GB/s) of one core, capacities bytes.  The built-in model is a
-recent server core; `weft devices --measure` can replace it.
+Bandwidths are bytes per nanosecond (GB/s) of one core, capacities bytes.  The built-in numbers are
+those measured on one server core with 512-bit vectors; halving or doubling most of them hardly
+changes how schedules rank, so they serve other CPUs too, with the cache sizes of the host.
 """
 
 from __future__ import annotations
@@ -10,12 +11,94 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class LineCost:
+    """Nanoseconds per cache line that a level serves: to one busy core, and with all cores busy.
+
+    ``read`` is a stream that the prefetchers follow, ``latency`` one line that nothing announced (a
+    core overlaps several).  ``scattered`` is a line visited alone, whose write-back costs more than
+    one in a stream; ``streaming`` a non-temporal store.  Costs of a shared level count the lines of
+    all threads together.
+    """
+
+    read: tuple[float, float] = (0.0, 0.0)
+    write_back: tuple[float, float] = (0.0, 0.0)
+    scattered: tuple[float, float] = (0.0, 0.0)
+    streaming: tuple[float, float] = (0.0, 0.0)
+    latency: float = 0.0
+
+
+@dataclass(frozen=True)
 class Level:
-    """One memory level: its capacity and the bandwidth of reading from it."""
+    """One memory level: its capacity and the bandwidth of reading from it.
+
+    ``ways`` and ``line`` shape it; ``indexed`` means that a line's set is part of its address, so that
+    power-of-two strides conflict (big shared caches hash it).  ``ramp`` is the range of (data / capacity)
+    over which data stop staying resident.  ``cost`` is that of a line this level serves.
+    """
 
     name: str
     capacity: int
     bandwidth: float
+    ways: int = 8
+    line: int = 64
+    shared: bool = False
+    indexed: bool = True
+    ramp: tuple[float, float] = (0.7, 1.4)
+    cost: LineCost = LineCost()
+
+    @property
+    def lines(self) -> int:
+        return max(1, self.capacity // self.line)
+
+    @property
+    def sets(self) -> int:
+        return max(1, self.lines // self.ways)
+
+
+@dataclass(frozen=True)
+class Pages:
+    """One level of the translation buffers: entries, bytes of a page, nanoseconds of a miss."""
+
+    entries: int
+    miss_ns: float
+    page: int = 4096
+
+
+@dataclass(frozen=True)
+class Core:
+    """What a core does per cycle; costs are cycles of one 64-byte register unless said otherwise.
+
+    ``vectors`` operations on 64-byte registers of each kind (multiply, add, …) start per cycle; two on
+    shorter registers always do.
+    ``window`` is the number of operations over which independent iterations overlap, ``reorder`` that
+    over which cache misses do (at most ``misses`` at a time, ``misses_per_set`` in one set of the first
+    level).  Entering an innermost loop costs ``entry`` cycles, a quarter of that when its trip count is at
+    most ``predicted``.
+    """
+
+    ghz: float = 3.67
+    vectors: float = 1.0
+    issue: float = 6.0
+    broadcast: float = 0.5
+    store: float = 2.07
+    scalar_store: float = 1.0
+    gather: float = 1.5  # per element
+    scatter: float = 2.0  # per element
+    divide: float = 6.0
+    across: float = 6.6  # reducing the lanes of a register by additions
+    across_latency: float = 28.0
+    load_latency: float = 7.0
+    window: float = 160.0
+    reorder: float = 320.0
+    misses: float = 20.0
+    misses_per_set: float = 8.0
+    spills: float = 0.55  # stores and reloads per arithmetic operation beyond the registers
+    entry: float = 20.0
+    predicted: int = 24
+
+    def occupancy(self, size: int) -> float:
+        """Cycles for which an operation on a register of ``size`` bytes keeps its unit."""
+        return max(0.5, size / (64 * self.vectors))
 
 
 @dataclass(frozen=True)
@@ -23,9 +106,11 @@ class Machine:
     """A device as the planner sees it.
 
     ``small_work`` is the number of element operations below which parallelism does not pay;
-    ``fork_ns`` the cost of starting and joining a parallel region.  ``kind`` chooses the scheduling
-    strategy: ``cpu`` (vector lanes, threads) or ``gpu`` (blocks of ``block`` threads; ``threads``
-    then counts the blocks that run at a time).
+    ``fork_ns`` the cost of starting and joining a parallel region, ``barrier_ns`` that of a meeting
+    inside one, and ``ownership_ns`` that of each piece of memory a thread writes between pieces of
+    others (lines change owners, prefetchers overshoot).  ``kind`` chooses the scheduling strategy:
+    ``cpu`` (vector lanes, threads) or ``gpu`` (blocks of ``block`` threads; ``threads`` then counts
+    the blocks that run at a time).
     """
 
     name: str
@@ -38,6 +123,11 @@ class Machine:
     small_work: int = 16384
     kind: str = "cpu"
     block: int = 1
+    memory: LineCost = LineCost()
+    pages: tuple[Pages, ...] = ()
+    core: Core = Core()
+    barrier_ns: float = 170.0
+    ownership_ns: float = 60.0
 
     def level_of(self, nbytes: int) -> Level | None:
         """The first level that holds ``nbytes`` with room to spare; None for main memory."""
@@ -52,12 +142,43 @@ class Machine:
         return nbytes / (self.memory_bandwidth if level is None else level.bandwidth)
 
 
-def cpu_machine(threads: int, vector_bytes: int, caches: tuple[int, int, int]) -> Machine:
-    """The built-in model of a CPU with these cache sizes (L1, L2 per core; L3 shared)."""
+_L2_COST = LineCost((0.546, 0.560), (0.055, 0.186), (0.574, 0.658), latency=3.9)
+_L3_COST = LineCost((0.688, 0.739), (0.082, 0.085), (0.800, 0.843), latency=15.0)
+_MEMORY_COST = LineCost((2.14, 1.18), (0.61, 0.79), (8.59, 4.83), (1.23, 0.58), latency=150.0)
+
+
+#: Cores with units of 64 bytes; others split such registers into halves.
+_WIDE_CORE = Core(vectors=2.0, store=1.0)
+_HALVING = frozenset(("", "znver4"))
+
+
+def cpu_machine(
+    threads: int, vector_bytes: int, caches: tuple[int, int, int], name: str = ""
+) -> Machine:
+    """The built-in model of a CPU with these cache sizes (L1, L2 per core; L3 shared).
+
+    ``name`` is the processor's, as LLVM calls it.
+    """
     l1, l2, l3 = caches
-    levels = (Level("L1", l1, 200.0), Level("L2", l2, 115.0), Level("L3", l3, 95.0))
+    # A set of the first level is chosen by the bits below the page number: 64 sets of 64 bytes.
+    first = max(1, l1 // 4096)
+    levels = (
+        Level("L1", l1, 200.0, ways=first),
+        Level("L2", l2, 115.0, cost=_L2_COST),
+        Level("L3", l3, 95.0, 16, shared=True, indexed=False, ramp=(0.4, 4.0), cost=_L3_COST),
+    )
     registers = 32 if vector_bytes == 64 else 16
-    return Machine("cpu", threads, vector_bytes, registers, levels, 30.0)
+    return Machine(
+        "cpu",
+        threads,
+        vector_bytes,
+        registers,
+        levels,
+        30.0,
+        memory=_MEMORY_COST,
+        core=_WIDE_CORE if vector_bytes == 64 and name not in _HALVING else Core(),
+        pages=(Pages(72, 0.25), Pages(3072, 7.1)),
+    )
 
 
 def gpu_machine(

@@ -1,0 +1,262 @@
+"""The outline of a kernel: a loop tree whose leaves are blocks of register operations and accesses.
+
+This is all that a price depends on.  Tiles are ordinary loops here: the tile axes of an access are
+dimensions of its footprint, and a statement counts once per register of its tile.  Accesses that
+differ only by a constant are one access with several segments.  What is not affine is approximated:
+
+- a division ``a // d`` moves every ``d`` iterations: the loop over ``a`` becomes two dimensions;
+- a dynamic index moves at random: its values are spread evenly over their range, the innermost loop
+  jumping farthest;
+- guarded elements count as accessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weft.kernels import ir
+from weft.kernels.ir import Buffer, Kernel, Load, Store, Var
+from weft.kernels.price.footprint import Dims, line_count, merge
+from weft.terms.affine import Affine, Atom, Axis, Dynamic, FloorDiv
+
+Terms = dict[Atom, int]  # coefficients in bytes
+
+
+@dataclass(eq=False, slots=True)
+class Access:
+    """One access of a block: ``run`` bytes and ``segments`` of one execution; ``terms`` move it.
+
+    ``step`` is the distance between neighbouring elements of the lane axis in bytes.
+    """
+
+    buffer: Buffer
+    write: bool
+    streaming: bool
+    terms: Terms
+    run: int
+    segments: Dims
+
+    def dims_of(self, loop: Nest) -> Dims:
+        """The dimensions that ``loop`` adds to the footprint."""
+        terms = self.terms
+        if loop.plain:
+            stride = terms.get(loop.axis, 0) * loop.step
+            return [(abs(stride), loop.trip)] if stride and loop.trip > 1 else []
+        return _dims(terms, loop.axis, loop.step, loop.trip, loop.varying)
+
+
+@dataclass(eq=False, slots=True)
+class Block:
+    """Consecutive statements of a loop body, per execution.
+
+    ``product``, ``sum``, ``other`` and ``divide`` are cycles on their units, ``load``, ``store``
+    and ``shuffle`` those on theirs; ``issued`` counts instructions and ``arithmetic`` those that
+    compute. ``depth`` is the latency of the longest chain, ``live`` the most registers in use at a
+    time, and ``flops`` the floating-point operations of all elements.
+    """
+
+    accesses: list[Access] = field(default_factory=list)
+    product: float = 0.0
+    sum: float = 0.0
+    other: float = 0.0
+    divide: float = 0.0
+    load: float = 0.0
+    store: float = 0.0
+    shuffle: float = 0.0
+    issued: float = 0.0
+    arithmetic: float = 0.0
+    depth: float = 0.0
+    live: int = 0
+    flops: int = 0
+    barriers: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Nest:
+    """A loop: ``trip`` iterations of ``step``; ``recurrence`` is the latency from carry to carry.
+
+    ``unrolled`` loops are written out in the body of their parent.  ``plain`` says that no access moves with it other than linearly; ``varying`` are the dynamic
+    variables that change with it otherwise.  The whole kernel is a loop of one iteration.
+    """
+
+    axis: Axis
+    step: int
+    trip: int
+    parallel: bool
+    unrolled: bool = False
+    children: list[Nest | Block] = field(default_factory=list)
+    carries: int = 0
+    recurrence: float = 0.0
+    plain: bool = True
+    varying: frozenset[Var] = frozenset()
+
+    @property
+    def innermost(self) -> bool:
+        """Whether its iterations follow each other with no loop between."""
+        return not any(isinstance(c, Nest) and not c.unrolled for c in self.children)
+
+
+# -- addresses -------------------------------------------------------------------------------------
+
+
+def byte_terms(buffer: Buffer, index: tuple[Affine, ...]) -> tuple[Terms, int]:
+    """The address of an access in bytes: coefficients of its atoms and the constant."""
+    size = buffer.dtype.itemsize
+    terms: Terms = {}
+    const = 0
+    for expr, stride in zip(index, buffer.element_strides, strict=True):
+        stride *= size
+        const += expr.const * stride
+        for atom, k in expr.terms:
+            terms[atom] = terms.get(atom, 0) + k * stride
+    return terms, const
+
+
+def _dims(
+    terms: Terms, axis: Axis, step: int, trip: int, varying: frozenset[Var] = frozenset()
+) -> Dims:
+    """Dimensions that ``trip`` iterations of ``axis`` add to an address with divisions in it."""
+    moves: list[tuple[int, int]] = [(1, terms.get(axis, 0) * step)]  # (iterations, bytes)
+    jumps: list[int] = []
+    for atom, k in terms.items():
+        if isinstance(atom, FloorDiv):
+            inner = abs(atom.numerator.coefficient(axis)) * step
+            if inner:
+                moves.append((max(1, atom.divisor // inner), k * max(1, inner // atom.divisor)))
+            elif not atom.numerator.is_affine_in(axis):
+                jumps.append(abs(k))
+        elif isinstance(atom, Dynamic):
+            source = atom.source
+            if source in varying or axis in source.axes:
+                jumps.append(abs(k) * max(1, (atom.hi - atom.lo + 1) // trip))
+    dims: Dims = []
+    moves.sort()
+    for n, (every, _) in enumerate(moves):
+        until = moves[n + 1][0] if n + 1 < len(moves) else trip
+        count = -(-min(until, trip) // every)
+        stride = sum(by * (every // period) for period, by in moves[: n + 1])
+        if count > 1 and stride and every < trip:
+            dims.append((abs(stride), count))
+    # A random place has no alignment: the odd line keeps it off power-of-two strides.
+    dims += [(jump + 64, trip) for jump in jumps if trip > 1]
+    return dims
+
+
+def _moves_otherwise(terms: Terms) -> bool:
+    return any(not isinstance(a, Axis) for a in terms)
+
+
+def base_box(buffer: Buffer, terms: Terms, tiles: list[Axis]) -> tuple[int, Dims]:
+    """Run and segments of one tile."""
+    if _moves_otherwise(terms):
+        dims = [d for a in tiles for d in _dims(terms, a, 1, a.extent)]
+    else:
+        dims = [(abs(terms[a]), a.extent) for a in tiles if a.extent > 1 and terms.get(a)]
+    return merge(buffer.dtype.itemsize, dims, 64)
+
+
+def group(accesses: list[tuple[Access, int]]) -> list[Access]:
+    """Unite accesses of one block that differ only by a constant (given in bytes)."""
+    groups: dict[tuple[object, ...], list[tuple[Access, int]]] = {}
+    for access, const in accesses:
+        key = (access.buffer, access.write, access.streaming, frozenset(access.terms.items()))
+        groups.setdefault(key, []).append((access, const))
+    return [_united(members) for members in groups.values()]
+
+
+def _united(members: list[tuple[Access, int]]) -> Access:
+    first = max((a for a, _ in members), key=lambda a: line_count(a.run, a.segments, 64))
+    if len(members) == 1:
+        return first
+    starts = sorted({c for _, c in members})
+    runs = [[starts[0], starts[0] + first.run]]
+    for start in starts[1:]:
+        if start <= runs[-1][1] + 63:
+            runs[-1][1] = max(runs[-1][1], start + first.run)
+        else:
+            runs.append([start, start + first.run])
+    segments = list(first.segments)
+    if len(runs) > 1:
+        segments.append(((runs[-1][0] - runs[0][0]) // (len(runs) - 1), len(runs)))
+    run = round(sum(end - start for start, end in runs) / len(runs))
+    run, segments = merge(run, segments, 64)
+    return Access(first.buffer, first.write, first.streaming, first.terms, run, segments)
+
+
+# -- registers -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """How a tile lies in registers: how many, of ``width`` lanes; ``elements`` in all."""
+
+    count: int
+    width: int
+    elements: int
+    lane: Axis | None
+
+
+def lanes_of(kernel: Kernel, vector_bytes: int) -> int:
+    """Lanes of a register: as many as fit of the narrowest element computed with (at least 4
+    bytes).
+    """
+    narrowest = 8
+    for stmt in ir.walk(kernel.body):
+        for var in ir.outputs_of(stmt):
+            if var.axes and var.dtype != np.bool_ and not kernel.lanes.isdisjoint(var.axes):
+                narrowest = min(narrowest, var.dtype.itemsize)
+    return vector_bytes // max(4, narrowest)
+
+
+class TileShapes:
+    """The registers of tiles, by their axes."""
+
+    def __init__(self, kernel: Kernel, vector_bytes: int) -> None:
+        self.lanes = kernel.lanes
+        self.width = lanes_of(kernel, vector_bytes)
+        self.known: dict[tuple[Axis, ...], Registers] = {}
+
+    def of(self, axes: tuple[Axis, ...]) -> Registers:
+        """Registers of a tile with these axes."""
+        found = self.known.get(axes)
+        if found is None:
+            found = self.known[axes] = self._of(axes)
+        return found
+
+    def _of(self, axes: tuple[Axis, ...]) -> Registers:
+        count = elements = width = 1
+        lane = None
+        for axis in axes:
+            elements *= axis.extent
+            if axis in self.lanes:
+                lane = axis
+                while width < axis.extent and width < self.width:
+                    width *= 2
+                count *= -(-axis.extent // width)
+            else:
+                count *= axis.extent
+        return Registers(count, width, elements, lane)
+
+
+def store_axes(stmt: Store, loops: set[Axis]) -> tuple[Axis, ...]:
+    """Tile axes of a store: its value's, and those of its index that are no loops."""
+    axes = dict.fromkeys(stmt.value.axes)
+    for expr in stmt.index:
+        for atom, _ in expr.terms:
+            if isinstance(atom, Axis):
+                if atom not in loops:
+                    axes.setdefault(atom)
+            else:
+                axes.update((a, None) for a in Affine(((atom, 1),)).axes() if a not in loops)
+    return tuple(axes)
+
+
+def access_of(stmt: Load | Store, axes: tuple[Axis, ...]) -> tuple[Access, int]:
+    """The access of a statement with these tile axes, and its constant in bytes."""
+    terms, const = byte_terms(stmt.buffer, stmt.index)
+    run, segments = base_box(stmt.buffer, terms, list(axes))
+    return Access(
+        stmt.buffer, isinstance(stmt, Store), stmt.streaming, terms, run, segments
+    ), const

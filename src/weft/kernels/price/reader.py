@@ -1,0 +1,381 @@
+"""Reading a kernel into its outline: register operations by unit, latencies, live registers.
+
+Latency is followed along definitions: from the start of a body (``depth``) and from the carries of its
+loop (the recurrence).  Registers are counted where statements stand; scalars that are loaded and used
+in vectors are broadcast by the instruction that uses them and need no register.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from math import log2
+
+import numpy as np
+
+from weft.kernels import ir
+from weft.kernels.ir import Const, Fold, For, Guard, Iota, Kernel, Load, Map, Stmt, Store, Var
+from weft.kernels.machine import Machine
+from weft.kernels.price.op_costs import INTEGER_DIVISION, OpCost, combine_cost, op_cost
+from weft.kernels.price.outline import (
+    Access,
+    Block,
+    Nest,
+    Registers,
+    TileShapes,
+    access_of,
+    group,
+    store_axes,
+)
+from weft.terms.affine import Axis, Dynamic, FloorDiv
+
+#: Operations that move or choose values: no floating-point operation in the usual count.
+_MOVES = frozenset(("splat", "cast", "bitcast", "select", "neg", "abs"))
+
+_ROOT = Axis("kernel", 1)
+
+
+def read(kernel: Kernel, machine: Machine) -> Nest:
+    """The outline of ``kernel``: a loop of one iteration around its body."""
+    reader = _Reader(kernel, machine)
+    root = Nest(_ROOT, 1, 1, False)
+    reader.body(kernel.body, root, ())
+    return root
+
+
+class _Reader:
+    """The walk; ``steps`` are those of the loops around, ``moves`` what dynamic variables follow."""
+
+    def __init__(self, kernel: Kernel, machine: Machine) -> None:
+        self.machine = machine
+        self.core = machine.core
+        self.shapes = TileShapes(kernel, machine.vector_bytes)
+        self.steps: dict[Axis, int] = {}
+        self.affine = not any(
+            isinstance(a, Dynamic | FloorDiv)
+            for s in ir.walk(kernel.body)
+            if isinstance(s, Load | Store)
+            for e in s.index
+            for a, _ in e.terms
+        )
+        self.varying = {} if self.affine else _varying(kernel)
+
+    def body(self, body: list[Stmt], nest: Nest, carries: tuple[ir.Carry, ...]) -> set[Var]:
+        """Read the statements of a loop; returns the outer variables that they use."""
+        scope = _Scope(self, carries)
+        for stmt in body:
+            if isinstance(stmt, For):
+                scope.close(nest)
+                child = Nest(
+                    stmt.axis,
+                    stmt.step,
+                    stmt.trip,
+                    stmt.kind == "parallel",
+                    unrolled=stmt.kind == "unroll",
+                    carries=len(stmt.carries),
+                    plain=self.affine,
+                    varying=self.varying.get(stmt.axis, frozenset()),
+                )
+                nest.children.append(child)
+                self.steps[stmt.axis] = stmt.step
+                outer = self.body(stmt.body, child, stmt.carries)
+                del self.steps[stmt.axis]
+                scope.loop(stmt, outer)
+            else:
+                scope.statement(stmt)
+        scope.close(nest)
+        return scope.finish(nest)
+
+    def hardware(self, var: Var, shape: Registers) -> int:
+        """Machine registers of a tile (masks and integer scalars live elsewhere)."""
+        kind = var.dtype.kind
+        if kind == "b" or (shape.width == 1 and kind != "f"):
+            return 0
+        return shape.count * max(1, shape.width * var.dtype.itemsize // self.machine.vector_bytes)
+
+
+class _Scope:
+    """One loop body being read: the open block, latencies and lifetimes of its variables."""
+
+    def __init__(self, reader: _Reader, carries: tuple[ir.Carry, ...]) -> None:
+        self.reader = reader
+        self.core = reader.core
+        self.shapes = reader.shapes
+        self.carries = carries
+        self.block: Block | None = None
+        self.pending: list[tuple[Access, int]] = []
+        self.spans: list[tuple[Block, int, int]] = []
+        self.first = 0
+        self.place = 0
+        self.depth: dict[Var, float] = {}
+        self.recurrence: dict[Var, float] = {c.var: 0.0 for c in carries}
+        self.made: dict[Var, Stmt | None] = {c.var: None for c in carries}
+        self.born: dict[Var, int] = {c.var: 0 for c in carries}
+        self.last: dict[Var, int] = {}
+        self.outer: set[Var] = set()
+
+    # -- structure ---------------------------------------------------------------------------------
+
+    def statement(self, stmt: Stmt) -> None:
+        if self.block is None:
+            self.block = Block()
+            self.first = self.place
+        self.use(ir.inputs_of(stmt))
+        latency = self._COSTS[type(stmt)](self, stmt)
+        self.define(stmt, latency)
+        self.place += 1
+
+    def loop(self, stmt: For, outer: set[Var]) -> None:
+        self.use(outer)
+        self.use(c.init for c in stmt.carries)
+        for carry in stmt.carries:
+            self.made[carry.result] = stmt
+            self.born[carry.result] = self.place
+            self.depth[carry.result] = 0.0
+        self.place += 1
+
+    def use(self, variables: object) -> None:
+        for var in variables:  # type: ignore[attr-defined]
+            if var in self.made:
+                self.last[var] = self.place
+            else:
+                self.outer.add(var)
+
+    def define(self, stmt: Stmt, latency: float) -> None:
+        depth, recurrence = latency, -1.0
+        for var in ir.inputs_of(stmt):
+            depth = max(depth, self.depth.get(var, 0.0) + latency)
+            if var in self.recurrence:
+                recurrence = max(recurrence, self.recurrence[var] + latency)
+        assert self.block is not None
+        self.block.depth = max(self.block.depth, depth)
+        for out in ir.outputs_of(stmt):
+            self.made[out] = stmt
+            self.born[out] = self.place
+            self.depth[out] = depth
+            if recurrence >= 0:
+                self.recurrence[out] = recurrence
+
+    def close(self, nest: Nest) -> None:
+        """End the open block."""
+        if self.block is None:
+            return
+        if not self.block.issued and not self.block.barriers:  # constants cost nothing
+            self.block = None
+            return
+        self.block.accesses = group(self.pending)
+        self.pending = []
+        nest.children.append(self.block)
+        self.spans.append((self.block, self.first, self.place))
+        self.block = None
+
+    def finish(self, nest: Nest) -> set[Var]:
+        """Live registers and the recurrence; returns the outer variables used."""
+        for carry in self.carries:
+            if carry.update in self.made:
+                self.last[carry.update] = self.place
+            nest.recurrence = max(nest.recurrence, self.recurrence.get(carry.update, 0.0))
+        change = [0] * (self.place + 2)
+        for var, place in self.last.items():
+            made = self.made[var]
+            if isinstance(made, Const) or self._folded(made):
+                continue
+            count = self.reader.hardware(var, self.shapes.of(var.axes))
+            change[self.born[var]] += count
+            change[place] -= count
+        levels = list(accumulate(change))
+        constant = sum(self.reader.hardware(v, self.shapes.of(v.axes)) for v in self.outer)
+        for block, start, end in self.spans:
+            block.live = constant + max(levels[start : end + 1])
+        return self.outer
+
+    def _folded(self, made: Stmt | None) -> bool:
+        """Whether a value is a scalar load, which its users take from memory."""
+        return isinstance(made, Load) and self.shapes.of(made.out.axes).width == 1
+
+    # -- costs: each adds to the block and returns the latency --------------------------------------
+
+    def add(self, cost: OpCost, registers: float, size: int) -> None:
+        """``registers`` registers of ``size`` bytes through ``cost``."""
+        block = self.block
+        assert block is not None
+        work = registers * self.core.occupancy(size)
+        block.product += cost.product * work
+        block.sum += cost.sum * work
+        block.other += cost.other * work
+        block.divide += cost.divide * work * self.core.divide
+        issued = cost.instructions * registers * max(1.0, size / 64)
+        block.issued += issued
+        block.arithmetic += issued
+
+    def const(self, stmt: Const) -> float:
+        del stmt
+        return 0.0
+
+    def iota(self, stmt: Iota) -> float:
+        shape = self.shapes.of(stmt.out.axes)
+        self.add(OpCost(0, 0, 1, 0, 1), shape.count, shape.width * 8)
+        return 1.0
+
+    def map(self, stmt: Map) -> float:
+        out = stmt.out
+        operand = stmt.args[1 if stmt.op == "select" else 0] if stmt.args else out
+        dtype = operand.dtype if out.dtype == np.bool_ else out.dtype
+        shape = self.shapes.of(out.axes)
+        if dtype.kind in "iu" and stmt.op in ("div", "rem"):
+            assert self.block is not None
+            self.block.divide += INTEGER_DIVISION * shape.elements
+            self.block.issued += 3 * shape.elements
+            return 2 * INTEGER_DIVISION
+        cost = op_cost(stmt.op, dtype.kind, dtype.itemsize)
+        self.add(cost, shape.count, shape.width * dtype.itemsize)
+        if shape.width > 1:
+            for arg in stmt.args:
+                self.splat(arg)
+        if dtype.kind == "f" and stmt.op not in _MOVES and out.dtype != np.bool_:
+            assert self.block is not None
+            self.block.flops += shape.elements * (2 if stmt.op == "fma" else 1)
+        return cost.latency
+
+    def splat(self, arg: Var) -> None:
+        """Broadcasting a scalar computed in this body takes a shuffle; loads do it on the way."""
+        shape = self.shapes.of(arg.axes)
+        made = self.made.get(arg)
+        if shape.width == 1 and isinstance(made, Map | Fold | For):
+            assert self.block is not None
+            self.block.shuffle += shape.count
+            self.block.issued += shape.count
+
+    def fold(self, stmt: Fold) -> float:
+        arg = stmt.args[0]
+        block = self.block
+        assert block is not None
+        shape, out = self.shapes.of(arg.axes), self.shapes.of(stmt.outs[0].axes)
+        cost, count = combine_cost(stmt.monoid, tuple(v.dtype for v in stmt.args))
+        size = shape.width * arg.dtype.itemsize
+        self.add(cost, shape.count - out.count, size)
+        latency = cost.latency * max(0.0, log2(max(1, shape.count // out.count)))
+        if arg.dtype.kind == "f":
+            block.flops += (shape.elements - out.elements) * count
+        if shape.lane in stmt.over:
+            heavier = 0.5 + 0.5 * max(1.0, cost.instructions / 2)
+            work = out.count * heavier * self.core.occupancy(size)
+            block.sum += self.core.across * work
+            block.issued += 2 * log2(shape.width) * heavier * out.count
+            latency += self.core.across_latency * heavier
+        return latency
+
+    def load(self, stmt: Load) -> float:
+        block = self.block
+        assert block is not None
+        axes = stmt.out.axes
+        access, const = access_of(stmt, axes)
+        self.pending.append((access, const))
+        shape = self.shapes.of(axes)
+        self.guards(stmt.guards, shape)
+        size = shape.width * stmt.buffer.dtype.itemsize
+        step = self.lane_step(access, shape)
+        if step in (None, 0):
+            block.load += shape.count * self.core.broadcast
+            block.issued += shape.count
+        elif step in (1, -1):
+            block.load += shape.count * self.core.occupancy(size)
+            block.issued += shape.count
+            if self.splits(access, const, size, shape.lane):
+                block.load += shape.count * self.core.occupancy(size)
+            if step == -1:
+                block.shuffle += shape.count
+        else:
+            block.load += shape.elements * self.core.gather
+            block.issued += 3 * shape.elements
+        return self.core.load_latency
+
+    def store(self, stmt: Store) -> float:
+        block = self.block
+        assert block is not None
+        axes = store_axes(stmt, set(self.reader.steps))
+        access, const = access_of(stmt, axes)
+        self.pending.append((access, const))
+        shape = self.shapes.of(axes)
+        self.guards(stmt.guards, shape)
+        size = shape.width * stmt.buffer.dtype.itemsize
+        step = self.lane_step(access, shape)
+        if step is None:
+            block.store += shape.count * self.core.scalar_store
+            block.issued += shape.count
+        elif step == 1:
+            block.store += shape.count * self.core.store * self.core.occupancy(size)
+            block.issued += shape.count
+            if self.splits(access, const, size, shape.lane):
+                block.load += shape.count * self.core.occupancy(size)
+        else:
+            block.store += shape.elements * self.core.scatter
+            block.issued += 3 * shape.elements
+        return 0.0
+
+    def barrier(self, stmt: ir.Barrier) -> float:
+        del stmt
+        assert self.block is not None
+        self.block.barriers += 1
+        return 0.0
+
+    def guards(self, guards: tuple[Guard, ...], shape: Registers) -> None:
+        """Comparing the position of every lane: 64-bit, so of more registers than the data."""
+        if guards:
+            self.add(OpCost(0, 0, 4.0 * len(guards), 0, 0), shape.count, shape.width * 8)
+
+    def lane_step(self, access: Access, shape: Registers) -> int | None:
+        """Elements between neighbouring lanes; None for scalars, 2 for anything irregular."""
+        if shape.lane is None:
+            return None
+        stride = access.terms.get(shape.lane, 0)
+        for atom in access.terms:
+            if isinstance(atom, FloorDiv) and shape.lane in atom.numerator.axes():
+                return 2
+            if isinstance(atom, Dynamic) and shape.lane in atom.source.axes:
+                return 2
+        step, rest = divmod(stride, access.buffer.dtype.itemsize)
+        return step if rest == 0 and step in (-1, 0, 1) else 2
+
+    def splits(self, access: Access, const: int, size: int, lane: Axis | None) -> bool:
+        """Whether registers of ``size`` bytes cross cache lines as loops move them."""
+        if const % 64 + size > 64:
+            return True
+        steps = self.reader.steps
+        return any(
+            (part := k * steps.get(atom, 1) % 64) and part + size > 64
+            for atom, k in access.terms.items()
+            if atom is not lane and isinstance(atom, Axis)
+        )
+
+    _COSTS = {  # noqa: RUF012 - a table of methods, never changed
+        Const: const,
+        Iota: iota,
+        Map: map,
+        Fold: fold,
+        Load: load,
+        Store: store,
+        ir.Barrier: barrier,
+    }
+
+
+def _varying(kernel: Kernel) -> dict[Axis, frozenset[Var]]:
+    """For every loop, the variables whose value changes with it."""
+    axes_of: dict[Var, frozenset[Axis]] = {}
+    none: frozenset[Axis] = frozenset()
+    loops: dict[Axis, set[Var]] = {}
+    for stmt in ir.walk(kernel.body):
+        exprs = stmt.index if isinstance(stmt, Load) else ()
+        if isinstance(stmt, Iota):
+            exprs = (stmt.expr,)
+        moved = none.union(*(e.axes() for e in exprs))
+        moved = moved.union(*(axes_of.get(v, none) for v in ir.inputs_of(stmt)))
+        if isinstance(stmt, For):
+            for carry in stmt.carries:
+                axes_of[carry.var] = axes_of.get(carry.init, none) | {stmt.axis}
+                axes_of[carry.result] = axes_of.get(carry.init, none)
+            continue
+        for out in ir.outputs_of(stmt):
+            axes_of[out] = moved
+            for axis in moved:
+                loops.setdefault(axis, set()).add(out)
+    return {axis: frozenset(found) for axis, found in loops.items()}

@@ -1,0 +1,269 @@
+"""Residency and misses: how many lines each access misses at every level of the machine.
+
+From the inside out.  One execution of a block misses its footprint.  Around it, a loop of ``t`` iterations
+multiplies misses by ``t``, unless the data of the loop's body fit in the level: then only by what the
+footprint grows.  Fitting is not all or nothing: it falls linearly over the level's ramp, and data that
+can use few sets fill up early.  Statements side by side find in the level what earlier ones left there,
+and so does a kernel that runs again (``warm``).  Private levels see one thread's share of a parallel loop,
+shared levels all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from weft.kernels.ir import Buffer
+from weft.kernels.machine import Level, Machine
+from weft.kernels.price.footprint import Dims, line_count, merge, usable_sets
+from weft.kernels.price.outline import Access, Block, Nest
+from weft.terms.affine import Axis
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """One access of one block while the walk goes outwards.
+
+    By level: ``footprint`` in lines under the loops seen so far, ``usable`` sets, ``misses`` (lines
+    filled) and ``written`` (lines written back).  ``own`` are dimensions as one thread sees them,
+    ``all`` as all threads together do.  ``near`` are the strides of the two innermost loops;
+    ``order`` the bytes accessed in ascending order so far, ``sequence`` the lines of such a stretch.
+    """
+
+    access: Access
+    visit: Visit
+    own: Dims
+    all: Dims
+    footprint: list[int] = field(default_factory=list)
+    usable: list[int] = field(default_factory=list)
+    misses: list[float] = field(default_factory=list)
+    written: list[float] = field(default_factory=list)
+    near: list[int] = field(default_factory=list)
+    order: int = 0
+    sequence: float = 0.0
+
+    @property
+    def stretch(self) -> float:
+        """Lines accessed in ascending order before a jump."""
+        return self.sequence or max(1.0, self.order / 64)
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """A block where it stands: its loops, executions by one thread and by all, and its streams.
+
+    ``pieces`` are separate stretches of memory that a thread writes between those of other threads.
+    """
+
+    block: Block
+    nest: Nest
+    path: tuple[Axis, ...]
+    times: int
+    total: int
+    streams: list[Stream] = field(default_factory=list)
+    pieces: float = 0.0
+
+
+def walk_traffic(
+    root: Nest, machine: Machine, threads: int, warm: bool
+) -> tuple[list[Visit], list[Level]]:
+    """Visits with the misses of their streams, and the levels that the lists of a stream are by.
+
+    The levels are the machine's caches and then its translation buffers, as levels of pages.
+    """
+    pages = [
+        Level(f"pages {p.entries}", p.entries * p.page, 0.0, p.entries, p.page, indexed=False)
+        for p in machine.pages
+    ]
+    levels = [*machine.levels, *pages]
+    walker = _Walker(levels, threads)
+    groups = walker.children(root, (), 1, 1)
+    if warm:
+        walker.repeat(groups)
+    return walker.visits, levels
+
+
+class _Walker:
+    """The recursion over the loop tree (as deep as loops nest, never as long as programs)."""
+
+    def __init__(self, levels: list[Level], threads: int) -> None:
+        self.levels = levels
+        self.threads = threads
+        self.visits: list[Visit] = []
+        self.sets = [x.sets if x.indexed else 0 for x in levels]
+
+    # -- the walk ----------------------------------------------------------------------------------
+
+    def children(self, nest: Nest, path: tuple[Axis, ...], times: int, total: int) -> list[Stream]:
+        """Streams of everything in the body of ``nest``, siblings' reuse counted."""
+        siblings: list[list[Stream]] = []
+        for child in nest.children:
+            if isinstance(child, Nest):
+                trip = -(-child.trip // self.threads) if child.parallel else child.trip
+                inner = (*path, child.axis)
+                streams = self.children(child, inner, times * trip, total * child.trip)
+                if child.trip:
+                    self.loop(child, trip, streams, times)
+                if streams:
+                    siblings.append(streams)
+            else:
+                visit = self.block(child, nest, path, times, total)
+                for write in (False, True):
+                    streams = [s for s in visit.streams if s.access.write is write]
+                    if streams:
+                        siblings.append(streams)
+        if len(siblings) > 1:
+            self.reuse(siblings)
+        return [s for streams in siblings for s in streams]
+
+    def block(
+        self, block: Block, nest: Nest, path: tuple[Axis, ...], times: int, total: int
+    ) -> Visit:
+        visit = Visit(block, nest, path, times, total)
+        self.visits.append(visit)
+        for access in block.accesses:
+            stream = Stream(access, visit, access.segments, access.segments, order=access.run)
+            self.measure(stream)
+            count = [float(n) for n in stream.footprint]
+            fills = access.write and access.streaming  # non-temporal stores fill nothing
+            stream.misses = [0.0] * len(count) if fills else count
+            stream.written = list(count) if access.write else [0.0] * len(count)
+            visit.streams.append(stream)
+        return visit
+
+    def measure(self, stream: Stream) -> None:
+        """Footprints of a stream and the sets it can use."""
+        run = stream.access.run
+        found: dict[tuple[int, bool], tuple[int, Dims, int]] = {}
+        stream.footprint = []
+        stream.usable = []
+        same = stream.own is stream.all
+        for level, sets in zip(self.levels, self.sets, strict=True):
+            key = (level.line, level.shared and not same)
+            if key not in found:
+                length, segments = merge(run, stream.all if key[1] else stream.own, level.line)
+                found[key] = (length, segments, line_count(length, segments, level.line))
+            length, segments, count = found[key]
+            stream.footprint.append(count)
+            stream.usable.append(usable_sets(length, segments, level.line, sets) if sets else 0)
+
+    def loop(self, nest: Nest, trip: int, streams: list[Stream], times: int) -> None:
+        """Around a loop: footprints grow, misses multiply."""
+        share = nest.parallel and trip != nest.trip
+        inside = [self.volume(streams, n) for n in range(len(self.levels))]
+        fits: dict[tuple[int, Buffer], float] = {}
+        for stream in streams:
+            dims = stream.access.dims_of(nest)
+            before = stream.footprint
+            if share:
+                self.own_pieces(stream, dims, trip, nest.trip, times)
+            stride = min((s for s, _ in dims), default=0)
+            if len(stream.near) < 2:
+                stream.near.append(stride)
+            buffer = stream.access.buffer
+            growth: list[float] | None = None
+            if dims:
+                own = [(s, min(t, trip)) for s, t in dims] if share else dims
+                private = share and buffer.role == "scratch" and buffer.level == "thread"
+                whole = [*stream.all, *dims] if not private else stream.all
+                same = stream.own is stream.all and not share
+                stream.own = [*stream.own, *own]
+                stream.all = stream.own if same else whole
+                self.measure(stream)
+                growth = [a / b for a, b in zip(stream.footprint, before, strict=True)]
+                if not stream.sequence:
+                    if stride <= max(stream.order, 64):
+                        stream.order += stride * (trip - 1)
+                    else:
+                        stream.sequence = max(1.0, stream.order / 64)
+            for n, level in enumerate(self.levels):
+                fit = fits.get((n, buffer))
+                if fit is None:
+                    fit = fits[n, buffer] = self.fit(inside[n], buffer, n)
+                again = nest.trip if level.shared else trip
+                factor = fit * (growth[n] if growth else 1.0) + (1.0 - fit) * again
+                stream.misses[n] *= factor
+                stream.written[n] *= factor
+
+    def own_pieces(
+        self, stream: Stream, dims: Dims, trip: int, whole: int, times: int
+    ) -> None:
+        """Pieces that one thread writes between those of others, one by one."""
+        access = stream.access
+        private = access.buffer.role == "scratch" and access.buffer.level == "thread"
+        if not access.write or private or not dims:
+            return
+        span = max(s for s, _ in dims) * trip
+        if span < 256:
+            return
+        pieces = 1
+        for stride, count in stream.own:
+            if stride >= span:
+                pieces *= count
+        if pieces > 1:
+            stream.visit.pieces += times * pieces
+
+    # -- residency ---------------------------------------------------------------------------------
+
+    def volume(self, streams: list[Stream], n: int) -> dict[Buffer, tuple[int, int]]:
+        """Lines and usable sets of each buffer at level ``n``: accesses to one buffer overlap."""
+        found: dict[Buffer, tuple[int, int]] = {}
+        shared = self.levels[n].shared
+        for stream in streams:
+            access = stream.access
+            if access.streaming and access.write:
+                continue
+            buffer = access.buffer
+            count = stream.footprint[n]
+            if shared and buffer.role == "scratch" and buffer.level == "thread":
+                count *= self.threads
+            before = found.get(buffer)
+            if before is None or count > before[0]:
+                found[buffer] = (count, stream.usable[n])
+        return found
+
+    def fit(self, volume: dict[Buffer, tuple[int, int]], buffer: Buffer, n: int) -> float:
+        """How much of ``buffer``'s lines stay in level ``n`` when ``volume`` passes through it."""
+        level = self.levels[n]
+        total = sum([count for count, _ in volume.values()])
+        full = total / level.lines
+        if self.sets[n] and buffer in volume:
+            count, usable = volume[buffer]
+            conflicts = (count / usable + (total - count) / self.sets[n]) / level.ways
+            full = max(full, conflicts)
+        low, high = level.ramp
+        return min(1.0, max(0.0, (high - full) / (high - low)))
+
+    def reuse(self, siblings: list[list[Stream]]) -> None:
+        """What later siblings find in a level because an earlier one has just used it."""
+        latest: dict[Buffer, int] = {}
+        for place, streams in enumerate(siblings):
+            for buffer in dict.fromkeys(s.access.buffer for s in streams):
+                earlier = latest.get(buffer)
+                latest[buffer] = place
+                if earlier is None:
+                    continue
+                between = [s for group in siblings[earlier : place + 1] for s in group]
+                before = [s for s in siblings[earlier] if s.access.buffer is buffer]
+                now = [s for s in streams if s.access.buffer is buffer]
+                for n in range(len(self.levels)):
+                    fit = self.fit(self.volume(between, n), buffer, n)
+                    if fit:
+                        self.discount(before, now, n, fit)
+
+    def discount(self, before: list[Stream], now: list[Stream], n: int, fit: float) -> None:
+        touched = max(s.footprint[n] for s in before)
+        dirty = max((s.footprint[n] for s in before if s.access.write), default=0)
+        for stream in now:
+            stream.misses[n] *= 1.0 - fit * min(1.0, touched / stream.footprint[n])
+            stream.written[n] *= 1.0 - fit * min(1.0, dirty / stream.footprint[n])
+
+    def repeat(self, streams: list[Stream]) -> None:
+        """The same kernel has just run: what fits is still there."""
+        for n in range(len(self.levels)):
+            volume = self.volume(streams, n)
+            fits = {b: self.fit(volume, b, n) for b in volume}
+            for stream in streams:
+                access = stream.access
+                kept = 0.0 if access.streaming and access.write else fits[access.buffer]
+                stream.misses[n] *= 1.0 - kept
+                stream.written[n] *= 1.0 - kept
