@@ -1,9 +1,15 @@
-"""Compiles a module's text for a chosen set of CPU features and calls it; for tests only."""
+"""Compiles a module's text for a chosen set of CPU features and calls it; compares golden text.
+
+``pytest tests/codegen --update-golden`` rewrites the golden files; read their difference before
+committing it.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 
 import llvmlite.binding as llvm
 import pytest
@@ -53,3 +59,29 @@ class Native:
 @pytest.fixture(scope="session")
 def native() -> type[Native]:
     return Native
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite golden files instead of comparing"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """``golden(name, text)``: ``text`` is what the file of that name says (or will say)."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden", default=False):
+            path.write_text(text)
+        assert path.exists(), f"no golden file {name}: run pytest tests/codegen --update-golden"
+        assert text == path.read_text(), (
+            f"the text differs from golden/{name}; if it should, run "
+            "pytest tests/codegen --update-golden"
+        )
+
+    return compare

@@ -2,9 +2,10 @@
 
 A kernel is written as if one thread ran the whole body of a parallel loop. On a GPU a block of
 threads does, one lane each, so what one of them stores another may load (or store over) a statement
-later. Between two such accesses there has to be a barrier, except where every thread only ever
-touches elements of its own: the lane moves the index by ``c`` and everything else moves it by less
-than ``c``, or by multiples of more than a whole block of lanes.
+later. Between two such accesses there has to be a barrier, except where they are to different
+ranges, or where every thread only ever touches elements of its own: the lane moves the index by
+``c`` and everything else moves it by less than ``c``, or by multiples of more than a whole block of
+lanes.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ class _Finder:
         strides = old.buffer.element_strides
         pairs = list(zip(old.stmt.index, new.stmt.index, strict=True))
         pairs.append((linearize(old.stmt.index, strides), linearize(new.stmt.index, strides)))
-        return not any(self.own(x, y, old, new) for x, y in pairs)
+        return not any(_apart(x, y, old, new) or self.own(x, y, old, new) for x, y in pairs)
 
     def lanes_of(self, access: _Access) -> frozenset[Axis]:
         return self.lanes & {a for i in access.stmt.index for a in i.axes()}
@@ -134,6 +135,12 @@ class _Finder:
         if len(found) != 1 or not expr.is_affine_in(found[0]):
             return None, expr
         return found[0], expr - found[0].expr * expr.coefficient(found[0])
+
+
+def _apart(x: Affine, y: Affine, old: _Access, new: _Access) -> bool:
+    """Whether the two indices lie in different ranges."""
+    a, b = x.bounds(old.ranges), y.bounds(new.ranges)
+    return a[1] < b[0] or b[1] < a[0]
 
 
 def _residue(rest: Affine, access: _Access) -> tuple[int, int] | None:

@@ -221,13 +221,18 @@ class _Wgsl(Dialect):
         return f"{a} {_COMPARE[op]} {b}"
 
     def convert(self, value: str, source: np.dtype, target: np.dtype) -> str:
-        """Saturating from float to integer (as WGSL's own conversion is), NaN to 0."""
+        """Saturating from float to integer, NaN to 0.
+
+        WGSL's own conversion stops at the last float below the largest integer.
+        """
         if source == target:
             return value
         plain = f"{self.type_of(target)}({value})"
-        if source.kind == "f" and target.kind in "iu":
-            return f"select({plain}, {self.type_of(target)}(0), weft_nan({value}))"
-        return plain
+        if source.kind != "f" or target.kind not in "iu":
+            return plain
+        largest = np.iinfo(target).max
+        limited = f"select({plain}, {self.literal(largest, target)}, {value} >= {largest + 1}.0f)"
+        return f"select({limited}, {self.literal(0, target)}, weft_nan({value}))"
 
     def index_value(self, expr: str, dtype: np.dtype) -> str:
         return f"{self.type_of(dtype)}({expr})"
