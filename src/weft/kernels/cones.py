@@ -6,14 +6,14 @@ several outputs (an optimiser's moments and its update; a layer's value and its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
 from weft.kernels.fusion import Choice, has_scan, is_contraction, own_folds
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
-from weft.terms.term import Load, Scan, Term, Value, known_index, postorder, substitute
+from weft.terms.term import Fuse, Load, Scan, Term, Value, known_index, postorder, substitute
 
 
 def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scatter | None]]:
@@ -25,7 +25,7 @@ def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scat
     inlined = _inline_all(choice)
     cones: list[tuple[Cone, Scatter | None]] = []
     outside = set(wanted).union(*(_reads(inlined[v], inlined) for v in choice.rows))
-    for group in _without_internal(_merge(choice, inlined), inlined, outside):
+    for group in _without_internal(_merge(choice, inlined, set(wanted)), inlined, outside):
         first = group[0]
         if isinstance(first, Scatter):
             output = _scatter_output(first, choice, inlined)
@@ -112,18 +112,26 @@ def _scan_output(step: Def) -> Output:
 # -- merging ---------------------------------------------------------------------------------------
 
 
-def _merge(choice: Choice, inlined: dict[Value, Def]) -> list[list[Def | Scatter]]:
+def _merge(
+    choice: Choice, inlined: dict[Value, Def], wanted: set[Value]
+) -> list[list[Def | Scatter]]:
     """Group stored definitions that share their loops and feed one another element by element."""
     order = {s.value: n for n, s in enumerate(choice.stored)}
     reads = {s.value: _reads(s, inlined) for s in choice.stored}
     group_of = {s.value: n for n, s in enumerate(choice.stored)}
     members: dict[int, list[Def | Scatter]] = {n: [s] for n, s in enumerate(choice.stored)}
-    for step in choice.stored:
-        if isinstance(step, Scatter):
-            continue
-        for load in _identity_loads(inlined[step.value]):
+    # Elementwise groups first: a contraction then gets all of its consumers as one epilogue.
+    steps = [s for s in choice.stored if isinstance(s, Def)]
+    for contractions, step in [*((False, s) for s in steps), *((True, s) for s in steps)]:
+        for load in _permuted_loads(inlined[step.value]):
             a, b = group_of.get(load.value), group_of[step.value]
-            if a is None or a == b or not _compatible(members[a], members[b]):
+            if a is None or a == b or load.value not in inlined:
+                continue
+            if _folds(inlined[load.value].term) != contractions:
+                continue
+            inside = {s.value for s in (*members[a], *members[b])}
+            read = set(wanted).union(*(r for v, r in reads.items() if v not in inside))
+            if not _joins(members[a], members[b], load, inlined, read):
                 continue
             if _between(members[a], members[b], members, group_of, reads):
                 continue
@@ -156,20 +164,59 @@ def _reads(step: Def | Scatter, inlined: dict[Value, Def]) -> set[Value]:
     return found | ({step.operand} if isinstance(step, Scatter) else set())
 
 
-def _identity_loads(step: Def) -> list[Load]:
-    here = tuple(Affine.of(a) for a in step.axes)
-    return [t for t in postorder(step.term) if isinstance(t, Load) and t.index == here]
+def _permuted_loads(step: Def) -> list[Load]:
+    """Loads that read each element once, in the loops' order or another."""
+    axes = {Affine.of(a) for a in step.axes}
+    loads = [t for t in postorder(step.term) if isinstance(t, Load)]
+    return [x for x in loads if len(x.index) == len(axes) and set(x.index) == axes]
 
 
-def _compatible(a: list[Def | Scatter], b: list[Def | Scatter]) -> bool:
-    """Whether one loop nest serves both groups: equal extents, and no contraction among them."""
-    for step in (*a, *b):
-        if isinstance(step, Scatter) or is_contraction(step.term):
-            return False
-        if own_folds(step.term) or has_scan(step.term):
-            return False
-    shapes = {tuple(x.extent for x in s.axes) for s in (*a, *b) if isinstance(s, Def)}
-    return len(shapes) == 1
+def _order(index: Sequence[Affine], axes: Sequence[Axis]) -> tuple[int, ...]:
+    """Positions in ``axes`` of the axes that ``index`` consists of."""
+    places = {Affine.of(a): n for n, a in enumerate(axes)}
+    return tuple(places.get(i, -1) for i in index)
+
+
+def _joins(
+    a: list[Def | Scatter],
+    b: list[Def | Scatter],
+    load: Load,
+    inlined: dict[Value, Def],
+    read: set[Value],
+) -> bool:
+    """Whether ``a``, read by ``b`` through ``load``, can share its loops.
+
+    ``read`` are the values that anybody else reads.
+    """
+    if any(isinstance(s, Scatter) or _folds(inlined[s.value].term) for s in b):
+        return False
+    extents = sorted(x.extent for x in b[0].axes)
+    if any(sorted(x.extent for x in s.axes) != extents for s in (*a, *b)):
+        return False
+    found = {
+        (t.value, _order(t.index, s.axes))
+        for s in b
+        for t in postorder(inlined[s.value].term)
+        if isinstance(t, Load) and t.value in {x.value for x in a}
+    }
+    straight = tuple(range(len(load.index)))
+    if len(a) == 1 and isinstance(a[0], Def) and _is_one_contraction(inlined[a[0].value].term):
+        # The consumers become the contraction's epilogue; in another order only if it has no
+        # reader besides them, for it is then not stored at all.
+        orders = {order for _, order in found}
+        pieces = any(isinstance(t, Fuse) for x in b for t in postorder(inlined[x.value].term))
+        return len(orders) == 1 and not pieces and (straight in orders or a[0].value not in read)
+    if any(isinstance(s, Scatter) or _folds(inlined[s.value].term) for s in a):
+        return False
+    return all(order == straight for value, order in found if value == load.value)
+
+
+def _folds(term: Term) -> bool:
+    return bool(own_folds(term)) or has_scan(term)
+
+
+def _is_one_contraction(term: Term) -> bool:
+    return is_contraction(term) and len(own_folds(term)) == 1 and not has_scan(term)
 
 
 def _between(
