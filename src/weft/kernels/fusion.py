@@ -16,7 +16,21 @@ from math import prod
 from weft.kernels.machine import Machine
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Const, Fold, Fuse, Index, Load, Map, Proj, Scan, Term, Value, postorder
+from weft.terms.term import (
+    Const,
+    Fold,
+    Fuse,
+    Index,
+    Load,
+    Map,
+    Proj,
+    Scan,
+    Term,
+    Value,
+    known_index,
+    postorder,
+    substitute,
+)
 
 MAX_USES = 12  # effective uses followed before a definition is simply stored
 MAX_NODES = 600  # operators in one kernel's term; keeps compile time linear in the program
@@ -33,12 +47,16 @@ _CHEAP_NS = 0.03
 
 @dataclass(frozen=True)
 class Use:
-    """A definition read at ``index`` in the kernel of ``root``, under folds over ``over``."""
+    """A definition read at ``index`` in the kernel of ``root``, under folds over ``over``.
+
+    ``in_product`` says that it is an operand of a contraction, ``in_fuse`` that it is in a piece.
+    """
 
     root: Def | Scatter
     index: tuple[Affine, ...]
     over: tuple[Axis, ...] = ()
     in_fuse: bool = False
+    in_product: bool = False
 
 
 @dataclass
@@ -61,25 +79,29 @@ def choose(region: Region, machine: Machine) -> Choice:
     producers = {s.value: s for s in region.steps}
     uses: dict[Value, list[Use]] = {v: [] for v in producers}
     weight = _weights(region)
+    contracted: set[int] = set()  # roots that are the epilogue of a contraction already
     for step in reversed(region.steps):
         if isinstance(step, Def) and step.value not in needed:
             if not uses[step.value]:
                 continue  # dead: nothing reads it
-            if _inline(step, uses[step.value], weight[step.value], machine):
+            if _inline(step, uses[step.value], weight[step.value], machine, contracted):
                 choice.interior[step.value] = step
+                if is_contraction(step.term):
+                    contracted.add(id(uses[step.value][0].root))
                 depth = _row_depth(step, uses[step.value], weight[step.value], machine)
                 if depth is not None:
                     choice.rows[step.value] = depth
-                for load, over, fused in _loads(step.term):
-                    if load.value in uses:
+                for reading in _loads(step.term):
+                    if reading.load.value in uses:
                         for use in uses[step.value]:
-                            _add(uses[load.value], _through(use, step, load, over, fused))
+                            _add(uses[reading.load.value], _through(use, step, reading))
                 continue
         choice.stored.append(step)
         for term in _terms(step):
-            for load, over, fused in _loads(term):
-                if load.value in uses:
-                    _add(uses[load.value], Use(step, load.index, over, fused))
+            for r in _loads(term):
+                if r.load.value in uses:
+                    use = Use(step, r.load.index, r.over, r.in_fuse, r.in_product)
+                    _add(uses[r.load.value], use)
     choice.stored.reverse()
     return choice
 
@@ -89,11 +111,20 @@ def _add(uses: list[Use], use: Use) -> None:
         uses.append(use)
 
 
-def _through(use: Use, step: Def, load: Load, over: tuple[Axis, ...], fused: bool) -> Use:
-    """The use of what ``step`` loads, seen from the root that uses ``step``."""
+def _through(use: Use, step: Def, reading: _Reading) -> Use:
+    """The use of what ``step`` reads, seen from the root that uses ``step``."""
     mapping = dict(zip(step.axes, use.index, strict=True))
-    index = tuple(i.substitute(mapping) for i in load.index)
-    return Use(use.root, index, (*use.over, *over), use.in_fuse or fused)
+    index = tuple(
+        i.substitute(mapping, lambda t: known_index(substitute(t, mapping)))
+        for i in reading.load.index
+    )
+    return Use(
+        use.root,
+        index,
+        (*use.over, *reading.over),
+        use.in_fuse or reading.in_fuse,
+        use.in_product or reading.in_product,
+    )
 
 
 def _terms(step: Def | Scatter) -> list[Term]:
@@ -108,25 +139,36 @@ def _fixed(region: Region) -> set[Value]:
     return {s.operand for s in region.steps if isinstance(s, Scatter)}
 
 
-def _loads(term: Term) -> list[tuple[Load, tuple[Axis, ...], bool]]:
-    """Loads in a term, each with the axes of the folds around it and whether a fuse is."""
-    found: list[tuple[Load, tuple[Axis, ...], bool]] = []
-    seen: set[tuple[Term, tuple[Axis, ...], bool]] = set()
-    stack: list[tuple[Term, tuple[Axis, ...], bool]] = [(term, (), False)]
+@dataclass(frozen=True)
+class _Reading:
+    """A load inside a term: the axes of the folds around it, and what kinds of terms are."""
+
+    load: Load
+    over: tuple[Axis, ...]
+    in_fuse: bool
+    in_product: bool
+
+
+def _loads(term: Term) -> list[_Reading]:
+    """Every load of a term, once for each surrounding that it has."""
+    found: list[_Reading] = []
+    seen: set[tuple[Term, tuple[Axis, ...], bool, bool]] = set()
+    stack: list[tuple[Term, tuple[Axis, ...], bool, bool]] = [(term, (), False, False)]
     while stack:
         item = stack.pop()
         if item in seen:
             continue
         seen.add(item)
-        t, over, fused = item
+        t, over, fused, product = item
         if isinstance(t, Load):
-            found.append((t, over, fused))
+            found.append(_Reading(t, over, fused, product))
         if isinstance(t, Fold):
             over = (*over, *t.over)
+            product = product or _sums_products(t)
         elif isinstance(t, Scan):
             over = (*over, t.over)
         fused = fused or isinstance(t, Fuse)
-        stack.extend((c, over, fused) for c in t.children)
+        stack.extend((c, over, fused, product) for c in t.children)
     return found
 
 
@@ -160,13 +202,15 @@ def is_contraction(term: Term) -> bool:
 
     Such a fold reuses each loaded element many times, so its operands should be plain memory.
     """
-    for fold in own_folds(term):
-        body = fold.bodies[0]
-        if fold.monoid.name == "add" and isinstance(body, Map) and body.op == "mul":
-            a, b = (x.axes for x in body.args)
-            if (a - b) - set(fold.over) and (b - a) - set(fold.over):
-                return True
-    return False
+    return any(_sums_products(fold) for fold in own_folds(term))
+
+
+def _sums_products(fold: Fold) -> bool:
+    body = fold.bodies[0]
+    if fold.monoid.name != "add" or not isinstance(body, Map) or body.op != "mul":
+        return False
+    a, b = (x.axes for x in body.args)
+    return bool((a - b) - set(fold.over)) and bool((b - a) - set(fold.over))
 
 
 @dataclass
@@ -190,8 +234,8 @@ def _weights(region: Region) -> dict[Value, _Weight]:
         own[step.value] = (operation_ns(step.term), len(postorder(step.term)))
         behind: set[Value] = {step.value}
         if not own_folds(step.term):
-            for load, _, _ in _loads(step.term):
-                before = weights.get(load.value)
+            for reading in _loads(step.term):
+                before = weights.get(reading.load.value)
                 if before is not None and before.nodes <= MAX_NODES:
                     behind |= before.behind
         ns = sum(own[v][0] for v in behind)
@@ -200,8 +244,13 @@ def _weights(region: Region) -> dict[Value, _Weight]:
     return weights
 
 
-def _inline(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> bool:
-    """Whether to compute ``step`` where it is used instead of storing it."""
+def _inline(
+    step: Def, uses: list[Use], weight: _Weight, machine: Machine, contracted: set[int]
+) -> bool:
+    """Whether to compute ``step`` where it is used instead of storing it.
+
+    ``contracted`` are the roots that have a contraction in them already: one is enough for a kernel.
+    """
     term = step.term
     if isinstance(term, Load | Const):
         return True  # a view or a constant: nothing to compute
@@ -209,14 +258,13 @@ def _inline(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> bo
         return False
     folds = own_folds(term)
     if is_contraction(term):
-        return len(uses) == 1 and _is_epilogue(uses[0])
+        return len(uses) == 1 and _is_epilogue(uses[0]) and id(uses[0].root) not in contracted
     if folds:
-        return _rows_fit(step, uses, machine)
+        return id(uses[0].root) not in contracted and _rows_fit(step, uses, machine)
     if isinstance(term, Index):
         return True
-    for use in uses:
-        if isinstance(use.root, Def) and use.over and is_contraction(use.root.term):
-            return False
+    if any(use.in_product for use in uses):
+        return False
     again = sum(_points(u) for u in uses) / max(1, step.value.size) - 1
     if again <= 0.01:
         return True
@@ -284,7 +332,7 @@ def _only_axis(index: Affine) -> Axis | None:
 def _rows_fit(step: Def, uses: list[Use], machine: Machine) -> bool:
     """Whether a fold can run inside the outer loops of its only root, once per outer iteration."""
     roots = {id(u.root) for u in uses}
-    if len(roots) != 1 or any(u.in_fuse for u in uses):
+    if len(roots) != 1 or any(u.in_fuse or u.in_product for u in uses):
         return False
     root = uses[0].root
     if not isinstance(root, Def) or is_contraction(root.term):
