@@ -16,19 +16,24 @@ from weft.terms.region import Def, Scatter
 from weft.terms.term import Fuse, Load, Scan, Term, Value, known_index, postorder, substitute
 
 
+#: A definition read at an index.
+_Reading = tuple[Value, tuple[Affine, ...]]
+
+
 def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scatter | None]]:
     """Kernels to build, in an order that respects their dependences (with the scatter it performs).
 
     ``wanted`` are the values needed after the region; others are stored only if another kernel
     reads them.
     """
-    inlined = _inline_all(choice)
+    inliner = _Inliner(choice)
+    inlined = _inline_all(choice, inliner)
     cones: list[tuple[Cone, Scatter | None]] = []
     outside = set(wanted).union(*(_reads(inlined[v], inlined) for v in choice.rows))
     for group in _without_internal(_merge(choice, inlined, set(wanted)), inlined, outside):
         first = group[0]
         if isinstance(first, Scatter):
-            output = _scatter_output(first, choice, inlined)
+            output = _scatter_output(first, inliner)
             cones.append((Cone(first.value.name, (output,)), first))
             continue
         if has_scan(inlined[first.value].term):
@@ -41,27 +46,58 @@ def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scat
     return cones
 
 
-def _inline_all(choice: Choice) -> dict[Value, Def]:
-    """Every definition with loads of interior definitions replaced by their terms."""
-    done: dict[Value, Def] = {}
-    # The region was read backwards, so interior definitions were found consumers first.
-    interior = [*choice.interior.values()][::-1]
-    for step in [*interior, *(s for s in choice.stored if isinstance(s, Def))]:
-        term = _expand(step.term, choice, done)
-        done[step.value] = Def(step.value, step.axes, term, step.source)
-    return done
+class _Inliner:
+    """Replaces loads of interior definitions by their terms, each (definition, index) once."""
 
+    def __init__(self, choice: Choice) -> None:
+        self.interior = {v: d for v, d in choice.interior.items() if v not in choice.rows}
+        self.terms: dict[_Reading, Term] = {}
+        self.missing: list[_Reading] = []
 
-def _expand(term: Term, choice: Choice, done: dict[Value, Def]) -> Term:
-    def load(reading: Load) -> Term:
-        if reading.value not in choice.interior or reading.value in choice.rows:
-            return reading
-        inner = done[reading.value]
-        pairs = zip(inner.axes, reading.index, strict=True)
+    def expand(self, root: Term) -> Term:
+        """``root`` over stored values and rows only (iterative: programs can be deep)."""
+        stack: list[tuple[_Reading | None, Term]] = [(None, root)]
+        result = root
+        while stack:
+            reading, term = stack[-1]
+            if reading in self.terms:
+                stack.pop()
+                continue
+            self.missing = []
+            result = substitute(term, {}, self._load)
+            if self.missing:
+                stack.extend((r, self._body(r)) for r in self.missing)
+                continue
+            stack.pop()
+            if reading is not None:
+                self.terms[reading] = result
+        return result
+
+    def _load(self, load: Load) -> Term:
+        if load.value not in self.interior:
+            return load
+        reading = (load.value, load.index)
+        if reading not in self.terms:
+            self.missing.append(reading)
+        return self.terms.get(reading, load)
+
+    def _body(self, reading: _Reading) -> Term:
+        """The term of a definition at an index, which may load others yet."""
+        value, index = reading
+        definition = self.interior[value]
+        pairs = zip(definition.axes, index, strict=True)
         mapping = {a: i for a, i in pairs if i != Affine.of(a)}
-        return substitute(inner.term, mapping) if mapping else inner.term
+        return substitute(definition.term, mapping) if mapping else definition.term
 
-    return substitute(term, {}, load)
+
+def _inline_all(choice: Choice, inliner: _Inliner) -> dict[Value, Def]:
+    """Stored definitions and rows, with loads of other interior definitions replaced by terms."""
+    steps = [*(choice.interior[v] for v in choice.rows), *choice.stored]
+    return {
+        s.value: Def(s.value, s.axes, inliner.expand(s.term), s.source)
+        for s in steps
+        if isinstance(s, Def)
+    }
 
 
 def _rows(
@@ -78,17 +114,14 @@ def _rows(
     return tuple(found.values())
 
 
-def _scatter_output(step: Scatter, choice: Choice, inlined: dict[Value, Def]) -> Output:
-    def expand(term: Term) -> Term:
-        return _expand(term, choice, inlined)
-
+def _scatter_output(step: Scatter, inliner: _Inliner) -> Output:
     return Output(
         step.value,
         step.axes,
-        tuple(i.substitute({}, lambda t: known_index(expand(t))) for i in step.index),
-        expand(step.update),
+        tuple(i.substitute({}, lambda t: known_index(inliner.expand(t))) for i in step.index),
+        inliner.expand(step.update),
         step.combine,
-        None if step.guard is None else expand(step.guard),
+        None if step.guard is None else inliner.expand(step.guard),
     )
 
 
