@@ -39,6 +39,7 @@ static pthread_barrier_t meeting;
 #define __syncthreads() pthread_barrier_wait(&meeting)
 static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
 static unsigned __float_as_uint(float x) { unsigned y; memcpy(&y, &x, 4); return y; }
+static float __uint_as_float(unsigned x) { float y; memcpy(&y, &x, 4); return y; }
 static double __longlong_as_double(long long x) { double y; memcpy(&y, &x, 8); return y; }
 template <class... A, size_t... N>
 static void call(void (*f)(A...), void** a, std::index_sequence<N...>) { f((A)a[N]...); }

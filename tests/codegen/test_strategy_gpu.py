@@ -23,9 +23,12 @@ from weft.codegen import cuda
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
 from weft.core.staging import trace_to_jaxpr
+from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
-from weft.kernels.ir import For, loops
+from weft.kernels.ir import Buffer, For, Kernel, Load, Stmt, Store, Var, loops
 from weft.kernels.print import print_kernel
+from weft.kernels.strategy_gpu import schedule
+from weft.terms.affine import Axis
 
 
 def planned(function: Any, *shapes: tuple[int, ...]) -> Any:
@@ -65,6 +68,23 @@ def test_one_block_reduces_what_has_no_outer_loop() -> None:
     assert cuda.emit_kernel(kernel).grid == (1, 1, 1)
 
 
+def test_a_nest_that_another_one_needs_is_not_spread_over_blocks() -> None:
+    i, j = Axis("i", 64), Axis("j", 64)
+    x, y = Buffer("x", (64,), F32), Buffer("y", (64,), F32, "output")
+    z = Buffer("z", (64,), F32, "output")
+    a, b = Var(F32), Var(F32)
+    body: list[Stmt] = [
+        For(i, 0, 64, 1, [Load(a, x, (i.expr,)), Store(y, (i.expr,), a)]),
+        For(j, 0, 64, 1, [Load(b, y, (63 - j.expr,)), Store(z, (j.expr,), b)]),
+    ]
+    kernel = schedule(Kernel("reverse", (x, y, z), (), body), GPU)
+    check_kernel(kernel)
+    first, second = kernel.body
+    assert isinstance(first, For) and first.kind == "serial"
+    assert isinstance(second, For) and second.kind == "parallel"
+    assert cuda.emit_kernel(kernel).text.count("__syncthreads();") == 1
+
+
 def test_a_product_shares_what_threads_load_among_rows() -> None:
     first = launches(plan_for_gpu(softmax_program, softmax_inputs(20)))[0].kernel
     widest = max(
@@ -83,9 +103,8 @@ def test_schedules_keep_the_meaning(program: random_programs.Program) -> None:
     arrays = random_programs.inputs_of(program)
     closed = trace_to_jaxpr(program, [ShapedArray(x.shape, x.dtype) for x in arrays])
     expected = eval_jaxpr_numpy(closed.jaxpr, closed.consts, *arrays)
-    for a, e in zip(
-        run_program(plan_for_gpu(program, arrays), arrays, run_kernel), expected, strict=True
-    ):
+    actual = run_program(plan_for_gpu(program, arrays), arrays, run_kernel)
+    for a, e in zip(actual, expected, strict=True):
         scale = 1 + np.max(np.abs(e), initial=0.0, where=np.isfinite(e))
         np.testing.assert_allclose(a, e, rtol=2e-5, atol=2e-5 * scale)
 

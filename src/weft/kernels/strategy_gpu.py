@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
+from weft.kernels.races import check_races
 from weft.kernels.schedule import (
     ScheduleError,
     parallelize,
@@ -151,17 +152,29 @@ def _share_rows(kernel: Kernel, path: Path, lane: Axis) -> Kernel:
 
 
 def _over_blocks(kernel: Kernel) -> Kernel:
-    """Spread the outer loops of every nest over the blocks of a grid, outermost first."""
+    """Spread the outer loops of every nest over the blocks of a grid, outermost first.
+
+    Blocks cannot wait for each other: a nest that needs what another computes, or updates memory in
+    place outside of parallel loops, stays with one block.
+    """
     for top in [s for s in kernel.body if isinstance(s, For)]:
-        axis: Axis | None = top.axis
-        for _ in range(GRID_DIMENSIONS):
-            if axis is None:
-                break
-            try:
-                kernel = parallelize(kernel, axis)
-            except ScheduleError:
-                break  # a fold, or iterations that meet in memory: each block runs the whole loop
-            body = path_to(kernel, axis)[-1].body
-            inner = body[0] if len(body) == 1 else None
-            axis = inner.axis if isinstance(inner, For) and not inner.carries else None
+        spread = _grid(kernel, top)
+        if check_races(spread) is None:
+            kernel = spread
+    return kernel
+
+
+def _grid(kernel: Kernel, top: For) -> Kernel:
+    """One nest with its perfectly nested outer loops parallel, as many as a grid has dimensions."""
+    axis: Axis | None = top.axis
+    for _ in range(GRID_DIMENSIONS):
+        if axis is None:
+            break
+        try:
+            kernel = parallelize(kernel, axis)
+        except ScheduleError:
+            break  # a fold, or iterations that meet in memory: each block runs the whole loop
+        body = path_to(kernel, axis)[-1].body
+        inner = body[0] if len(body) == 1 else None
+        axis = inner.axis if isinstance(inner, For) and not inner.carries else None
     return kernel
