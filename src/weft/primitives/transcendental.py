@@ -191,7 +191,8 @@ def _(x: ShapedArray, *, y: int) -> ShapedArray:
 
 def _integer_pow(x: np.ndarray, *, y: int) -> Any:
     if not dtypes.is_integer(x.dtype):
-        return np.power(x, np.asarray(y, x.dtype))
+        wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
+        return np.power(wide, np.asarray(y, wide.dtype)).astype(x.dtype)
     power, result = x, np.ones_like(x)
     while y:  # by squaring, so that products wrap as products of that dtype do
         result = result * power if y & 1 else result
@@ -212,18 +213,22 @@ integer_pow_p.def_batch(batch_rule(integer_pow_p))
 
 @integer_pow_p.def_lower
 def _(ctx: Lowering, x: Tensor, *, y: int) -> Tensor:
+    half = x.dtype.itemsize == 2 and dtypes.is_inexact(x.dtype)
+    dtype = np.dtype(np.float32) if half else x.dtype
+
     def element(index: Indices) -> Term:
-        square, left, result = x.at(index), abs(y), None
+        one, left, result = build.const(1, dtype), abs(y), None
+        square = build.cast(x.at(index), dtype)
+        if y < 0:  # first, so that only results themselves overflow or underflow
+            square = build.op("div", one, square)
         while left:  # by squaring, as lax evaluates it
             if left & 1:
                 result = square if result is None else build.op("mul", result, square)
             left >>= 1
             if left:
                 square = build.op("mul", square, square)
-        one = build.const(1, x.dtype)
-        if result is None:
-            return one
-        return build.op("div", one, result) if y < 0 else result
+        result = one if result is None else result
+        return build.cast(result, x.dtype)
 
     return ctx.define(x.shape, x.dtype, element)
 
@@ -360,7 +365,7 @@ erf_inv_p = elementwise(
     "erf_inv",
     FLOAT,
     1,
-    numpy=lambda x: _special("erfinv", x),
+    numpy=lambda x: np.copysign(_special("erfinv", x), x),
     jvp=(lambda t, ans, x: mul(_scale(t, 1 / _TWO_OVER_SQRT_PI), exp(_square(ans))),),
 )
 erf_inv = erf_inv_p.bind
