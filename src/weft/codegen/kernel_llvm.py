@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from math import gcd
 from typing import Any, ClassVar
 
 import numpy as np
 
-from weft.codegen.addresses import Address, Indexer, Scope
+from weft.codegen.accesses import Access, Memory, lane_mask
+from weft.codegen.addresses import Indexer, Scope
 from weft.codegen.llvm_text import Function, Loop, Module, Value, literal
 from weft.codegen.scalar_llvm import Target, emit_op
 from weft.codegen.tiles import Layout, Position, Tile, element_type, memory_type
@@ -22,16 +23,6 @@ from weft.kernels import ir
 from weft.kernels.ir import Var
 from weft.terms.affine import Affine, Axis, Dynamic, linearize
 from weft.terms.ops import OPS, result_dtype
-
-
-@dataclass
-class _Access:
-    """One buffer access being emitted: its linear index, hoisted pointer, and tile layout."""
-
-    buffer: ir.Buffer
-    layout: Layout
-    pointer: str
-    rest: Affine
 
 
 def emit_kernel(module: Module, kernel: ir.Kernel, target: Target) -> str:
@@ -60,7 +51,9 @@ class _KernelEmitter:
         )
         self.tiles: dict[Var, Tile] = {}
         self.indexer = Indexer(self.f, self._dynamic)
+        self.memory = Memory(self.f, self.indexer)
         self.bases: dict[ir.Buffer, str] = {}
+        self.starts: dict[Axis, tuple[int, int]] = {}
 
     def emit(self) -> str:
         f = self.f
@@ -76,6 +69,7 @@ class _KernelEmitter:
         self._open(None, "0")
         self._body(self.kernel.body)
         self._close()
+        self._drain()
         f.ret()
         return f"@{self.kernel.name}"
 
@@ -265,6 +259,7 @@ class _KernelEmitter:
     def _for(self, stmt: ir.For) -> None:
         lo: Value = stmt.lo
         hi: Value = stmt.hi
+        self.starts[stmt.axis] = (stmt.lo, stmt.step)
         if stmt.kind == "parallel":
             lo, hi = self._share(stmt)
         carried: list[tuple[str, Value]] = []
@@ -309,10 +304,17 @@ class _KernelEmitter:
 
     def _barrier(self, stmt: ir.Barrier) -> None:
         del stmt
+        self._drain()
         self.f.module.declare("declare void @weft_barrier(ptr, i64)")
         self.f.do(f"call void @weft_barrier(ptr {self.pool}, i64 %nt)")
 
     # -- memory ------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Order non-temporal stores before what follows (other targets have none that need it)."""
+        if self.memory.streamed and self.target.architecture == "x86_64":
+            self.f.module.declare("declare void @llvm.x86.sse.sfence()")
+            self.f.do("call void @llvm.x86.sse.sfence()")
 
     def _pinned(self, axes: tuple[Axis, ...], position: Position) -> dict[Axis, Affine]:
         return {a: Affine((), n) for a, n in zip(axes, position, strict=False)}
@@ -333,8 +335,9 @@ class _KernelEmitter:
         value = self.f.intrinsic("smax", kind, value, literal(kind, atom.lo))
         return self.f.intrinsic("smin", kind, value, literal(kind, atom.hi))
 
-    def _access(self, buffer: ir.Buffer, index: tuple[Affine, ...], layout: Layout) -> _Access:
-        linear = linearize(index, buffer.element_strides)
+    def _access(self, stmt: ir.Load | ir.Store, layout: Layout) -> Access:
+        buffer = stmt.buffer
+        linear = linearize(stmt.index, buffer.element_strides)
         tile_axes = set(layout.unrolled) | ({layout.lane} if layout.lane is not None else set())
         loops: list[Any] = []
         rest: list[Any] = []
@@ -346,11 +349,16 @@ class _KernelEmitter:
         pointer, _ = self.indexer.pointer(
             memory_type(buffer.dtype), self.bases[buffer], Affine(loops)
         )
-        return _Access(buffer, layout, pointer, Affine(rest, linear.const))
+        plain = not stmt.guards and getattr(stmt, "predicate", None) is None
+        return Access(buffer, layout, pointer, Affine(rest, linear.const), self._grid(loops), plain)
 
-    def _address(self, access: _Access, position: Position) -> Address:
-        pinned = self._pinned(access.layout.unrolled, position)
-        return self.indexer.address(access.rest, access.layout, position, pinned)
+    def _grid(self, terms: list[Any]) -> int:
+        """A number that divides whatever these terms over loop axes add up to."""
+        grid = 0
+        for atom, k in terms:
+            lo, step = self.starts.get(atom, (0, 1))
+            grid = gcd(grid, k * step, k * lo)
+        return grid
 
     def _mask(
         self,
@@ -390,91 +398,31 @@ class _KernelEmitter:
 
     def _load(self, stmt: ir.Load) -> None:
         layout = self._layout(stmt.out)
-        access = self._access(stmt.buffer, stmt.index, layout)
-        element = memory_type(stmt.buffer.dtype)
-        kind = element if layout.width == 1 else f"<{layout.width} x {element}>"
-        registers: dict[Position, str] = {}
-        for position in layout.positions():
-            address = self._address(access, position)
-            mask = self._mask(stmt.guards, layout, position)
-            value = self._load_register(access, address, mask, element, kind, position)
-            if stmt.buffer.dtype == np.bool_:
-                value = self.f.i(f"icmp ne {kind} {value}, {literal(kind, 0)}")
-            registers[position] = value
+        access = self._access(stmt, layout)
+        registers = self.memory.load(access, lambda p: self._mask(stmt.guards, layout, p))
+        if stmt.buffer.dtype == np.bool_:
+            kind = access.kind
+            zero = literal(kind, 0)
+            registers = {
+                p: self.f.i(f"icmp ne {kind} {value}, {zero}") for p, value in registers.items()
+            }
         self._define(stmt.out, registers)
-
-    def _load_register(
-        self,
-        access: _Access,
-        address: Address,
-        mask: str | None,
-        element: str,
-        kind: str,
-        position: Position,
-    ) -> str:
-        f, width = self.f, access.layout.width
-        zero = literal(kind, 0)
-        if width == 1:
-            return self._load_scalar(access, address, mask, element)
-        if address.vector is None and address.stride == 1:
-            pointer = f.gep(element, access.pointer, address.scalar)
-            if mask is None:
-                return f.load(kind, pointer)
-            return f.masked_load(kind, pointer, mask, zero)
-        if address.vector is None and address.stride == 0:
-            one = self._load_scalar(access, address, None, element) if mask is None else None
-            if one is not None:
-                return f.splat(kind, one)
-        if address.vector is None and address.stride == -1 and mask is None:
-            start = f.add(address.scalar, -(width - 1))
-            forward = f.load(kind, f.gep(element, access.pointer, start))
-            return f.shuffle(kind, forward, "poison", list(range(width - 1, -1, -1)))
-        return self._gather(access, address, mask, element, kind)
-
-    def _load_scalar(
-        self, access: _Access, address: Address, mask: str | None, element: str
-    ) -> str:
-        f = self.f
-        if mask is None:
-            return f.load(element, f.gep(element, access.pointer, address.scalar))
-
-        def inside() -> list[Value]:
-            return [f.load(element, f.gep(element, access.pointer, address.scalar))]
-
-        return f.if_(mask, inside, lambda: [literal(element, 0)], [element])[0]
-
-    def _gather(
-        self, access: _Access, address: Address, mask: str | None, element: str, kind: str
-    ) -> str:
-        f, width = self.f, access.layout.width
-        offsets = self.indexer.vector(address, width)
-        pointers = f.i(
-            f"getelementptr inbounds {element}, ptr {access.pointer}, <{width} x i64> {offsets}"
-        )
-        from weft.codegen.llvm_text import mangle
-
-        size = access.buffer.dtype.itemsize
-        return f.call(
-            kind,
-            f"llvm.masked.gather.{mangle(kind)}.v{width}p0",
-            (f"<{width} x ptr> align {size}", pointers),
-            (f"<{width} x i1>", mask or "splat (i1 true)"),
-            (kind, literal(kind, 0)),
-        )
 
     def _store(self, stmt: ir.Store) -> None:
         layout = self._store_layout(stmt)
-        access = self._access(stmt.buffer, stmt.index, layout)
-        element = memory_type(stmt.buffer.dtype)
-        kind = element if layout.width == 1 else f"<{layout.width} x {element}>"
-        for position in layout.positions():
-            value = self._operand(stmt.value, layout, position)
-            if stmt.buffer.dtype == np.bool_:
-                bits = "i1" if layout.width == 1 else f"<{layout.width} x i1>"
-                value = self.f.i(f"zext {bits} {value} to {kind}")
-            address = self._address(access, position)
-            mask = self._mask(stmt.guards, layout, position, stmt.predicate)
-            self._store_register(stmt, access, address, mask, element, kind, value)
+        access = self._access(stmt, layout)
+        values = {p: self._operand(stmt.value, layout, p) for p in layout.positions()}
+        if stmt.buffer.dtype == np.bool_:
+            bits = "i1" if layout.width == 1 else f"<{layout.width} x i1>"
+            values = {
+                p: self.f.i(f"zext {bits} {value} to {access.kind}") for p, value in values.items()
+            }
+        self.memory.store(
+            access,
+            values,
+            lambda p: self._mask(stmt.guards, layout, p, stmt.predicate),
+            stmt.streaming,
+        )
 
     def _store_layout(self, stmt: ir.Store) -> Layout:
         """Tile axes of a store: those of its index that are tile axes, and of its value."""
@@ -486,58 +434,6 @@ class _KernelEmitter:
                     axes.append(axis)
         return Layout.of(Var(stmt.value.dtype, tuple(axes)), self.kernel.lanes, self.lanes)
 
-    def _store_register(
-        self,
-        stmt: ir.Store,
-        access: _Access,
-        address: Address,
-        mask: str | None,
-        element: str,
-        kind: str,
-        value: str,
-    ) -> None:
-        f, width = self.f, access.layout.width
-        contiguous = address.vector is None and address.stride == 1
-        if width == 1:
-            pointer = f.gep(element, access.pointer, address.scalar)
-            if mask is None:
-                f.store(element, value, pointer)
-            else:
-                f.if_(mask, lambda: f.store(element, value, pointer))
-        elif contiguous:
-            pointer = f.gep(element, access.pointer, address.scalar)
-            if mask is None:
-                f.store(kind, value, pointer)
-            else:
-                f.masked_store(kind, value, pointer, mask)
-        else:
-            self._scatter(access, address, mask, element, kind, value)
-
-    def _scatter(
-        self,
-        access: _Access,
-        address: Address,
-        mask: str | None,
-        element: str,
-        kind: str,
-        value: str,
-    ) -> None:
-        from weft.codegen.llvm_text import mangle
-
-        f, width = self.f, access.layout.width
-        offsets = self.indexer.vector(address, width)
-        pointers = f.i(
-            f"getelementptr inbounds {element}, ptr {access.pointer}, <{width} x i64> {offsets}"
-        )
-        size = access.buffer.dtype.itemsize
-        f.call(
-            "void",
-            f"llvm.masked.scatter.{mangle(kind)}.v{width}p0",
-            (kind, value),
-            (f"<{width} x ptr> align {size}", pointers),
-            (f"<{width} x i1>", mask or "splat (i1 true)"),
-        )
-
     _STATEMENTS: ClassVar[dict[type, Callable[..., None]]] = {
         ir.Const: _const,
         ir.Iota: _iota,
@@ -548,11 +444,6 @@ class _KernelEmitter:
         ir.For: _for,
         ir.Barrier: _barrier,
     }
-
-
-def lane_mask(width: int, active: int) -> str:
-    """A constant mask of the first ``active`` lanes."""
-    return "<" + ", ".join(f"i1 {'true' if n < active else 'false'}" for n in range(width)) + ">"
 
 
 def _python_scalar(value: Any) -> Any:
