@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
-from weft.kernels.fusion import Choice, has_scan, is_contraction, own_folds
+from weft.kernels.fusion import MAX_NODES, Choice, has_scan, is_contraction, own_folds
+from weft.kernels.groups import Groups
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
 from weft.terms.term import Fuse, Load, Scan, Term, Value, known_index, postorder, substitute
@@ -149,30 +150,30 @@ def _merge(
     choice: Choice, inlined: dict[Value, Def], wanted: set[Value]
 ) -> list[list[Def | Scatter]]:
     """Group stored definitions that share their loops and feed one another element by element."""
-    order = {s.value: n for n, s in enumerate(choice.stored)}
-    reads = {s.value: _reads(s, inlined) for s in choice.stored}
-    group_of = {s.value: n for n, s in enumerate(choice.stored)}
-    members: dict[int, list[Def | Scatter]] = {n: [s] for n, s in enumerate(choice.stored)}
+    groups = Groups(choice.stored, {s.value: _reads(s, inlined) for s in choice.stored})
+    size = {s.value: _size(s, inlined) for s in choice.stored}
     # Elementwise groups first: a contraction then gets all of its consumers as one epilogue.
     steps = [s for s in choice.stored if isinstance(s, Def)]
     for contractions, step in [*((False, s) for s in steps), *((True, s) for s in steps)]:
         for load in _permuted_loads(inlined[step.value]):
-            a, b = group_of.get(load.value), group_of[step.value]
+            a, b = groups.of.get(load.value), groups.of[step.value]
             if a is None or a == b or load.value not in inlined:
                 continue
             if _folds(inlined[load.value].term) != contractions:
                 continue
-            inside = {s.value for s in (*members[a], *members[b])}
-            read = set(wanted).union(*(r for v, r in reads.items() if v not in inside))
-            if not _joins(members[a], members[b], load, inlined, read):
+            first, second = groups.members[a], groups.members[b]
+            if sum(size[s.value] for s in (*first, *second)) > MAX_NODES:
                 continue
-            if _between(members[a], members[b], members, group_of, reads):
-                continue
-            for s in members[a]:
-                group_of[s.value] = b
-            members[b] = sorted(members.pop(a) + members[b], key=lambda s: order[s.value])
-            _forward(members[b], inlined)
-    return _in_order(members, group_of, reads, order)
+            kept = first[0].value in wanted or groups.is_read_outside(first[0].value, (a, b))
+            if _joins(first, second, load, inlined, kept) and not groups.path_around(a, b):
+                groups.merge(a, b)
+                _forward(groups.members[b], inlined)
+    return groups.in_order()
+
+
+def _size(step: Def | Scatter, inlined: dict[Value, Def]) -> int:
+    """Operators to compute for each element."""
+    return len(postorder(inlined[step.value].term if isinstance(step, Def) else step.update))
 
 
 def _without_internal(
@@ -215,11 +216,11 @@ def _joins(
     b: list[Def | Scatter],
     load: Load,
     inlined: dict[Value, Def],
-    read: set[Value],
+    kept: bool,
 ) -> bool:
     """Whether ``a``, read by ``b`` through ``load``, can share its loops.
 
-    ``read`` are the values that anybody else reads.
+    ``kept`` says that ``a`` is needed elsewhere too.
     """
     if any(isinstance(s, Scatter) or _folds(inlined[s.value].term) for s in b):
         return False
@@ -238,7 +239,7 @@ def _joins(
         # reader besides them, for it is then not stored at all.
         orders = {order for _, order in found}
         pieces = any(isinstance(t, Fuse) for x in b for t in postorder(inlined[x.value].term))
-        return len(orders) == 1 and not pieces and (straight in orders or a[0].value not in read)
+        return len(orders) == 1 and not pieces and (straight in orders or not kept)
     if any(isinstance(s, Scatter) or _folds(inlined[s.value].term) for s in a):
         return False
     return all(order == straight for value, order in found if value == load.value)
@@ -250,34 +251,6 @@ def _folds(term: Term) -> bool:
 
 def _is_one_contraction(term: Term) -> bool:
     return is_contraction(term) and len(own_folds(term)) == 1 and not has_scan(term)
-
-
-def _between(
-    a: list[Def | Scatter],
-    b: list[Def | Scatter],
-    members: dict[int, list[Def | Scatter]],
-    group_of: dict[Value, int],
-    reads: dict[Value, set[Value]],
-) -> bool:
-    """Whether some third group lies on a path from ``a`` to ``b`` (merging would make a cycle)."""
-    start = {group_of[s.value] for s in a}
-    goal = {group_of[s.value] for s in b}
-    readers: dict[int, set[int]] = {}
-    for group, steps in members.items():
-        for step in steps:
-            for value in reads[step.value]:
-                if value in group_of and group_of[value] != group:
-                    readers.setdefault(group_of[value], set()).add(group)
-    stack = [g for s in start for g in readers.get(s, ()) if g not in goal]
-    seen: set[int] = set()
-    while stack:
-        group = stack.pop()
-        if group in goal:
-            return True
-        if group not in seen:
-            seen.add(group)
-            stack.extend(readers.get(group, ()))
-    return False
 
 
 def _forward(group: list[Def | Scatter], inlined: dict[Value, Def]) -> None:
@@ -294,34 +267,6 @@ def _forward(group: list[Def | Scatter], inlined: dict[Value, Def]) -> None:
 
         terms[step.value] = Def(own.value, own.axes, substitute(own.term, {}, load), own.source)
     inlined.update(terms)
-
-
-def _in_order(
-    members: dict[int, list[Def | Scatter]],
-    group_of: dict[Value, int],
-    reads: dict[Value, set[Value]],
-    order: dict[Value, int],
-) -> list[list[Def | Scatter]]:
-    """Groups sorted so that every value is stored before it is read."""
-    waiting = {
-        g: {
-            group_of[v] for s in steps for v in reads[s.value] if v in group_of and group_of[v] != g
-        }
-        for g, steps in members.items()
-    }
-    result: list[list[Def | Scatter]] = []
-    ready = sorted(members, key=lambda g: order[members[g][-1].value])
-    done: set[int] = set()
-    while ready:
-        for g in ready:
-            if waiting[g] <= done:
-                result.append(members[g])
-                done.add(g)
-                ready.remove(g)
-                break
-        else:
-            raise RuntimeError("kernels of a region depend on one another in a cycle")
-    return result
 
 
 def _shared_axes(defs: list[Def]) -> list[Def]:
