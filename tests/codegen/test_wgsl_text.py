@@ -108,3 +108,22 @@ def test_names_are_never_words_of_the_language() -> None:
         buffer.name = name
     text = wgsl.emit_kernel(kernel).text
     assert "target_1: array<f32>" in text and "array_1: array<f32>" in text
+
+
+def test_functions_come_with_those_that_they_call() -> None:
+    kernel = double(np.dtype(np.float32))
+    load, add, store = kernel.body
+    assert isinstance(add, Map)
+    inverse = Map(add.out, "erf_inv", add.args[:1])
+    text = wgsl.emit_kernel(kernel.evolve(body=[load, inverse, store])).text
+    assert text.index("fn weft_bits(") < text.index("fn weft_erf_inv(") < text.index("fn k_k(")
+    assert "fn weft_pow(" not in text
+
+
+def test_operations_without_code_are_named() -> None:
+    kernel = double(np.dtype(np.float32))
+    load, add, store = kernel.body
+    assert isinstance(add, Map)
+    wrong = Map(add.out, "nextafter", add.args)
+    with pytest.raises(TypeError, match="the WGSL code generator has no 'nextafter' for dtype"):
+        wgsl.emit_kernel(kernel.evolve(body=[load, wrong, store]))

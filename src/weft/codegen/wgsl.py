@@ -12,7 +12,6 @@ at run time, and NaN is recognised by its bits.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ import numpy as np
 
 from weft.codegen.clike import KernelText, emit
 from weft.codegen.dialect import Dialect, Frame
+from weft.codegen.wgsl_functions import FUNCTIONS, definitions
 from weft.kernels.ir import Buffer, Kernel
 
 TYPES = {"bool": "bool", "int32": "i32", "uint32": "u32", "float32": "f32"}
@@ -48,54 +48,6 @@ RESERVED = frozenset(
     """.split()  # noqa: SIM905
 )
 
-#: Functions of our own, emitted where they are used.
-_HELPERS = {
-    "weft_bits": "fn weft_bits(bits: u32) -> f32 {\n  return bitcast<f32>(bits);\n}",
-    "weft_nan": """\
-fn weft_nan(x: f32) -> bool {
-  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
-}""",
-    "weft_finite": """\
-fn weft_finite(x: f32) -> bool {
-  return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
-}""",
-    # Kahan's: the rounding error of 1 + x divides out.
-    "weft_log1p": """\
-fn weft_log1p(x: f32) -> f32 {
-  let u = 1.0f + x;
-  if (u == 1.0f || !weft_finite(u)) {
-    return select(log(u), x, u == 1.0f);
-  }
-  return log(u) * (x / (u - 1.0f));
-}""",
-    "weft_expm1": """\
-fn weft_expm1(x: f32) -> f32 {
-  let u = exp(x);
-  if (u == 1.0f) {
-    return x;
-  }
-  if (u - 1.0f == -1.0f || !weft_finite(u)) {
-    return u - 1.0f;
-  }
-  return (u - 1.0f) * (x / log(u));
-}""",
-    # pow is undefined for negative bases: integer exponents have a sign by parity.
-    "weft_pow": """\
-fn weft_pow(x: f32, y: f32) -> f32 {
-  if (y == 0.0f || x == 1.0f) {
-    return 1.0f;
-  }
-  let size = pow(abs(x), y);
-  if (x >= 0.0f || weft_nan(x)) {
-    return size;
-  }
-  if (trunc(y) != y) {
-    return weft_bits(0x7fc00000u);
-  }
-  return select(size, -size, abs(y) < 16777216.0f && (i32(y) & 1) != 0);
-}""",
-}
-
 _COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*"}
 _BITS = {"and": "&", "or": "|", "xor": "^"}
@@ -111,6 +63,8 @@ _FLOAT = {
     "div": "{0} / {1}",
     "fma": "fma({0}, {1}, {2})",
     "is_finite": "weft_finite({0})",
+    "erf": "weft_erf({0})",
+    "erf_inv": "weft_erf_inv({0})",
     "expm1": "weft_expm1({0})",
     "log1p": "weft_log1p({0})",
     "logistic": "1.0f / (1.0f + exp(-{0}))",
@@ -169,7 +123,7 @@ def emit_kernel(kernel: Kernel) -> KernelText:
 
 class _Wgsl(Dialect):
     language: ClassVar[str] = "WGSL"
-    reserved: ClassVar[frozenset[str]] = RESERVED | frozenset(_HELPERS)
+    reserved: ClassVar[frozenset[str]] = RESERVED | frozenset(FUNCTIONS)
     #: The limits that every WebGPU device has.
     max_block: ClassVar[int] = 256
     shared_bytes: ClassVar[int] = 16384
@@ -300,7 +254,7 @@ class _Wgsl(Dialect):
         ]
         bindings = [self.binding(n, frame.names[b], b) for n, b in enumerate(frame.arguments)]
         head = [f"// grid {frame.grid}, {frame.block} threads", *bindings]
-        return "\n".join([*head, "", *_helpers("\n".join(body)), *body]) + "\n"
+        return "\n".join([*head, "", *definitions("\n".join(body)), *body]) + "\n"
 
     def array(self, space: str, name: str, dtype: np.dtype, count: int) -> str:
         return f"var<{space}> {name}: array<{self.type_of(dtype)}, {count}>;"
@@ -321,14 +275,3 @@ def _template(op: str, operand: np.dtype) -> str | None:
     if op in _BITS:
         return f"{{0}} {_BITS[op]} {{1}}"
     return (_UNSIGNED if operand.kind == "u" else _SIGNED).get(op, _INTEGER.get(op))
-
-
-def _helpers(text: str) -> list[str]:
-    """Definitions of the functions that ``text`` calls, and of those that they call."""
-    wanted: set[str] = set()
-    pending = [text]
-    while pending:
-        for name in set(re.findall(r"weft_\w+", pending.pop())) - wanted:
-            wanted.add(name)
-            pending.append(_HELPERS[name])
-    return [definition for name, definition in _HELPERS.items() if name in wanted]
