@@ -84,6 +84,11 @@ class Term:
         """Direct subterms, sources of dynamic indices included."""
         return ()
 
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What makes it this term and no other: its class and all that it consists of."""
+        return self._key
+
 
 def _same(a: Term, b: Term) -> bool:
     """Structural equality, with a stack of its own and each pair of subterms compared once."""

@@ -1,0 +1,49 @@
+"""A bounded cache, safe to use from several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+ValueT = TypeVar("ValueT")
+
+
+class BoundedCache(Generic[ValueT]):
+    """The last ``limit`` values by key; the least recently used is dropped first.
+
+    >>> squares = BoundedCache(100)
+    >>> squares.get(7, lambda: 49)
+    49
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._entries: OrderedDict[Hashable, ValueT] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable, make: Callable[[], ValueT]) -> ValueT:
+        """The value of ``key``, made if it is not here.
+
+        Two threads that miss at once both make it; the first to finish is kept.
+        """
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        value = make()
+        with self._lock:
+            value = self._entries.setdefault(key, value)
+            self._entries.move_to_end(key)
+            while len(self._entries) > self.limit:
+                self._entries.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._entries.clear()

@@ -1,0 +1,84 @@
+"""Cones by structure: equal keys mean the same kernel, up to the names of axes and values.
+
+A cone is written out as a sequence of tokens in which axes, values and shared subterms are numbered
+in the order they are met.  Layers that compute the same thing then have the same key, and are
+planned and compiled once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import fields
+from typing import Any
+
+from weft.kernels.build import Cone, Output
+from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
+from weft.terms.region import Def
+from weft.terms.term import Term, Value
+
+#: Fields that say what something is called, not what it computes.
+_LABELS = ("name", "source")
+
+
+def cone_key(cone: Cone) -> tuple[Hashable, dict[Value, int]]:
+    """The key of ``cone``, and its values as they are numbered there.
+
+    Cones of equal keys have corresponding values at equal numbers.
+    """
+    writer = _Writer()
+    writer.write(cone)
+    return tuple(writer.tokens), writer.values
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.tokens: list[Hashable] = []
+        self.axes: dict[Axis, int] = {}
+        self.values: dict[Value, int] = {}
+        self.seen: dict[Term | Affine, int] = {}
+
+    def write(self, root: Any) -> None:
+        """Append the tokens of ``root``, parents before children."""
+        stack: list[Any] = [root]
+        while stack:
+            item = stack.pop()
+            parts = self._open(item)
+            stack.extend(reversed(parts))
+
+    def _open(self, item: Any) -> tuple[Any, ...]:
+        """Append the token of one object; returns what it consists of."""
+        if isinstance(item, tuple):
+            self.tokens.append(("tuple", len(item)))
+            return item
+        if isinstance(item, Term | Affine):
+            return self._shared(item)
+        if isinstance(item, Axis):
+            number = self.axes.setdefault(item, len(self.axes))
+            self.tokens.append(("axis", number, item.extent))
+        elif isinstance(item, Value):
+            number = self.values.setdefault(item, len(self.values))
+            self.tokens.append(("value", number, item.shape, item.dtype))
+        elif isinstance(item, FloorDiv):
+            self.tokens.append("floordiv")
+            return (item.numerator, item.divisor)
+        elif isinstance(item, Dynamic):
+            self.tokens.append("dynamic")
+            return (item.source, item.lo, item.hi)
+        elif isinstance(item, Cone | Output | Def):
+            self.tokens.append(type(item))
+            return tuple(getattr(item, f.name) for f in fields(item) if f.name not in _LABELS)
+        else:
+            self.tokens.append((type(item), item))
+        return ()
+
+    def _shared(self, item: Term | Affine) -> tuple[Any, ...]:
+        number = self.seen.get(item)
+        if number is not None:
+            self.tokens.append(("again", number))
+            return ()
+        self.seen[item] = len(self.seen)
+        if isinstance(item, Affine):
+            self.tokens.append("affine")
+            return (item.terms, item.const)
+        self.tokens.append("term")
+        return item.parts
