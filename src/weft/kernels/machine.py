@@ -31,9 +31,10 @@ class LineCost:
 class Level:
     """One memory level: its capacity and the bandwidth of reading from it.
 
-    ``ways`` and ``line`` shape it; ``indexed`` means that a line's set is part of its address, so that
-    power-of-two strides conflict (big shared caches hash it).  ``ramp`` is the range of (data / capacity)
-    over which data stop staying resident.  ``cost`` is that of a line this level serves.
+    ``ways`` and ``line`` shape it; ``indexed`` means that a line's set is part of its address, so
+    that power-of-two strides conflict (big shared caches hash it).  ``ramp`` is the range of
+    (data / capacity) over which data stop staying resident.  ``cost`` is that of a line this
+    level serves.
     """
 
     name: str
@@ -68,12 +69,12 @@ class Pages:
 class Core:
     """What a core does per cycle; costs are cycles of one 64-byte register unless said otherwise.
 
-    ``vectors`` operations on 64-byte registers of each kind (multiply, add, …) start per cycle; two on
-    shorter registers always do.
-    ``window`` is the number of operations over which independent iterations overlap, ``reorder`` that
-    over which cache misses do (at most ``misses`` at a time, ``misses_per_set`` in one set of the first
-    level).  Entering an innermost loop costs ``entry`` cycles, a quarter of that when its trip count is at
-    most ``predicted``.
+    ``vectors`` operations on 64-byte registers of each kind (multiply, add, …) start per cycle;
+    two on shorter registers always do. ``window`` is the number of operations over which
+    independent iterations overlap, ``reorder`` that over which cache misses do (at most
+    ``misses`` at a time, ``misses_per_set`` in one set of the first level).  Entering an
+    innermost loop costs ``entry`` cycles, a quarter of that when its trip count is at most
+    ``predicted``.
     """
 
     ghz: float = 3.67

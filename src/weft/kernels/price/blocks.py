@@ -1,8 +1,9 @@
 """Cycles of one execution of a block: its busiest unit, its dependences and its spills.
 
 A block takes as long as its most loaded unit (multiplier, adder, their shared issue ports, loads,
-stores, shuffles, the front end), unless a chain of dependent operations is longer: the chain around the
-loop always counts, one inside the block as far as the next iteration cannot overlap with it.
+stores, shuffles, the front end), unless a chain of dependent operations is longer: the chain
+around the loop always counts, one inside the block as far as the next iteration cannot overlap
+with it.
 """
 
 from __future__ import annotations

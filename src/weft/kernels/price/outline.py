@@ -77,8 +77,9 @@ class Block:
 class Nest:
     """A loop: ``trip`` iterations of ``step``; ``recurrence`` is the latency from carry to carry.
 
-    ``unrolled`` loops are written out in the body of their parent.  ``plain`` says that no access moves with it other than linearly; ``varying`` are the dynamic
-    variables that change with it otherwise.  The whole kernel is a loop of one iteration.
+    ``unrolled`` loops are written out in the body of their parent.  ``plain`` says that no access
+    moves with it other than linearly; ``varying`` are the dynamic variables that change with it
+    otherwise.  The whole kernel is a loop of one iteration.
     """
 
     axis: Axis

@@ -1,9 +1,9 @@
 """The price: seconds of a scheduled kernel, and where they go.
 
-Every block costs √(compute² + memory²), its cycles and its lines overlapping partly; around them come the
-entries of innermost loops, the fork, barriers, and lines whose owner changes between threads.  A line
-is charged once, by the level that serves it: at the rate of a stream where the access runs on for a few
-lines, by its latency over the misses in flight where it jumps.
+Every block costs √(compute² + memory²), its cycles and its lines overlapping partly; around them
+come the entries of innermost loops, the fork, barriers, and lines whose owner changes between
+threads.  A line is charged once, by the level that serves it: at the rate of a stream where the
+access runs on for a few lines, by its latency over the misses in flight where it jumps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import gcd, hypot
 
 from weft.kernels.ir import Kernel
-from weft.kernels.machine import Level, LineCost, Machine
+from weft.kernels.machine import LineCost, Machine
 from weft.kernels.price.blocks import cycles, spilled
 from weft.kernels.price.outline import Block, Nest
 from weft.kernels.price.reader import read
@@ -25,8 +25,8 @@ class BlockPrice:
     """One block: the loops around it, how often one thread runs it, and seconds in all.
 
     ``bytes`` are those that cross each level's lower boundary (fills and write-backs): between L1
-    and L2 under ``"L1"``, …; of one thread for private levels, of all for shared ones.  ``flops`` are
-    those of all threads, ``spills`` the store-and-reload pairs per execution.
+    and L2 under ``"L1"``, …; of one thread for private levels, of all for shared ones.  ``flops``
+    are those of all threads, ``spills`` the store-and-reload pairs per execution.
     """
 
     path: tuple[str, ...]
@@ -108,8 +108,8 @@ def price(kernel: Kernel, machine: Machine, warm: bool = True) -> Price:
         )
     root = read(kernel, machine)
     threads = machine.threads if any(n.parallel for n in _nests(root)) else 1
-    visits, levels = walk_traffic(root, machine, threads, warm)
-    charge = _Charge(machine, levels, threads)
+    visits = walk_traffic(root, machine, threads, warm)
+    charge = _Charge(machine, threads)
     blocks = tuple(charge.block(v) for v in visits)
     parallel = threads > 1
     meetings = sum(v.block.barriers * v.times for v in visits)
@@ -151,7 +151,7 @@ def _entries(root: Nest, machine: Machine, threads: int) -> float:
 class _Charge:
     """Turns misses into seconds."""
 
-    def __init__(self, machine: Machine, levels: list[Level], threads: int) -> None:
+    def __init__(self, machine: Machine, threads: int) -> None:
         self.machine = machine
         self.threads = threads
         self.busy = 1 if threads > 1 else 0  # which of the two costs of a line
@@ -163,7 +163,6 @@ class _Charge:
             for n in range(len(caches))
         ]
         self.pages = list(enumerate(machine.pages, len(caches)))
-        self.levels = levels
 
     def block(self, visit: Visit) -> BlockPrice:
         block = visit.block

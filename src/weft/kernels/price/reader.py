@@ -1,14 +1,16 @@
 """Reading a kernel into its outline: register operations by unit, latencies, live registers.
 
-Latency is followed along definitions: from the start of a body (``depth``) and from the carries of its
-loop (the recurrence).  Registers are counted where statements stand; scalars that are loaded and used
-in vectors are broadcast by the instruction that uses them and need no register.
+Latency is followed along definitions: from the start of a body (``depth``) and from the carries
+of its loop (the recurrence).  Registers are counted where statements stand; scalars that are
+loaded and used in vectors are broadcast by the instruction that uses them and need no register.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from math import log2
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -43,7 +45,7 @@ def read(kernel: Kernel, machine: Machine) -> Nest:
 
 
 class _Reader:
-    """The walk; ``steps`` are those of the loops around, ``moves`` what dynamic variables follow."""
+    """The walk; ``steps`` are those of the loops around, ``varying`` what moves with a loop."""
 
     def __init__(self, kernel: Kernel, machine: Machine) -> None:
         self.machine = machine
@@ -133,8 +135,8 @@ class _Scope:
             self.depth[carry.result] = 0.0
         self.place += 1
 
-    def use(self, variables: object) -> None:
-        for var in variables:  # type: ignore[attr-defined]
+    def use(self, variables: Iterable[Var]) -> None:
+        for var in variables:
             if var in self.made:
                 self.last[var] = self.place
             else:
@@ -192,7 +194,7 @@ class _Scope:
         """Whether a value is a scalar load, which its users take from memory."""
         return isinstance(made, Load) and self.shapes.of(made.out.axes).width == 1
 
-    # -- costs: each adds to the block and returns the latency --------------------------------------
+    # -- costs: each adds to the block and returns the latency -------------------------------------
 
     def add(self, cost: OpCost, registers: float, size: int) -> None:
         """``registers`` registers of ``size`` bytes through ``cost``."""
@@ -347,7 +349,7 @@ class _Scope:
             if atom is not lane and isinstance(atom, Axis)
         )
 
-    _COSTS = {  # noqa: RUF012 - a table of methods, never changed
+    _COSTS: ClassVar[dict[type, Callable[[Any, Any], float]]] = {
         Const: const,
         Iota: iota,
         Map: map,

@@ -1,16 +1,17 @@
 """Residency and misses: how many lines each access misses at every level of the machine.
 
-From the inside out.  One execution of a block misses its footprint.  Around it, a loop of ``t`` iterations
-multiplies misses by ``t``, unless the data of the loop's body fit in the level: then only by what the
-footprint grows.  Fitting is not all or nothing: it falls linearly over the level's ramp, and data that
-can use few sets fill up early.  Statements side by side find in the level what earlier ones left there,
-and so does a kernel that runs again (``warm``).  Private levels see one thread's share of a parallel loop,
-shared levels all of it.
+From the inside out.  One execution of a block misses its footprint.  Around it, a loop of ``t``
+iterations multiplies misses by ``t``, unless the data of the loop's body fit in the level: then
+only by what the footprint grows.  Fitting is not all or nothing: it falls linearly over the
+level's ramp, and data that can use few sets fill up early.  Statements side by side find in the
+level what earlier ones left there, and so does a kernel that runs again (``warm``).  Private
+levels see one thread's share of a parallel loop, shared levels all of it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from weft.kernels.ir import Buffer
 from weft.kernels.machine import Level, Machine
@@ -26,7 +27,8 @@ class Stream:
     By level: ``footprint`` in lines under the loops seen so far, ``usable`` sets, ``misses`` (lines
     filled) and ``written`` (lines written back).  ``own`` are dimensions as one thread sees them,
     ``all`` as all threads together do.  ``near`` are the strides of the two innermost loops;
-    ``order`` the bytes accessed in ascending order so far, ``sequence`` the lines of such a stretch.
+    ``order`` the bytes accessed in ascending order so far, ``sequence`` the lines of such a
+    stretch.
     """
 
     access: Access
@@ -63,12 +65,11 @@ class Visit:
     pieces: float = 0.0
 
 
-def walk_traffic(
-    root: Nest, machine: Machine, threads: int, warm: bool
-) -> tuple[list[Visit], list[Level]]:
-    """Visits with the misses of their streams, and the levels that the lists of a stream are by.
+def walk_traffic(root: Nest, machine: Machine, threads: int, warm: bool) -> list[Visit]:
+    """Visits with the misses of their streams.
 
-    The levels are the machine's caches and then its translation buffers, as levels of pages.
+    The lists of a stream are by the machine's caches, then by its translation buffers: levels of
+    pages.
     """
     pages = [
         Level(f"pages {p.entries}", p.entries * p.page, 0.0, p.entries, p.page, indexed=False)
@@ -79,17 +80,30 @@ def walk_traffic(
     groups = walker.children(root, (), 1, 1)
     if warm:
         walker.repeat(groups)
-    return walker.visits, levels
+    return walker.visits
+
+
+class _Shape(NamedTuple):
+    """The numbers of a level that the walk asks for all the time (``sets`` is 0 if hashed)."""
+
+    line: int
+    lines: int
+    sets: int
+    ways: int
+    shared: bool
+    ramp: tuple[float, float]
 
 
 class _Walker:
     """The recursion over the loop tree (as deep as loops nest, never as long as programs)."""
 
     def __init__(self, levels: list[Level], threads: int) -> None:
-        self.levels = levels
         self.threads = threads
         self.visits: list[Visit] = []
-        self.sets = [x.sets if x.indexed else 0 for x in levels]
+        self.shapes = [
+            _Shape(x.line, x.lines, x.sets if x.indexed else 0, x.ways, x.shared, x.ramp)
+            for x in levels
+        ]
 
     # -- the walk ----------------------------------------------------------------------------------
 
@@ -137,20 +151,21 @@ class _Walker:
         stream.footprint = []
         stream.usable = []
         same = stream.own is stream.all
-        for level, sets in zip(self.levels, self.sets, strict=True):
-            key = (level.line, level.shared and not same)
+        for shape in self.shapes:
+            line = shape.line
+            key = (line, shape.shared and not same)
             if key not in found:
-                length, segments = merge(run, stream.all if key[1] else stream.own, level.line)
-                found[key] = (length, segments, line_count(length, segments, level.line))
+                length, segments = merge(run, stream.all if key[1] else stream.own, line)
+                found[key] = (length, segments, line_count(length, segments, line))
             length, segments, count = found[key]
+            sets = shape.sets
             stream.footprint.append(count)
-            stream.usable.append(usable_sets(length, segments, level.line, sets) if sets else 0)
+            stream.usable.append(usable_sets(length, segments, line, sets) if sets else 0)
 
     def loop(self, nest: Nest, trip: int, streams: list[Stream], times: int) -> None:
         """Around a loop: footprints grow, misses multiply."""
         share = nest.parallel and trip != nest.trip
-        inside = [self.volume(streams, n) for n in range(len(self.levels))]
-        fits: dict[tuple[int, Buffer], float] = {}
+        inside = [self.residency(streams, n) for n in range(len(self.shapes))]
         for stream in streams:
             dims = stream.access.dims_of(nest)
             before = stream.footprint
@@ -175,11 +190,9 @@ class _Walker:
                         stream.order += stride * (trip - 1)
                     else:
                         stream.sequence = max(1.0, stream.order / 64)
-            for n, level in enumerate(self.levels):
-                fit = fits.get((n, buffer))
-                if fit is None:
-                    fit = fits[n, buffer] = self.fit(inside[n], buffer, n)
-                again = nest.trip if level.shared else trip
+            for n, fits in enumerate(inside):
+                fit = fits[buffer]
+                again = nest.trip if self.shapes[n].shared else trip
                 factor = fit * (growth[n] if growth else 1.0) + (1.0 - fit) * again
                 stream.misses[n] *= factor
                 stream.written[n] *= factor
@@ -204,34 +217,42 @@ class _Walker:
 
     # -- residency ---------------------------------------------------------------------------------
 
-    def volume(self, streams: list[Stream], n: int) -> dict[Buffer, tuple[int, int]]:
-        """Lines and usable sets of each buffer at level ``n``: accesses to one buffer overlap."""
-        found: dict[Buffer, tuple[int, int]] = {}
-        shared = self.levels[n].shared
+    def residency(self, streams: list[Stream], n: int) -> dict[Buffer, float]:
+        """How much of each buffer's lines stays in level ``n`` when ``streams`` pass through it.
+
+        Accesses to one buffer overlap.  Non-temporal stores leave nothing behind.
+        """
+        shape = self.shapes[n]
+        volume: dict[Buffer, tuple[int, int]] = {}
+        passing: list[Buffer] = []
         for stream in streams:
             access = stream.access
-            if access.streaming and access.write:
-                continue
             buffer = access.buffer
+            if access.streaming and access.write:
+                passing.append(buffer)
+                continue
             count = stream.footprint[n]
-            if shared and buffer.role == "scratch" and buffer.level == "thread":
+            if shape.shared and buffer.role == "scratch" and buffer.level == "thread":
                 count *= self.threads
-            before = found.get(buffer)
+            before = volume.get(buffer)
             if before is None or count > before[0]:
-                found[buffer] = (count, stream.usable[n])
-        return found
-
-    def fit(self, volume: dict[Buffer, tuple[int, int]], buffer: Buffer, n: int) -> float:
-        """How much of ``buffer``'s lines stay in level ``n`` when ``volume`` passes through it."""
-        level = self.levels[n]
+                volume[buffer] = (count, stream.usable[n])
         total = sum([count for count, _ in volume.values()])
-        full = total / level.lines
-        if self.sets[n] and buffer in volume:
-            count, usable = volume[buffer]
-            conflicts = (count / usable + (total - count) / self.sets[n]) / level.ways
-            full = max(full, conflicts)
-        low, high = level.ramp
-        return min(1.0, max(0.0, (high - full) / (high - low)))
+        full = total / shape.lines
+        low, high = shape.ramp
+        fits = dict.fromkeys(passing, 0.0)
+        if full >= high:
+            fits.update(dict.fromkeys(volume, 0.0))
+            return fits
+        sets, ways = shape.sets, shape.ways
+        for buffer, (count, usable) in volume.items():
+            level = full
+            if sets:
+                level = max(full, (count / usable + (total - count) / sets) / ways)
+            fits[buffer] = (
+                1.0 if level <= low else 0.0 if level >= high else (high - level) / (high - low)
+            )
+        return fits
 
     def reuse(self, siblings: list[list[Stream]]) -> None:
         """What later siblings find in a level because an earlier one has just used it."""
@@ -245,8 +266,8 @@ class _Walker:
                 between = [s for group in siblings[earlier : place + 1] for s in group]
                 before = [s for s in siblings[earlier] if s.access.buffer is buffer]
                 now = [s for s in streams if s.access.buffer is buffer]
-                for n in range(len(self.levels)):
-                    fit = self.fit(self.volume(between, n), buffer, n)
+                for n in range(len(self.shapes)):
+                    fit = self.residency(between, n)[buffer]
                     if fit:
                         self.discount(before, now, n, fit)
 
@@ -259,11 +280,9 @@ class _Walker:
 
     def repeat(self, streams: list[Stream]) -> None:
         """The same kernel has just run: what fits is still there."""
-        for n in range(len(self.levels)):
-            volume = self.volume(streams, n)
-            fits = {b: self.fit(volume, b, n) for b in volume}
+        for n in range(len(self.shapes)):
+            fits = self.residency(streams, n)
             for stream in streams:
-                access = stream.access
-                kept = 0.0 if access.streaming and access.write else fits[access.buffer]
+                kept = fits[stream.access.buffer]
                 stream.misses[n] *= 1.0 - kept
                 stream.written[n] *= 1.0 - kept
