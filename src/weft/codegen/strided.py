@@ -56,7 +56,7 @@ def _unpack_masks(width: int, piece: int, granule: int) -> tuple[list[int], list
     """Interleave granules of the low and of the high halves of every piece of two registers."""
     masks = []
     for half in (0, piece // 2):
-        mask = []
+        mask: list[int] = []
         for start in range(half, width, piece):
             for at in range(start, start + piece // 2, granule):
                 mask += range(at, at + granule)

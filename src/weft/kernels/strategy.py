@@ -8,13 +8,15 @@ among threads.  A kernel that is one contraction is scheduled by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from math import prod
 
 from weft.kernels import ir
-from weft.kernels.ir import For, Kernel, Load, Map, Store, loops, walk
+from weft.kernels.crossing import block_crossings
+from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
+from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
 from weft.kernels.schedule.contraction import (
     default_params,
     find_contractions,
@@ -24,9 +26,10 @@ from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
+from weft.kernels.schedule.stream import stream
 from weft.kernels.schedule.tile import vectorize
 from weft.kernels.schedule.tree import find_loop
-from weft.terms.affine import Axis, linearize
+from weft.terms.affine import Axis
 from weft.terms.monoids import ADD
 
 PARALLEL_WORK = 16384  # operations below which a parallel region costs more than it saves
@@ -38,13 +41,16 @@ SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more 
 def schedule(kernel: Kernel, machine: Machine) -> Kernel:
     """The default schedule of a naive kernel."""
     contracted = _contract(kernel, machine)
-    kernel = _share_among_threads(kernel, machine) if contracted is None else contracted
+    if contracted is None:
+        kernel = _share_among_threads(block_crossings(kernel, machine), machine)
+    else:
+        kernel = contracted
     tried: set[Axis] = set()
     while True:
         # Scheduling one nest can make others (remainders), so they are listed anew each time.
-        nests = [n for n in _nests(kernel) if _is_scalar(n, kernel, tried)]
+        nests = [n for n in nests_of(kernel) if _is_scalar(n, kernel, tried)]
         if not nests:
-            return _short_chains(kernel) if contracted is None else kernel
+            return _stream(_short_chains(kernel) if contracted is None else kernel, machine)
         # The one with most to do decides the vector axis of loops that several share.
         nest = max(nests, key=lambda n: n.iterations)
         tried.add(nest.leaf.axis)
@@ -53,106 +59,21 @@ def schedule(kernel: Kernel, machine: Machine) -> Kernel:
 
 def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:
     """Whether nothing in the innermost loop of ``nest`` lies across lanes yet."""
-    if nest.leaf.axis in tried:
-        return False
-    tiles = {a for s in nest.leaf.body for v in ir.outputs_of(s) for a in v.axes}
-    stored = {a for s in nest.leaf.body if isinstance(s, Store) for i in s.index for a in i.axes()}
-    return kernel.lanes.isdisjoint(tiles | stored)
-
-
-# -- nests -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Nest:
-    """An innermost loop with the loops around it, outermost first."""
-
-    path: tuple[For, ...]
-
-    @property
-    def leaf(self) -> For:
-        return self.path[-1]
-
-    @property
-    def iterations(self) -> int:
-        """How often the innermost body runs."""
-        return prod(loop.trip for loop in self.path)
-
-    def accesses(self) -> Iterator[Load | Store]:
-        """Loads and stores of the innermost loop and of the loops around it."""
-        return (access for access, _ in self.weighted())
-
-    def weighted(self) -> Iterator[tuple[Load | Store, float]]:
-        """The accesses, each with how often it happens per iteration of the innermost loop."""
-        often = 1.0
-        for loop in reversed(self.path):
-            for stmt in loop.body:
-                if isinstance(stmt, Load | Store):
-                    yield stmt, often
-            often /= max(1, loop.trip)
-
-
-def _nests(kernel: Kernel) -> list[Nest]:
-    """Innermost loops in order."""
-    found: list[Nest] = []
-
-    def visit(body: list[ir.Stmt], path: tuple[For, ...]) -> None:
-        for stmt in body:
-            if isinstance(stmt, For):
-                inner = (*path, stmt)
-                if not any(isinstance(s, For) for s in stmt.body):
-                    found.append(Nest(inner))
-                visit(stmt.body, inner)
-
-    visit(kernel.body, ())
-    return found
-
-
-def _stride(access: Load | Store, axis: Axis) -> int | None:
-    """Elements between neighbours along ``axis``; None when they are not evenly spaced."""
-    linear = linearize(access.index, access.buffer.element_strides)
-    if not linear.is_affine_in(axis):
-        return None
-    return linear.coefficient(axis)
+    return nest.leaf.axis not in tried and nest.is_scalar(kernel)
 
 
 # -- vectors ---------------------------------------------------------------------------------------
 
 
 def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel:
-    lanes = _lanes(nest, machine)
-    for axis in _vector_axes(nest, lanes):
+    lanes = lanes_of(nest, machine)
+    for axis in vector_axes(nest, lanes):
         loop = next(x for x in nest.path if x.axis is axis)
         try:
             return vectorize(kernel, axis, _width(loop, nest, lanes))
         except ScheduleError:
             continue  # not legal along this axis; the next best may be
     return kernel
-
-
-def _lanes(nest: Nest, machine: Machine) -> int:
-    sizes = [a.buffer.dtype.itemsize for a in nest.accesses() if a.buffer.dtype.itemsize >= 4]
-    return machine.vector_bytes // max(4, min(sizes, default=4))
-
-
-def _vector_axes(nest: Nest, lanes: int) -> list[Axis]:
-    """Axes of the nest, the best to vectorise first."""
-    scored: list[tuple[float, int, Axis]] = []
-    for depth, loop in enumerate(nest.path):
-        if loop.trip < 2:
-            continue
-        score = 0.0
-        for access, often in nest.weighted():
-            stride = _stride(access, loop.axis)
-            weight = often * (1.5 if isinstance(access, Store) else 1.0)
-            if stride is not None and abs(stride) == 1:
-                score += weight
-            elif stride != 0:
-                score -= weight
-        used = min(1.0, loop.trip / lanes)
-        scored.append((score * used if score > 0 else score, depth, loop.axis))
-    scored.sort(key=lambda s: (-s[0], -s[1]))
-    return [axis for _, _, axis in scored]
 
 
 def _width(loop: For, nest: Nest, lanes: int) -> int:
@@ -194,6 +115,25 @@ def _short_chains(kernel: Kernel) -> Kernel:
 
 def _sums_floats(loop: For) -> bool:
     return loop.fold is ADD and any(c.var.dtype.kind == "f" for c in loop.carries)
+
+
+# -- caches ----------------------------------------------------------------------------------------
+
+
+def _stream(kernel: Kernel, machine: Machine) -> Kernel:
+    """Store past the caches what they cannot hold anyway.
+
+    A store that misses reads its line first, which doubles the traffic of a kernel bound by memory.
+    Kernels that only write do not gain by leaving that out: their lines are not read.
+    """
+    cache = machine.levels[-1].capacity if machine.levels else 0
+    if sum(b.size * b.dtype.itemsize for b in kernel.params if b.role == "input") < cache // 2:
+        return kernel
+    for buffer in kernel.params:
+        if buffer.role == "output" and buffer.size * buffer.dtype.itemsize > cache:
+            with suppress(ScheduleError):
+                kernel = stream(kernel, buffer)
+    return kernel
 
 
 # -- threads ---------------------------------------------------------------------------------------
@@ -245,6 +185,12 @@ def _work(top: For) -> int:
     while stack:
         loop, times = stack.pop()
         times *= loop.trip
-        total += times * sum(not isinstance(s, For) for s in loop.body)
+        total += times * sum(_elements(s) for s in loop.body if not isinstance(s, For))
         stack.extend((s, times) for s in loop.body if isinstance(s, For))
     return total
+
+
+def _elements(stmt: ir.Stmt) -> int:
+    """Scalars that a statement works on."""
+    tiles = ir.outputs_of(stmt) or ir.inputs_of(stmt)
+    return max((prod(a.extent for a in v.axes) for v in tiles), default=1)
