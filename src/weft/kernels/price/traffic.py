@@ -220,7 +220,8 @@ class _Walker:
     def residency(self, streams: list[Stream], n: int) -> dict[Buffer, float]:
         """How much of each buffer's lines stays in level ``n`` when ``streams`` pass through it.
 
-        Accesses to one buffer overlap.  Non-temporal stores leave nothing behind.
+        Accesses to one buffer overlap.  Non-temporal stores take no room: what counts for them is
+        that a line is complete before it is pushed out.
         """
         shape = self.shapes[n]
         volume: dict[Buffer, tuple[int, int]] = {}
@@ -240,18 +241,13 @@ class _Walker:
         total = sum([count for count, _ in volume.values()])
         full = total / shape.lines
         low, high = shape.ramp
-        fits = dict.fromkeys(passing, 0.0)
-        if full >= high:
-            fits.update(dict.fromkeys(volume, 0.0))
-            return fits
         sets, ways = shape.sets, shape.ways
+        fits = dict.fromkeys(passing, _staying(full, low, high))
         for buffer, (count, usable) in volume.items():
             level = full
-            if sets:
+            if sets and full < high:
                 level = max(full, (count / usable + (total - count) / sets) / ways)
-            fits[buffer] = (
-                1.0 if level <= low else 0.0 if level >= high else (high - level) / (high - low)
-            )
+            fits[buffer] = _staying(level, low, high)
         return fits
 
     def reuse(self, siblings: list[list[Stream]]) -> None:
@@ -283,6 +279,13 @@ class _Walker:
         for n in range(len(self.shapes)):
             fits = self.residency(streams, n)
             for stream in streams:
-                kept = fits[stream.access.buffer]
+                access = stream.access
+                passed = access.write and access.streaming
+                kept = 0.0 if passed else fits[access.buffer]
                 stream.misses[n] *= 1.0 - kept
                 stream.written[n] *= 1.0 - kept
+
+
+def _staying(full: float, low: float, high: float) -> float:
+    """The part of the data that stays in a level that is ``full`` times full."""
+    return 1.0 if full <= low else 0.0 if full >= high else (high - full) / (high - low)
