@@ -6,10 +6,12 @@ update of an array that nobody reads afterwards happens in place, on the array's
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
+from weft.kernels.overwrite import is_in_place
 from weft.terms import region as terms
 from weft.terms.region import Block, Carry, Def, Region, Scatter, Step
 from weft.terms.term import Load, Term, Value, postorder
@@ -105,7 +107,21 @@ class _Assembler:
                 slot = out.Slot(f"out{n}", value.shape, value.dtype, "output")
                 copies.append((slot, value))
             slots.append(slot)
+        self._update_in_outputs()
         return tuple(slots), copies
+
+    def _update_in_outputs(self) -> None:
+        """Compute what an in-place update starts from right in the output that it ends in."""
+        steps = {s.value: s for s in self.program.block.steps if isinstance(s, Def | Scatter)}
+        readers = Counter(v for s in self.program.block.steps for v in reads_of(s))
+        for value in self.program.outputs:
+            step = steps.get(value)
+            while isinstance(step, Scatter) and is_in_place(step):
+                operand = step.operand
+                if operand not in steps or operand in self.slots or readers[operand] > 1:
+                    break
+                self.slots[operand] = self.slots[step.value]
+                step = steps[operand]
 
     def _slot(self, value: Value) -> out.Slot:
         if value not in self.slots:
@@ -119,10 +135,13 @@ class _Assembler:
     def _block(self, block: Block, wanted: set[Value]) -> list[out.Step]:
         """Steps of ``block``; ``wanted`` are the values needed after it."""
         steps = block.steps
-        after: list[set[Value]] = [set(wanted)]
-        for step in reversed(steps):
-            after.append(after[-1] | reads_of(step))
-        after.reverse()  # after[n]: values needed by steps[n:] or afterwards
+        last_use = {v: n for n, step in enumerate(steps) for v in reads_of(step)}
+        last_use.update(dict.fromkeys(wanted, len(steps)))
+
+        def needed(position: int) -> set[Value]:
+            """Values needed by the steps from ``position`` on, or afterwards."""
+            return {v for v, n in last_use.items() if n >= position}
+
         result: list[out.Step] = []
         n = 0
         while n < len(steps):
@@ -131,10 +150,10 @@ class _Assembler:
                 end = n
                 while end < len(steps) and isinstance(steps[end], Def | Scatter):
                     end += 1
-                result += self._region(steps[n:end], after[end])  # type: ignore[arg-type]
+                result += self._region(steps[n:end], needed(end))  # type: ignore[arg-type]
                 n = end
                 continue
-            result += self._control(step, after[n + 1])
+            result += self._control(step, needed(n + 1))
             n += 1
         return result
 
@@ -159,6 +178,8 @@ class _Assembler:
     ) -> list[out.Step]:
         """Let the updated array share its operand's memory if nobody else looks, or copy first."""
         operand = self._slot(scatter.operand)
+        if self.slots.get(scatter.value) is operand:
+            return []
         also_read = scatter.operand in values
         if scatter.value in self.slots or operand in self.fixed or also_read:
             return [out.Copy(self._slot(scatter.value), operand)]

@@ -155,7 +155,7 @@ class Index(Term):
 class Load(Term):
     """``value[index…]``, one affine expression per dimension of the value, in bounds."""
 
-    __slots__ = ("index", "value")
+    __slots__ = ("index", "sources", "value")
 
     def __init__(self, value: Value, index: tuple[Affine, ...]) -> None:
         if len(index) != len(value.shape):
@@ -164,12 +164,13 @@ class Load(Term):
             )
         self.value = value
         self.index = index
+        self.sources: tuple[Term, ...] = tuple(d.source for i in index for d in i.dynamics())
         axes = _NO_AXES.union(*(i.axes() for i in index)) if index else _NO_AXES
         self._finish(value.dtype, axes, (value, index))
 
     @property
     def children(self) -> tuple[Term, ...]:
-        return tuple(d.source for i in self.index for d in i.dynamics())
+        return self.sources
 
 
 class Map(Term):

@@ -476,18 +476,21 @@ def _check_grad_inputs(
 ) -> None:
     for i, leaf in enumerate(leaves):
         try:
-            dtype = aval_of(leaf).dtype
+            aval = aval_of(leaf)
         except TypeError:
             raise TypeError(
                 f"grad of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, not an "
                 "array; choose arguments to differentiate with argnums"
             ) from None
-        where = f"grad of '{name}': {names()[i]} has dtype {dtype}"
-        if holomorphic and not dtypes.is_complex(dtype):
+        is_complex = dtypes.is_complex(aval.dtype)
+        if is_complex == holomorphic and (allow_int or is_differentiable(aval)):
+            continue
+        where = f"grad of '{name}': {names()[i]} has dtype {aval.dtype}"
+        if holomorphic and not is_complex:
             raise TypeError(f"{where}, but holomorphic=True needs complex arguments")
-        if dtypes.is_complex(dtype) and not holomorphic:
+        if is_complex and not holomorphic:
             raise TypeError(f"{where}; for a holomorphic function say holomorphic=True")
-        if not is_differentiable(aval_of(leaf)) and not allow_int:
+        if not is_differentiable(aval) and not allow_int:
             raise TypeError(
                 f"{where}, which has no derivative; pass it as floating point, choose others with "
                 "argnums, or say allow_int=True for gradients of dtype float0"
