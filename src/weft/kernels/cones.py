@@ -16,7 +16,6 @@ from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
 from weft.terms.term import Fuse, Load, Scan, Term, Value, known_index, postorder, substitute
 
-
 #: A definition read at an index.
 _Reading = tuple[Value, tuple[Affine, ...]]
 
@@ -155,6 +154,8 @@ def _merge(
     # Elementwise groups first: a contraction then gets all of its consumers as one epilogue.
     steps = [s for s in choice.stored if isinstance(s, Def)]
     for contractions, step in [*((False, s) for s in steps), *((True, s) for s in steps)]:
+        if contractions and _is_one_contraction(inlined[step.value].term):
+            _join_consumers(step, groups, inlined, size)
         for load in _permuted_loads(inlined[step.value]):
             a, b = groups.of.get(load.value), groups.of[step.value]
             if a is None or a == b or load.value not in inlined:
@@ -169,6 +170,29 @@ def _merge(
                 groups.merge(a, b)
                 _forward(groups.members[b], inlined)
     return groups.in_order()
+
+
+def _join_consumers(
+    contraction: Def, groups: Groups, inlined: dict[Value, Def], size: dict[Value, int]
+) -> None:
+    """Let elementwise consumers of a contraction share a kernel, even if none reads another."""
+    first: int | None = None
+    for reader in groups.readers[contraction.value]:
+        group = groups.of[reader]
+        members = groups.members[group]
+        simple = all(isinstance(s, Def) and not _folds(inlined[s.value].term) for s in members)
+        if not simple or any(s.value not in inlined for s in members):
+            continue
+        if first is None or first == group:
+            first = group
+            continue
+        both = [*groups.members[first], *members]
+        shapes = {tuple(a.extent for a in s.axes) for s in both}
+        if len(shapes) > 1 or sum(size[s.value] for s in both) > MAX_NODES:
+            continue
+        if not groups.path_around(first, group) and not groups.path_around(group, first):
+            groups.merge(first, group)
+            first = group
 
 
 def _size(step: Def | Scatter, inlined: dict[Value, Def]) -> int:

@@ -265,7 +265,10 @@ def _inline(
         return True
     if any(use.in_product for use in uses):
         return False
-    again = sum(_points(u) for u in uses) / max(1, step.value.size) - 1
+    size = max(1, step.value.size)
+    # A piece of a fuse is a loop of its own, over what the piece covers.
+    points = (min(_points(u), size) if u.in_fuse else _points(u) for u in uses)
+    again = sum(points) / size - 1
     if again <= 0.01:
         return True
     one_root = len({id(u.root) for u in uses}) == 1

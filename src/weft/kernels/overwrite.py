@@ -30,6 +30,15 @@ def overwrite_static(region: Region) -> Region:
     return Region(region.inputs, tuple(steps), region.outputs)
 
 
+def is_in_place(step: Scatter) -> bool:
+    """Whether ``step`` stays an update in place, one that does not read the array it changes."""
+    rewritten = _box(step) is not None and _worth(step)
+    sources = [d.source for i in step.index for d in i.dynamics()]
+    guard = [] if step.guard is None else [step.guard]
+    terms = postorder(step.update, *guard, *sources)
+    return not rewritten and not any(isinstance(t, Load) and t.value is step.operand for t in terms)
+
+
 Box = list[tuple[Axis | None, int, int]]
 
 
