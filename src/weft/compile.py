@@ -124,7 +124,9 @@ def plan_program(closed: ClosedJaxpr) -> Program:
     lowered = lower_jaxpr(closed)
     _dump("terms", lambda: _printed_terms(lowered))
     machine = host_machine(config.threads)
-    program = plan_memory(assemble(lowered, lambda region: plan(region, machine)))
+    program = assemble(lowered, lambda region: plan(region, machine))
+    program.threads = machine.threads
+    program = plan_memory(program)
     _dump("kernels", lambda: _printed_kernels(program))
     return program
 

@@ -1,8 +1,8 @@
 """Kernels to LLVM IR: final SSA text with explicit vectors, for the CPU and wasm.
 
 One kernel is one function ``void k(ptr args, i64 tid, i64 nt)``, run by every thread of a launch.
-``args`` holds 64-bit pointers: the pool, then the parameters, then shared scratch.  Parallel loops
-are divided by thread number; private scratch is on the stack.
+``args`` holds 64-bit pointers: the pool, then the parameters, then `placed_scratch`.  Parallel
+loops are divided by thread number; private scratch is on the stack, or a thread's part of a place.
 """
 
 from __future__ import annotations
@@ -21,13 +21,17 @@ from weft.codegen.scalar_llvm import Target, emit_op
 from weft.codegen.tiles import Layout, Position, Tile, element_type, memory_type
 from weft.kernels import ir
 from weft.kernels.ir import Var
+from weft.kernels.program import elements_per_thread, placed_scratch
 from weft.terms.affine import Affine, Axis, Dynamic, linearize
 from weft.terms.ops import OPS, result_dtype
 
 
-def emit_kernel(module: Module, kernel: ir.Kernel, target: Target) -> str:
-    """Add ``kernel`` to ``module``; returns the symbol of its function."""
-    return _KernelEmitter(module, kernel, target).emit()
+def emit_kernel(module: Module, kernel: ir.Kernel, target: Target, threads: int = 1) -> str:
+    """Add ``kernel`` to ``module``; returns the symbol of its function.
+
+    ``threads`` is how many parts a place of private scratch has; further threads do nothing then.
+    """
+    return _KernelEmitter(module, kernel, target, threads).emit()
 
 
 def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
@@ -42,8 +46,10 @@ def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
 
 
 class _KernelEmitter:
-    def __init__(self, module: Module, kernel: ir.Kernel, target: Target) -> None:
+    def __init__(self, module: Module, kernel: ir.Kernel, target: Target, threads: int) -> None:
         self.kernel = kernel
+        self.threads = threads
+        self.count = "%nt"
         self.target = target
         self.lanes = machine_lanes(kernel, target.vector_bytes)
         self.f: Function = module.function(
@@ -57,21 +63,39 @@ class _KernelEmitter:
 
     def emit(self) -> str:
         f = self.f
-        pointers = [*self.kernel.params, *(b for b in self.kernel.scratch if b.level == "shared")]
-        self.pool = f.load("ptr", "%args")
-        for n, buffer in enumerate(pointers, 1):
-            self.bases[buffer] = f.load("ptr", f.gep("i64", "%args", n))
+        placed = placed_scratch(self.kernel)
         for buffer in self.kernel.scratch:
-            if buffer.level == "thread":
-                kind = memory_type(buffer.dtype)
-                count = max(1, buffer.extent)
-                self.bases[buffer] = f.i(f"alloca [{count} x {kind}], align 64")
+            if buffer not in placed:
+                room = f"[{max(1, buffer.extent)} x {memory_type(buffer.dtype)}]"
+                self.bases[buffer] = f.i(f"alloca {room}, align 64")
+        self.pool = f.load("ptr", "%args")
+        for n, buffer in enumerate((*self.kernel.params, *placed), 1):
+            self.bases[buffer] = f.load("ptr", f.gep("i64", "%args", n))
+        self._divide([b for b in placed if b.level == "thread"])
         self._open(None, "0")
         self._body(self.kernel.body)
         self._close()
         self._drain()
         f.ret()
         return f"@{self.kernel.name}"
+
+    def _divide(self, private: list[ir.Buffer]) -> None:
+        """Give every thread its part of placed private scratch.
+
+        Only as many threads work as there are parts: the pool may have grown since.
+        """
+        if not private:
+            return
+        f = self.f
+        idle, busy = f.label("idle"), f.label("busy")
+        f.branch(f.i(f"icmp uge i64 %tid, {self.threads}"), idle, busy)
+        f.place(idle)
+        f.ret()
+        f.place(busy)
+        self.count = f.intrinsic("umin", "i64", "%nt", self.threads)
+        for buffer in private:
+            start = f.mul("%tid", elements_per_thread(buffer))
+            self.bases[buffer] = f.gep(memory_type(buffer.dtype), self.bases[buffer], start)
 
     # -- scopes ------------------------------------------------------------------------------------
 
@@ -295,8 +319,8 @@ class _KernelEmitter:
     def _share(self, stmt: ir.For) -> tuple[Value, Value]:
         """This thread's contiguous share of a parallel loop."""
         f, trip = self.f, stmt.trip
-        first = f.i(f"udiv i64 {f.mul('%tid', trip)}, %nt")
-        last = f.i(f"udiv i64 {f.mul(f.add('%tid', 1), trip)}, %nt")
+        first = f.i(f"udiv i64 {f.mul('%tid', trip)}, {self.count}")
+        last = f.i(f"udiv i64 {f.mul(f.add('%tid', 1), trip)}, {self.count}")
         return (
             f.add(f.mul(first, stmt.step), stmt.lo),
             f.add(f.mul(last, stmt.step), stmt.lo),
@@ -306,7 +330,7 @@ class _KernelEmitter:
         del stmt
         self._drain()
         self.f.module.declare("declare void @weft_barrier(ptr, i64)")
-        self.f.do(f"call void @weft_barrier(ptr {self.pool}, i64 %nt)")
+        self.f.do(f"call void @weft_barrier(ptr {self.pool}, i64 {self.count})")
 
     # -- memory ------------------------------------------------------------------------------------
 

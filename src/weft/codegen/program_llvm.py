@@ -96,7 +96,9 @@ class _ProgramEmitter:
             if isinstance(step, ir.Launch) and step.kernel not in self.symbols:
                 name = f"k{len(self.symbols)}_{step.kernel.name}"
                 kernel = step.kernel.evolve(name=name)
-                self.symbols[step.kernel] = emit_kernel(self.module, kernel, self.target)
+                self.symbols[step.kernel] = emit_kernel(
+                    self.module, kernel, self.target, self.program.threads
+                )
 
     # -- steps -------------------------------------------------------------------------------------
 

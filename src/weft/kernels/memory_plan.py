@@ -11,12 +11,21 @@ from __future__ import annotations
 import numpy as np
 
 from weft.kernels.in_place import may_share
-from weft.kernels.ir import Kernel
+from weft.kernels.ir import Buffer, Kernel
 from weft.kernels.liveness import Life, lives, swap_groups
-from weft.kernels.program import Copy, Launch, Program, Slot, walk_steps
+from weft.kernels.program import (
+    LINE,
+    Copy,
+    Launch,
+    Program,
+    Slot,
+    elements_per_thread,
+    placed_scratch,
+    walk_steps,
+)
 
 #: Every temporary starts at a multiple of this many bytes (a cache line, and a vector).
-ALIGNMENT = 64
+ALIGNMENT = LINE
 #: Temporaries of a page or more are staggered within it.
 PAGE = 4096
 #: Distance of their starts within a page: odd in cache lines, so that 64 of them all differ.
@@ -24,7 +33,7 @@ STAGGER = 9 * ALIGNMENT
 
 
 def plan_memory(program: Program) -> Program:
-    """Give every temporary an offset, every launch its shared scratch, and size the arena."""
+    """Give every temporary an offset, every launch its placed scratch, and size the arena."""
     scratch = _bind_scratch(program)
     program.temporaries = (*program.temporaries, *scratch)
     for slot in program.temporaries:
@@ -45,17 +54,22 @@ def plan_memory(program: Program) -> Program:
 
 
 def _bind_scratch(program: Program) -> list[Slot]:
-    """Temporaries for the shared scratch of every launch."""
+    """Temporaries for the scratch of every launch that does not lie on the stack."""
     made: list[Slot] = []
     for step in walk_steps(program.steps):
         if isinstance(step, Launch) and not step.scratch:
             step.scratch = tuple(
-                Slot(f"{step.kernel.name}.{b.name}", (b.extent,), b.dtype)
-                for b in step.kernel.scratch
-                if b.level == "shared"
+                Slot(f"{step.kernel.name}.{b.name}", _extents(b, program.threads), b.dtype)
+                for b in placed_scratch(step.kernel)
             )
             made.extend(step.scratch)
     return made
+
+
+def _extents(buffer: Buffer, threads: int) -> tuple[int, ...]:
+    if buffer.level == "shared":
+        return (buffer.extent,)
+    return (threads, elements_per_thread(buffer))
 
 
 # -- sharing at one step ---------------------------------------------------------------------------

@@ -21,7 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from weft.kernels.ir import Kernel
+from weft.kernels.ir import Buffer, Kernel
+
+#: Bytes of private scratch that a thread keeps on its stack; what is beyond lies in the arena.
+STACK_SCRATCH = 1 << 17
+#: Bytes between what different threads write: a cache line.
+LINE = 64
 
 
 @dataclass(eq=False)
@@ -54,7 +59,7 @@ class Slot:
 class Launch:
     """Run ``kernel`` on ``slots`` (one per parameter, in order).
 
-    ``scratch`` has a temporary for each shared scratch buffer of the kernel, in order; the memory
+    ``scratch`` has a temporary for each buffer of `placed_scratch(kernel)`, in order; the memory
     plan makes them.
     """
 
@@ -62,6 +67,28 @@ class Launch:
     slots: tuple[Slot, ...]
     source: Any = None
     scratch: tuple[Slot, ...] = ()
+
+
+def placed_scratch(kernel: Kernel) -> tuple[Buffer, ...]:
+    """Scratch that has a place in the arena: what threads share, and what no stack has room for.
+
+    Private scratch is placed from the first buffer on that takes a thread beyond `STACK_SCRATCH`.
+    """
+    placed: list[Buffer] = []
+    on_stack = 0
+    for buffer in kernel.scratch:
+        nbytes = buffer.extent * buffer.dtype.itemsize
+        if buffer.level == "shared" or on_stack + nbytes > STACK_SCRATCH:
+            placed.append(buffer)
+        else:
+            on_stack += nbytes
+    return tuple(placed)
+
+
+def elements_per_thread(buffer: Buffer) -> int:
+    """Distance between the copies of two threads of a private buffer, in elements."""
+    line = max(1, LINE // buffer.dtype.itemsize)
+    return -(-buffer.extent // line) * line
 
 
 @dataclass(eq=False)
@@ -174,7 +201,10 @@ def writes_of(step: Step) -> tuple[Slot, ...]:
 
 @dataclass(eq=False)
 class Program:
-    """Everything one call executes.  ``outputs`` may repeat inputs or constants (then copied)."""
+    """Everything one call executes.  ``outputs`` may repeat inputs or constants (then copied).
+
+    At most ``threads`` threads run a launch that has private scratch in the arena.
+    """
 
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
@@ -182,4 +212,5 @@ class Program:
     temporaries: tuple[Slot, ...]
     steps: list[Step]
     arena_bytes: int = 0
+    threads: int = 1
     notes: dict[str, Any] = field(default_factory=dict)
