@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given, settings
 
 from tests.kernels.programs import ADD, COUNT, REVERSE, N, elementwise, random_programs, reverse
-from tests.kernels.samples import F32, I32, matmul
+from tests.kernels.samples import F32, I32, at, loop, matmul
 from weft.kernels.in_place import may_share
-from weft.kernels.ir import Kernel
+from weft.kernels.ir import Buffer, Const, Kernel, Load, Map, Stmt, Store, Var
 from weft.kernels.liveness import lives
 from weft.kernels.memory_plan import plan_memory
 from weft.kernels.program import Copy, For, Launch, Program, Slot, Step, Swap
@@ -25,7 +25,9 @@ from weft.kernels.schedule import (
     stage,
     vectorize,
 )
+from weft.terms.affine import Affine, Axis
 
+ROLES = ("input", "input", "output")
 X, Y = Slot("x", (N,), F32, "input"), Slot("y", (N,), F32, "output")
 
 
@@ -147,6 +149,38 @@ def test_kernels_that_may_work_in_place() -> None:
     assert not may_share(staged, ADD.params[2], ADD.params[0])
     assert may_share(staged, ADD.params[2], ADD.params[1])
     assert not may_share(reverse(1), copy.copy(reverse(1).params[1]), ADD.params[0])
+
+
+def test_what_every_thread_does_is_not_done_in_place() -> None:
+    """A parallel loop, then ``y = 2·x`` by all threads: one may read what another wrote."""
+    i = Axis("i", N)
+    x, y = Buffer("x", (), F32), Buffer("y", (), F32, "output")
+    z = Buffer("z", (N,), F32, "output")
+    a, b = Var(F32), Var(F32)
+    tail: list[Stmt] = [Load(a, x, ()), Map(b, "add", (a, a)), Store(y, (), b)]
+    for kind in ("serial", "parallel"):
+        v = Var(F32)
+        fill = loop(i, [Const(v, 1.0), Store(z, at(i), v)], kind=kind)
+        assert may_share(Kernel("k", (x, y, z), (), [fill, *tail]), y, x) == (kind == "serial")
+
+
+def test_a_kernel_launched_twice_shares_by_launch() -> None:
+    """``z[i] = x[i] + y[-i]`` may overwrite x, unless x is y as well."""
+    i = Axis("i", N)
+    x, y, z = (Buffer(n, (N,), F32, r) for n, r in zip("xyz", ROLES, strict=True))
+    a, b, c = Var(F32), Var(F32), Var(F32)
+    body: list[Stmt] = [Load(a, x, at(i)), Load(b, y, at(N - 1 - Affine.of(i)))]
+    kernel = Kernel(
+        "k", (x, y, z), (), [loop(i, [*body, Map(c, "add", (a, b)), Store(z, at(i), c)])]
+    )
+    s, t, u, v = (vector(name) for name in "stuv")
+    steps: list[Step] = [Launch(REVERSE, (X, s)), Launch(REVERSE, (X, t))]
+    steps += [Launch(kernel, (s, t, u)), Launch(kernel, (u, u, v)), Copy(Y, v)]
+    p = Program((X,), (Y,), (), (s, t, u, v), steps)
+    given = np.arange(N, dtype=np.float32)
+    expected = run_program(p, [given])
+    check_program(plan_memory(p))
+    np.testing.assert_array_equal(run_program(p, [given])[0], expected[0])
 
 
 def test_long_programs_are_planned_fast() -> None:

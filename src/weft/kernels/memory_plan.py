@@ -115,9 +115,11 @@ def _launch_pairs(
             equal = slot.nbytes == step.slots[o].nbytes
             if source.role != "input" or slot.role != "temporary" or not equal:
                 continue
+            if step.slots.count(slot) > 1:  # another parameter reads it, perhaps elsewhere
+                continue
             key = (step.kernel, o, i)
             if key not in shared:
-                shared[key] = step.slots.count(slot) == 1 and may_share(step.kernel, output, source)
+                shared[key] = may_share(step.kernel, output, source)
             if shared[key]:
                 pairs.append((step.slots[o], slot))
     return pairs
