@@ -259,8 +259,10 @@ class _Packing:
             body = [For(axes[d], 0, sizes[d], 1, body)]
         if shared:
             body = [replace(body[0], kind="parallel")] if isinstance(body[0], For) else body
-        # A copy that transposes moves single elements, a few at a time.
-        return body, [(axes[contiguous], None if straight else 4, straight)]
+        if straight:
+            return body, [(axes[contiguous], None, True)]
+        # A copy that transposes moves squares: contiguous to read and, turned, to write.
+        return body, [(axes[self.order[-1]], None, True), (axes[contiguous], None, False)]
 
 
 class _Redirect:
