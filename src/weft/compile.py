@@ -21,7 +21,9 @@ import numpy as np
 from weft.array.layout import array_layout
 from weft.array.value import Array
 from weft.config import config
-from weft.core.jaxpr import ClosedJaxpr
+from weft.core.collector import collector_paused
+from weft.core.jaxpr import ClosedJaxpr, all_equations
+from weft.core.source import describe
 from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.program import Launch, Program
 from weft.runtime.buffer import Buffer
@@ -98,8 +100,9 @@ def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executabl
     """
     del donated
     stats = Stats()
-    program = _timed(stats, "plan", lambda: plan_program(closed))
-    text = _timed(stats, "codegen", lambda: _emit(program))
+    with collector_paused():
+        program = _timed(stats, "plan", lambda: plan_program(closed))
+        text = _timed(stats, "codegen", lambda: _emit(program))
     native = _timed(stats, "llvm", lambda: _native(program, text))
     stats.kernels = len({s.kernel for s in _launches(program)})
     stats.arena_bytes = program.arena_bytes
@@ -121,6 +124,7 @@ def plan_program(closed: ClosedJaxpr) -> Program:
     from weft.terms.lower import lower_jaxpr
 
     _dump("jaxpr", lambda: str(closed))
+    refuse_complex(closed)
     lowered = lower_jaxpr(closed)
     _dump("terms", lambda: _printed_terms(lowered))
     machine = host_machine(config.threads)
@@ -129,6 +133,19 @@ def plan_program(closed: ClosedJaxpr) -> Program:
     program = plan_memory(program)
     _dump("kernels", lambda: _printed_kernels(program))
     return program
+
+
+def refuse_complex(closed: ClosedJaxpr) -> None:
+    """The CPU has no registers for complex numbers yet: say so, with the user's line."""
+    for eqn in all_equations(closed.jaxpr):
+        for atom in (*eqn.invars, *eqn.outvars):
+            if atom.aval.dtype.kind == "c":
+                where = describe(eqn.source)
+                raise TypeError(
+                    f"{eqn.primitive.name} of {atom.aval}: complex arrays are not compiled yet; "
+                    "keep real and imaginary parts as two arrays, or run with weft.disable_jit()"
+                    + (f".\nAt {where}" if where else "")
+                )
 
 
 def _printed_terms(lowered: Any) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from weft.config import config, jit_is_disabled
 from weft.core.avals import ShapedArray
+from weft.core.bounded import BoundedCache
+from weft.core.canonical import jaxpr_key
 from weft.core.interpret import eval_closed, numpy_closed
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.linear import Zero, is_undef
@@ -116,11 +118,24 @@ def _(*args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
     return executable_of(jaxpr)(*args)
 
 
+#: The last compiled programs by structure: jitting an equal function again compiles nothing.
+_executables: BoundedCache[Any] = BoundedCache(256)
+
+
 def executable_of(closed: ClosedJaxpr, donated: tuple[int, ...] = ()) -> Any:
-    """The compiled form of a closed jaxpr under the current settings, compiled at most once."""
+    """The compiled form of a closed jaxpr under the current settings, compiled at most once.
+
+    Programs of equal structure share it.
+    """
     from weft.compile import compile_jaxpr
 
-    key = ("executable", donated, config.compiled_for)
+    def build() -> Any:
+        structure = jaxpr_key(closed)
+        if structure is None or config.dump:  # what is to be printed is compiled anew
+            return compile_jaxpr(closed, donated=donated)
+        key = (structure, donated, config.compiled_for)
+        return _executables.get(key, lambda: compile_jaxpr(closed, donated=donated))
+
     if closed.consts:  # the jaxpr is shared by closures over different values: do not keep it there
-        return compile_jaxpr(closed, donated=donated)
-    return closed.memo(key, lambda: compile_jaxpr(closed, donated=donated))
+        return build()
+    return closed.memo(("executable", donated, config.compiled_for), build)

@@ -19,6 +19,7 @@ from typing import Any
 from weft import tree
 from weft.config import config, jit_is_disabled
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.collector import collector_paused
 from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
@@ -120,8 +121,8 @@ class _Call:
 class JitFunction:
     """A jitted function; see :func:`jit`.
 
-    Has the attributes of the function it wraps, ``trace(*args)`` for its jaxpr, and
-    ``clear_cache()``.
+    Has the attributes of the function it wraps, ``trace(*args)`` for its jaxpr, ``stats(*args)``
+    for what compiling it took, and ``clear_cache()``.
     """
 
     def __init__(
@@ -201,6 +202,14 @@ class JitFunction:
         """The traced program for these arguments (arrays, or ``ShapeDtypeStruct``), not run."""
         return self._traced(self._sort_arguments(args, kwargs))
 
+    def stats(self, *args: Any, **kwargs: Any) -> Any:
+        """What compiling for these arguments took and made (compiled now if it was not yet).
+
+        Its ``kernels``, ``arena_bytes``, ``seconds`` and ``passes`` say how many kernels there
+        are, how much scratch memory a call needs, and where the time to compile went.
+        """
+        return self.trace(*args, **kwargs).executable.stats
+
     def clear_cache(self) -> None:
         """Forgets every trace and compiled program of this function."""
         with self._lock:
@@ -240,7 +249,8 @@ class JitFunction:
         names = argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
         info = FunctionInfo(self._name, names, "jit")
         flat = FlatFunction(with_static, call.treedef, info)
-        closed = trace_to_jaxpr(flat, call.avals, info)
+        with collector_paused():
+            closed = trace_to_jaxpr(flat, call.avals, info)
         assert flat.out_tree is not None
         args_def, _ = call.treedef.children()
         return Traced(
