@@ -207,6 +207,15 @@ def subjaxprs(params: dict[str, Any]) -> Iterator[tuple[str, ClosedJaxpr]]:
                 yield name, item
 
 
+def all_equations(jaxpr: Jaxpr) -> Iterator[Eqn]:
+    """Every equation, those of jaxprs in parameters included."""
+    stack = [jaxpr]
+    while stack:
+        for eqn in stack.pop().eqns:
+            yield eqn
+            stack.extend(closed.jaxpr for _, closed in subjaxprs(eqn.params))
+
+
 def dce(jaxpr: Jaxpr, used_outputs: list[bool] | None = None) -> Jaxpr:
     """Drops outputs that are not used and equations that nothing needs; arguments stay.
 

@@ -296,7 +296,6 @@ def _lower_equations(ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor])
 def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> Sequence[Tensor]:
     ctx.source = eqn.source
     ctx.out_avals = [v.aval for v in eqn.outvars]
-    _refuse_complex(eqn)
     try:
         rule = eqn.primitive.rule("lower")
     except MissingRuleError as error:
@@ -311,17 +310,6 @@ def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> S
                 f"but the equation's result is {var.aval}"
             )
     return results
-
-
-def _refuse_complex(eqn: Eqn) -> None:
-    for atom in (*eqn.invars, *eqn.outvars):
-        if atom.aval.dtype.kind == "c":
-            where = describe(eqn.source)
-            raise TypeError(
-                f"{eqn.primitive.name} of {atom.aval}: complex arrays are not compiled yet; keep "
-                "real and imaginary parts as two arrays, or run with weft.disable_jit()"
-                + (f".\nAt {where}" if where else "")
-            )
 
 
 # -- what rules of many primitives need ------------------------------------------------------------
