@@ -34,6 +34,7 @@ from weft.transforms.functions import (
     positional_names,
     signature_of,
 )
+from weft.transforms.unpack import NO_MATCH, tree_call
 
 #: Signatures kept for each jitted function.
 CACHE_SIZE = 512
@@ -95,6 +96,20 @@ class Traced:
             return None
         return self.executable.call_path(slow, single)
 
+    def tree_path(self, other: Callable[..., Any]) -> Callable[..., Any] | None:
+        """A function of ``(args, kwargs)`` for arrays of these types in plain containers.
+
+        What it does not match goes to ``other``.
+        """
+        if self.donated or self.local:
+            return None
+        native = self.executable.call_path(_no_match, single=False)
+        return tree_call(self.in_tree, self.out_tree, native, other)
+
+
+def _no_match(*leaves: Any) -> Any:
+    return NO_MATCH
+
 
 @dataclass(slots=True)
 class _Call:
@@ -146,19 +161,25 @@ class JitFunction:
         self._lock = threading.Lock()
         # The native path of the last signature that has one, and the settings it was compiled for.
         self._fast: Callable[..., Any] | None = None
+        self._fast_tree: Callable[..., Any] | None = None
         self._fast_for: Any = None
         self._last: Traced | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        fast = self._fast
         if (
-            fast is not None
-            and not kwargs
-            and self._fast_for is config.compiled_for
+            self._fast_for is config.compiled_for
             and current_trace() is eval_trace
             and not jit_is_disabled()
         ):
-            return fast(*args)
+            fast = self._fast
+            if fast is not None and not kwargs:
+                return fast(*args)
+            fast = self._fast_tree
+            if fast is not None:
+                return fast(args, kwargs)
+        return self._call(*args, **kwargs)
+
+    def _other(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._call(*args, **kwargs)
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
@@ -189,6 +210,7 @@ class JitFunction:
             return
         settings = config.compiled_for
         self._fast = traced.native_path(self._call)
+        self._fast_tree = None if self._fast is not None else traced.tree_path(self._other)
         self._fast_for = settings
         self._last = traced
 
@@ -214,7 +236,7 @@ class JitFunction:
         """Forgets every trace and compiled program of this function."""
         with self._lock:
             self._cache.clear()
-            self._fast = self._last = None
+            self._fast = self._fast_tree = self._last = None
 
     def _traced(self, call: _Call) -> Traced:
         key = call.key()
