@@ -136,7 +136,7 @@ class Indexer:
                 stride = k
                 const += k * chunk * layout.width
             elif isinstance(atom, Axis) or (
-                isinstance(atom, FloorDiv) and not self._is_wide(atom, lane)
+                isinstance(atom, FloorDiv) and self._of_loops(atom, lane)
             ):
                 plain.append((atom, k))
             else:
@@ -151,6 +151,10 @@ class Indexer:
             else:
                 scalar = self.f.add(scalar, self.f.mul(piece, k))
         return Address(scalar, stride, vector)
+
+    def _of_loops(self, atom: FloorDiv, lane: Axis | None) -> bool:
+        """Whether the atom depends on loop axes only."""
+        return not self._is_wide(atom, lane) and not Affine(((atom, 1),)).dynamics()
 
     def _is_wide(self, atom: FloorDiv | Dynamic, lane: Axis | None) -> bool:
         """Whether the atom differs from lane to lane."""

@@ -141,6 +141,7 @@ class _Builder:
         self.row_wave: dict[Value, int] = {}
         self.wave = 0
         self.inline_rows: set[Value] = set()
+        self.guard_axes: dict[ir.Guard, frozenset[Axis]] = {}
 
     def build(self) -> tuple[ir.Kernel, tuple[Value, ...]]:
         sinks = [
@@ -460,6 +461,10 @@ class _Builder:
                 return self.scopes[depth]
         return self.scopes[0]
 
+    def _guard_axes(self, guards: tuple[ir.Guard, ...]) -> set[Axis]:
+        """Axes that guards depend on, through variables too: those do not say their loops."""
+        return {a for g in guards for a in self.guard_axes[g]}
+
     def _term(self, root: Term, guards: tuple[ir.Guard, ...]) -> ir.Var:
         """The variable that holds ``root``, computed in the outermost loop possible."""
         stack: list[tuple[Term, bool]] = [(root, False)]
@@ -497,7 +502,7 @@ class _Builder:
         if isinstance(term, Fuse):
             self._emit_fuse(term, guards)
             return
-        scope = self._scope_of(term.axes | _guard_axes(guards))
+        scope = self._scope_of(term.axes | self._guard_axes(guards))
         if isinstance(term, Load):
             out = self._emit_load(term, guards, scope)
         else:
@@ -542,16 +547,18 @@ class _Builder:
     def _emit_fuse(self, term: Fuse, guards: tuple[ir.Guard, ...]) -> None:
         live = self._live(term)
         if len(live) == 1:
-            scope = self._scope_of(term.axes | _guard_axes(guards))
+            scope = self._scope_of(term.axes | self._guard_axes(guards))
             scope.known[(term, guards)] = self._term(live[0][2], guards)
             return
         here = self._index(term.index, guards)
-        scope = self._scope_of(term.axes | _guard_axes(guards))
+        scope = self._scope_of(term.axes | self._guard_axes(guards))
         position = ir.Var(np.dtype(np.int64))
         scope.body.append(ir.Iota(position, here))
         value: ir.Var | None = None
         for start, stop, piece in live:
-            inner = self._term(piece, (*guards, ir.Guard(here, start, stop)))
+            guard = ir.Guard(here, start, stop)
+            self.guard_axes[guard] = term.index.axes()
+            inner = self._term(piece, (*guards, guard))
             if value is None:
                 value = inner
                 continue
@@ -568,10 +575,6 @@ class _Builder:
 def _scans(term: Term) -> list[Scan]:
     """Running reductions in a term, inner ones first."""
     return [t for t in postorder(term) if isinstance(t, Scan)]
-
-
-def _guard_axes(guards: tuple[ir.Guard, ...]) -> frozenset[Axis]:
-    return frozenset().union(*(g.expr.axes() for g in guards)) if guards else frozenset()
 
 
 def _same_loop(sinks: Iterable[_Sink]) -> list[list[_Sink]]:

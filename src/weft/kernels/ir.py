@@ -256,10 +256,10 @@ def index_vars(index: tuple[Affine, ...]) -> tuple[Var, ...]:
 def inputs_of(stmt: Stmt) -> tuple[Var, ...]:
     """Variables that ``stmt`` itself reads (for loops: their initial values only)."""
     if isinstance(stmt, Load):
-        return index_vars(stmt.index)
+        return index_vars((*stmt.index, *(g.expr for g in stmt.guards)))
     if isinstance(stmt, Store):
         extra = () if stmt.predicate is None else (stmt.predicate,)
-        return (stmt.value, *extra, *index_vars(stmt.index))
+        return (stmt.value, *extra, *index_vars((*stmt.index, *(g.expr for g in stmt.guards))))
     if isinstance(stmt, Map | Fold):
         return stmt.args
     if isinstance(stmt, Iota):
