@@ -17,6 +17,7 @@ from weft.kernels.schedule import (
     parallelize,
     split,
     stage,
+    stage_writes,
     vectorize,
 )
 from weft.terms.affine import Axis
@@ -104,3 +105,24 @@ def test_one_window_for_all_reads() -> None:
     s = softmax(3, 8)
     k = stage(s.kernel, s.buffers["x"], s.axes["i"])
     assert_same(s, k)
+
+
+@few
+@given(sizes, sizes, st.sampled_from("ij"), st.integers(1, 5))
+def test_writes_wait_in_scratch(m: int, n: int, at: str, vector: int) -> None:
+    s = matmul(m, n, 3)
+    layout = Layout(order=(1, 0))
+    kernel = stage_writes(s.kernel, s.buffers["c"], s.axes[at], layout, vector=vector)
+    assert_same(s, kernel)
+
+
+def test_writes_are_copied_after_the_loop() -> None:
+    s = matmul(4, 6, 3)
+    text = print_kernel(stage_writes(s.kernel, s.buffers["c"], s.axes["j"]))
+    assert text.index("store c_packed") < text.index("load c_packed") < text.index("store c[")
+
+
+def test_writes_that_leave_gaps_stay() -> None:
+    s = softmax(4, 6)
+    with pytest.raises(ScheduleError, match=r"loop over j0 reads y or does not store to it"):
+        stage_writes(s.kernel, s.buffers["y"], s.axes["j0"])

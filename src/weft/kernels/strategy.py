@@ -17,6 +17,7 @@ from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
+from weft.kernels.scans import turn_scans
 from weft.kernels.schedule.contraction import (
     default_params,
     find_contractions,
@@ -42,7 +43,8 @@ def schedule(kernel: Kernel, machine: Machine) -> Kernel:
     """The default schedule of a naive kernel."""
     contracted = _contract(kernel, machine)
     if contracted is None:
-        kernel = _share_among_threads(block_crossings(kernel, machine), machine)
+        kernel = turn_scans(block_crossings(kernel, machine), machine)
+        kernel = _share_among_threads(kernel, machine)
     else:
         kernel = contracted
     tried: set[Axis] = set()

@@ -18,7 +18,7 @@ from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.memory import fold_through_memory
 from weft.kernels.schedule.order import fuse_loops, nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll
-from weft.kernels.schedule.stage import Layout, stage
+from weft.kernels.schedule.stage import Layout, stage, stage_writes
 from weft.kernels.schedule.stream import stream
 from weft.kernels.schedule.tile import interleave, tile, vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop, without_dead_code
@@ -46,6 +46,7 @@ __all__ = [
     "split",
     "split_fold",
     "stage",
+    "stage_writes",
     "stream",
     "tile",
     "unroll",

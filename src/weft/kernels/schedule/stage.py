@@ -78,7 +78,59 @@ def stage(
     if level == "shared":
         fence: list[Stmt] = [Barrier()] if reused or len(path) > 1 else []
         around = [*fence, *copies, Barrier(), moved]
-    kernel = replace_loop(kernel, at, lambda _: around)
+    return _tiled(replace_loop(kernel, at, lambda _: around), inner, vector)
+
+
+def stage_writes(
+    kernel: Kernel, buffer: Buffer, at: Axis, layout: Layout = Layout(), vector: int = 16
+) -> Kernel:
+    """Write into private scratch inside a loop, and copy the window to its place after the loop::
+
+        for i: … store b[k, i] = x …
+        →
+        for i: … store s[i, k] = x …
+        for k: for i: store b[k, i] = load s[i, k]                              (copy, vectorised)
+
+    Refuses loops that read the buffer or do not write the whole window: guarded, predicated or
+    data-dependent writes, writes whose windows differ, and windows with gaps.
+    """
+    loop = path_to(kernel, at)[-1]
+    writes = [s for s in walk(loop.body) if isinstance(s, Store) and s.buffer is buffer]
+    if len(writes) != 1 or any(isinstance(s, Load) and s.buffer is buffer for s in walk(loop.body)):
+        raise ScheduleError(
+            f"the loop over {at} reads {buffer.name} or does not store to it exactly once"
+        )
+    if writes[0].guards or writes[0].predicate is not None:
+        raise ScheduleError(f"stores to {buffer.name} are guarded: their window has gaps")
+    window = _Window.of(buffer, writes, loop)
+    if not _writes_whole_box(loop, writes[0]):
+        raise ScheduleError(f"the loop over {at} does not write every element of its window")
+    packing = _Packing(window, layout)
+    name = unused_name(f"{buffer.name}_packed", {b.name for b in (*kernel.params, *kernel.scratch)})
+    scratch = Buffer(name, packing.shape(), buffer.dtype, "scratch", "thread", packing.strides())
+    kernel = kernel.evolve(scratch=(*kernel.scratch, scratch))
+    copies, inner = packing.copy(buffer, scratch, shared=False, back=True)
+    moved = _Redirect(writes, scratch, window, packing).loop(loop)
+    return _tiled(replace_loop(kernel, at, lambda _: [moved, *copies]), inner, vector)
+
+
+def _writes_whole_box(loop: For, write: Store) -> bool:
+    """Whether ``loop`` writes a box: every dimension follows one axis of its own, step by step."""
+    steps = {s.axis: s.step for s in walk([loop]) if isinstance(s, For)}
+    steps.update((a, 1) for a in write.value.axes)
+    used: set[Axis] = set()
+    for expr in write.index:
+        local = [a for a in expr.axes() if a in steps]
+        if len(local) > 1 or used.intersection(local):
+            return False
+        if any(not expr.is_affine_in(a) or abs(expr.coefficient(a) * steps[a]) != 1 for a in local):
+            return False
+        used.update(local)
+    return True
+
+
+def _tiled(kernel: Kernel, inner: Sequence[tuple[Axis, int | None, bool]], vector: int) -> Kernel:
+    """Tile the innermost axes of copies."""
     for axis, width, lanes in inner:
         if has_loop(kernel, axis):
             kernel = tile(kernel, axis, min(width or vector, find_loop(kernel, axis).trip), lanes)
@@ -114,9 +166,9 @@ class _Window:
     outside: frozenset[Axis]
 
     @staticmethod
-    def of(buffer: Buffer, reads: Sequence[Load], loop: For) -> _Window:
+    def of(buffer: Buffer, reads: Sequence[Load | Store], loop: For) -> _Window:
         inside = {s.axis: loop_range(s) for s in walk([loop]) if isinstance(s, For)}
-        tiles = {a for r in reads for a in r.out.axes}
+        tiles = {a for r in reads for a in (r.out if isinstance(r, Load) else r.value).axes}
         local = inside.keys() | tiles
         outside = frozenset(a for r in reads for i in r.index for a in i.axes()) - local
         base: list[Affine] = []
@@ -207,11 +259,11 @@ class _Packing:
     # -- the copy ----------------------------------------------------------------------------------
 
     def copy(
-        self, source: Buffer, scratch: Buffer, shared: bool
+        self, source: Buffer, scratch: Buffer, shared: bool, back: bool = False
     ) -> tuple[list[Stmt], list[tuple[Axis, int | None, bool]]]:
         """The copying loops, and the innermost axes to tile: axis, width (None: vector), lanes."""
         if self.panel is None:
-            return self.nest(source, scratch, shared, [Affine()] * len(self.order), None)
+            return self.nest(source, scratch, shared, [Affine()] * len(self.order), None, back)
         d, width = self.panel
         size = self.window.size[d]
         out: list[Stmt] = []
@@ -220,14 +272,14 @@ class _Packing:
             p = Axis("p", size // width)
             start = [Affine()] * len(self.order)
             start[d] = Affine.of(p) * width
-            body, tiles = self.nest(source, scratch, False, start, width)
+            body, tiles = self.nest(source, scratch, False, start, width, back)
             kind = "parallel" if shared else "serial"
             out.append(For(p, 0, p.extent, 1, body, kind))
             inner += tiles
         if size % width:
             start = [Affine()] * len(self.order)
             start[d] = Affine.of(size // width * width)
-            body, tiles = self.nest(source, scratch, shared, start, size % width)
+            body, tiles = self.nest(source, scratch, shared, start, size % width, back)
             out += body
             inner += tiles
         return out, inner
@@ -239,6 +291,7 @@ class _Packing:
         shared: bool,
         start: Sequence[Affine],
         width: int | None,
+        back: bool = False,
     ) -> tuple[list[Stmt], list[tuple[Axis, int | None, bool]]]:
         """Loops over the window (over one panel of it), the source's contiguous axis innermost."""
         sizes = list(self.window.size)
@@ -248,10 +301,10 @@ class _Packing:
         position = [s + a for s, a in zip(start, axes, strict=True)]
         value = Var(source.dtype)
         index = tuple(b + p for b, p in zip(self.window.base, position, strict=True))
-        body: list[Stmt] = [
-            Load(value, source, index),
-            Store(scratch, self.index(position), value),
-        ]
+        there = self.index(position)
+        body: list[Stmt] = [Load(value, source, index), Store(scratch, there, value)]
+        if back:
+            body = [Load(value, scratch, there), Store(source, index, value)]
         contiguous = min(range(len(axes)), key=lambda d: (source.element_strides[d] != 1, -d))
         straight = contiguous == self.order[-1]
         loops = [d for d in self.order if d != contiguous]
@@ -266,12 +319,12 @@ class _Packing:
 
 
 class _Redirect:
-    """Rewrites reads of a buffer to reads of its copy."""
+    """Rewrites accesses to a buffer to accesses to its copy."""
 
     def __init__(
-        self, reads: Sequence[Load], scratch: Buffer, window: _Window, packing: _Packing
+        self, moved: Sequence[Load | Store], scratch: Buffer, window: _Window, packing: _Packing
     ) -> None:
-        self.reads, self.scratch = {id(r) for r in reads}, scratch
+        self.moved, self.scratch = {id(r) for r in moved}, scratch
         self.window, self.packing = window, packing
 
     def loop(self, loop: For) -> For:
@@ -280,7 +333,7 @@ class _Redirect:
     def statement(self, stmt: Stmt) -> Stmt:
         if isinstance(stmt, For):
             return self.loop(stmt)
-        if isinstance(stmt, Load) and id(stmt) in self.reads:
+        if isinstance(stmt, Load | Store) and id(stmt) in self.moved:
             index = self.packing.index(self.window.position(stmt.index))
             return replace(stmt, buffer=self.scratch, index=index)
         return stmt
