@@ -7,6 +7,7 @@ several outputs (an optimiser's moments and its update; a layer's value and its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
@@ -28,13 +29,14 @@ def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scat
     """
     inliner = _Inliner(choice)
     inlined = _inline_all(choice, inliner)
+    stored = [_expanded(s, inliner) if isinstance(s, Scatter) else s for s in choice.stored]
+    choice = replace(choice, stored=stored)
     cones: list[tuple[Cone, Scatter | None]] = []
     outside = set(wanted).union(*(_reads(inlined[v], inlined) for v in choice.rows))
     for group in _without_internal(_merge(choice, inlined, set(wanted)), inlined, outside):
         first = group[0]
         if isinstance(first, Scatter):
-            output = _scatter_output(first, inliner)
-            cones.append((Cone(first.value.name, (output,)), first))
+            cones.append((Cone(first.value.name, (_scatter_output(first),)), first))
             continue
         if has_scan(inlined[first.value].term):
             cones.append((Cone(first.value.name, (_scan_output(inlined[first.value]),)), None))
@@ -114,15 +116,18 @@ def _rows(
     return tuple(found.values())
 
 
-def _scatter_output(step: Scatter, inliner: _Inliner) -> Output:
-    return Output(
-        step.value,
-        step.axes,
-        tuple(i.substitute({}, lambda t: known_index(inliner.expand(t))) for i in step.index),
-        inliner.expand(step.update),
-        step.combine,
-        None if step.guard is None else inliner.expand(step.guard),
+def _expanded(step: Scatter, inliner: _Inliner) -> Scatter:
+    """A scatter over stored values and rows only, as the kernel that performs it reads them."""
+    return replace(
+        step,
+        index=tuple(i.substitute({}, lambda t: known_index(inliner.expand(t))) for i in step.index),
+        update=inliner.expand(step.update),
+        guard=None if step.guard is None else inliner.expand(step.guard),
     )
+
+
+def _scatter_output(step: Scatter) -> Output:
+    return Output(step.value, step.axes, step.index, step.update, step.combine, step.guard)
 
 
 def _scan_output(step: Def) -> Output:
