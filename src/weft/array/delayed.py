@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.array import immediate
 from weft.array.value import Array, alias, from_numpy
 from weft.config import jit_is_disabled
 from weft.core import dtypes
@@ -356,9 +357,14 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     """The evaluator of the bottom trace: types the operation now, computes it when needed."""
     if jit_is_disabled():
         return run_now(primitive, args, params)
+    arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
+    key = immediate.key_of(primitive, arrays, params) if primitive.pointwise else None
+    if key is not None and (program := immediate.programs.get(key)) is not None:
+        result = program(*arrays)
+        if result is not None:
+            return result
     frame = user_frame()
     segment = _open_segment(frame, sys._getframe())
-    arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
     for array in arrays:
         pending = array._pending
         if pending is None or pending[0].segment is not segment:
@@ -372,6 +378,8 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
         outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
         segment.arrays.extend(map(weakref.ref, outputs))
         segment.count += 1
+    if key is not None:
+        immediate.note_recorded(key, avals, out_avals, params)
     if _must_run(primitive, params, inputs):
         segment.run(outputs)
     return outputs if primitive.multiple_results else outputs[0]

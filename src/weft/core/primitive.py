@@ -71,13 +71,17 @@ class Primitive:
     - ``def_effects(**params) -> frozenset[str]``: names of side effects, which keep an equation
       alive and in order;
     - ``def_eval(*args, **params)``: runs at the bottom trace instead of the array evaluator.
+
+    ``pointwise`` says that an element of the one result depends on an element of each operand and
+    nothing else, so that it has the same bits whatever it is compiled with.
     """
 
-    __slots__ = ("multiple_results", "name", "rules")
+    __slots__ = ("multiple_results", "name", "pointwise", "rules")
 
     def __init__(self, name: str, multiple_results: bool = False):
         self.name = name
         self.multiple_results = multiple_results
+        self.pointwise = False
         self.rules: dict[str, Rule] = {}
         _by_name.setdefault(name, self)
 

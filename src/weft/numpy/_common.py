@@ -142,10 +142,14 @@ def inexact_type(*args: Any) -> tuple[np.dtype, bool]:
 
 def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) -> list[Value]:
     """Operands of one dtype and shape, ready for a strict primitive."""
-    first = args[0]
-    same = type(first) is Array and all(type(x) is Array and x.aval is first.aval for x in args)
-    if same and (not inexact or dtypes.is_inexact(first.aval.dtype)):
-        return list(args)
+    if type(args[0]) is Array:
+        aval = args[0].aval
+        for x in args:
+            if type(x) is not Array or x.aval is not aval:
+                break
+        else:
+            if not inexact or dtypes.is_inexact(aval.dtype):
+                return list(args)
     promoted = promote_inexact(name, *args) if inexact else promote(name, *args)
     return broadcast(name, *promoted)
 

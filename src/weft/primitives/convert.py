@@ -34,6 +34,7 @@ from weft.terms.term import Term
 # ---------------------------------------------------------------- convert_element_type
 
 convert_element_type_p = Primitive("convert_element_type")
+convert_element_type_p.pointwise = True
 
 
 def convert_element_type(x: Value, new_dtype: Any, weak_type: bool = False) -> Value:

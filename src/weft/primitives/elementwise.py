@@ -54,6 +54,7 @@ def elementwise(
     that is not one scalar operation of its own name.
     """
     primitive = Primitive(name)
+    primitive.pointwise = True
 
     def type_rule(*avals: ShapedArray, **params: Any) -> ShapedArray:
         if len(avals) != arity:

@@ -31,6 +31,7 @@ from weft.terms.term import Term
 # ---------------------------------------------------------------- select_n
 
 select_n_p = Primitive("select_n")
+select_n_p.pointwise = True
 select_n = select_n_p.bind  # select_n(which, *cases): element-wise ``cases[which]``
 
 

@@ -42,6 +42,7 @@ from weft.terms.term import Term
 # ---------------------------------------------------------------- broadcast_in_dim
 
 broadcast_in_dim_p = Primitive("broadcast_in_dim")
+broadcast_in_dim_p.pointwise = True
 
 
 def broadcast_in_dim(x: Value, shape: Sequence[int], broadcast_dimensions: Sequence[int]) -> Value:
@@ -137,6 +138,7 @@ def instantiate(t: Value) -> Value:
 # ---------------------------------------------------------------- reshape
 
 reshape_p = Primitive("reshape")
+reshape_p.pointwise = True
 
 
 def reshape(x: Value, new_sizes: Sequence[int]) -> Value:
@@ -188,6 +190,7 @@ def _(axis_size: int, args: Values, dims: Dims, *, new_sizes: Shape) -> Batched:
 # ---------------------------------------------------------------- transpose
 
 transpose_p = Primitive("transpose")
+transpose_p.pointwise = True
 
 
 def transpose(x: Value, permutation: Sequence[int]) -> Value:
@@ -243,6 +246,7 @@ def _(axis_size: int, args: Values, dims: Dims, *, permutation: Axes) -> Batched
 # ---------------------------------------------------------------- slice
 
 slice_p = Primitive("slice")
+slice_p.pointwise = True
 
 Steps = Shape | None  # None where every stride is 1
 
@@ -463,6 +467,7 @@ def _(axis_size: int, args: Values, dims: Dims, *, padding_config: PaddingConfig
 # ---------------------------------------------------------------- rev
 
 rev_p = Primitive("rev")
+rev_p.pointwise = True
 
 
 def rev(x: Value, dimensions: Sequence[int]) -> Value:

@@ -1,0 +1,82 @@
+"""Small operations that keep recurring outside `jit` run at once, by programs of their own.
+
+Delaying an operation pays when fusing it with others saves traffic to memory or calls. On a few
+elements, recording it costs more than running it. So a pointwise operation on small arrays that has
+been recorded `WORTH_COMPILING` times (about the time it takes to compile it) gets a native program,
+and from then on runs when it is asked for. Its bits are the same either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from weft.array.value import Array
+from weft.core.avals import ShapedArray
+from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
+from weft.core.primitive import Primitive
+
+#: Bytes of an operand or result up to which an operation counts as small.
+SMALL = 16384
+#: Recordings (about 10 µs each) that cost what compiling does.
+WORTH_COMPILING = 400
+#: Operations remembered.
+LIMIT = 4096
+
+#: Programs of operations: they take arrays, and return the result or None when it does not fit.
+programs: dict[Hashable, Callable[..., Array | None]] = {}
+_recorded: dict[Hashable, int] = {}
+
+
+def key_of(
+    primitive: Primitive, arrays: list[Array], params: dict[str, Any]
+) -> tuple[Hashable, ...]:
+    """What a program of one operation is valid for."""
+    avals = [array.aval for array in arrays]
+    return (primitive, *avals, *params.items()) if params else (primitive, *avals)
+
+
+def note_recorded(
+    key: tuple[Hashable, ...],
+    avals: list[ShapedArray],
+    out_avals: list[ShapedArray],
+    params: dict[str, Any],
+) -> None:
+    """Counts a recording of a pointwise operation, and compiles it when that is worth it."""
+    if any(aval.nbytes > SMALL for aval in (*avals, *out_avals)):
+        return
+    count = _recorded.get(key, 0) + 1
+    if count < WORTH_COMPILING:
+        if len(_recorded) >= LIMIT:
+            _recorded.clear()
+        _recorded[key] = count
+        return
+    _recorded.pop(key, None)
+    if len(programs) >= LIMIT:
+        programs.clear()
+    primitive: Any = key[0]
+    programs[key] = _compiled(primitive, avals, out_avals, params)
+
+
+def clear() -> None:
+    """Forgets programs and counts."""
+    programs.clear()
+    _recorded.clear()
+
+
+def _compiled(
+    primitive: Primitive,
+    avals: list[ShapedArray],
+    out_avals: list[ShapedArray],
+    params: dict[str, Any],
+) -> Callable[..., Array | None]:
+    from weft.compile import compile_jaxpr
+
+    invars, outvars = [Var(a) for a in avals], [Var(a) for a in out_avals]
+    eqn = Eqn(primitive, list(invars), outvars, params)
+    executable = compile_jaxpr(ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn])))
+    return executable.call_path(_no_fit, single=True)
+
+
+def _no_fit(*arrays: Any) -> None:
+    """Operands that are still pending, or deleted."""

@@ -1,0 +1,87 @@
+"""Small operations that recur: run at once, with the same bits and the same errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import weft.numpy as wnp
+from weft.array import immediate
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(immediate, "WORTH_COMPILING", 3)
+    immediate.clear()
+    yield
+    immediate.clear()
+
+
+def ready(data):
+    x = wnp.asarray(np.asarray(data, np.float32))
+    x.materialise()
+    return x
+
+
+def is_pending(x) -> bool:
+    return x._pending is not None
+
+
+def test_an_operation_is_delayed_until_it_has_recurred():
+    x = ready([1, 2, 3])
+    pending = [is_pending(x + x) for _ in range(5)]
+    assert pending == [True, True, True, False, False]
+
+
+def test_results_are_the_same_before_and_after():
+    x = ready(np.linspace(-3, 3, 100))
+    results = {(wnp.tanh(x * x + x)).tobytes() for _ in range(8)}
+    assert len(results) == 1
+
+
+def test_types_and_parameters_have_programs_of_their_own():
+    x = ready(np.arange(6.0))
+    for _ in range(5):
+        rows, columns = x.reshape(2, 3), x.reshape(3, 2)
+        ints = x.astype(wnp.int32)
+    assert rows.shape == (2, 3)
+    assert columns.shape == (3, 2)
+    assert ints.dtype == np.int32
+    assert rows.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert ints.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_operands_that_are_pending_are_not_forced():
+    x = ready([1, 2, 3])
+    for _ in range(5):
+        x + x
+    pending = wnp.cumsum(x)
+    assert is_pending(pending + pending)
+
+
+def test_large_arrays_and_reductions_stay_delayed():
+    large = ready(np.ones(immediate.SMALL))
+    small = ready(np.ones(10))
+    for _ in range(6):
+        sums, totals = large + large, small.sum()
+    assert is_pending(sums)
+    assert is_pending(totals)
+
+
+def test_programs_are_bounded(monkeypatch):
+    monkeypatch.setattr(immediate, "LIMIT", 2)
+    for n in range(1, 8):
+        x = ready(np.ones(n))
+        for _ in range(4):
+            y = x * x
+        assert y.tolist() == [1] * n
+    assert len(immediate.programs) <= 2
+
+
+def test_a_deleted_operand_is_an_error():
+    x = ready([1, 2, 3])
+    for _ in range(5):
+        x + x
+    x.delete()
+    with pytest.raises(RuntimeError, match="delete"):
+        (x + x).tolist()
