@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from weft.core.collector import collector_paused
 from weft.core.jaxpr import ClosedJaxpr, all_equations
 from weft.core.source import describe
 from weft.kernels.machine import Machine, cpu_machine
-from weft.kernels.program import Launch, Program
+from weft.kernels.program import Launch, Program, Routine, walk_steps
 from weft.runtime.buffer import Buffer
 
 
@@ -166,8 +166,6 @@ def _dump(level: str, text: Callable[[], str]) -> None:
 
 
 def _launches(program: Program) -> list[Launch]:
-    from weft.codegen.program_llvm import walk_steps
-
     return [s for s in walk_steps(program.steps) if isinstance(s, Launch)]
 
 
@@ -194,7 +192,8 @@ def _emit(program: Program) -> str:
 
 
 def _native(program: Program, text: str) -> Any:
-    from weft.codegen.program_llvm import uses_pool
+    from weft.codegen.program_llvm import routines_of, uses_pool
+    from weft.kernels.work import seconds
     from weft.runtime.cache import compile_cached
     from weft.runtime.executable import NativeProgram
 
@@ -205,5 +204,20 @@ def _native(program: Program, text: str) -> Any:
         constants=[Buffer.from_numpy(np.asarray(s.data)) for s in program.constants],
         arena_nbytes=program.arena_bytes,
         uses_pool=uses_pool(program),
-        seconds=program.notes.get("seconds", 0.0),
+        seconds=seconds(program.steps),
+        callbacks={symbol: _host_callback(step) for symbol, step in routines_of(program)},
+    )
+
+
+def _host_callback(step: Routine) -> Any:
+    """Native code's way to the function of ``step``."""
+    from weft.runtime.callback import HostCallback
+
+    if step.function is None:
+        raise TypeError(f"the CPU has no routine named {step.name!r}")
+    return HostCallback(
+        step.name,
+        partial(step.function, **step.params),
+        [(s.shape, s.dtype) for s in step.inputs],
+        [(s.shape, s.dtype) for s in step.outputs],
     )

@@ -3,6 +3,9 @@
 One kernel is one function ``void k(ptr args, i64 tid, i64 nt)``, run by every thread of a launch.
 ``args`` holds 64-bit pointers: the pool, then the parameters, then `placed_scratch`.  Parallel
 loops are divided by thread number; private scratch is on the stack, or a thread's part of a place.
+
+After the pointers comes what the interrupt counter was when the program was entered.  Loops with
+much in an iteration compare: after a change they end, and so does the caller, which looks as well.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from weft.codegen.tiles import Layout, Position, Tile, element_type, memory_type
 from weft.kernels import ir
 from weft.kernels.ir import Var
 from weft.kernels.program import elements_per_thread, placed_scratch
+from weft.kernels.work import heavy_loops
 from weft.terms.affine import Affine, Axis, Dynamic, linearize
 from weft.terms.ops import OPS, result_dtype
 
@@ -32,6 +36,12 @@ def emit_kernel(module: Module, kernel: ir.Kernel, target: Target, threads: int 
     ``threads`` is how many parts a place of private scratch has; further threads do nothing then.
     """
     return _KernelEmitter(module, kernel, target, threads).emit()
+
+
+def read_interrupts(f: Function) -> str:
+    """The process's interrupt counter as it is now (i32)."""
+    f.module.declare("@weft_interrupts = external global i32")
+    return f.i("load atomic i32, ptr @weft_interrupts monotonic, align 4")
 
 
 def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
@@ -71,6 +81,10 @@ class _KernelEmitter:
         self.pool = f.load("ptr", "%args")
         for n, buffer in enumerate((*self.kernel.params, *placed), 1):
             self.bases[buffer] = f.load("ptr", f.gep("i64", "%args", n))
+        self.heavy = heavy_loops(self.kernel)
+        if self.heavy:
+            count = 1 + len(self.kernel.params) + len(placed)
+            self.seen = f.load("i32", f.gep("i64", "%args", count))
         self._divide([b for b in placed if b.level == "thread"])
         self._open(None, "0")
         self._body(self.kernel.body)
@@ -305,6 +319,9 @@ class _KernelEmitter:
                 layout = self._layout(carry.var)
                 following += [self._operand(carry.update, layout, p) for p in layout.positions()]
             loop.carry(*following)
+            if stmt in self.heavy:
+                now = read_interrupts(self.f)
+                loop.leave = self.f.i(f"icmp ne i32 {now}, {self.seen}")
             self._close()
         results = iter(loop.results)
         for carry in stmt.carries:

@@ -173,11 +173,15 @@ class Module:
 
 @dataclass
 class Loop:
-    """A loop being written: `index` and `carried` inside it, `results` after it."""
+    """A loop being written: `index` and `carried` inside it, `results` after it.
+
+    `leave`, an i1 set inside, ends the loop early; its results are then those of some iteration.
+    """
 
     index: str
     carried: list[str]
     results: list[str] = field(default_factory=list)
+    leave: str | None = None
     _next: Sequence[Value] = ()
 
     def carry(self, *values: Value) -> None:
@@ -293,11 +297,14 @@ class Function:
             )
         following = self.i(f"add nsw i64 {loop.index}, {step}")
         latch = self.block
-        if at_least_once:
-            again = self.i(f"icmp slt i64 {following}, {hi}")
-            self.branch(again, header, done)
-        else:
+        again = self.i(f"icmp slt i64 {following}, {hi}") if at_least_once else None
+        if loop.leave is not None:
+            stay = self.i(f"xor i1 {loop.leave}, true")
+            again = stay if again is None else self.i(f"and i1 {again}, {stay}")
+        if again is None:
             self.jump(header)
+        else:
+            self.branch(again, header, done)
         phis = [f"  {loop.index} = phi i64 [{lo}, %{before}], [{following}, %{latch}]"]
         for name, (type_, initial), value in zip(loop.carried, carried, loop._next, strict=True):
             phis.append(f"  {name} = phi {type_} [{initial}, %{before}], [{value}, %{latch}]")

@@ -3,18 +3,20 @@
 ``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs;
 temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a
 stack cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch
-of a parallel region and every iteration of a loop.
+of a parallel region, every iteration of a loop, and after kernels that may have left off early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from weft.codegen.kernel_llvm import emit_kernel
+from weft.codegen.kernel_llvm import emit_kernel, read_interrupts
 from weft.codegen.llvm_text import Module
 from weft.codegen.scalar_llvm import Target
 from weft.kernels import program as ir
 from weft.kernels.ir import Kernel, loops
+from weft.kernels.program import walk_steps
+from weft.kernels.work import heavy_loops
 
 INTERRUPTED = 1
 
@@ -51,9 +53,8 @@ class _ProgramEmitter:
         f = self.f
         self.out = f.label("interrupted")
         self._bind_slots()
+        self.seen = read_interrupts(f)
         self.tables = self._launch_tables(self.program.steps)
-        self.module.declare("@weft_interrupts = external global i32")
-        self.seen = f.i("load atomic i32, ptr @weft_interrupts monotonic, align 4")
         self._steps(self.program.steps)
         f.ret("i32", 0)
         f.place(self.out)
@@ -84,9 +85,10 @@ class _ProgramEmitter:
         tables: dict[ir.Launch, str] = {}
         for step in walk_steps(steps):
             if isinstance(step, ir.Launch):
-                count = len(step.slots) + len(step.scratch) + 1
-                tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
-                self.f.store("ptr", "%pool", tables[step])
+                count = len(step.slots) + len(step.scratch) + 2
+                table = tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
+                self.f.store("ptr", "%pool", table)
+                self.f.store("i32", self.seen, self.f.gep("i64", table, count - 1))
         return tables
 
     # -- kernels -----------------------------------------------------------------------------------
@@ -108,8 +110,7 @@ class _ProgramEmitter:
 
     def _poll(self) -> None:
         f = self.f
-        now = f.i("load atomic i32, ptr @weft_interrupts monotonic, align 4")
-        changed = f.i(f"icmp ne i32 {now}, {self.seen}")
+        changed = f.i(f"icmp ne i32 {read_interrupts(f)}, {self.seen}")
         go = f.label("go")
         f.branch(changed, self.out, go, unlikely=True)
         f.place(go)
@@ -125,6 +126,8 @@ class _ProgramEmitter:
             f.do(f"call void @weft_parallel(ptr %pool, ptr {symbol}, ptr {table})")
         else:
             f.do(f"call void {symbol}(ptr {table}, i64 0, i64 1)")
+        if heavy_loops(step.kernel):
+            self._poll()
 
     def _copy(self, step: ir.Copy) -> None:
         f = self.f
@@ -198,23 +201,6 @@ class _ProgramEmitter:
         ir.If: _if,
         ir.Routine: _routine,
     }
-
-
-def walk_steps(steps: list[ir.Step]) -> list[ir.Step]:
-    """All steps, those inside loops and branches included, in order."""
-    found: list[ir.Step] = []
-    stack = list(reversed(steps))
-    while stack:
-        step = stack.pop()
-        found.append(step)
-        if isinstance(step, ir.For):
-            stack.extend(reversed(step.body))
-        elif isinstance(step, ir.While):
-            stack.extend(reversed([*step.condition, *step.body]))
-        elif isinstance(step, ir.If):
-            for body in reversed(step.branches):
-                stack.extend(reversed(body))
-    return found
 
 
 def _swapped(steps: list[ir.Step]) -> list[ir.Slot]:

@@ -1,0 +1,58 @@
+"""How much there is to do: rough counts, for decisions in which a factor of a few is nothing.
+
+Work is counted in elements: a statement does as many as its tile has. Long calls release the GIL
+and can be interrupted; the loops that look out for an interruption are those with so much in each
+iteration that looking costs nothing.
+"""
+
+from __future__ import annotations
+
+from math import inf, prod
+
+from weft.kernels.ir import For, Kernel, Stmt, Store, outputs_of
+from weft.kernels.program import For as Repeat
+from weft.kernels.program import If, Launch, Routine, Step, While
+
+#: Elements of one statement that a core does in a second, about.
+RATE = 4e9
+#: Elements in an iteration beside which a look at the interrupt counter is lost.
+HEAVY = 4096
+
+
+def kernel_work(body: list[Stmt]) -> int:
+    """Elements of all statements of ``body``, as often as they run."""
+    total = 0
+    for stmt in body:
+        if isinstance(stmt, For):
+            total += stmt.trip * kernel_work(stmt.body)
+            continue
+        tiles = (stmt.value,) if isinstance(stmt, Store) else outputs_of(stmt)
+        total += max((prod(a.extent for a in v.axes) for v in tiles), default=0)
+    return total
+
+
+def heavy_loops(kernel: Kernel) -> set[For]:
+    """The loops with so much in each iteration that they can look out for an interruption."""
+    found: set[For] = set()
+    stack = [s for s in kernel.body if isinstance(s, For)]
+    while stack:
+        loop = stack.pop()
+        if kernel_work(loop.body) >= HEAVY:
+            found.add(loop)
+            stack.extend(s for s in loop.body if isinstance(s, For))
+    return found
+
+
+def seconds(steps: list[Step]) -> float:
+    """About how long ``steps`` take on one core; infinity where nobody can tell."""
+    total = 0.0
+    for step in steps:
+        if isinstance(step, Launch):
+            total += kernel_work(step.kernel.body) / RATE
+        elif isinstance(step, Repeat):
+            total += step.length * seconds(step.body) if step.length else 0.0
+        elif isinstance(step, While | Routine):
+            total = inf
+        elif isinstance(step, If):
+            total += max(map(seconds, step.branches))
+    return total
