@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.kernels.samples import F32, F64, I32, at, few, loop, matmul, softmax
 
+from tests.kernels.samples import F32, F64, I32, at, few, loop, matmul, softmax
 from weft.codegen.llvm_text import Module
 from weft.codegen.scalar_llvm import Target, emit_op
 from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Stmt, Store, Var

@@ -72,7 +72,8 @@ class Core:
     ``vectors`` operations on 64-byte registers of each kind (multiply, add, …) start per cycle;
     two on shorter registers always do. ``window`` is the number of operations over which
     independent iterations overlap, ``reorder`` that over which cache misses do (at most
-    ``misses`` at a time, ``misses_per_set`` in one set of the first level).  Entering an
+    ``misses`` at a time, ``misses_per_set`` in one set of the first level); prefetchers follow
+    ``streams`` stretches of memory.  Entering an
     innermost loop costs ``entry`` cycles, a quarter of that when its trip count is at most
     ``predicted``.
     """
@@ -93,6 +94,7 @@ class Core:
     reorder: float = 320.0
     misses: float = 20.0
     misses_per_set: float = 8.0
+    streams: float = 12.0
     spills: float = 0.55  # stores and reloads per arithmetic operation beyond the registers
     entry: float = 20.0
     predicted: int = 24

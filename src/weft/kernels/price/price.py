@@ -94,11 +94,15 @@ class Price:
         return "\n".join(lines)
 
 
-def price(kernel: Kernel, machine: Machine, warm: bool = True) -> Price:
+def price(
+    kernel: Kernel, machine: Machine, warm: bool = True, limit: float = float("inf")
+) -> Price:
     """Estimate the time of one launch of a scheduled ``kernel`` on a CPU.
 
     With ``warm`` the kernel has run before on the same memory, so that what fits in a cache is
-    there; otherwise everything comes from memory.  Deterministic, and independent of names.
+    there; otherwise everything comes from memory.  Where arithmetic and overheads alone take longer
+    than ``limit`` seconds, traffic is left out: a search has no use for it.  Deterministic, and
+    independent of names.
     Raises ValueError for machines that are no CPUs.
     """
     if machine.kind != "cpu":
@@ -108,19 +112,41 @@ def price(kernel: Kernel, machine: Machine, warm: bool = True) -> Price:
         )
     root = read(kernel, machine)
     threads = machine.threads if any(n.parallel for n in _nests(root)) else 1
+    parallel = threads > 1
+    fork = machine.fork_ns * 1e-9 if parallel else 0.0
+    entries = _entries(root, machine, threads) / (machine.core.ghz * 1e9)
+    alone = _arithmetic(root, machine, threads)
+    if fork + entries + alone.compute > limit:
+        return Price(threads, (alone,), fork, entries)
     visits = walk_traffic(root, machine, threads, warm)
     charge = _Charge(machine, threads)
-    blocks = tuple(charge.block(v) for v in visits)
-    parallel = threads > 1
     meetings = sum(v.block.barriers * v.times for v in visits)
     return Price(
         threads,
-        blocks,
-        fork=machine.fork_ns * 1e-9 if parallel else 0.0,
-        entries=_entries(root, machine, threads) / (machine.core.ghz * 1e9),
+        tuple(charge.block(v) for v in visits),
+        fork,
+        entries,
         barriers=meetings * machine.barrier_ns * 1e-9 if parallel else 0.0,
         ownership=sum(v.pieces for v in visits) * machine.ownership_ns * 1e-9,
     )
+
+
+def _arithmetic(root: Nest, machine: Machine, threads: int) -> BlockPrice:
+    """All blocks as one, without traffic."""
+    total = 0.0
+    flops = 0
+    stack = [(root, 1, 1)]
+    while stack:
+        nest, times, whole = stack.pop()
+        for child in nest.children:
+            if isinstance(child, Nest):
+                trip = -(-child.trip // threads) if child.parallel else child.trip
+                stack.append((child, times * trip, whole * child.trip))
+            else:
+                total += times * cycles(child, nest, machine)
+                flops += whole * child.flops
+    seconds = total / (machine.core.ghz * 1e9)
+    return BlockPrice((), 1, total, seconds, 0.0, {}, flops, 0.0)
 
 
 def _nests(root: Nest) -> Iterator[Nest]:
@@ -190,6 +216,8 @@ class _Charge:
         flying = self.in_flight(stream, block)
         stretch = stream.stretch
         jumps = min(1.0, 4.0 / stretch)
+        # Prefetchers follow so many streams at a time; the rest come as if scattered.
+        jumps = max(jumps, 1.0 - self.machine.core.streams / stream.pieces)
         written_apart = 0.5 * min(1.0, 1.0 / stretch)
         non_temporal = stream.access.write and stream.access.streaming
         total = 0.0
@@ -224,9 +252,7 @@ class _Charge:
             reachable = 64 // gcd(around, 64)
         else:
             reachable = 1 if stride >= 4096 else 64
-        lines = run_lines
-        for _, count in access.segments:
-            lines *= count
+        lines = run_lines * stream.pieces
         by_window = max(1.0, core.reorder / max(1.0, block.issued) * lines)
         return min(core.misses, core.misses_per_set * reachable * run_lines, by_window)
 

@@ -33,6 +33,12 @@ from weft.terms.affine import Axis, Dynamic, FloorDiv
 #: Operations that move or choose values: no floating-point operation in the usual count.
 _MOVES = frozenset(("splat", "cast", "bitcast", "select", "neg", "abs"))
 
+#: Lanes at most this many elements apart are picked out of contiguous vectors.
+_THIN = 8
+
+#: The step of lanes that are not evenly spaced.
+_IRREGULAR = 1 << 30
+
 _ROOT = Axis("kernel", 1)
 
 
@@ -113,6 +119,8 @@ class _Scope:
         self.made: dict[Var, Stmt | None] = {c.var: None for c in carries}
         self.born: dict[Var, int] = {c.var: 0 for c in carries}
         self.last: dict[Var, int] = {}
+        self.uses: dict[Var, int] = {}
+        self.matched: set[Var] = set()
         self.outer: set[Var] = set()
 
     # -- structure ---------------------------------------------------------------------------------
@@ -138,6 +146,7 @@ class _Scope:
     def use(self, variables: Iterable[Var]) -> None:
         for var in variables:
             if var in self.made:
+                self.uses[var] = self.uses.get(var, 0) + 1
                 self.last[var] = self.place
             else:
                 self.outer.add(var)
@@ -191,8 +200,14 @@ class _Scope:
         return self.outer
 
     def _folded(self, made: Stmt | None) -> bool:
-        """Whether a value is a scalar load, which its users take from memory."""
-        return isinstance(made, Load) and self.shapes.of(made.out.axes).width == 1
+        """Whether a loaded value is taken from memory by what uses it.
+
+        So are scalars that are broadcast, and registers that are used only once.
+        """
+        if not isinstance(made, Load):
+            return False
+        once = self.uses.get(made.out) == 1 and made.out in self.matched
+        return once or self.shapes.of(made.out.axes).width == 1
 
     # -- costs: each adds to the block and returns the latency -------------------------------------
 
@@ -230,9 +245,11 @@ class _Scope:
             return 2 * INTEGER_DIVISION
         cost = op_cost(stmt.op, dtype.kind, dtype.itemsize)
         self.add(cost, shape.count, shape.width * dtype.itemsize)
-        if shape.width > 1:
-            for arg in stmt.args:
+        for arg in stmt.args:
+            if shape.width > 1:
                 self.splat(arg)
+            if self.shapes.of(arg.axes).count == shape.count:
+                self.matched.add(arg)
         if dtype.kind == "f" and stmt.op not in _MOVES and out.dtype != np.bool_:
             assert self.block is not None
             self.block.flops += shape.elements * (2 if stmt.op == "fma" else 1)
@@ -243,9 +260,7 @@ class _Scope:
         shape = self.shapes.of(arg.axes)
         made = self.made.get(arg)
         if shape.width == 1 and isinstance(made, Map | Fold | For):
-            assert self.block is not None
-            self.block.shuffle += shape.count
-            self.block.issued += shape.count
+            self.shuffles(shape.count, 64)
 
     def fold(self, stmt: Fold) -> float:
         arg = stmt.args[0]
@@ -269,23 +284,23 @@ class _Scope:
     def load(self, stmt: Load) -> float:
         block = self.block
         assert block is not None
-        axes = stmt.out.axes
-        access, const = access_of(stmt, axes)
+        shape = self.shapes.of(stmt.out.axes)
+        access, const = access_of(stmt, stmt.out.axes)
         self.pending.append((access, const))
-        shape = self.shapes.of(axes)
         self.guards(stmt.guards, shape)
         size = shape.width * stmt.buffer.dtype.itemsize
         step = self.lane_step(access, shape)
         if step in (None, 0):
             block.load += shape.count * self.core.broadcast
             block.issued += shape.count
-        elif step in (1, -1):
-            block.load += shape.count * self.core.occupancy(size)
-            block.issued += shape.count
-            if self.splits(access, const, size, shape.lane):
-                block.load += shape.count * self.core.occupancy(size)
-            if step == -1:
-                block.shuffle += shape.count
+        elif step == 1:
+            self.vectors(access, const, shape, size, shape.count)
+        elif (squares := _squares(access, shape, stmt.out.axes)) and not stmt.guards:
+            self.vectors(access, const, shape, size, squares * shape.width)
+            self.shuffles(squares * shape.width * log2(shape.width), size)
+        elif step is not None and abs(step) <= _THIN:
+            self.vectors(access, const, shape, size, shape.count * abs(step))
+            self.shuffles(shape.count * max(1, abs(step) - 1), size)
         else:
             block.load += shape.elements * self.core.gather
             block.issued += 3 * shape.elements
@@ -301,18 +316,38 @@ class _Scope:
         self.guards(stmt.guards, shape)
         size = shape.width * stmt.buffer.dtype.itemsize
         step = self.lane_step(access, shape)
+        count = shape.count
         if step is None:
-            block.store += shape.count * self.core.scalar_store
-            block.issued += shape.count
-        elif step == 1:
-            block.store += shape.count * self.core.store * self.core.occupancy(size)
-            block.issued += shape.count
-            if self.splits(access, const, size, shape.lane):
-                block.load += shape.count * self.core.occupancy(size)
-        else:
-            block.store += shape.elements * self.core.scatter
-            block.issued += 3 * shape.elements
+            block.store += count * self.core.scalar_store
+            block.issued += count
+            return 0.0
+        if step not in (1, -1):
+            squares = 0 if stmt.guards else _squares(access, shape, axes)
+            if not squares:
+                block.store += shape.elements * self.core.scatter
+                block.issued += 3 * shape.elements
+                return 0.0
+            count = squares * shape.width
+            self.shuffles(count * log2(shape.width), size)
+        block.store += count * self.core.store * max(0.5, size / 64)
+        block.issued += count
+        if self.splits(access, const, size, shape.lane):
+            block.load += count * self.core.occupancy(size)
         return 0.0
+
+    def vectors(
+        self, access: Access, const: int, shape: Registers, size: int, count: int
+    ) -> None:
+        """``count`` contiguous vectors loaded."""
+        assert self.block is not None
+        often = 2 if self.splits(access, const, size, shape.lane) else 1
+        self.block.load += often * count * self.core.occupancy(size)
+        self.block.issued += count
+
+    def shuffles(self, count: float, size: int) -> None:
+        assert self.block is not None
+        self.block.shuffle += count * self.core.occupancy(size)
+        self.block.issued += count
 
     def barrier(self, stmt: ir.Barrier) -> float:
         del stmt
@@ -326,17 +361,17 @@ class _Scope:
             self.add(OpCost(0, 0, 4.0 * len(guards), 0, 0), shape.count, shape.width * 8)
 
     def lane_step(self, access: Access, shape: Registers) -> int | None:
-        """Elements between neighbouring lanes; None for scalars, 2 for anything irregular."""
+        """Elements between neighbouring lanes; None for scalars."""
         if shape.lane is None:
             return None
         stride = access.terms.get(shape.lane, 0)
         for atom in access.terms:
             if isinstance(atom, FloorDiv) and shape.lane in atom.numerator.axes():
-                return 2
+                return _IRREGULAR
             if isinstance(atom, Dynamic) and shape.lane in atom.source.axes:
-                return 2
+                return _IRREGULAR
         step, rest = divmod(stride, access.buffer.dtype.itemsize)
-        return step if rest == 0 and step in (-1, 0, 1) else 2
+        return step if rest == 0 else _IRREGULAR
 
     def splits(self, access: Access, const: int, size: int, lane: Axis | None) -> bool:
         """Whether registers of ``size`` bytes cross cache lines as loops move them."""
@@ -358,6 +393,15 @@ class _Scope:
         Store: store,
         ir.Barrier: barrier,
     }
+
+
+def _squares(access: Access, shape: Registers, axes: tuple[Axis, ...]) -> int:
+    """Squares of registers to transpose, if another tile axis is contiguous in memory; else 0."""
+    size = access.buffer.dtype.itemsize
+    for axis in axes:
+        if axis is not shape.lane and axis.extent > 1 and access.terms.get(axis) == size:
+            return shape.count // axis.extent * -(-axis.extent // shape.width)
+    return 0
 
 
 def _varying(kernel: Kernel) -> dict[Axis, frozenset[Var]]:

@@ -48,6 +48,14 @@ class Stream:
         """Lines accessed in ascending order before a jump."""
         return self.sequence or max(1.0, self.order / 64)
 
+    @property
+    def pieces(self) -> int:
+        """Separate stretches that one execution of the block touches."""
+        count = 1
+        for _, trip in self.access.segments:
+            count *= trip
+        return count
+
 
 @dataclass(eq=False, slots=True)
 class Visit:

@@ -1,0 +1,117 @@
+"""Candidates: alternative schedules of one kernel, and the choice among them by price.
+
+`choices` enumerates what the strategy leaves open: how many vectors a tile holds, along which axis,
+whether threads share the work, and the numbers of a contraction's tile.  `best` prices the
+schedules and keeps the cheapest; the first proposal is the default, which stays unless another is
+clearly cheaper, as prices only rank to within some ten percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from weft.kernels.ir import Kernel
+from weft.kernels.machine import Machine
+from weft.kernels.price import price
+from weft.kernels.schedule.contraction import Contraction, Params
+from weft.kernels.schedule.errors import ScheduleError
+
+#: Full prices per kernel: compile time is worth something too.
+MOST = 12
+
+#: A proposal must be this much cheaper than the default to replace it.
+CLEARLY = 0.93
+
+#: Kernels that take less than this are not worth a search beyond whether threads should share them.
+SMALL_SECONDS = 5e-6
+
+#: Threads must gain this much to share a small kernel: waking them up costs more on a busy machine.
+SHARING_GAIN = 1.3
+
+Proposal = Callable[[], Kernel]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a strategy may decide otherwise; the defaults are its own decisions.
+
+    ``vectors`` is the number of registers along the lanes of a tile, ``axis`` the place of the
+    vector axis in the order of preference, ``parallel`` whether threads share the work, and
+    ``contraction`` the numbers of a contraction's schedule.
+    """
+
+    vectors: int | None = None
+    axis: int = 0
+    parallel: bool = True
+    contraction: Params | None = None
+
+
+def choices(
+    contraction: Contraction | None, params: Params | None, lanes: int, registers: int
+) -> Iterator[Choice]:
+    """The default choice, then alternatives, the most promising first.
+
+    ``params`` are the default numbers of the kernel's one ``contraction``, if it is one; ``lanes``
+    the elements of a vector, of which there are ``registers``.
+    """
+    yield Choice()
+    if contraction is None or params is None:
+        yield Choice(parallel=False)
+        for vectors in (2, 4, 1, 8):
+            yield Choice(vectors=vectors)
+        yield Choice(axis=1)
+        yield Choice(axis=1, vectors=1)
+        return
+    yield Choice(contraction=replace(params, parallel="none"))
+    for other in _tiles(contraction, params, lanes, registers):
+        yield Choice(contraction=other)
+
+
+def _tiles(
+    contraction: Contraction, params: Params, lanes: int, registers: int
+) -> Iterator[Params]:
+    """Other numbers for a contraction: packing, the register tile, the blocks."""
+    if params.lanes == "columns":
+        yield replace(params, pack_left=not params.pack_left)
+        yield replace(params, pack_right=not params.pack_right)
+        if params.pack_left and params.pack_right:
+            yield replace(params, pack_left=False, pack_right=False)
+        for rows, vectors in ((8, 2), (12, 2), (6, 4), (8, 3), (4, 4), (6, 2), (4, 2), (12, 1)):
+            fits = rows * vectors + vectors < registers
+            if fits and (rows, vectors * lanes) != (params.rows, params.columns):
+                yield replace(params, rows=rows, columns=vectors * lanes)
+        yield replace(params, block=max(64, params.block // 2))
+        if prod(contraction.sizes[:2]) >= 2 * params.row_block:
+            yield replace(params, row_block=max(params.rows, params.row_block // 2))
+
+
+def best(kernel: Kernel, machine: Machine, proposals: Iterable[Proposal]) -> Kernel:
+    """The cheapest of the kernels that ``proposals`` make; ``kernel`` if none can be made.
+
+    The first proposal that works is the default.  Proposals that refuse (`ScheduleError`) are
+    passed over, as are those whose arithmetic alone costs more than the best so far.  At most
+    `MOST` are priced, in the order given.
+    """
+    found: Kernel | None = None
+    lowest = 0.0
+    priced = 0
+    small = shared = False
+    for propose in proposals:
+        try:
+            candidate = propose()
+        except ScheduleError:
+            continue
+        cost = price(candidate, machine, limit=float("inf") if found is None else lowest)
+        if found is None:
+            found, lowest = candidate, cost.seconds * CLEARLY
+            small, shared = cost.seconds < SMALL_SECONDS, cost.threads > 1
+            if small and shared:
+                lowest = cost.seconds * SHARING_GAIN
+        elif cost.seconds < lowest:
+            found, lowest = candidate, cost.seconds
+        priced += 1
+        if priced >= (1 + shared if small else MOST):
+            break
+    return kernel if found is None else found
