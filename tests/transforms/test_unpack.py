@@ -1,0 +1,104 @@
+"""Jitted calls with containers: the shortcut and the general way agree."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, namedtuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weft
+import weft.numpy as wnp
+from weft import tree
+from weft.transforms.unpack import MAX_LEAVES, NO_MATCH, tree_call
+
+trees = st.recursive(
+    st.just("leaf") | st.none(),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.lists(inner, max_size=3).map(tuple)
+    | st.dictionaries(st.sampled_from("zyxab"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def numbered(structure, start=0):
+    leaves, spec = tree.flatten(structure)
+    return tree.unflatten(spec, range(start, start + len(leaves)))
+
+
+@given(trees, trees)
+@settings(max_examples=100)
+def test_leaves_and_results_are_in_the_order_of_trees(given_tree, result_tree):
+    arguments, result = (numbered(given_tree), 100), numbered(result_tree)
+    in_tree = tree.structure((arguments, {}))
+    seen = []
+
+    def native(*leaves):
+        seen.extend(leaves)
+        return tuple(tree.leaves(result))
+
+    call = tree_call(in_tree, tree.structure(result), native, lambda *_: "other")
+    assert call(arguments, {}) == result
+    assert seen == tree.leaves(arguments)
+
+
+@pytest.mark.parametrize(
+    "args, kwargs",
+    [
+        (({"w": 1, "b": 2},), {}),
+        (({"w": 1}, 3), {}),
+        (({"w": 1, "c": 2}, 3), {}),
+        (([1, 2], 3), {}),
+        ((OrderedDict(w=1, b=2), 3), {}),
+        (({"w": 1, "b": 2}, 3), {"k": 4}),
+        (({"w": 1, "b": 2, "c": 5}, 3), {}),
+    ],
+)
+def test_other_containers_go_the_general_way(args, kwargs):
+    in_tree = tree.structure((({"w": 0, "b": 0}, 0), {}))
+    call = tree_call(in_tree, tree.structure(0), lambda *x: x, lambda *x: x)
+    assert call(args, kwargs) == (args, kwargs)
+
+
+def test_leaves_that_do_not_match_go_the_general_way():
+    in_tree = tree.structure((([0],), {}))
+    call = tree_call(in_tree, tree.structure(0), lambda *x: NO_MATCH, lambda *x: "general")
+    assert call(([1],), {}) == "general"
+
+
+def test_other_classes_and_very_many_leaves_have_no_shortcut():
+    pair = namedtuple("pair", "a b")
+    assert tree_call(tree.structure(((pair(1, 2),), {})), tree.structure(0), len, len) is None
+    many = tree.structure((([0] * MAX_LEAVES,), {}))
+    assert tree_call(many, tree.structure(0), len, len) is None
+
+
+def test_repeated_calls_with_containers():
+    @weft.jit
+    def step(state, *, rate):
+        return {"w": state["w"] - rate * state["w"], "b": [state["b"][0] + 1, None]}
+
+    state = {"w": wnp.ones(3), "b": [wnp.zeros(2), None]}
+    rate = wnp.asarray(np.float32(0.5))
+    for _ in range(4):
+        state = step(state, rate=rate)
+    assert state["w"].tolist() == [0.0625] * 3
+    assert state["b"][0].tolist() == [4, 4]
+    assert state["b"][1] is None
+    # Other types, scalars and NumPy arrays take the general way, then and later.
+    assert step({"w": 1.0, "b": [2, None]}, rate=1)["w"].tolist() == 0
+    assert step({"w": np.ones(3, np.float32), "b": [state["b"][0], None]}, rate=rate)[
+        "w"
+    ].tolist() == [0.5] * 3
+
+
+def test_a_missing_argument_is_the_functions_own_error():
+    step = weft.jit(lambda p, x: p["w"] + x)
+    for _ in range(3):
+        step({"w": wnp.ones(2)}, wnp.ones(2))
+    with pytest.raises(TypeError, match="missing"):
+        step({"w": wnp.ones(2)})
+    with pytest.raises(KeyError, match="w"):
+        step({"v": wnp.ones(2)}, wnp.ones(2))
