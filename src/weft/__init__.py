@@ -36,6 +36,8 @@ _NAMES = {
     "custom_jvp": "weft.transforms.custom_jvp",
     "custom_vjp": "weft.transforms.custom_vjp",
     "stop_gradient": "weft.transforms.api",
+    "pure_callback": "weft.transforms.callback",
+    "io_callback": "weft.transforms.callback",
     # arrays
     "Array": "weft.array",
     "compute": "weft.array",

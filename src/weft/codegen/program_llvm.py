@@ -31,6 +31,12 @@ def is_parallel(kernel: Kernel) -> bool:
     return any(loop.kind == "parallel" for loop in loops(kernel.body))
 
 
+def routines_of(program: ir.Program) -> list[tuple[str, ir.Routine]]:
+    """The host functions that ``program`` calls, each with the symbol it is called by."""
+    steps = [s for s in walk_steps(program.steps) if isinstance(s, ir.Routine)]
+    return [(f"weft_routine_{n}", step) for n, step in enumerate(steps)]
+
+
 def uses_pool(program: ir.Program) -> bool:
     """Whether ``program`` has parallel regions."""
     return any(
@@ -52,6 +58,10 @@ class _ProgramEmitter:
         self.f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
         f = self.f
         self.out = f.label("interrupted")
+        self.routines = {step: symbol for symbol, step in routines_of(self.program)}
+        if self.routines:
+            self.failed = f.label("failed")
+            self.status = f.i("alloca i32, align 4")
         self._bind_slots()
         self.seen = read_interrupts(f)
         self.tables = self._launch_tables(self.program.steps)
@@ -59,6 +69,9 @@ class _ProgramEmitter:
         f.ret("i32", 0)
         f.place(self.out)
         f.ret("i32", INTERRUPTED)
+        if self.routines:
+            f.place(self.failed)
+            f.ret("i32", f.load("i32", self.status))
         return self.module.text()
 
     # -- slots -------------------------------------------------------------------------------------
@@ -80,15 +93,18 @@ class _ProgramEmitter:
         cell = self.cells.get(slot)
         return self.pointers[slot] if cell is None else self.f.load("ptr", cell)
 
-    def _launch_tables(self, steps: list[ir.Step]) -> dict[ir.Launch, str]:
-        """Argument tables of launches, on the stack of ``main`` (not inside its loops)."""
-        tables: dict[ir.Launch, str] = {}
+    def _launch_tables(self, steps: list[ir.Step]) -> dict[ir.Step, str]:
+        """Argument tables of launches and routines, on the stack of ``main``, outside its loops."""
+        tables: dict[ir.Step, str] = {}
         for step in walk_steps(steps):
             if isinstance(step, ir.Launch):
                 count = len(step.slots) + len(step.scratch) + 2
                 table = tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
                 self.f.store("ptr", "%pool", table)
                 self.f.store("i32", self.seen, self.f.gep("i64", table, count - 1))
+            elif isinstance(step, ir.Routine):
+                count = max(1, len(step.inputs) + len(step.outputs))
+                tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
         return tables
 
     # -- kernels -----------------------------------------------------------------------------------
@@ -190,7 +206,18 @@ class _ProgramEmitter:
         f.place(done)
 
     def _routine(self, step: ir.Routine) -> None:
-        raise TypeError(f"the CPU code generator has no routine named {step.name!r}")
+        """A call back to the host; a status other than 0 means that it raised."""
+        f, table = self.f, self.tables[step]
+        for n, slot in enumerate((*step.inputs, *step.outputs)):
+            f.store("ptr", self._pointer(slot), f.gep("i64", table, n))
+        symbol = self.routines[step]
+        self.module.declare(f"declare i32 @{symbol}(ptr)")
+        status = f.i(f"call i32 @{symbol}(ptr {table})")
+        f.store("i32", status, self.status)
+        raised = f.i(f"icmp ne i32 {status}, 0")
+        go = f.label("go")
+        f.branch(raised, self.failed, go, unlikely=True)
+        f.place(go)
 
     _STEPS: dict[type, Callable[..., None]] = {
         ir.Launch: _launch,

@@ -200,7 +200,8 @@ class _Assembler:
         assert isinstance(step, terms.Call)
         inputs = tuple(self._slot(v) for v in step.inputs)
         outputs = tuple(self._slot(v) for v in step.outputs)
-        return [out.Routine(str(step.routine), inputs, outputs, step.params)]
+        name = str(step.routine)
+        return [out.Routine(name, inputs, outputs, step.params, step.routine)]
 
     def _enter(self, carries: Sequence[Carry]) -> list[out.Step]:
         """Copies of the initial values into the slots the loop works on."""

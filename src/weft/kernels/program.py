@@ -15,7 +15,7 @@ places in the arena::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,12 +129,17 @@ class If:
 
 @dataclass(eq=False)
 class Routine:
-    """Library code or a host callback: it gets arrays for ``inputs`` and fills ``outputs``."""
+    """Library code or a host callback: it gets arrays for ``inputs`` and fills ``outputs``.
+
+    ``function(*inputs, **params)`` returns the outputs; without one, whoever runs the program must
+    know the routine by its ``name``.
+    """
 
     name: str
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     params: dict[str, Any] = field(default_factory=dict)
+    function: Callable[..., Sequence[Any]] | None = None
 
 
 Step = Launch | Copy | Swap | For | While | If | Routine

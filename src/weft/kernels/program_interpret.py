@@ -96,10 +96,11 @@ class _Run:
             self.steps(step.condition)
 
     def routine(self, step: Routine) -> None:
-        if step.name not in self.routines:
+        function = self.routines.get(step.name, step.function)
+        if function is None:
             raise KeyError(f"no meaning is given for the routine {step.name!r}")
         arrays = [self.memory[s] for s in step.inputs]
-        results = self.routines[step.name](*arrays, **step.params)
+        results = function(*arrays, **step.params)
         for slot, value in zip(step.outputs, results, strict=True):
             self.memory[slot][...] = value
 

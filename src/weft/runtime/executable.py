@@ -15,6 +15,7 @@ import ctypes
 from collections.abc import Mapping, Sequence
 
 from weft.runtime import interrupt, native
+from weft.runtime.callback import CALLBACK_FAILED, HostCallback, raise_pending
 from weft.runtime.buffer import Buffer
 from weft.runtime.pool import pool, symbols
 
@@ -39,6 +40,7 @@ class NativeProgram:
       it is `long`.
     - ``uses_pool``: whether it has parallel regions; such a program is long, since it may have to
       wait for another's region.
+    - ``callbacks``: host functions by symbol; a program that has some is long.
     - ``imports``: further symbols; those of `weft.runtime.pool.symbols` are always there.
     """
 
@@ -46,6 +48,7 @@ class NativeProgram:
         "__weakref__",
         "_entry",
         "arena_nbytes",
+        "callbacks",
         "constants",
         "entry_address",
         "input_nbytes",
@@ -67,15 +70,18 @@ class NativeProgram:
         seconds: float = 0.0,
         uses_pool: bool = True,
         imports: Mapping[str, int] | None = None,
+        callbacks: Mapping[str, HostCallback] | None = None,
     ):
-        self.library = native.link(object_code, [entry], {**symbols(), **(imports or {})})
+        self.callbacks = dict(callbacks or {})  # kept alive: the code calls them
+        hosts = {name: callback.address for name, callback in self.callbacks.items()}
+        self.library = native.link(object_code, [entry], {**symbols(), **hosts, **(imports or {})})
         self.entry_address = self.library.address(entry)
         self.input_nbytes = tuple(input_nbytes)
         self.output_nbytes = tuple(output_nbytes)
         self.constants = tuple(constants)
         self.arena_nbytes = arena_nbytes
         self.uses_pool = uses_pool
-        self.long = uses_pool or seconds > LONG_CALL_SECONDS
+        self.long = uses_pool or bool(self.callbacks) or seconds > LONG_CALL_SECONDS
         prototype = _releasing_gil if self.long else _holding_gil
         self._entry = prototype(self.entry_address)
 
@@ -107,6 +113,8 @@ def raise_status(status: int) -> None:
     """Raises what a program's non-zero status stands for."""
     if status == INTERRUPTED:
         interrupt.raise_interrupt()
+    if status == CALLBACK_FAILED:
+        raise_pending()
     raise RuntimeError(f"a compiled program returned the unknown status {status}")
 
 

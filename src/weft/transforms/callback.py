@@ -1,0 +1,194 @@
+"""Calls back to Python from traced and compiled code.
+
+``pure_callback`` runs a NumPy function inside a compiled program; the function must not have side
+effects, for the call may be dropped, repeated or moved.  ``io_callback`` may have them: calls happen once
+each, in program order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft import tree
+from weft.core.avals import ShapedArray
+from weft.core.primitive import Primitive
+from weft.terms.lower import Tensor
+from weft.terms.region import Call
+
+pure_callback_p = Primitive("pure_callback", multiple_results=True)
+
+_ORDERED = frozenset(["io"])
+_METHODS = (None, "sequential", "expand_dims", "broadcast_all")
+
+
+class FlatCallback:
+    """A user's function on flat lists of NumPy arrays."""
+
+    def __init__(self, function: Callable[..., Any], in_tree: Any, out_tree: Any) -> None:
+        self.function = function
+        self.in_tree = in_tree
+        self.out_tree = out_tree
+
+    def __call__(self, *arrays: np.ndarray) -> list[Any]:
+        args, kwargs = tree.unflatten(self.in_tree, arrays)
+        leaves, found = tree.flatten(self.function(*args, **kwargs))
+        if found != self.out_tree:
+            raise TypeError(
+                f"{self} returned {found}, but result_shape_dtypes promised {self.out_tree}"
+            )
+        return leaves
+
+    def __repr__(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+
+def pure_callback(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    vmap_method: str | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Call a NumPy function from traced code; it must be free of side effects.
+
+    Parameters
+    ----------
+    callback: gets NumPy arrays in the structure of ``args`` and ``kwargs``.
+    result_shape_dtypes: a pytree of things with ``shape`` and ``dtype`` (`weft.ShapeDtypeStruct`,
+        arrays): what ``callback`` returns.
+    vmap_method: under `vmap`, ``"sequential"`` calls once per element; ``"expand_dims"`` and
+        ``"broadcast_all"`` call once, with a leading axis (of length 1 for unmapped arguments with
+        ``"expand_dims"``).  None makes `vmap` an error.
+
+    Raises ``ValueError`` when what ``callback`` returns is not what was promised.  There is no
+    derivative: wrap the call in `custom_jvp` or `custom_vjp`.
+
+    >>> shape = weft.ShapeDtypeStruct((), np.float32)
+    >>> weft.jit(lambda x: weft.pure_callback(np.linalg.norm, shape, x))(np.ones(4, np.float32))
+    Array(2., dtype=float32)
+    """
+    return _call(callback, result_shape_dtypes, args, kwargs, vmap_method, ordered=False)
+
+
+def io_callback(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    *args: Any,
+    ordered: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """`pure_callback` for functions with side effects: each call happens once, in program order.
+
+    ``ordered`` is accepted for compatibility; calls are always in order.
+
+    >>> seen = []
+    >>> def note(x):
+    ...     seen.append(float(x))
+    >>> _ = weft.jit(lambda x: weft.io_callback(note, None, x))(np.float32(3))
+    >>> seen
+    [3.0]
+    """
+    del ordered
+    return _call(callback, result_shape_dtypes, args, kwargs, None, ordered=True)
+
+
+def _call(
+    callback: Callable[..., Any],
+    result_shape_dtypes: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    vmap_method: str | None,
+    ordered: bool,
+) -> Any:
+    if not callable(callback):
+        raise TypeError(f"callback: a function is needed, got {callback!r}")
+    if vmap_method not in _METHODS:
+        raise ValueError(f"vmap_method is one of {_METHODS}, got {vmap_method!r}")
+    promised, out_tree = tree.flatten(result_shape_dtypes)
+    avals = tuple(ShapedArray(tuple(s.shape), np.dtype(s.dtype)) for s in promised)
+    leaves, in_tree = tree.flatten((args, kwargs))
+    outs = pure_callback_p.bind(
+        *leaves,
+        callback=FlatCallback(callback, in_tree, out_tree),
+        avals=avals,
+        vmap_method=vmap_method,
+        ordered=ordered,
+    )
+    return tree.unflatten(out_tree, outs)
+
+
+@pure_callback_p.def_type
+def _(*args: ShapedArray, avals: tuple[ShapedArray, ...], **_: Any) -> list[ShapedArray]:
+    return list(avals)
+
+
+@pure_callback_p.def_effects
+def _(*, ordered: bool, **_: Any) -> frozenset[str]:
+    return _ORDERED if ordered else frozenset()
+
+
+@pure_callback_p.def_numpy
+def _(*args: np.ndarray, callback: FlatCallback, avals: Sequence[ShapedArray], **_: Any) -> Any:
+    return [
+        np.asarray(x, a.dtype).reshape(a.shape)
+        for x, a in zip(callback(*args), avals, strict=True)
+    ]
+
+
+@pure_callback_p.def_jvp
+def _(primals: Any, tangents: Any, *, callback: FlatCallback, **_: Any) -> Any:
+    raise TypeError(
+        f"callback {callback} has no derivative: give the function that calls it one by "
+        "weft.custom_jvp or weft.custom_vjp, or wrap its arguments in weft.stop_gradient"
+    )
+
+
+@pure_callback_p.def_batch
+def _(
+    axis_size: int,
+    args: Sequence[Any],
+    dims: Sequence[int | None],
+    *,
+    callback: FlatCallback,
+    avals: tuple[ShapedArray, ...],
+    vmap_method: str | None,
+    ordered: bool,
+) -> Any:
+    import weft.numpy as wnp
+    from weft.transforms.control_flow import map as map_over
+
+    if vmap_method is None:
+        raise ValueError(
+            f"callback {callback} under vmap: say how by vmap_method='sequential', 'expand_dims' or "
+            "'broadcast_all'"
+        )
+    params = {"callback": callback, "vmap_method": vmap_method, "ordered": ordered}
+    moved = [x if d is None else wnp.moveaxis(x, d, 0) for x, d in zip(args, dims, strict=True)]
+    zeros = [0] * len(avals)
+    if vmap_method == "sequential":
+        mapped = [x for x, d in zip(moved, dims, strict=True) if d is not None]
+
+        def once(parts: list[Any]) -> list[Any]:
+            rest = iter(parts)
+            full = [x if d is None else next(rest) for x, d in zip(moved, dims, strict=True)]
+            return pure_callback_p.bind(*full, avals=avals, **params)
+
+        return map_over(once, mapped), zeros
+    count = 1 if vmap_method == "expand_dims" else axis_size
+    full = [
+        wnp.broadcast_to(x, (count, *np.shape(x))) if d is None else x
+        for x, d in zip(moved, dims, strict=True)
+    ]
+    wide = tuple(ShapedArray((axis_size, *a.shape), a.dtype) for a in avals)
+    return pure_callback_p.bind(*full, avals=wide, **params), zeros
+
+
+@pure_callback_p.def_lower
+def _(ctx: Any, *args: Any, callback: FlatCallback, avals: Sequence[ShapedArray], **_: Any) -> Any:
+    inputs = tuple(ctx.value(x) for x in args)
+    outputs = tuple(ctx.new_value(a.shape, a.dtype) for a in avals)
+    ctx.emit(Call(callback, inputs, outputs, {}, ctx.source))
+    return [Tensor.whole(v) for v in outputs]
