@@ -15,6 +15,7 @@ from weft.kernels.schedule.contraction import (
 )
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import block_fold, split_fold
+from weft.kernels.schedule.forward import forward
 from weft.kernels.schedule.memory import fold_through_memory
 from weft.kernels.schedule.order import fuse_loops, nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll
@@ -33,6 +34,7 @@ __all__ = [
     "find_contractions",
     "find_loop",
     "fold_through_memory",
+    "forward",
     "fuse_loops",
     "has_loop",
     "inline_loop",
