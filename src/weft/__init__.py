@@ -41,6 +41,7 @@ _NAMES = {
     # arrays
     "Array": "weft.array",
     "compute": "weft.array",
+    "block_until_ready": "weft.array",
     # submodules
     "array": "",
     "core": "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft.array.delayed import compute, evaluate, settle
+from weft.array.delayed import block_until_ready, compute, evaluate, settle
 from weft.array.value import Array, BasicIndex, alias, borrow_numpy, from_numpy, rebind
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "BasicIndex",
     "alias",
     "borrow_numpy",
+    "block_until_ready",
     "compute",
     "evaluate",
     "from_numpy",

@@ -29,15 +29,16 @@ from typing import Any
 
 import numpy as np
 
+from weft import tree
 from weft.array import immediate
 from weft.array.value import Array, alias, from_numpy
 from weft.config import jit_is_disabled
 from weft.core import dtypes
-from weft.core.avals import ShapedArray
+from weft.core.avals import ShapedArray, is_array_like
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 from weft.core.source import Source, describe, user_frame
-from weft.core.trace import set_capture, set_evaluator
+from weft.core.trace import Tracer, set_capture, set_evaluator
 from weft.runtime.buffer import Buffer
 
 SEGMENT_LIMIT = 64
@@ -468,20 +469,43 @@ def evaluate(arrays: Iterable[Array]) -> None:
 def compute(*arrays: Any) -> Any:
     """Evaluates delayed arrays together, in one program where they belong together.
 
-    Returns the array given, or a tuple of several; they are the same objects, now with values.
+    Takes arrays and containers of arrays. Returns what was given, a tuple if that is several; the
+    arrays are the same objects, now with values.
 
     >>> import weft, weft.numpy as np
     >>> x = np.arange(4.0)
     >>> weft.compute(x + 1, x * 2)
     (Array([1., 2., 3., 4.], dtype=float32), Array([0., 2., 4., 6.], dtype=float32))
     """
-    for position, array in enumerate(arrays):
-        if type(array) is not Array:
-            raise TypeError(
-                f"weft.compute: argument {position} is {type(array).__name__}, not a weft array"
-            )
-    evaluate(arrays)
+    leaves: list[Array] = []
+    for position, argument in enumerate(arrays):
+        for leaf in tree.leaves(argument):
+            if type(leaf) is Array:
+                leaves.append(leaf)
+            elif leaf is argument or isinstance(leaf, Tracer) or not is_array_like(leaf):
+                raise TypeError(
+                    f"weft.compute: argument {position} is {_described(argument, leaf)}, not a "
+                    "weft array"
+                )
+    evaluate(leaves)
     return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _described(argument: Any, leaf: Any) -> str:
+    kind = type(leaf).__name__
+    return kind if argument is leaf else f"{type(argument).__name__} with {kind}"
+
+
+def block_until_ready(x: Any) -> Any:
+    """``x``, an array or a container of arrays, once its values are computed.
+
+    Traced values pass: there is nothing to wait for.
+
+    >>> weft.block_until_ready({"a": np.ones(2) + 1})
+    {'a': Array([2., 2.], dtype=float32)}
+    """
+    evaluate([leaf for leaf in tree.leaves(x) if type(leaf) is Array])
+    return x
 
 
 def settle(buffers: Iterable[Buffer]) -> None:

@@ -131,11 +131,9 @@ class Jaxpr:
 
     def memo(self, key: Hashable, build: Callable[[], T]) -> T:
         """``build()``, computed once per ``key`` and kept as long as this jaxpr lives."""
-        try:
-            return self._memo[key]
-        except KeyError:
-            value = self._memo[key] = build()
-            return value
+        if key not in self._memo:  # not try: an error of `build` should not follow a KeyError
+            self._memo[key] = build()
+        return self._memo[key]
 
     def __str__(self) -> str:
         from weft.core.print import format_jaxpr

@@ -189,7 +189,6 @@ class Tracer:
     __slots__ = ("__weakref__", "_trace", "aval", "note")
 
     __array_priority__ = 1000
-    __array_ufunc__ = None  # ndarray operators give way to the tracer's
     __hash__ = None  # type: ignore[assignment]
 
     aval: ShapedArray
@@ -294,6 +293,13 @@ class Tracer:
         value = self._constant_or_raise("conversion to a NumPy array", _ARRAY_ADVICE)
         return np.asarray(value, dtype) if copy is None else np.array(value, dtype, copy=copy)
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy's operators with an ndarray on the left give way to the tracer's."""
+        name = _REFLECTED.get(ufunc.__name__)
+        if name is None or method != "__call__" or isinstance(inputs[0], Tracer):
+            raise self._concretization_error(f"numpy.{ufunc.__name__}", _ARRAY_ADVICE)
+        return getattr(inputs[1], name)(inputs[0])
+
     def item(self, *args: int) -> Any:
         """The element as a Python scalar: only where the value is known."""
         return self._constant_or_raise("item()", _NUMBER_ADVICE).item(*args)
@@ -324,6 +330,30 @@ class Tracer:
     def __reduce__(self) -> NoReturn:
         raise self._concretization_error("pickling", _ARRAY_ADVICE)
 
+
+#: NumPy's function of an operator -> the method of the right operand that computes it.
+_REFLECTED = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "floor_divide": "__rfloordiv__",
+    "remainder": "__rmod__",
+    "divmod": "__rdivmod__",
+    "power": "__rpow__",
+    "matmul": "__rmatmul__",
+    "bitwise_and": "__rand__",
+    "bitwise_or": "__ror__",
+    "bitwise_xor": "__rxor__",
+    "left_shift": "__rlshift__",
+    "right_shift": "__rrshift__",
+    "equal": "__eq__",
+    "not_equal": "__ne__",
+    "less": "__gt__",
+    "less_equal": "__ge__",
+    "greater": "__lt__",
+    "greater_equal": "__le__",
+}
 
 _BOOL_ADVICE = (
     "Use weft.numpy.where, weft.lax.cond or weft.lax.while_loop in place of if, and, or, while; or "

@@ -6,6 +6,7 @@ traced. Binary operators answer `NotImplemented` for foreign operands, which let
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -369,8 +370,31 @@ _METHODS: dict[str, Any] = {
 }
 
 
+#: Methods that NumPy's functions of the same name call, with ``out=None`` among the arguments.
+_CALLED_BY_NUMPY = (
+    *("all", "any", "argmax", "argmin", "clip", "cumprod", "cumsum", "max", "mean", "min"),
+    *("prod", "ptp", "round", "std", "sum", "take", "trace", "var"),
+)
+
+
+def _with_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` as a method that takes NumPy's ``out``, which must be None."""
+
+    @functools.wraps(function)
+    def method(self: Value, *args: Any, out: None = None, **options: Any) -> Any:
+        if out is not None:
+            raise TypeError(
+                f"{function.__name__.strip('_')}: out must be None: results are new arrays, "
+                "which replace what a name stands for (x = ...)"
+            )
+        return function(self, *args, **options)
+
+    return method
+
+
 def _table() -> dict[str, Any]:
     table = dict(_METHODS)
+    table.update((name, _with_out(table[name])) for name in _CALLED_BY_NUMPY)
     for name, function in _BINARY.items():
         table[f"__{name}__"] = _forward(function)
         table[f"__r{name}__"] = _reflected(function)
