@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import prod
+from math import log2, prod
 
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
@@ -18,17 +18,18 @@ from weft.kernels.price import price
 from weft.kernels.schedule.contraction import Contraction, Params
 from weft.kernels.schedule.errors import ScheduleError
 
-#: Full prices per kernel: compile time is worth something too.
-MOST = 12
+#: Seconds of running for which one more proposal is worth its compile time, then twice that, and so
+#: on.  Schedules of contractions take long to make.
+WORTH = 1e-5
+WORTH_CONTRACTION = 1e-4
 
 #: A proposal must be this much cheaper than the default to replace it.
 CLEARLY = 0.93
 
-#: Kernels that take less than this are not worth a search beyond whether threads should share them.
-SMALL_SECONDS = 5e-6
-
-#: Threads must gain this much to share a small kernel: waking them up costs more on a busy machine.
+#: Threads must gain this much to share a kernel of less than `SMALL_SECONDS`: waking them up costs more
+#: on a busy machine.
 SHARING_GAIN = 1.3
+SMALL_SECONDS = 5e-6
 
 Proposal = Callable[[], Kernel]
 
@@ -49,23 +50,26 @@ class Choice:
 
 
 def choices(
-    contraction: Contraction | None, params: Params | None, lanes: int, registers: int
+    contraction: Contraction | None, params: Params | None, machine: Machine
 ) -> Iterator[Choice]:
     """The default choice, then alternatives, the most promising first.
 
-    ``params`` are the default numbers of the kernel's one ``contraction``, if it is one; ``lanes``
-    the elements of a vector, of which there are ``registers``.
+    ``params`` are the default numbers of the kernel's one ``contraction``, if it is one.
     """
     yield Choice()
     if contraction is None or params is None:
-        yield Choice(parallel=False)
-        for vectors in (2, 4, 1, 8):
+        if machine.threads > 1:
+            yield Choice(parallel=False)
+        for vectors in (2, 8, 1):
             yield Choice(vectors=vectors)
         yield Choice(axis=1)
+        yield Choice(vectors=4)
         yield Choice(axis=1, vectors=1)
         return
-    yield Choice(contraction=replace(params, parallel="none"))
-    for other in _tiles(contraction, params, lanes, registers):
+    if params.parallel != "none":
+        yield Choice(contraction=replace(params, parallel="none"))
+    lanes = machine.vector_bytes // contraction.k[0].carries[0].var.dtype.itemsize
+    for other in _tiles(contraction, params, max(1, lanes), machine.registers):
         yield Choice(contraction=other)
 
 
@@ -87,31 +91,33 @@ def _tiles(
             yield replace(params, row_block=max(params.rows, params.row_block // 2))
 
 
-def best(kernel: Kernel, machine: Machine, proposals: Iterable[Proposal]) -> Kernel:
+def best(
+    kernel: Kernel, machine: Machine, proposals: Iterable[Proposal], worth: float = WORTH
+) -> Kernel:
     """The cheapest of the kernels that ``proposals`` make; ``kernel`` if none can be made.
 
     The first proposal that works is the default.  Proposals that refuse (`ScheduleError`) are
-    passed over, as are those whose arithmetic alone costs more than the best so far.  At most
-    `MOST` are priced, in the order given.
+    passed over, as are those whose arithmetic alone costs more than the best so far.  How many are
+    looked at grows with the logarithm of the default's price over ``worth`` seconds.
     """
     found: Kernel | None = None
-    lowest = 0.0
-    priced = 0
-    small = shared = False
+    limit = float("inf")
+    looked, most = 0, 1
     for propose in proposals:
+        if looked == most:
+            break
         try:
             candidate = propose()
         except ScheduleError:
             continue
-        cost = price(candidate, machine, limit=float("inf") if found is None else lowest)
+        cost = price(candidate, machine, limit=limit)
+        looked += 1
         if found is None:
-            found, lowest = candidate, cost.seconds * CLEARLY
-            small, shared = cost.seconds < SMALL_SECONDS, cost.threads > 1
-            if small and shared:
-                lowest = cost.seconds * SHARING_GAIN
-        elif cost.seconds < lowest:
-            found, lowest = candidate, cost.seconds
-        priced += 1
-        if priced >= (1 + shared if small else MOST):
-            break
+            found = candidate
+            shared = cost.threads > 1
+            small = shared and cost.seconds < SMALL_SECONDS
+            limit = cost.seconds * (SHARING_GAIN if small else CLEARLY)
+            most = 1 + shared + int(log2(1 + cost.seconds / worth))
+        elif cost.seconds < limit:
+            found, limit = candidate, cost.seconds
     return kernel if found is None else found

@@ -1,24 +1,30 @@
-"""Default schedules: vector axis, register tiles and threads, read off a kernel's accesses.
+"""Schedules: vector axis, register tiles and threads, read off a kernel's accesses and priced.
 
 Every innermost loop is vectorised along the axis of its nest that most accesses walk contiguously;
 folds get several independent accumulators; the outermost loop with enough iterations is shared
 among threads.  A kernel that is one contraction is scheduled by
-`weft.kernels.schedule.contraction`.
+`weft.kernels.schedule.contraction`.  These defaults compete by price with a few alternatives
+(`weft.kernels.candidates`).
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from math import prod
 
 from weft.kernels import ir
+from weft.kernels.candidates import Choice, best, choices
 from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
+from weft.kernels.rows import keep_rows
 from weft.kernels.scans import turn_scans
 from weft.kernels.schedule.contraction import (
+    Contraction,
+    Params,
     default_params,
     find_contractions,
     schedule_contraction,
@@ -33,6 +39,7 @@ from weft.kernels.schedule.tree import find_loop
 from weft.terms.affine import Axis
 from weft.terms.monoids import ADD
 
+DEFAULT = Choice()
 PARALLEL_WORK = 16384  # operations below which a parallel region costs more than it saves
 SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
 CHAIN = 64  # additions in a row before a sum moves on to another block
@@ -40,10 +47,23 @@ SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more 
 
 
 def schedule(kernel: Kernel, machine: Machine) -> Kernel:
-    """The default schedule of a naive kernel."""
-    contracted = _contract(kernel, machine)
+    """The cheapest schedule of a naive kernel among the default one and a few alternatives."""
+    contraction, params = _contraction(kernel, machine)
+    others = choices(contraction, params, machine)
+    proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
+    return best(kernel, machine, proposals)
+
+
+def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> Kernel:
+    """The schedule of a naive kernel in which ``choice`` decides what is open.
+
+    Raises `ScheduleError` where the kernel cannot be scheduled as chosen.
+    """
+    contracted = _contract(kernel, machine, choice)
+    if not choice.parallel:
+        machine = replace(machine, threads=1)
     if contracted is None:
-        kernel = turn_scans(block_crossings(kernel, machine), machine)
+        kernel = keep_rows(turn_scans(block_crossings(kernel, machine), machine), machine)
         kernel = _share_among_threads(kernel, machine)
     else:
         kernel = contracted
@@ -56,7 +76,7 @@ def schedule(kernel: Kernel, machine: Machine) -> Kernel:
         # The one with most to do decides the vector axis of loops that several share.
         nest = max(nests, key=lambda n: n.iterations)
         tried.add(nest.leaf.axis)
-        kernel = _schedule_nest(kernel, nest, machine)
+        kernel = _schedule_nest(kernel, nest, machine, choice)
 
 
 def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:
@@ -67,41 +87,53 @@ def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:
 # -- vectors ---------------------------------------------------------------------------------------
 
 
-def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel:
+def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine, choice: Choice) -> Kernel:
     lanes = lanes_of(nest, machine)
-    for axis in vector_axes(nest, lanes):
+    axes = vector_axes(nest, lanes)
+    for axis in axes[choice.axis :] + axes[: choice.axis]:
         loop = next(x for x in nest.path if x.axis is axis)
         try:
-            return vectorize(kernel, axis, _width(loop, nest, lanes))
+            return vectorize(kernel, axis, _width(loop, nest, lanes, choice.vectors))
         except ScheduleError:
             continue  # not legal along this axis; the next best may be
     return kernel
 
 
-def _width(loop: For, nest: Nest, lanes: int) -> int:
+def _width(loop: For, nest: Nest, lanes: int, vectors: int | None) -> int:
     """Elements per tile: several vectors, fewer when each needs many registers."""
-    operations = sum(isinstance(s, Map) for s in walk(nest.leaf.body))
-    vectors = 4 if operations <= 12 else 2 if operations <= 40 else 1
+    if vectors is None:
+        operations = sum(isinstance(s, Map) for s in walk(nest.leaf.body))
+        vectors = 4 if operations <= 12 else 2 if operations <= 40 else 1
     return max(1, min(vectors * lanes, loop.trip))
 
 
 # -- contractions ----------------------------------------------------------------------------------
 
 
-def _contract(kernel: Kernel, machine: Machine) -> Kernel | None:
-    """The packed, tiled schedule of a kernel that is one contraction; None for any other."""
+def _contraction(kernel: Kernel, machine: Machine) -> tuple[Contraction | None, Params | None]:
+    """The one contraction of a kernel and the default numbers of its schedule."""
     found = find_contractions(kernel)
     if len(found) != 1 or prod(found[0].sizes) == 0:
-        return None
+        return None, None
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
     if prod(found[0].sizes) < SMALL_CONTRACTION or machine.threads == 1:
         params = replace(params, parallel="none")
     if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
         params = replace(params, pack_left=False, pack_right=False)
-    try:
-        return schedule_contraction(kernel, params, found[0])
-    except ScheduleError:
+    return found[0], params
+
+
+def _contract(kernel: Kernel, machine: Machine, choice: Choice) -> Kernel | None:
+    """The packed, tiled schedule of a kernel that is one contraction; None for any other."""
+    contraction, default = _contraction(kernel, machine)
+    if contraction is None or default is None:
         return None
+    if choice.contraction is not None:
+        return schedule_contraction(kernel, choice.contraction, contraction)
+    try:
+        return schedule_contraction(kernel, default, contraction)
+    except ScheduleError:
+        return None  # not perfectly nested, or its operands are read under guards: plain loops
 
 
 # -- accuracy --------------------------------------------------------------------------------------
