@@ -145,7 +145,7 @@ class Indexer:
         vector: str | None = None
         for atom, k in wide:
             piece = self._wide_atom(atom, layout, position, pinned)
-            if self._is_wide(atom, lane):
+            if self._is_wide(atom, layout):
                 scaled = self._scaled(piece, k, layout.width)
                 vector = scaled if vector is None else self._plus(vector, scaled, layout.width)
             else:
@@ -154,11 +154,12 @@ class Indexer:
 
     def _of_loops(self, atom: FloorDiv, lane: Axis | None) -> bool:
         """Whether the atom depends on loop axes only."""
-        return not self._is_wide(atom, lane) and not Affine(((atom, 1),)).dynamics()
+        expr = Affine(((atom, 1),))
+        return lane not in expr.axes() and not expr.dynamics()
 
-    def _is_wide(self, atom: FloorDiv | Dynamic, lane: Axis | None) -> bool:
+    def _is_wide(self, atom: FloorDiv | Dynamic, layout: Layout) -> bool:
         """Whether the atom differs from lane to lane."""
-        return lane is not None and lane in Affine(((atom, 1),)).axes()
+        return layout.width > 1 and layout.lane in Affine(((atom, 1),)).axes()
 
     def _wide_atom(
         self,
@@ -171,7 +172,7 @@ class Indexer:
             return self._dynamic(atom, position, layout)
         inner = self.address(atom.numerator, layout, position, pinned)
         shift = max(0, -(atom.numerator.bounds()[0] // atom.divisor))
-        width = layout.width if self._is_wide(atom, layout.lane) else 1
+        width = layout.width if self._is_wide(atom, layout) else 1
         moved = self.vector(inner, width)
         kind = "i64" if width == 1 else f"<{width} x i64>"
         splat = str if width == 1 else (lambda n: f"splat (i64 {n})")
