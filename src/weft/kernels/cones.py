@@ -15,7 +15,18 @@ from weft.kernels.fusion import MAX_NODES, Choice, has_scan, is_contraction, own
 from weft.kernels.groups import Groups
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
-from weft.terms.term import Fuse, Load, Scan, Term, Value, known_index, postorder, substitute
+from weft.terms.term import (
+    Fuse,
+    Load,
+    Scan,
+    Term,
+    Value,
+    bound_axes,
+    known_index,
+    postorder,
+    rename_bound,
+    substitute,
+)
 
 #: A definition read at an index.
 _Reading = tuple[Value, tuple[Affine, ...]]
@@ -89,7 +100,11 @@ class _Inliner:
         definition = self.interior[value]
         pairs = zip(definition.axes, index, strict=True)
         mapping = {a: i for a, i in pairs if i != Affine.of(a)}
-        return substitute(definition.term, mapping) if mapping else definition.term
+        # A data-dependent index may contain folds of this very definition, over the same axes.
+        within = bound_axes(*(d.source for i in index for d in i.dynamics()))
+        clash = within & bound_axes(definition.term) if within else within
+        term = rename_bound(definition.term, clash) if clash else definition.term
+        return substitute(term, mapping) if mapping else term
 
 
 def _inline_all(choice: Choice, inliner: _Inliner) -> dict[Value, Def]:

@@ -19,7 +19,7 @@ bounds).  Terms are immutable, compare by structure and cache their hash and fre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -309,6 +309,36 @@ def substitute(
 
     for t in postorder(term):
         done[t] = _rebuild(t, done, moved, load)
+    return done[term]
+
+
+def bound_axes(*roots: Term) -> set[Axis]:
+    """Axes that folds and running reductions in the terms range over."""
+    found: set[Axis] = set()
+    for t in postorder(*roots):
+        if isinstance(t, Fold):
+            found.update(t.over)
+        elif isinstance(t, Scan):
+            found.add(t.over)
+    return found
+
+
+def rename_bound(term: Term, axes: Iterable[Axis]) -> Term:
+    """``term`` with fresh axes for the bound ``axes``, so that it can go inside their folds."""
+    fresh = {a: Axis(a.name, a.extent) for a in axes}
+    mapping = {a: Affine.of(b) for a, b in fresh.items()}
+    done: dict[Term, Term] = {}
+
+    def moved(index: Affine) -> Affine:
+        return index.substitute(mapping, lambda source: known_index(done[source]))
+
+    for t in postorder(term):
+        new = _rebuild(t, done, moved, None)
+        if isinstance(new, Fold):
+            new = Fold(new.monoid, tuple(fresh.get(a, a) for a in new.over), new.bodies)
+        elif isinstance(new, Scan):
+            new = Scan(new.monoid, fresh.get(new.over, new.over), new.upto, new.bodies)
+        done[t] = new
     return done[term]
 
 
