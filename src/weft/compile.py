@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from weft.array.layout import array_layout
-from weft.array.value import Array
+from weft.array.value import Array, donate
 from weft.config import config
 from weft.core.collector import collector_paused
 from weft.core.jaxpr import ClosedJaxpr, all_equations
@@ -47,27 +47,43 @@ class Executable:
     """A compiled program for arrays of fixed shapes and dtypes.
 
     Calling it with materialised or delayed arrays of the right avals returns the list of its
-    results. ``program`` and ``stats`` tell what was compiled; ``path`` is its generated call path.
+    results. ``program`` and ``stats`` tell what was compiled. Arrays at the ``donated`` positions
+    have no value after a call; ``reuse`` says which results may lie in their memory.
     """
 
-    def __init__(self, closed: ClosedJaxpr, program: Program, native: Any, stats: Stats) -> None:
+    def __init__(
+        self,
+        closed: ClosedJaxpr,
+        program: Program,
+        native: Any,
+        stats: Stats,
+        donated: Sequence[int] = (),
+    ) -> None:
+        from weft.kernels.donation import reuse
         from weft.runtime.call_path import CallPath
 
+        self.donated = tuple(donated)
+        self.reuse = reuse(program, donated)
         self.program = program
         self.native = native
         self.stats = stats
         self.in_avals = tuple(closed.in_avals)
         self.out_avals = tuple(closed.out_avals)
         self._path = CallPath(native, self.in_avals, self.out_avals, array_layout(), self._slow)
-        self._call = self._path.native
+        self._call = self._donating if donated else self._path.native
 
     def __call__(self, *arrays: Any) -> list[Any]:
         return list(self._call(*arrays))
 
     def call_path(self, slow: Callable[..., Any], single: bool) -> Callable[..., Any]:
-        """A native callable for exactly these avals; everything else goes to ``slow``."""
+        """A callable for exactly these avals, native unless something is donated.
+
+        Everything else goes to ``slow``.
+        """
         from weft.runtime.call_path import CallPath
 
+        if self.donated:
+            return self._donating_path(slow, single)
         path = CallPath(
             self.native, self.in_avals, self.out_avals, array_layout(), slow, single=single
         )
@@ -80,6 +96,45 @@ class Executable:
         buffers = [_buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)]
         results = self.native(buffers)
         return tuple(Array(a, b) for a, b in zip(self.out_avals, results, strict=True))
+
+    def _donating_path(self, slow: Callable[..., Any], single: bool) -> Callable[..., Any]:
+        def call(*arrays: Any) -> Any:
+            if len(arrays) != len(self.in_avals):
+                return slow(*arrays)
+            for array, aval in zip(arrays, self.in_avals, strict=True):
+                if type(array) is not Array or array.aval is not aval or array._buffer is None:
+                    return slow(*arrays)
+            results = self._donating(*arrays)
+            return results[0] if single else results
+
+        return call
+
+    def _donating(self, *arrays: Any) -> tuple[Any, ...]:
+        """Any arguments; the donated ones are taken."""
+        if len(arrays) != len(self.in_avals):
+            raise TypeError(f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}")
+        inputs = [_buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)]
+        taken = [arrays[n] for n in self.donated if isinstance(arrays[n], Array)]
+        donate(taken, "donated to a jitted function")
+        outputs = []
+        for n, nbytes in enumerate(self.native.output_nbytes):
+            source = self.reuse.get(n)
+            if source is not None and _is_ours_alone(inputs, source, nbytes):
+                outputs.append(inputs[source])
+            else:
+                outputs.append(Buffer.alloc(nbytes))
+        self.native.run(inputs, outputs)
+        return tuple(Array(a, b) for a, b in zip(self.out_avals, outputs, strict=True))
+
+
+def _is_ours_alone(inputs: list[Buffer], position: int, nbytes: int) -> bool:
+    """Whether only the call under way can see the memory of an input.
+
+    Other arrays, views and pending work hold references to its buffer.
+    """
+    buffer = inputs[position]
+    # Here, in the list, and as the argument of getrefcount: three.
+    return buffer.owned and buffer.nbytes == nbytes and sys.getrefcount(buffer) == 3
 
 
 def _buffer_of(x: Any, aval: Any) -> Any:
@@ -98,7 +153,6 @@ def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executabl
 
     ``donated`` are the positions of arguments whose memory the results may take over.
     """
-    del donated
     stats = Stats()
     with collector_paused():
         program = _timed(stats, "plan", lambda: plan_program(closed))
@@ -106,7 +160,7 @@ def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executabl
     native = _timed(stats, "llvm", lambda: _native(program, text))
     stats.kernels = len({s.kernel for s in _launches(program)})
     stats.arena_bytes = program.arena_bytes
-    return Executable(closed, program, native, stats)
+    return Executable(closed, program, native, stats, donated)
 
 
 def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ value, which is why pending equations refer to values and never to handles.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
@@ -300,6 +300,19 @@ class BasicIndex:
 
     def __init__(self, index: Any):
         self.index = index
+
+
+def donate(arrays: Iterable[Array], reason: str) -> None:
+    """Takes the values of `arrays`: every later use is an error that gives `reason`."""
+    from weft.array.delayed import settle
+    from weft.core.source import describe, user_source
+
+    taken = [array for array in arrays if not array.is_deleted()]
+    settle([array._buffer for array in taken if array._buffer is not None])
+    note = Deleted(reason, describe(user_source()))
+    for array in taken:
+        array._note = note
+        array._buffer = array._pending = None
 
 
 class Deleted:

@@ -44,6 +44,11 @@ class Buffer:
     def __new__(cls) -> Buffer:
         raise TypeError("use Buffer.alloc, Buffer.from_numpy, Buffer.adopt or Buffer.borrow")
 
+    @property
+    def owned(self) -> bool:
+        """Whether the bytes are from Weft's allocator, rather than somebody else's memory."""
+        return not isinstance(self.home, _Foreign)
+
     @staticmethod
     def alloc(nbytes: int) -> Buffer:
         """Uninitialised memory; `MemoryError` naming the size if there is none."""

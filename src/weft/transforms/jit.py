@@ -92,7 +92,7 @@ class Traced:
         count = self.out_tree.num_leaves
         single = self.out_tree.is_leaf()
         flat_output = single or self.out_tree == tree.structure((0,) * count)
-        if self.donated or self.local or not (self.flat_inputs and flat_output):
+        if self.local or not (self.flat_inputs and flat_output):
             return None
         return self.executable.call_path(slow, single)
 
@@ -101,7 +101,7 @@ class Traced:
 
         What it does not match goes to ``other``.
         """
-        if self.donated or self.local:
+        if self.local:
             return None
         native = self.executable.call_path(_no_match, single=False)
         return tree_call(self.in_tree, self.out_tree, native, other)
