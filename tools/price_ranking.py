@@ -3,10 +3,10 @@
     python tools/price_ranking.py [--threads=N] [problem …]
 
 Every problem goes through the real pipeline; only the strategy is replaced, by each candidate
-schedule in turn.  For each problem the table shows Spearman's rank correlation of price and time, and
-the regret (time lost against the best candidate) of the cheapest, of the best among the three
-cheapest, of the default schedule, of the one that `weft.kernels.candidates` chooses, and of the median
-candidate.  Wants an idle machine: two busy neighbours are enough to shuffle the ranks.
+schedule in turn.  For each problem the table shows Spearman's rank correlation of price and time,
+and the regret (time lost against the best candidate) of the cheapest, of the best among the three
+cheapest, of the default schedule, of the one that `weft.kernels.candidates` chooses, and of the
+median candidate.  Wants an idle machine: two busy neighbours are enough to shuffle the ranks.
 """
 
 from __future__ import annotations
@@ -64,14 +64,13 @@ PROBLEMS: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
 def candidates(kernel: Kernel, machine: Machine) -> Iterator[Choice]:
     """The default and alternatives, good and bad."""
     yield Choice()
-    contraction = strategy._contraction(kernel)
-    if contraction is None:
+    contraction, params = strategy._contraction(kernel, machine)
+    if contraction is None or params is None:
         for parallel in (True, False):
             for axis in (0, 1):
                 for vectors in (1, 2, 4, 8):
                     yield Choice(vectors, axis, parallel)
         return
-    params = strategy._params(contraction, machine)
     lanes = machine.vector_bytes // 4
     for pack in ((True, True), (False, True), (True, False), (False, False)):
         packed = replace(params, pack_left=pack[0], pack_right=pack[1])
@@ -97,7 +96,7 @@ class Subject:
         self.build(lambda kernel, machine: self.naive.append(kernel) or kernel)
 
     def build(self, schedule: Schedule) -> tuple[Any, float]:
-        """The program with ``schedule`` as its strategy, and the price of its kernels in seconds."""
+        """The program with ``schedule`` as its strategy, and the price of its kernels."""
         cost = 0.0
 
         def plan(region: Any) -> list[Any]:
@@ -154,9 +153,7 @@ def rank(name: str, machine: Machine) -> dict[str, float]:
     calls: list[Callable[[], Any]] = []
 
     def chosen(choice: Choice) -> Schedule:
-        return lambda kernel, machine: strategy._schedule(
-            kernel, machine, strategy._contraction(kernel), choice
-        )
+        return lambda kernel, machine: strategy.apply_choice(kernel, machine, choice)
 
     for choice in candidates(subject.naive[0], machine):
         try:

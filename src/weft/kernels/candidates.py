@@ -26,8 +26,8 @@ WORTH_CONTRACTION = 1e-4
 #: A proposal must be this much cheaper than the default to replace it.
 CLEARLY = 0.93
 
-#: Threads must gain this much to share a kernel of less than `SMALL_SECONDS`: waking them up costs more
-#: on a busy machine.
+#: Threads must gain this much to share a kernel of less than `SMALL_SECONDS`: waking them up costs
+#: more on a busy machine.
 SHARING_GAIN = 1.3
 SMALL_SECONDS = 5e-6
 

@@ -15,12 +15,12 @@ from functools import partial
 from math import prod
 
 from weft.kernels import ir
-from weft.kernels.candidates import Choice, best, choices
+from weft.kernels.candidates import WORTH, WORTH_CONTRACTION, Choice, best, choices
 from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
-from weft.kernels.rows import keep_rows
+from weft.kernels.rows import keep_rows, turn_rows
 from weft.kernels.scans import turn_scans
 from weft.kernels.schedule.contraction import (
     Contraction,
@@ -51,7 +51,7 @@ def schedule(kernel: Kernel, machine: Machine) -> Kernel:
     contraction, params = _contraction(kernel, machine)
     others = choices(contraction, params, machine)
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
-    return best(kernel, machine, proposals)
+    return best(kernel, machine, proposals, WORTH if contraction is None else WORTH_CONTRACTION)
 
 
 def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> Kernel:
@@ -63,7 +63,8 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
     if not choice.parallel:
         machine = replace(machine, threads=1)
     if contracted is None:
-        kernel = keep_rows(turn_scans(block_crossings(kernel, machine), machine), machine)
+        for prepare in (block_crossings, turn_scans, turn_rows, keep_rows):
+            kernel = prepare(kernel, machine)
         kernel = _share_among_threads(kernel, machine)
     else:
         kernel = contracted
