@@ -9,7 +9,7 @@ from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 from weft.kernels.ir import Buffer, Kernel, Load, Map, Stmt, Store, Var, walk
 from weft.kernels.machine import cpu_machine
-from weft.kernels.rows import keep_rows
+from weft.kernels.rows import keep_rows, turn_rows
 from weft.kernels.schedule import forward
 from weft.terms.affine import Axis
 
@@ -82,3 +82,34 @@ def test_a_write_in_between_is_not_passed_over() -> None:
     s = passing_on([loop(k, double)], x, y, scratch)
     kernel = forward(s.kernel)
     assert [load.buffer.name for load in loads(kernel)] == ["x", "s", "s"]
+
+
+@few
+@given(st.integers(1, 10), st.integers(1, 20))
+def test_rows_along_columns_are_turned(rows: int, columns: int) -> None:
+    s = column_weights(rows, columns)
+    assert_same(s, turn_rows(s.kernel, MACHINE))
+
+
+def test_one_copy_serves_all_passes() -> None:
+    s = column_weights(8, 12)
+    kernel = turn_rows(s.kernel, MACHINE)
+    assert [b.name for b in kernel.scratch] == ["row", "x_packed"]
+    assert [x.buffer.name for x in loads(kernel)] == ["x", "x_packed", "row", "x_packed"]
+
+
+def column_weights(rows: int, columns: int) -> Sample:
+    """``row[j] = 2·x[j, i]; y[i, j] = row[j] + x[j, i]``: rows of ``y`` are columns of ``x``."""
+    i, j, k = Axis("i", rows), Axis("j", columns), Axis("k", columns)
+    x, y = Buffer("x", (columns, rows), F32), Buffer("y", (rows, columns), F32, "output")
+    row = Buffer("row", (columns,), F32, "scratch")
+    a, b, c, d, e = (Var(F32) for _ in range(5))
+    first: list[Stmt] = [Load(a, x, at(j, i)), Map(b, "add", (a, a)), Store(row, at(j), b)]
+    second: list[Stmt] = [
+        Load(c, row, at(k)),
+        Load(d, x, at(k, i)),
+        Map(e, "add", (c, d)),
+        Store(y, at(i, k), e),
+    ]
+    body: list[Stmt] = [loop(i, [loop(j, first), loop(k, second)])]
+    return Sample(Kernel("weights", (x, y), (row,), body), {"i": i}, {"x": x, "y": y})

@@ -13,12 +13,15 @@ side by side, so that their reductions overlap::
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from weft.kernels.ir import For, Kernel, Load, Stmt, Store, walk
+from weft.kernels.ir import Buffer, For, Kernel, Load, Stmt, Store, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, stride_of
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.forward import forward
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.stage import Layout, stage
 from weft.kernels.schedule.tile import interleave, tile, vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop
 from weft.terms.affine import Axis
@@ -68,6 +71,63 @@ def _rows_lie_apart(nest: Nest, passes: Sequence[For]) -> bool:
 
 def _accesses(body: list[Stmt]) -> list[Load | Store]:
     return [s for s in walk(body) if isinstance(s, Load | Store)]
+
+
+def turn_rows(kernel: Kernel, machine: Machine) -> Kernel:
+    """``kernel`` with rows that lie along columns of memory copied to scratch, turned, before use.
+
+    Several passes with a row of scratch between them leave no choice of the vector axis: it is the
+    row's.  Where another axis is the contiguous one, as many rows as there are lanes are turned at
+    once::
+
+        for i: for j: s[j] = x[j, i]; …; for j: … s[j]
+        →
+        for i in steps of 16: t[ii, j] = x[j, i + ii]; for ii: for j: s[j] = t[ii, j]; …
+    """
+    seen: set[Axis] = set()
+    for nest in nests_of(kernel):
+        if len(nest.path) < 2 or nest.path[-2].axis in seen:
+            continue
+        outer = nest.path[-2]
+        seen.add(outer.axis)
+        lanes = lanes_of(nest, machine)
+        if outer.carries or outer.trip < lanes or not _keeps_a_row(outer):
+            continue
+        for buffer in _turned_buffers(outer, nest.leaf, machine):
+            with suppress(ScheduleError):  # read in several ways, or under guards
+                kernel = _turned(kernel, buffer, outer.axis, lanes)
+    return kernel
+
+
+def _keeps_a_row(outer: For) -> bool:
+    """Whether every iteration writes the same scratch, so that iterations cannot share lanes."""
+    return any(
+        isinstance(s, Store) and s.buffer.role == "scratch" and stride_of(s, outer.axis) == 0
+        for s in walk(outer.body)
+    )
+
+
+def _turned_buffers(outer: For, leaf: For, machine: Machine) -> list[Buffer]:
+    """Inputs that the passes read along columns, if a turned block leaves room in the cache."""
+    found: dict[Buffer, None] = {}
+    for access in _accesses(outer.body):
+        size = access.buffer.dtype.itemsize * leaf.trip * (machine.vector_bytes // 4)
+        fits = size * 4 <= machine.levels[1].capacity if len(machine.levels) > 1 else False
+        if access.buffer.role == "input" and fits and stride_of(access, outer.axis) == 1:
+            found[access.buffer] = None
+    return list(found)
+
+
+def _turned(kernel: Kernel, buffer: Buffer, row: Axis, lanes: int) -> Kernel:
+    if find_loop(kernel, row).step == 1:
+        kernel = split(kernel, row, lanes)
+    inside = find_loop(kernel, row).body[0]
+    assert isinstance(inside, For)
+    rank = len(buffer.shape)
+    reads = [s for s in _accesses(inside.body) if s.buffer is buffer]
+    walked = next(d for d in range(rank) if inside.axis in reads[0].index[d].axes())
+    order = (walked, *(d for d in range(rank) if d != walked))
+    return stage(kernel, buffer, inside.axis, "thread", Layout(order=order), vector=lanes)
 
 
 def _kept(kernel: Kernel, outer: For, passes: Sequence[For], lanes: int) -> Kernel:
