@@ -162,3 +162,10 @@ def test_refusals():
         Axis("i", -1)
     with pytest.raises(ValueError, match="by 0: the divisor must be positive"):
         Affine.of(Axis("i", 3)).floordiv(0)
+
+
+def test_bounds_of_a_transposed_reshape_of_what_cannot_be_split():
+    flat = Affine.of(Dynamic("t", 0, 5))
+    row, column = delinearize(flat, (3, 2))
+    assert linearize((column, row), (3, 1)).bounds() == (0, 5)
+    assert (linearize((column, row), (3, 1)) - 7).bounds() == (-7, -2)

@@ -290,6 +290,12 @@ class Affine:
                 rest = rest - pattern
                 span = m * (c - 1)
                 lo, hi = lo + min(0, span), hi + max(0, span)
+                continue
+            mixed = rest._mixed_pattern(division, ranges)
+            if mixed is not None:
+                pattern, (a, b) = mixed
+                rest = rest - pattern
+                lo, hi = lo + a, hi + b
         lo, hi = lo + rest.const, hi + rest.const
         for atom, k in rest.terms:
             a, b = _atom_bounds(atom, ranges)
@@ -323,6 +329,28 @@ class Affine:
             if k % m == 0 and -k // m > 1 and r.floordiv(-k // m) == quotient:
                 return r * m + quotient * k, m, -k // m
         return None
+
+    def _mixed_pattern(
+        self, division: FloorDiv, ranges: Mapping[Axis, Interval] | None
+    ) -> tuple[Affine, Interval] | None:
+        """A part ``m·r + k·(r // c)`` and its bounds as ``m·(r % c) + (k + m·c)·(r // c)``.
+
+        A transposed reshape gives it, with an ``r`` that cannot be split. None if there is no such
+        part, or the sum of its two terms' bounds is no wider.
+        """
+        r, c, k = division.numerator, division.divisor, self.coefficient_of(division)
+        if not r.terms or not k:
+            return None
+        atom, j = r.terms[0]
+        m, remainder = divmod(self.coefficient_of(atom), j)
+        if m == 0 or remainder or not self._contains(Affine(r.terms) * m):
+            return None
+        quotient = _atom_bounds(division, ranges)
+        apart = _sum(_scaled(r.bounds(ranges), m), _scaled(quotient, k))
+        joint = _sum(_scaled((0, c - 1), m), _scaled(quotient, k + m * c))
+        if joint[1] - joint[0] >= apart[1] - apart[0]:
+            return None
+        return r * m + Affine(((division, k),)), joint
 
     def coefficient_of(self, atom: Atom) -> int:
         """Coefficient of an atom at the top level of the expression (0 when it does not occur)."""
@@ -396,6 +424,15 @@ class Affine:
         if self.const or not parts:
             parts.append(f"{self.const:+d}" if parts else str(self.const))
         return "".join(parts)
+
+
+def _scaled(interval: Interval, k: int) -> Interval:
+    lo, hi = interval[0] * k, interval[1] * k
+    return (lo, hi) if k >= 0 else (hi, lo)
+
+
+def _sum(a: Interval, b: Interval) -> Interval:
+    return a[0] + b[0], a[1] + b[1]
 
 
 def _atom_bounds(atom: Atom, ranges: Mapping[Axis, Interval] | None) -> Interval:
