@@ -102,3 +102,24 @@ def test_a_missing_argument_is_the_functions_own_error():
         step({"w": wnp.ones(2)})
     with pytest.raises(KeyError, match="w"):
         step({"v": wnp.ones(2)}, wnp.ones(2))
+
+
+@pytest.mark.parametrize("values", [(0.0, -0.0), (1, True, 1.0), (2**40, 2), (float("nan"), 1.5)])
+def test_numbers_keep_their_types_and_signs(values):
+    f = weft.jit(lambda x, c: (x * c, c))
+    x = wnp.ones(2)
+    for value in values * 3:
+        scaled, back = f(x, value)
+        expected = wnp.asarray(value)
+        assert back.dtype == expected.dtype
+        np.testing.assert_array_equal(np.signbit(back), np.signbit(expected))
+        np.testing.assert_array_equal(back, expected)
+        assert scaled.dtype == (x * value).dtype
+
+
+def test_a_number_that_does_not_fit_is_the_usual_error():
+    f = weft.jit(lambda x: x + 1)
+    for _ in range(3):
+        f(2)
+    with pytest.raises(OverflowError):
+        f(2**70)

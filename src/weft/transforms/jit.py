@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import tree
+from weft.array.scalars import kept_scalar
+from weft.array.value import Array
 from weft.config import config, jit_is_disabled
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.collector import collector_paused
@@ -190,6 +192,8 @@ class JitFunction:
             # The usual case, without the bookkeeping of the others: the last signature again.
             leaves, treedef = tree.flatten((args, kwargs))
             last = self._last
+            if not last.donated:
+                leaves = [x if type(x) is Array else kept_scalar(x) for x in leaves]
             if last.matches(treedef, leaves) and self._fast_for is config.compiled_for:
                 return tree.unflatten(last.out_tree, last.executable(*leaves))
         call = self._sort_arguments(args, kwargs)
