@@ -22,7 +22,7 @@ def threads() -> Iterator[None]:
 def operands(*lead: int) -> tuple[np.ndarray, np.ndarray]:
     """Matrices whose packed block (ten megabytes) is larger than a stack."""
     rng = np.random.default_rng(0)
-    a = rng.standard_normal((*lead, 24, 600), dtype=np.float32)
+    a = rng.standard_normal((*lead, 96, 600), dtype=np.float32)
     return a, rng.standard_normal((*lead, 600, 8192), dtype=np.float32)
 
 

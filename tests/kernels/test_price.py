@@ -180,6 +180,20 @@ def test_divisions_move_now_and_then() -> None:
     assert found.bytes["L3"] == 256 + 2 * 4 * 4096  # the first row again and again
 
 
+def test_siblings_share_only_what_both_touch() -> None:
+    x, n = Buffer("x", (1 << 16,), F32), 1 << 15
+    y = Buffer("y", (n,), F32, "output")
+
+    def copy(lo: int) -> Stmt:
+        i, a = Axis("i", n), Var(F32)
+        return loop(i, [Load(a, x, (i.expr + lo,)), Store(y, at(i), a)])
+
+    again = price(Kernel("again", (x, y), (), [copy(0), copy(0)]), machine, warm=False)
+    apart = price(Kernel("apart", (x, y), (), [copy(0), copy(n)]), machine, warm=False)
+    assert again.bytes["L3"] == 12 * n
+    assert apart.bytes["L3"] == 16 * n
+
+
 # -- comparisons -----------------------------------------------------------------------------------
 
 

@@ -28,7 +28,8 @@ Terms = dict[Atom, int]  # coefficients in bytes
 class Access:
     """One access of a block: ``run`` bytes and ``segments`` of one execution; ``terms`` move it.
 
-    ``step`` is the distance between neighbouring elements of the lane axis in bytes.
+    It starts ``start`` bytes into the buffer where all loops are at zero, and one execution stays
+    within ``span`` bytes (None where that is not known).
     """
 
     buffer: Buffer
@@ -37,6 +38,8 @@ class Access:
     terms: Terms
     run: int
     segments: Dims
+    start: int
+    span: int | None
 
     def dims_of(self, loop: Nest) -> Dims:
         """The dimensions that ``loop`` adds to the footprint."""
@@ -75,14 +78,16 @@ class Block:
 
 @dataclass(eq=False, slots=True)
 class Nest:
-    """A loop: ``trip`` iterations of ``step``; ``recurrence`` is the latency from carry to carry.
+    """A loop: ``trip`` iterations of ``step`` from ``lo``.
 
-    ``unrolled`` loops are written out in the body of their parent.  ``plain`` says that no access
-    moves with it other than linearly; ``varying`` are the dynamic variables that change with it
-    otherwise.  The whole kernel is a loop of one iteration.
+    ``recurrence`` is the latency from carry to carry; ``unrolled`` loops are written out in the
+    body of their parent.  ``plain`` says that no access moves with it other than linearly;
+    ``varying`` are the dynamic variables that change with it otherwise.  The whole kernel is a
+    loop of one iteration.
     """
 
     axis: Axis
+    lo: int
     step: int
     trip: int
     parallel: bool
@@ -158,20 +163,20 @@ def base_box(buffer: Buffer, terms: Terms, tiles: list[Axis]) -> tuple[int, Dims
     return merge(buffer.dtype.itemsize, dims, 64)
 
 
-def group(accesses: list[tuple[Access, int]]) -> list[Access]:
-    """Unite accesses of one block that differ only by a constant (given in bytes)."""
-    groups: dict[tuple[object, ...], list[tuple[Access, int]]] = {}
-    for access, const in accesses:
+def group(accesses: list[Access]) -> list[Access]:
+    """Unite accesses of one block that differ only by where they start."""
+    groups: dict[tuple[object, ...], list[Access]] = {}
+    for access in accesses:
         key = (access.buffer, access.write, access.streaming, frozenset(access.terms.items()))
-        groups.setdefault(key, []).append((access, const))
+        groups.setdefault(key, []).append(access)
     return [_united(members) for members in groups.values()]
 
 
-def _united(members: list[tuple[Access, int]]) -> Access:
-    first = max((a for a, _ in members), key=lambda a: line_count(a.run, a.segments, 64))
+def _united(members: list[Access]) -> Access:
+    first = max(members, key=lambda a: line_count(a.run, a.segments, 64))
     if len(members) == 1:
         return first
-    starts = sorted({c for _, c in members})
+    starts = sorted({a.start for a in members})
     runs = [[starts[0], starts[0] + first.run]]
     for start in starts[1:]:
         if start <= runs[-1][1] + 63:
@@ -183,7 +188,10 @@ def _united(members: list[tuple[Access, int]]) -> Access:
         segments.append(((runs[-1][0] - runs[0][0]) // (len(runs) - 1), len(runs)))
     run = round(sum(end - start for start, end in runs) / len(runs))
     run, segments = merge(run, segments, 64)
-    return Access(first.buffer, first.write, first.streaming, first.terms, run, segments)
+    span = None if first.span is None else starts[-1] - starts[0] + first.span
+    return Access(
+        first.buffer, first.write, first.streaming, first.terms, run, segments, starts[0], span
+    )
 
 
 # -- registers -------------------------------------------------------------------------------------
@@ -254,10 +262,15 @@ def store_axes(stmt: Store, loops: set[Axis]) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def access_of(stmt: Load | Store, axes: tuple[Axis, ...]) -> tuple[Access, int]:
-    """The access of a statement with these tile axes, and its constant in bytes."""
-    terms, const = byte_terms(stmt.buffer, stmt.index)
-    run, segments = base_box(stmt.buffer, terms, list(axes))
-    return Access(
-        stmt.buffer, isinstance(stmt, Store), stmt.streaming, terms, run, segments
-    ), const
+def access_of(stmt: Load | Store, axes: tuple[Axis, ...]) -> Access:
+    """The access of a statement with these tile axes."""
+    buffer = stmt.buffer
+    terms, start = byte_terms(buffer, stmt.index)
+    run, segments = base_box(buffer, terms, list(axes))
+    span: int | None = None
+    if not _moves_otherwise(terms):
+        moves = [terms.get(a, 0) * (a.extent - 1) for a in axes]
+        start += sum(min(0, m) for m in moves)
+        span = buffer.dtype.itemsize + sum(abs(m) for m in moves)
+    write = isinstance(stmt, Store)
+    return Access(buffer, write, stmt.streaming, terms, run, segments, start, span)

@@ -45,7 +45,7 @@ _ROOT = Axis("kernel", 1)
 def read(kernel: Kernel, machine: Machine) -> Nest:
     """The outline of ``kernel``: a loop of one iteration around its body."""
     reader = _Reader(kernel, machine)
-    root = Nest(_ROOT, 1, 1, False)
+    root = Nest(_ROOT, 0, 1, 1, False)
     reader.body(kernel.body, root, ())
     return root
 
@@ -75,6 +75,7 @@ class _Reader:
                 scope.close(nest)
                 child = Nest(
                     stmt.axis,
+                    stmt.lo,
                     stmt.step,
                     stmt.trip,
                     stmt.kind == "parallel",
@@ -110,7 +111,7 @@ class _Scope:
         self.shapes = reader.shapes
         self.carries = carries
         self.block: Block | None = None
-        self.pending: list[tuple[Access, int]] = []
+        self.pending: list[Access] = []
         self.spans: list[tuple[Block, int, int]] = []
         self.first = 0
         self.place = 0
@@ -285,8 +286,8 @@ class _Scope:
         block = self.block
         assert block is not None
         shape = self.shapes.of(stmt.out.axes)
-        access, const = access_of(stmt, stmt.out.axes)
-        self.pending.append((access, const))
+        access = access_of(stmt, stmt.out.axes)
+        self.pending.append(access)
         self.guards(stmt.guards, shape)
         size = shape.width * stmt.buffer.dtype.itemsize
         step = self.lane_step(access, shape)
@@ -294,12 +295,12 @@ class _Scope:
             block.load += shape.count * self.core.broadcast
             block.issued += shape.count
         elif step == 1:
-            self.vectors(access, const, shape, size, shape.count)
+            self.vectors(access, shape, size, shape.count)
         elif (squares := _squares(access, shape, stmt.out.axes)) and not stmt.guards:
-            self.vectors(access, const, shape, size, squares * shape.width)
+            self.vectors(access, shape, size, squares * shape.width)
             self.shuffles(squares * shape.width * log2(shape.width), size)
         elif step is not None and abs(step) <= _THIN:
-            self.vectors(access, const, shape, size, shape.count * abs(step))
+            self.vectors(access, shape, size, shape.count * abs(step))
             self.shuffles(shape.count * max(1, abs(step) - 1), size)
         else:
             block.load += shape.elements * self.core.gather
@@ -310,8 +311,8 @@ class _Scope:
         block = self.block
         assert block is not None
         axes = store_axes(stmt, set(self.reader.steps))
-        access, const = access_of(stmt, axes)
-        self.pending.append((access, const))
+        access = access_of(stmt, axes)
+        self.pending.append(access)
         shape = self.shapes.of(axes)
         self.guards(stmt.guards, shape)
         size = shape.width * stmt.buffer.dtype.itemsize
@@ -331,16 +332,14 @@ class _Scope:
             self.shuffles(count * log2(shape.width), size)
         block.store += count * self.core.store * max(0.5, size / 64)
         block.issued += count
-        if self.splits(access, const, size, shape.lane):
+        if self.splits(access, size, shape.lane):
             block.load += count * self.core.occupancy(size)
         return 0.0
 
-    def vectors(
-        self, access: Access, const: int, shape: Registers, size: int, count: int
-    ) -> None:
+    def vectors(self, access: Access, shape: Registers, size: int, count: int) -> None:
         """``count`` contiguous vectors loaded."""
         assert self.block is not None
-        often = 2 if self.splits(access, const, size, shape.lane) else 1
+        often = 2 if self.splits(access, size, shape.lane) else 1
         self.block.load += often * count * self.core.occupancy(size)
         self.block.issued += count
 
@@ -373,9 +372,9 @@ class _Scope:
         step, rest = divmod(stride, access.buffer.dtype.itemsize)
         return step if rest == 0 else _IRREGULAR
 
-    def splits(self, access: Access, const: int, size: int, lane: Axis | None) -> bool:
+    def splits(self, access: Access, size: int, lane: Axis | None) -> bool:
         """Whether registers of ``size`` bytes cross cache lines as loops move them."""
-        if const % 64 + size > 64:
+        if access.start % 64 + size > 64:
             return True
         steps = self.reader.steps
         return any(

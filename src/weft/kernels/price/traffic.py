@@ -28,7 +28,7 @@ class Stream:
     filled) and ``written`` (lines written back).  ``own`` are dimensions as one thread sees them,
     ``all`` as all threads together do.  ``near`` are the strides of the two innermost loops;
     ``order`` the bytes accessed in ascending order so far, ``sequence`` the lines of such a
-    stretch.
+    stretch.  All of it lies in ``span`` bytes from ``start`` (if known).
     """
 
     access: Access
@@ -42,6 +42,14 @@ class Stream:
     near: list[int] = field(default_factory=list)
     order: int = 0
     sequence: float = 0.0
+    start: int = 0
+    span: int | None = None
+
+    def overlaps(self, other: Stream) -> bool:
+        """Whether two streams of one buffer may touch the same lines."""
+        if self.span is None or other.span is None:
+            return True
+        return self.start < other.start + other.span and other.start < self.start + self.span
 
     @property
     def stretch(self) -> float:
@@ -143,7 +151,8 @@ class _Walker:
         visit = Visit(block, nest, path, times, total)
         self.visits.append(visit)
         for access in block.accesses:
-            stream = Stream(access, visit, access.segments, access.segments, order=access.run)
+            stream = Stream(access, visit, access.segments, access.segments)
+            stream.order, stream.start, stream.span = access.run, access.start, access.span
             self.measure(stream)
             count = [float(n) for n in stream.footprint]
             fills = access.write and access.streaming  # non-temporal stores fill nothing
@@ -177,6 +186,10 @@ class _Walker:
         for stream in streams:
             dims = stream.access.dims_of(nest)
             before = stream.footprint
+            if stream.span is not None:
+                far = stream.access.terms.get(nest.axis, 0) * nest.step * (nest.trip - 1)
+                stream.start += stream.access.terms.get(nest.axis, 0) * nest.lo + min(0, far)
+                stream.span += abs(far)
             if share:
                 self.own_pieces(stream, dims, trip, nest.trip, times)
             stride = min((s for s, _ in dims), default=0)
@@ -276,9 +289,10 @@ class _Walker:
                         self.discount(before, now, n, fit)
 
     def discount(self, before: list[Stream], now: list[Stream], n: int, fit: float) -> None:
-        touched = max(s.footprint[n] for s in before)
-        dirty = max((s.footprint[n] for s in before if s.access.write), default=0)
         for stream in now:
+            same = [s for s in before if s.overlaps(stream)]
+            touched = max((s.footprint[n] for s in same), default=0)
+            dirty = max((s.footprint[n] for s in same if s.access.write), default=0)
             stream.misses[n] *= 1.0 - fit * min(1.0, touched / stream.footprint[n])
             stream.written[n] *= 1.0 - fit * min(1.0, dirty / stream.footprint[n])
 
