@@ -35,7 +35,15 @@ def check_arraylike(name: str, *args: Any) -> None:
     """Raises TypeError naming the first argument that is not an array or a number."""
     for position, arg in enumerate(args):
         kind = type(arg)
-        if kind is Array or kind in PYTHON_SCALARS or is_array_like(arg):
+        if kind is Array or kind in PYTHON_SCALARS:
+            continue
+        if isinstance(arg, np.ndarray | np.generic):
+            try:
+                dtypes.canonical_dtype(arg.dtype)
+            except TypeError as error:
+                raise TypeError(f"{public_name(name)}: argument {position}: {error}") from None
+            continue
+        if is_array_like(arg):
             continue
         advice = ""
         if isinstance(arg, list | tuple):

@@ -270,7 +270,8 @@ class Library:
         _garbage.append(self._tracker)
         _garbage.append(self._linker)
         self._tracker = self._linker = None
-        _free_garbage()
+        if _free_garbage is not None:  # at the interpreter's end, names of modules are gone
+            _free_garbage()
 
 
 def link(

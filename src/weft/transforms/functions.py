@@ -11,7 +11,7 @@ import numpy as np
 
 from weft import tree
 from weft.core.avals import aval_of, is_array_like
-from weft.core.dtypes import float0
+from weft.core.dtypes import canonical_dtype, float0
 from weft.core.staging import FunctionInfo
 from weft.core.trace import captured, current_trace, eval_trace
 
@@ -97,6 +97,11 @@ def check_leaves(
                 f"{transform} of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, "
                 "not an array or a number"
             )
+        if isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != float0:
+            try:
+                canonical_dtype(leaf.dtype)
+            except TypeError as error:
+                raise TypeError(f"{transform} of '{name}': {names()[i]}: {error}") from None
 
 
 def delivered(values: Sequence[Any]) -> list[Any]:
