@@ -226,6 +226,7 @@ def take(step: Step, values: Sequence[Any]) -> Any:
     x, at = pick(step, values), as_int(pick(step, values, 1)) - step.numbers[0] % 3
     if x.ndim == 0 or x.shape[0] == 0 or at.ndim > 2:
         return x
+    at = wnp.atleast_1d(at)  # an index that is one known integer may not be out of range
     return (x[at], x[at, ..., None], x.at[at].get(mode="fill", fill_value=1))[step.numbers[1] % 3]
 
 
@@ -278,6 +279,8 @@ def scan(step: Step, values: Sequence[Any]) -> Any:
     carry, xs = numeric(pick(step, values)), pick(step, values, 1)
     if xs.ndim == 0:
         xs = xs.reshape(1)
+    if xs.shape[0] == 0:
+        return carry
 
     def body(c: Any, x: Any) -> tuple[Any, Any]:
         out = inner(step, values, c, x)
@@ -302,7 +305,7 @@ def fori(step: Step, values: Sequence[Any]) -> Any:
 
     def body(i: Any, loop: tuple[Any, Any]) -> tuple[Any, Any]:
         a, b = loop  # they change places, so that a copy or a swap is needed
-        return like(b, a), like(inner(step, values, a, b, i), b)
+        return like(b, a), like(inner(step, values, a, b, wnp.asarray(i)), b)
 
     return lax.fori_loop(0, step.numbers[0] % 4, body, (state, other))[step.numbers[1] % 2]
 
@@ -358,7 +361,7 @@ def nested_jit(step: Step, values: Sequence[Any]) -> Any:
 OPERATIONS: dict[str, Callable[[Step, Sequence[Any]], Any]] = {
     "tanh": unary(lambda x: wnp.tanh(as_float(x))),
     "exp": unary(lambda x: wnp.exp(wnp.minimum(as_float(x), 2))),
-    "abs_sqrt": unary(lambda x: wnp.sqrt(wnp.abs(as_float(x)))),
+    "abs_sqrt": unary(lambda x: wnp.sqrt(wnp.abs(as_float(x)) + 0.5)),
     "neg": unary(lambda x: -numeric(x)),
     "not": unary(lambda x: ~(as_int(x) if is_float(x) else x)),
     "add": binary(lambda x, y: x + y),
