@@ -121,10 +121,14 @@ def _turned_buffers(outer: For, leaf: For, machine: Machine) -> list[Buffer]:
 def _turned(kernel: Kernel, buffer: Buffer, row: Axis, lanes: int) -> Kernel:
     if find_loop(kernel, row).step == 1:
         kernel = split(kernel, row, lanes)
-    inside = find_loop(kernel, row).body[0]
-    assert isinstance(inside, For)
+    # Copies of buffers turned before stand in front of the loop over the rows.
+    inside = find_loop(kernel, row).body[-1]
     rank = len(buffer.shape)
-    reads = [s for s in _accesses(inside.body) if s.buffer is buffer]
+    reads = (
+        [s for s in _accesses(inside.body) if s.buffer is buffer] if isinstance(inside, For) else []
+    )
+    if not isinstance(inside, For) or not reads:
+        raise ScheduleError(f"the rows of {buffer} are not read in one loop")
     walked = next(d for d in range(rank) if inside.axis in reads[0].index[d].axes())
     order = (walked, *(d for d in range(rank) if d != walked))
     return stage(kernel, buffer, inside.axis, "thread", Layout(order=order), vector=lanes)
