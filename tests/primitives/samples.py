@@ -33,6 +33,7 @@ from weft.primitives import (
     reduction,
     select,
     shaping,
+    sort,
     transcendental,
 )
 from weft.primitives import complex as complex_parts
@@ -395,6 +396,23 @@ def _random_bits() -> Iterator[Sample]:
         yield Sample(random_bits.threefry2x32_p, tuple(words), dtypes=(np.dtype(np.uint32),))
 
 
+def _sorting() -> Iterator[Sample]:
+    for shapes, axis, keys in (
+        (((7,),), 0, 1),
+        (((3, 4),), 0, 1),
+        (((1,),), 0, 1),
+        (((2, 0),), 1, 1),
+        (((3, 5, 2), (3, 5, 2)), 1, 1),
+        (((2, 6), (2, 6), (2, 6)), 1, 2),
+        (((0,), (0,)), 0, 2),
+    ):
+        for stable in (True, False):
+            params = {"dimension": axis, "is_stable": stable, "num_keys": keys}
+            yield Sample(sort.sort_p, shapes, params, dtypes=ALL + COMPLEX)
+    params = {"dimension": 0, "is_stable": True, "num_keys": 2}
+    yield Sample(sort.sort_p, (integers((9,), 0, 3), (9,), booleans((9,))), params)
+
+
 SAMPLES: tuple[Sample, ...] = (
     *_arithmetic(),
     *_transcendental(),
@@ -405,6 +423,7 @@ SAMPLES: tuple[Sample, ...] = (
     *_contractions(),
     *_indexing(),
     *_random_bits(),
+    *_sorting(),
 )
 
 

@@ -272,6 +272,25 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
         "(2,), (3,) do not broadcast together",
     ),
     (
+        "sort shapes",
+        lambda: lax.sort((f32, f32[0])),
+        ValueError,
+        "sort needs operands of one shape, got f32[2,3] and f32[3]. Broadcast them",
+    ),
+    (
+        "sort keys",
+        lambda: lax.sort((f32, i32), num_keys=3),
+        ValueError,
+        "1 <= num_keys <= 2, the number of operands; got num_keys=3",
+    ),
+    ("sort nothing", lambda: lax.sort(()), TypeError, "lax.sort needs at least one array"),
+    (
+        "top_k",
+        lambda: lax.top_k(f32, 4),
+        ValueError,
+        "lax.top_k of f32[2,3] along axis 1: k is from 0 to 3, got 4",
+    ),
+    (
         "reduce",
         lambda: lax.reduce((f32, f32), 0.0, lax.add, (0,)),
         ValueError,

@@ -278,3 +278,38 @@ def test_shaping_that_changes_nothing_adds_no_operation() -> None:
     assert shaping.slice(x, (0, 0), (2, 3), (1, 1)) is x
     assert shaping.pad(x, 0.0, [(0, 0, 0)] * 2) is x
     assert lax.reduce_sum(x, ()) is x
+
+
+# ---------------------------------------------------------------- sorting
+
+
+def test_sorting_puts_nan_last_and_keeps_equal_elements_in_order() -> None:
+    for dtype in (np.float32, np.float64, np.float16, dtypes.bfloat16):
+        x = np.array([nan, 0.0, -0.0, inf, -inf, -nan, -0.0], dtype)
+        keys, order = lax.sort((x, np.arange(7, dtype=np.int32)))
+        np.testing.assert_array_equal(order, [4, 1, 2, 6, 3, 0, 5])
+        np.testing.assert_array_equal(np.signbit(keys)[1:4], [False, True, True])
+        np.testing.assert_array_equal(np.isnan(lax.sort(x))[-2:], [True, True])
+
+
+def test_sorting_by_two_keys_and_complex_numbers() -> None:
+    a, b = np.array([1, 0, 1, 0]), np.array([3.0, 2.0, -1.0, 2.0])
+    first, second, order = lax.sort((a, b, np.arange(4)), num_keys=2)
+    np.testing.assert_array_equal(order, [1, 3, 2, 0])
+    np.testing.assert_array_equal(first, [0, 0, 1, 1])
+    np.testing.assert_array_equal(second, [2, 2, -1, 3])
+    z = np.array([1 + 1j, 1 - 1j, -5 + 9j, nan + 0j])
+    np.testing.assert_array_equal(lax.sort(z)[:3], [-5 + 9j, 1 - 1j, 1 + 1j])
+
+
+def test_top_k_takes_the_first_of_equal_elements() -> None:
+    x = np.array([[3, 1, 3, 2], [0, 0, 0, 0]], np.uint8)
+    values, indices = lax.top_k(x, 3)
+    np.testing.assert_array_equal(values, [[3, 3, 2], [0, 0, 0]])
+    np.testing.assert_array_equal(indices, [[0, 2, 3], [0, 1, 2]])
+    assert (values.dtype, indices.dtype) == (np.uint8, np.int32)
+    values, indices = lax.top_k(x, 1, axis=0)
+    np.testing.assert_array_equal(indices, [[0, 0, 0, 0]])
+    values, _ = lax.top_k(np.array([1.0, nan, 2.0]), 2)
+    np.testing.assert_array_equal(values, [nan, 2.0])
+    assert lax.top_k(x, 0)[0].shape == (2, 0)

@@ -135,8 +135,10 @@ def test_a_zero_tangent_is_as_good_as_zeros(sample: Sample) -> None:
             t if j == k else np.zeros_like(x) if is_float(x) else Zero(aval_of(x))
             for j, x in enumerate(args)
         ]
-        (a,), (b,) = (jvp_flat(flat_function(sample), args, ts)[1] for ts in (sparse, dense))
-        close(np.zeros_like(b) if is_zero(a) else a, np.zeros_like(a) if is_zero(b) else b)
+        pair = [jvp_flat(flat_function(sample), args, ts)[1] for ts in (sparse, dense)]
+        for a, b in zip(*pair, strict=True):
+            if not (is_zero(a) and is_zero(b)):
+                close(np.zeros_like(b) if is_zero(a) else a, np.zeros_like(a) if is_zero(b) else b)
 
 
 LINEAR = [(sample, group) for sample in SAMPLES for group in sample.linear]

@@ -140,6 +140,11 @@ from weft.lax.shaping import (
     transpose,
     zeros_like_array,
 )
+from weft.lax.sorting import (
+    sort,
+    sort_key_val,
+    top_k,
+)
 
 #: Control flow is a transformation of functions; its module loads when first used.
 _CONTROL_FLOW = frozenset(
@@ -280,6 +285,8 @@ __all__ = [
     "sinh",
     "slice",
     "slice_in_dim",
+    "sort",
+    "sort_key_val",
     "split",
     "sqrt",
     "square",
@@ -289,6 +296,7 @@ __all__ = [
     "switch",
     "tan",
     "tanh",
+    "top_k",
     "transpose",
     "while_loop",
     "zeros_like_array",
