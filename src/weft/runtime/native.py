@@ -16,7 +16,7 @@ import os
 import platform
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,8 +265,13 @@ class Library:
         """The address of an exported function or variable; `KeyError` if it was not exported."""
         return self._addresses[name]
 
-    def __del__(self, _garbage: deque[Any] = _garbage) -> None:
-        # Finalisers run in the middle of anything, so this one must not wait for the lock.
+    def __del__(
+        self,
+        _garbage: deque[Any] = _garbage,
+        _free_garbage: Callable[[], None] = _free_garbage,
+    ) -> None:
+        # Finalisers run in the middle of anything, so this one must not wait for the lock. At the
+        # end of the process the module's own names are gone already.
         _garbage.append(self._tracker)
         _garbage.append(self._linker)
         self._tracker = self._linker = None
