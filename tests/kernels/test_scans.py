@@ -12,8 +12,8 @@ from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Stmt, Store, Var, loops, walk
 from weft.kernels.machine import cpu_machine
 from weft.kernels.print import print_kernel
-from weft.kernels.scans import turn_scans
-from weft.kernels.schedule import ScheduleError, stream
+from weft.kernels.scans import LONG, SEGMENTS, cut_scans, turn_scans
+from weft.kernels.schedule import ScheduleError, parallelize, split_scan, stream
 from weft.terms.affine import Axis
 
 MACHINE = cpu_machine(2, 16, (32 << 10, 1 << 20, 8 << 20))  # four lanes: small kernels have blocks
@@ -98,6 +98,37 @@ def test_scans_are_turned_in_scratch() -> None:
     text = print_kernel(turn_scans(s.kernel, MACHINE))
     assert "store x_packed" in text and "load y_packed" in text
     assert "w_packed" not in text  # the same for all rows
+
+
+@few
+@given(st.integers(1, 3), st.integers(4, 30), st.integers(1, 4), st.booleans())
+def test_segments(m: int, n: int, count: int, parallel: bool) -> None:
+    s = running_sums(m, n)
+    assert_same(s, split_scan(s.kernel, s.axes["j"], count, parallel))
+
+
+def test_long_scans_of_few_rows_are_cut_and_turned() -> None:
+    s = running_sums(1, SEGMENTS * LONG + 7)
+    kernel = cut_scans(s.kernel, MACHINE)
+    assert [b.name for b in kernel.scratch] == ["partial", "before"]
+    assert_same(s, turn_scans(kernel, MACHINE))
+    many = running_sums(8, SEGMENTS * LONG)
+    assert cut_scans(many.kernel, MACHINE) is many.kernel
+
+
+def test_segments_refuse_other_recurrences() -> None:
+    s = running_sums(4, 16)
+    with pytest.raises(ScheduleError, match="is inside a parallel loop"):
+        split_scan(parallelize(s.kernel, s.axes["i"]), s.axes["j"], 4)
+    with pytest.raises(ScheduleError, match="cannot cut the 16 iterations of j:16 into 17 pieces"):
+        split_scan(s.kernel, s.axes["j"], 17)
+    x, y = Buffer("x", (8,), F32), Buffer("y", (8,), F32, "output")
+    i, a, c, new, end, zero = Axis("i", 8), *(Var(F32) for _ in range(5))
+    body: list[Stmt] = [Load(a, x, at(i)), Map(new, "sub", (c, a)), Store(y, at(i), new)]
+    carries = (Carry(c, zero, new, end),)
+    kernel = Kernel("r", (x, y), (), [Const(zero, 0.0), loop(i, body, carries=carries)])
+    with pytest.raises(ScheduleError, match="is not a scan by an associative operation"):
+        split_scan(kernel, i, 2)
 
 
 def test_streams_only_what_is_not_read_again() -> None:

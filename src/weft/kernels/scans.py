@@ -13,16 +13,22 @@ far apart in memory.  Squares of rows and columns are therefore turned on the wa
 
 from __future__ import annotations
 
+from contextlib import suppress
+from math import prod
+
 from weft.kernels.ir import For, Kernel, Load, Store, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, stride_of
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.scan import split_scan
 from weft.kernels.schedule.split import peel, split
 from weft.kernels.schedule.stage import Layout, stage, stage_writes
 from weft.kernels.schedule.tile import vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop
 from weft.terms.affine import Axis
 
+SEGMENTS = 64  # of a scan with few rows: the same for every number of threads
+LONG = 64  # elements of a segment that are worth the two passes
 COLUMNS = 64  # elements of each row turned at a time: whole lines of both sides stay near
 
 
@@ -37,6 +43,28 @@ def turn_scans(kernel: Kernel, machine: Machine) -> Kernel:
             except ScheduleError:
                 continue  # something on the way cannot be staged: the nest keeps its gathers
     return kernel
+
+
+def cut_scans(kernel: Kernel, machine: Machine) -> Kernel:
+    """``kernel`` with long scans of few rows cut into segments, which then are rows to turn."""
+    for nest in nests_of(kernel):
+        leaf = nest.leaf
+        rows = prod(x.trip for x in nest.path[:-1])
+        contiguous = all(stride_of(a, leaf.axis) in (0, 1) for a in _accesses(leaf))
+        if rows >= lanes_of(nest, machine) or leaf.trip < SEGMENTS * LONG or not contiguous:
+            continue
+        if leaf.carries and leaf.fold is None:
+            with suppress(ScheduleError):  # no scan: a recurrence of another kind
+                whole = peel(kernel, leaf.axis, SEGMENTS * _segment(leaf.trip, machine))
+                kernel = split_scan(whole, leaf.axis, SEGMENTS, machine.threads > 1)
+    return kernel
+
+
+def _segment(trip: int, machine: Machine) -> int:
+    """Elements of a segment: an odd number of vectors, so that cache sets differ."""
+    lanes = machine.vector_bytes // 4
+    vectors = trip // SEGMENTS // lanes
+    return lanes * (vectors - 1 + vectors % 2)
 
 
 def _row_axis(nest: Nest, lanes: int) -> Axis | None:

@@ -21,7 +21,7 @@ from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
 from weft.kernels.rows import keep_rows, turn_rows
-from weft.kernels.scans import turn_scans
+from weft.kernels.scans import cut_scans, turn_scans
 from weft.kernels.schedule.contraction import (
     Contraction,
     Params,
@@ -63,7 +63,7 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
     if not choice.parallel:
         machine = replace(machine, threads=1)
     if contracted is None:
-        for prepare in (block_crossings, turn_scans, turn_rows, keep_rows):
+        for prepare in (block_crossings, cut_scans, turn_scans, turn_rows, keep_rows):
             kernel = prepare(kernel, machine)
         kernel = _share_among_threads(kernel, machine)
     else:

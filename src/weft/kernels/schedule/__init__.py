@@ -18,6 +18,7 @@ from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.forward import forward
 from weft.kernels.schedule.memory import fold_through_memory
 from weft.kernels.schedule.order import fuse_loops, nest_perfectly, parallelize, reorder
+from weft.kernels.schedule.scan import split_scan
 from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll
 from weft.kernels.schedule.stage import Layout, stage, stage_writes
 from weft.kernels.schedule.stream import stream
@@ -47,6 +48,7 @@ __all__ = [
     "schedule_contraction",
     "split",
     "split_fold",
+    "split_scan",
     "stage",
     "stage_writes",
     "stream",
