@@ -39,6 +39,7 @@ from weft.numpy._common import (
 from weft.numpy.classify import isfinite
 from weft.numpy.creation import asarray
 from weft.numpy.ufuncs import constant_like, sqrt, square
+from weft.transforms.custom_jvp import custom_jvp
 
 
 def _float(name: str, x: ArrayLike) -> Value:
@@ -66,8 +67,19 @@ def sigmoid(x: ArrayLike) -> Value:
 
 
 def softplus(x: ArrayLike) -> Value:
-    """log(1 + exp(x)) without overflow."""
+    """log(1 + exp(x)) without overflow, with smooth derivatives of any order."""
+    return _softplus(_float("softplus", x))
+
+
+@custom_jvp
+def _softplus(x: Value) -> Value:
     return logaddexp(x, 0.0)
+
+
+@_softplus.defjvp
+def _softplus_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+    (x,), (t,) = primals, tangents
+    return _softplus(x), t * lax.logistic(x)
 
 
 def soft_sign(x: ArrayLike) -> Value:

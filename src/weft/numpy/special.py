@@ -15,6 +15,7 @@ from weft.numpy._common import (
     promote_inexact,
 )
 from weft.numpy.ufuncs import constant_like, zeros_of
+from weft.transforms.custom_jvp import custom_jvp
 
 
 def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
@@ -32,14 +33,31 @@ def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 
 def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """log(exp(x1) + exp(x2)) without overflow."""
-    x1, x2 = promote_and_broadcast("logaddexp", x1, x2, inexact=True)
+    """log(exp(x1) + exp(x2)) without overflow, with smooth derivatives of any order."""
+    return _logaddexp(*promote_and_broadcast("logaddexp", x1, x2, inexact=True))
+
+
+@custom_jvp
+def _logaddexp(x1: Value, x2: Value) -> Value:
+    # Written with max and |difference|, which have a kink that the whole function does not have.
     difference = lax.sub(x1, x2)
-    # −|difference|, written so that its derivative where the operands are equal is 0.
-    decay = lax.min(difference, lax.neg(difference))
+    decay = lax.neg(lax.abs(difference))
     smooth = lax.add(lax.max(x1, x2), lax.log1p(lax.exp(decay)))
     # Equal infinities differ by NaN: their sum is the answer, and NaN stays NaN.
     return lax.select_n(lax.ne(difference, difference), smooth, lax.add(x1, x2))
+
+
+@_logaddexp.defjvp
+def _logaddexp_jvp(
+    primals: tuple[Value, Value], tangents: tuple[Value, Value]
+) -> tuple[Value, Value]:
+    (x1, x2), (t1, t2) = primals, tangents
+    difference = lax.sub(x1, x2)
+    infinite = lax.bitwise_and(lax.eq(x1, x2), lax.ne(difference, difference))
+    difference = lax.select_n(infinite, difference, zeros_of(x1))
+    first = lax.mul(t1, lax.logistic(difference))
+    second = lax.mul(t2, lax.logistic(lax.neg(difference)))
+    return _logaddexp(x1, x2), lax.add(first, second)
 
 
 def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
