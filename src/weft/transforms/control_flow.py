@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft import tree
+from weft.array.value import from_numpy
 from weft.config import jit_is_disabled
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
@@ -42,6 +43,14 @@ def _leaves_of(what: str, name: str, value: Any, root: str) -> tuple[list[Any], 
     leaves, treedef = tree.flatten(value)
     check_leaves(what, name, leaves, lambda: tree.path_names(treedef, root))
     return leaves, treedef
+
+
+def _as_array(x: Any) -> Any:
+    """A number or ndarray as the array that the body of a loop gets when it is traced."""
+    if not isinstance(x, bool | int | float | complex | np.generic | np.ndarray):
+        return x
+    aval = aval_of(x)
+    return from_numpy(np.asarray(x, aval.dtype), aval.weak_type)
 
 
 # ---------------------------------------------------------------- cond and switch
@@ -133,13 +142,12 @@ def while_loop(
     check_callable("while_loop", body_fun)
     leaves, treedef = _leaves_of("while_loop", function_name(body_fun), init_val, "init_val")
     if jit_is_disabled():
-        pred = cond_fun(init_val)
-        if concrete_or_none(pred) is not None:
-            value = init_val
-            while bool(pred):
-                value = body_fun(value)
-                pred = cond_fun(value)
-            return value
+        value = tree.unflatten(treedef, [_as_array(x) for x in leaves])
+        while (pred := concrete_or_none(cond_fun(value))) is not None:
+            if not pred:
+                return value
+            value = body_fun(value)
+        # The condition differs along an axis of vmap: only the primitive can do that.
     one_arg = tree.structure((init_val,))
     names = tree.path_names(treedef, "carry")
     leaves, body = stable_carry(
@@ -191,7 +199,7 @@ def fori_loop(
         start, stop = operator.index(start), operator.index(stop)
         index_dtype = np.dtype(np.int32 if -(2**31) <= start <= stop < 2**31 else np.int64)
         if jit_is_disabled():
-            value = init_val
+            value = tree.map(_as_array, init_val)
             for i in range(start, stop):
                 value = body_fun(np.asarray(i, index_dtype), value)
             return value
@@ -318,7 +326,7 @@ def _scan_in_python(
         raise ValueError(
             "scan of length 0 cannot run under disable_jit: the type of y is not known"
         )
-    carry, ys = init, []
+    carry, ys = tree.map(_as_array, init), []
     for i in reversed(range(length)) if reverse else range(length):
         out = f(carry, tree.unflatten(xs_def, [_row(x, i) for x in xs]))
         _carry_of(out)
