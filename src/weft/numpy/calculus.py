@@ -82,7 +82,11 @@ def ediff1d(
 
 
 def gradient(f: ArrayLike, *varargs: ArrayLike, axis: Any = None) -> Any:
-    """Central differences along each axis, one-sided at the ends; spacings are numbers."""
+    """Central differences along each axis, one-sided at the ends.
+
+    A spacing is a number, or the coordinates along its axis: then differences are weighted so that
+    they stay exact for parabolas, as NumPy does.
+    """
     from weft.numpy._common import canonical_axes
 
     (x,) = promote_inexact("gradient", f)
@@ -98,15 +102,29 @@ def _central(x: Value, number: int, spacing: ArrayLike) -> Value:
     size = shape_of(x)[number]
     if size < 2:
         raise ValueError(f"weft.numpy.gradient: axis {number} of length {size} has no differences")
-    if shape_of(spacing):
-        raise ValueError("weft.numpy.gradient: a spacing must be a number")
+    if shape_of(spacing) not in ((), (size,)):
+        raise ValueError(
+            f"weft.numpy.gradient: a spacing is a number or the {size} coordinates along axis "
+            f"{number}, got shape {shape_of(spacing)}"
+        )
 
     def part(start: int, stop: int) -> Value:
         return lax.slice_in_dim(x, start, stop, axis=number)
 
-    first = (part(1, 2) - part(0, 1)) / spacing
-    inside = (part(2, size) - part(0, size - 2)) / (2 * spacing)
-    last = (part(size - 1, size) - part(size - 2, size - 1)) / spacing
+    if not shape_of(spacing):
+        before = after = spacing
+        inside = (part(2, size) - part(0, size - 2)) / (2 * spacing)
+    else:
+        steps = _along(diff(_asarray(spacing)), number, len(shape_of(x)))
+        before = lax.slice_in_dim(steps, 0, size - 2, axis=number)
+        after = lax.slice_in_dim(steps, 1, size - 1, axis=number)
+        left = (part(1, size - 1) - part(0, size - 2)) / before
+        right = (part(2, size) - part(1, size - 1)) / after
+        inside = (left * after + right * before) / (before + after)
+        before = lax.slice_in_dim(steps, 0, 1, axis=number)
+        after = lax.slice_in_dim(steps, size - 2, size - 1, axis=number)
+    first = (part(1, 2) - part(0, 1)) / before
+    last = (part(size - 1, size) - part(size - 2, size - 1)) / after
     return concatenate([first, inside, last], number)
 
 
