@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -24,6 +24,7 @@ from weft.config import config
 from weft.core.collector import collector_paused
 from weft.core.jaxpr import ClosedJaxpr, all_equations
 from weft.core.source import describe
+from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.program import Launch, Program, Routine, walk_steps
 from weft.runtime.buffer import Buffer
@@ -175,6 +176,7 @@ def plan_program(closed: ClosedJaxpr) -> Program:
     from weft.kernels.assemble import assemble
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import plan
+    from weft.kernels.program_print import print_program
     from weft.terms.lower import lower_jaxpr
 
     _dump("jaxpr", lambda: str(closed))
@@ -182,10 +184,14 @@ def plan_program(closed: ClosedJaxpr) -> Program:
     lowered = lower_jaxpr(closed)
     _dump("terms", lambda: _printed_terms(lowered))
     machine = host_machine(config.threads)
-    program = assemble(lowered, lambda region: plan(region, machine))
+    naive: list[Kernel] | None = [] if "kernels" in config.dump else None
+    watch = None if naive is None else naive.append
+    program = assemble(lowered, lambda region: plan(region, machine, watch))
     program.threads = machine.threads
     program = plan_memory(program)
-    _dump("kernels", lambda: _printed_kernels(program))
+    _dump("kernels", lambda: _printed_kernels(naive or []))
+    _dump("schedule", lambda: _printed_kernels(s.kernel for s in _launches(program)))
+    _dump("program", lambda: print_program(program, kernels=False))
     return program
 
 
@@ -208,10 +214,10 @@ def _printed_terms(lowered: Any) -> str:
     return format_program(lowered)
 
 
-def _printed_kernels(program: Program) -> str:
+def _printed_kernels(kernels: Iterable[Kernel]) -> str:
     from weft.kernels.print import print_kernel
 
-    return "\n".join(print_kernel(s.kernel) for s in _launches(program))
+    return "\n".join(print_kernel(kernel) for kernel in dict.fromkeys(kernels))
 
 
 def _dump(level: str, text: Callable[[], str]) -> None:
@@ -236,12 +242,13 @@ def host_machine(threads: int) -> Machine:
 def _emit(program: Program) -> str:
     from weft.codegen.program_llvm import emit_program
     from weft.codegen.scalar_llvm import Target
-    from weft.runtime.native import host_cpu
+    from weft.runtime.native import emit_assembly, host_cpu
 
     cpu = host_cpu()
     features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
     text = emit_program(program, Target(cpu.vector_bits // 8, features, cpu.architecture))
     _dump("llvm", lambda: text)
+    _dump("assembly", lambda: emit_assembly(text))
     return text
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 NUMERICS = ("exact", "real", "cancel", "domain")
 
 #: Levels of the compiler that can be printed while it works.
-DUMP_LEVELS = ("jaxpr", "terms", "egraph", "kernels", "schedule", "program", "llvm", "assembly")
+DUMP_LEVELS = ("jaxpr", "terms", "kernels", "schedule", "program", "llvm", "assembly")
 
 
 class Config:

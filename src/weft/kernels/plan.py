@@ -36,14 +36,21 @@ _Scheduled = tuple[Kernel, tuple[int, ...]]
 _kernels: BoundedCache[_Scheduled] = BoundedCache(2048)
 
 
-def plan(region: Region, machine: Machine) -> list[Planned]:
-    """Kernels for ``region`` in execution order, with the values of their parameters."""
+def plan(
+    region: Region, machine: Machine, watch: Callable[[Kernel], None] | None = None
+) -> list[Planned]:
+    """Kernels for ``region`` in execution order, with the values of their parameters.
+
+    ``watch`` is called with each kernel as it is before it is scheduled.
+    """
     schedule = STRATEGIES[machine.kind]
     planned: list[Planned] = []
     choice = choose(overwrite_static(region), machine)
     shared: dict[Hashable, Kernel] = {}
     for cone, scatter in make_cones(choice, region.outputs):
         key, numbers = cone_key(cone)
+        if watch is not None:
+            watch(build_kernel(cone)[0])
 
         def make(cone: Cone = cone, numbers: dict[Value, int] = numbers) -> _Scheduled:
             kernel, values = build_kernel(cone)

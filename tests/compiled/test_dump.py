@@ -1,0 +1,41 @@
+"""``weft.config.dump``: every level prints what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import weft
+from weft import numpy as wnp
+from weft.compile import compile_jaxpr
+from weft.config import DUMP_LEVELS
+
+SHOWS = {
+    "jaxpr": "reduce_sum[axes=(0,)]",
+    "terms": "sum[r:100] ",
+    "kernels": "serial r in 0:100 fold add",
+    "schedule": "fold add ",
+    "program": "program(v1: f32[100] -> ",
+    "llvm": "define i32 @main(",
+    "assembly": "main:",
+}
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    yield
+    weft.config.dump = ()
+
+
+@pytest.mark.parametrize("level", DUMP_LEVELS)
+def test_levels_print_what_they_are(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    closed = weft.make_jaxpr(lambda x: wnp.exp(x).sum())(np.ones(100, np.float32))
+    for _ in range(2):  # kernels made before are shown as well
+        weft.config.dump = {level}
+        compile_jaxpr(closed)
+        text = capsys.readouterr().err
+        assert text.startswith(f"== {level} ==\n") and text.count("==\n") == 1
+        assert SHOWS[level] in text
+    assert ("lanes" in text) == (level == "schedule")
