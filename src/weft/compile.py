@@ -94,7 +94,10 @@ class Executable:
         """Arguments that are delayed, or not arrays yet."""
         if len(arrays) != len(self.in_avals):
             raise TypeError(f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}")
-        buffers = [_buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)]
+        buffers = [
+            _buffer_of(x, aval, Buffer.borrow)  # read before the call returns
+            for x, aval in zip(arrays, self.in_avals, strict=True)
+        ]
         results = self.native(buffers)
         return tuple(Array(a, b) for a, b in zip(self.out_avals, results, strict=True))
 
@@ -114,7 +117,10 @@ class Executable:
         """Any arguments; the donated ones are taken."""
         if len(arrays) != len(self.in_avals):
             raise TypeError(f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}")
-        inputs = [_buffer_of(x, aval) for x, aval in zip(arrays, self.in_avals, strict=True)]
+        inputs = [
+            _buffer_of(x, aval, Buffer.from_numpy)
+            for x, aval in zip(arrays, self.in_avals, strict=True)
+        ]
         taken = [arrays[n] for n in self.donated if isinstance(arrays[n], Array)]
         donate(taken, "donated to a jitted function")
         outputs = []
@@ -138,7 +144,7 @@ def _is_ours_alone(inputs: list[Buffer], position: int, nbytes: int) -> bool:
     return buffer.owned and buffer.nbytes == nbytes and sys.getrefcount(buffer) == 3
 
 
-def _buffer_of(x: Any, aval: Any) -> Any:
+def _buffer_of(x: Any, aval: Any, of_numpy: Callable[[np.ndarray], Buffer]) -> Buffer:
     if isinstance(x, Array):
         if (x.shape, x.dtype) != (aval.shape, aval.dtype):
             raise TypeError(f"this program was compiled for {aval}, got an array of {x.aval}")
@@ -146,7 +152,7 @@ def _buffer_of(x: Any, aval: Any) -> Any:
     data = np.asarray(x, dtype=aval.dtype)
     if data.shape != aval.shape:
         raise TypeError(f"this program was compiled for {aval}, got shape {data.shape}")
-    return Buffer.from_numpy(data)
+    return of_numpy(data)
 
 
 def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executable:

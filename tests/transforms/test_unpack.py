@@ -123,3 +123,26 @@ def test_a_number_that_does_not_fit_is_the_usual_error():
         f(2)
     with pytest.raises(OverflowError):
         f(2**70)
+
+
+def test_numpy_arguments_are_read_during_the_call():
+    f = weft.jit(lambda p, x: (p["w"] + x, x))
+    p, x = {"w": wnp.zeros(3)}, np.arange(3, dtype=np.float32)
+    for _ in range(3):
+        total, same = f(p, x)
+        x += 1
+    np.testing.assert_array_equal(total, [2, 3, 4])
+    np.testing.assert_array_equal(same, [2, 3, 4])
+    for strange in (x[::-1], x.astype(">f4"), np.asfortranarray(np.ones((3, 3), np.float32))):
+        np.testing.assert_array_equal(f(p, strange)[1], strange)
+        np.testing.assert_array_equal(f(p, strange)[1], strange)
+
+
+def test_arguments_that_cannot_be_arrays_are_named():
+    f = weft.jit(lambda p, x: p["w"] + x)
+    for _ in range(3):
+        f({"w": wnp.zeros(3)}, np.ones(3, np.float32))
+    with pytest.raises(TypeError, match="x"):
+        f({"w": wnp.zeros(3)}, np.array([None, 1, 2]))
+    with pytest.raises(TypeError, match=r"p\['w'\]"):
+        f({"w": "text"}, np.ones(3, np.float32))

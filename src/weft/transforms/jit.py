@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft import tree
-from weft.array.scalars import kept_scalar
+from weft.array.arguments import as_argument
 from weft.array.value import Array
 from weft.config import config, jit_is_disabled
 from weft.core.avals import ShapedArray, aval_of
@@ -193,7 +193,7 @@ class JitFunction:
             leaves, treedef = tree.flatten((args, kwargs))
             last = self._last
             if not last.donated:
-                leaves = [x if type(x) is Array else kept_scalar(x) for x in leaves]
+                leaves = [x if type(x) is Array else as_argument(x) for x in leaves]
             if last.matches(treedef, leaves) and self._fast_for is config.compiled_for:
                 return tree.unflatten(last.out_tree, last.executable(*leaves))
         call = self._sort_arguments(args, kwargs)
