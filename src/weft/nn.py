@@ -57,8 +57,9 @@ def relu(x: ArrayLike) -> Value:
 
 
 def relu6(x: ArrayLike) -> Value:
-    """min(max(x, 0), 6)."""
-    return minimum(maximum(x, 0), 6.0)
+    """min(max(x, 0), 6), with derivative 0 at 0 and 6; NaN stays NaN."""
+    x = _float("relu6", x)
+    return where(x <= 0, constant_like(x, 0), where(x >= 6, constant_like(x, 6), x))
 
 
 def sigmoid(x: ArrayLike) -> Value:
@@ -145,8 +146,9 @@ def selu(x: ArrayLike) -> Value:
 
 
 def hard_tanh(x: ArrayLike) -> Value:
-    """x limited to [−1, 1]."""
-    return clip(x, -1, 1)
+    """x limited to [−1, 1], with derivative 1 at both ends."""
+    x = asarray(x)
+    return where(x > 1, constant_like(x, 1), where(x < -1, constant_like(x, -1), x))
 
 
 def hard_sigmoid(x: ArrayLike) -> Value:

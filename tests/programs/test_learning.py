@@ -130,3 +130,14 @@ def test_second_derivatives_at_zero_of_logistic_functions() -> None:
         agree(second(function), (x,), sign * p * (1 - p))
     both = weft.hessian(lambda x: wnp.logaddexp(x[0], x[1]))
     agree(both, (np.array([2, 2], F32),), np.array([[1, -1], [-1, 1]], F32) / 4)
+
+
+def test_derivatives_where_pieces_meet() -> None:
+    """The conventions of jax.nn at kinks; and sinc, which is smooth at 0."""
+    nn, slope = weft.nn, lambda f: weft.vmap(weft.grad(f))
+    ends = np.array([-3, -1, 0, 1, 3, 6], F32)
+    agree(slope(nn.relu6), (ends,), np.array([0, 0, 0, 1, 1, 0], F32))
+    agree(slope(nn.hard_tanh), (ends,), np.array([0, 1, 1, 1, 0, 0], F32))
+    agree(slope(nn.hard_sigmoid), (ends,), np.array([0, 1, 1, 1, 0, 0], F32) / 6)
+    curvature = np.array([-(np.pi**2) / 3, 2], F32)
+    agree(slope(weft.grad(wnp.sinc)), (np.array([0, 1], F32),), curvature, 1e-5)

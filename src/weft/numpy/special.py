@@ -88,7 +88,10 @@ def sinc(x: ArrayLike, /) -> Value:
     zero = lax.eq(x, zeros_of(x))
     one = constant_like(x, 1)
     angle = lax.mul(lax.select_n(zero, x, one), constant_like(x, np.pi))
-    return lax.select_n(zero, lax.div(lax.sin(angle), angle), one)
+    # At 0 the series, which has the derivatives (1 is all of its value there).
+    near = lax.mul(lax.select_n(zero, zeros_of(x), x), constant_like(x, np.pi))
+    series = lax.sub(one, lax.div(lax.mul(near, near), constant_like(x, 6)))
+    return lax.select_n(zero, lax.div(lax.sin(angle), angle), series)
 
 
 def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:
