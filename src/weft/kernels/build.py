@@ -483,10 +483,14 @@ class _Builder:
         return found
 
     def _lookup(self, term: Term, guards: tuple[ir.Guard, ...]) -> ir.Var | None:
+        # What was computed under fewer guards holds under more; and an index made of the very
+        # variable that a guard bounds is provably in bounds.
+        weaker = [guards[:n] for n in range(len(guards), -1, -1)]
         for scope in reversed(self.scopes):
-            found = scope.known.get((term, guards))
-            if found is not None:
-                return found
+            for some in weaker:
+                found = scope.known.get((term, some))
+                if found is not None:
+                    return found
             if isinstance(term, Fold | Scan) and term in scope.known:
                 return scope.known[term][0]  # type: ignore[index]
             if isinstance(term, Proj) and term.fold in scope.known:
