@@ -53,7 +53,7 @@ class Program:
         arrays = []
         for shape, dtype in self.inputs:
             whole = np.asarray(rng.integers(0 if dtype.kind in "ub" else -4, 5, shape))
-            arrays.append((whole / 2 if dtype.kind == "f" else whole).astype(dtype))
+            arrays.append(np.asarray(whole / 2 if dtype.kind == "f" else whole, dtype))
         return arrays
 
 
