@@ -42,7 +42,7 @@ def block_crossings(kernel: Kernel, machine: Machine) -> Kernel:
         if pair is None:
             continue
         try:
-            kernel = _in_blocks(_brought_inside(kernel, *pair), *pair, lanes)
+            kernel = _in_blocks(_brought_inside(kernel, *pair), *pair, lanes, _line(nest, machine))
         except ScheduleError:
             continue  # the loops cannot be brought together; the nest keeps its gathers
     return kernel
@@ -88,16 +88,25 @@ def _brought_inside(kernel: Kernel, other: Axis, lane: Axis) -> Kernel:
     return kernel
 
 
-def _in_blocks(kernel: Kernel, other: Axis, lane: Axis, lanes: int) -> Kernel:
+def _line(nest: Nest, machine: Machine) -> int:
+    """Elements of a vector's size in memory: of types below four bytes, several squares of them.
+
+    Writing a row's part of a cache line at once keeps many rows from fighting over cache sets.
+    """
+    return machine.vector_bytes // min(a.buffer.dtype.itemsize for a in nest.accesses())
+
+
+def _in_blocks(kernel: Kernel, other: Axis, lane: Axis, lanes: int, line: int) -> Kernel:
     """Blocks of squares where there are several; what is left over is squares without blocks."""
     along = _block(find_loop(kernel, other).trip, lanes, ALONG)
-    across = _block(find_loop(kernel, lane).trip, lanes, ACROSS)
+    line = max(line, lanes)
+    across = _block(find_loop(kernel, lane).trip, line, ACROSS)
     if not (along and across):
-        return _squares(kernel, other, lane, lanes)
+        return _squares(kernel, other, lane, lanes, line)
     rest = Axis(other.name, other.extent)
     kernel = peel(kernel, other, find_loop(kernel, other).trip // along * along, rest)
     if has_loop(kernel, rest):
-        kernel = _squares(kernel, rest, _only_loop(kernel, rest), lanes)
+        kernel = _squares(kernel, rest, _only_loop(kernel, rest), lanes, line)
     kernel = split(kernel, other, along)
     row = _only_loop(kernel, other)
     kernel = reorder(kernel, row, lane)
@@ -105,10 +114,10 @@ def _in_blocks(kernel: Kernel, other: Axis, lane: Axis, lanes: int) -> Kernel:
     kernel = peel(kernel, lane, find_loop(kernel, lane).trip // across * across, rest)
     if has_loop(kernel, rest):
         rows = _only_loop(kernel, rest)
-        kernel = _squares(reorder(kernel, rest, rows), rows, rest, lanes)
+        kernel = _squares(reorder(kernel, rest, rows), rows, rest, lanes, line)
     kernel = split(kernel, lane, across)
     column = _only_loop(kernel, lane)
-    return _squares(reorder(kernel, column, row), row, column, lanes)
+    return _squares(reorder(kernel, column, row), row, column, lanes, line)
 
 
 def _block(trip: int, lanes: int, sizes: tuple[int, ...]) -> int:
@@ -125,6 +134,6 @@ def _only_loop(kernel: Kernel, outer: Axis) -> Axis:
     return inner.axis
 
 
-def _squares(kernel: Kernel, other: Axis, lane: Axis, lanes: int) -> Kernel:
-    kernel = vectorize(kernel, lane, min(lanes, find_loop(kernel, lane).trip))
+def _squares(kernel: Kernel, other: Axis, lane: Axis, lanes: int, line: int) -> Kernel:
+    kernel = vectorize(kernel, lane, min(line, find_loop(kernel, lane).trip))
     return interleave(kernel, other, min(lanes, find_loop(kernel, other).trip))
