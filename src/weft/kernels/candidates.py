@@ -66,7 +66,7 @@ def choices(
         yield Choice(vectors=4)
         yield Choice(axis=1, vectors=1)
         return
-    if params.parallel != "none":
+    if params.parallel != "none" and prod(contraction.sizes) < 1 << 22:
         yield Choice(contraction=replace(params, parallel="none"))
     lanes = machine.vector_bytes // contraction.k[0].carries[0].var.dtype.itemsize
     for other in _tiles(contraction, params, max(1, lanes), machine.registers):
@@ -117,7 +117,7 @@ def best(
             shared = cost.threads > 1
             small = shared and cost.seconds < SMALL_SECONDS
             limit = cost.seconds * (SHARING_GAIN if small else CLEARLY)
-            most = 1 + shared + int(log2(1 + cost.seconds / worth))
+            most = 1 + small + int(log2(1 + cost.seconds / worth))
         elif cost.seconds < limit:
             found, limit = candidate, cost.seconds
     return kernel if found is None else found

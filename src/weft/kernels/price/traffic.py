@@ -29,10 +29,13 @@ class Stream:
     ``all`` as all threads together do.  ``near`` are the strides of the two innermost loops;
     ``order`` the bytes accessed in ascending order so far, ``sequence`` the lines of such a
     stretch.  All of it lies in ``span`` bytes from ``start`` (if known).
+    ``private`` memory has a copy per thread; ``passing`` stores go past the caches and fill
+    nothing.
     """
 
     access: Access
     visit: Visit
+    buffer: Buffer
     own: Dims
     all: Dims
     footprint: list[int] = field(default_factory=list)
@@ -44,6 +47,8 @@ class Stream:
     sequence: float = 0.0
     start: int = 0
     span: int | None = None
+    private: bool = False
+    passing: bool = False
 
     def overlaps(self, other: Stream) -> bool:
         """Whether two streams of one buffer may touch the same lines."""
@@ -151,12 +156,19 @@ class _Walker:
         visit = Visit(block, nest, path, times, total)
         self.visits.append(visit)
         for access in block.accesses:
-            stream = Stream(access, visit, access.segments, access.segments)
+            stream = Stream(
+                access,
+                visit,
+                access.buffer,
+                access.segments,
+                access.segments,
+                private=access.buffer.role == "scratch" and access.buffer.level == "thread",
+                passing=access.write and access.streaming,
+            )
             stream.order, stream.start, stream.span = access.run, access.start, access.span
             self.measure(stream)
             count = [float(n) for n in stream.footprint]
-            fills = access.write and access.streaming  # non-temporal stores fill nothing
-            stream.misses = [0.0] * len(count) if fills else count
+            stream.misses = [0.0] * len(count) if stream.passing else count
             stream.written = list(count) if access.write else [0.0] * len(count)
             visit.streams.append(stream)
         return visit
@@ -195,12 +207,11 @@ class _Walker:
             stride = min((s for s, _ in dims), default=0)
             if len(stream.near) < 2:
                 stream.near.append(stride)
-            buffer = stream.access.buffer
+            buffer = stream.buffer
             growth: list[float] | None = None
             if dims:
                 own = [(s, min(t, trip)) for s, t in dims] if share else dims
-                private = share and buffer.role == "scratch" and buffer.level == "thread"
-                whole = [*stream.all, *dims] if not private else stream.all
+                whole = stream.all if share and stream.private else [*stream.all, *dims]
                 same = stream.own is stream.all and not share
                 stream.own = [*stream.own, *own]
                 stream.all = stream.own if same else whole
@@ -223,8 +234,7 @@ class _Walker:
     ) -> None:
         """Pieces that one thread writes between those of others, one by one."""
         access = stream.access
-        private = access.buffer.role == "scratch" and access.buffer.level == "thread"
-        if not access.write or private or not dims:
+        if not access.write or stream.private or not dims:
             return
         span = max(s for s, _ in dims) * trip
         if span < 256:
@@ -248,13 +258,12 @@ class _Walker:
         volume: dict[Buffer, tuple[int, int]] = {}
         passing: list[Buffer] = []
         for stream in streams:
-            access = stream.access
-            buffer = access.buffer
-            if access.streaming and access.write:
+            buffer = stream.buffer
+            if stream.passing:
                 passing.append(buffer)
                 continue
             count = stream.footprint[n]
-            if shape.shared and buffer.role == "scratch" and buffer.level == "thread":
+            if shape.shared and stream.private:
                 count *= self.threads
             before = volume.get(buffer)
             if before is None or count > before[0]:
@@ -263,6 +272,8 @@ class _Walker:
         full = total / shape.lines
         low, high = shape.ramp
         sets, ways = shape.sets, shape.ways
+        if total <= ways and full <= low:  # not even one set is full
+            return dict.fromkeys([*volume, *passing], 1.0)
         fits = dict.fromkeys(passing, _staying(full, low, high))
         for buffer, (count, usable) in volume.items():
             level = full
@@ -275,14 +286,14 @@ class _Walker:
         """What later siblings find in a level because an earlier one has just used it."""
         latest: dict[Buffer, int] = {}
         for place, streams in enumerate(siblings):
-            for buffer in dict.fromkeys(s.access.buffer for s in streams):
+            for buffer in dict.fromkeys(s.buffer for s in streams):
                 earlier = latest.get(buffer)
                 latest[buffer] = place
                 if earlier is None:
                     continue
                 between = [s for group in siblings[earlier : place + 1] for s in group]
-                before = [s for s in siblings[earlier] if s.access.buffer is buffer]
-                now = [s for s in streams if s.access.buffer is buffer]
+                before = [s for s in siblings[earlier] if s.buffer is buffer]
+                now = [s for s in streams if s.buffer is buffer]
                 for n in range(len(self.shapes)):
                     fit = self.residency(between, n)[buffer]
                     if fit:
@@ -301,9 +312,7 @@ class _Walker:
         for n in range(len(self.shapes)):
             fits = self.residency(streams, n)
             for stream in streams:
-                access = stream.access
-                passed = access.write and access.streaming
-                kept = 0.0 if passed else fits[access.buffer]
+                kept = 0.0 if stream.passing else fits[stream.buffer]
                 stream.misses[n] *= 1.0 - kept
                 stream.written[n] *= 1.0 - kept
 
