@@ -8,6 +8,8 @@ import pytest
 # input's first word becomes non-zero.
 SETUP = '''
 import ctypes, math, os, signal, threading, time
+# The background jobs of a shell inherit SIGINT as ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 from weft.runtime.buffer import Buffer
 from weft.runtime.cache import compile_cached
