@@ -7,14 +7,15 @@ update of an array that nobody reads afterwards happens in place, on the array's
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
 from weft.kernels.overwrite import is_in_place
 from weft.terms import region as terms
+from weft.terms.liveness import loaded
 from weft.terms.region import Block, Carry, Def, Region, Scatter, Step
-from weft.terms.term import Load, Term, Value, postorder
+from weft.terms.term import Value
 
 #: A kernel and the values of its parameters; a scatter's kernel updates its output in place.
 Planned = tuple[Kernel, tuple[Value, ...], Scatter | None]
@@ -29,11 +30,9 @@ def assemble(program: terms.Program, plan: Plan) -> out.Program:
 def reads_of(step: Step) -> set[Value]:
     """Values that a step reads, those read inside its blocks included."""
     if isinstance(step, Def):
-        return _loaded((step.term,))
+        return loaded(*step.terms)
     if isinstance(step, Scatter):
-        sources = [d.source for i in step.index for d in i.dynamics()]
-        guard = () if step.guard is None else (step.guard,)
-        return {step.operand} | _loaded((step.update, *guard, *sources))
+        return {step.operand} | loaded(*step.terms)
     if isinstance(step, terms.Call):
         return set(step.inputs)
     if isinstance(step, terms.If):
@@ -46,10 +45,6 @@ def reads_of(step: Step) -> set[Value]:
     if isinstance(step, terms.While):
         found |= _block_reads(step.condition) | {step.predicate}
     return found
-
-
-def _loaded(roots: Iterable[Term]) -> set[Value]:
-    return {t.value for t in postorder(*roots) if isinstance(t, Load)}
 
 
 def _block_reads(block: Block) -> set[Value]:

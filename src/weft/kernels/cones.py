@@ -14,6 +14,7 @@ from weft.kernels.build import Cone, Output
 from weft.kernels.fusion import MAX_NODES, Choice, has_scan, is_contraction, own_folds
 from weft.kernels.groups import Groups
 from weft.terms.affine import Affine, Axis
+from weft.terms.liveness import loaded
 from weft.terms.region import Def, Scatter
 from weft.terms.term import (
     Fuse,
@@ -232,14 +233,9 @@ def _without_internal(
 
 
 def _reads(step: Def | Scatter, inlined: dict[Value, Def]) -> set[Value]:
-    if isinstance(step, Def):
-        roots = [inlined[step.value].term]
-    else:
-        roots = [step.update, *(d.source for i in step.index for d in i.dynamics())]
-        if step.guard is not None:
-            roots.append(step.guard)
-    found = {t.value for t in postorder(*roots) if isinstance(t, Load)}
-    return found | ({step.operand} if isinstance(step, Scatter) else set())
+    if isinstance(step, Scatter):
+        return loaded(*step.terms) | {step.operand}
+    return loaded(inlined[step.value].term)
 
 
 def _permuted_loads(step: Def) -> list[Load]:

@@ -97,7 +97,7 @@ def choose(region: Region, machine: Machine) -> Choice:
                             _add(uses[reading.load.value], _through(use, step, reading))
                 continue
         choice.stored.append(step)
-        for term in _terms(step):
+        for term in step.terms:
             for r in _loads(term):
                 if r.load.value in uses:
                     use = Use(step, r.load.index, r.over, r.in_fuse, r.in_product)
@@ -125,13 +125,6 @@ def _through(use: Use, step: Def, reading: _Reading) -> Use:
         use.in_fuse or reading.in_fuse,
         use.in_product or reading.in_product,
     )
-
-
-def _terms(step: Def | Scatter) -> list[Term]:
-    if isinstance(step, Def):
-        return [step.term]
-    sources = [d.source for i in step.index for d in i.dynamics()]
-    return [step.update, *([step.guard] if step.guard is not None else []), *sources]
 
 
 def _fixed(region: Region) -> set[Value]:
@@ -249,7 +242,7 @@ def _inline(
 ) -> bool:
     """Whether to compute ``step`` where it is used instead of storing it.
 
-    ``contracted`` are the roots that have a contraction in them already: one is enough for a kernel.
+    ``contracted`` are the roots that have a contraction in them already: a kernel takes one.
     """
     term = step.term
     if isinstance(term, Load | Const):

@@ -11,9 +11,10 @@ from __future__ import annotations
 from math import prod
 
 from weft.terms.affine import Affine, Axis
+from weft.terms.liveness import loaded
 from weft.terms.ops import result_dtype
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Fuse, Load, Map, Term, postorder, substitute
+from weft.terms.term import Fuse, Load, Map, Term, substitute
 
 SMALL = 8  # an update of less than an eighth of the array stays in place, if nothing else reads it
 
@@ -33,10 +34,7 @@ def overwrite_static(region: Region) -> Region:
 def is_in_place(step: Scatter) -> bool:
     """Whether ``step`` stays an update in place, one that does not read the array it changes."""
     rewritten = _box(step) is not None and _worth(step)
-    sources = [d.source for i in step.index for d in i.dynamics()]
-    guard = [] if step.guard is None else [step.guard]
-    terms = postorder(step.update, *guard, *sources)
-    return not rewritten and not any(isinstance(t, Load) and t.value is step.operand for t in terms)
+    return not rewritten and step.operand not in loaded(*step.terms)
 
 
 Box = list[tuple[Axis | None, int, int]]
@@ -63,8 +61,8 @@ def _box(step: Scatter) -> Box | None:
 
 
 def _worth(step: Scatter) -> bool:
-    reads = {t.value for t in postorder(step.update) if isinstance(t, Load)}
-    return step.operand in reads or prod(a.extent for a in step.axes) * SMALL >= step.value.size
+    large = prod(a.extent for a in step.axes) * SMALL >= step.value.size
+    return large or step.operand in loaded(step.update)
 
 
 def _definition(step: Scatter, box: Box) -> Def:

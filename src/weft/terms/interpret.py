@@ -380,9 +380,7 @@ def _read_prefix(
 
 def _scatter(step: Scatter, memory: Memory) -> np.ndarray:
     """Updates in row-major order of the axes; the last one to an element wins."""
-    guards = () if step.guard is None else (step.guard,)
-    sources = [d.source for e in step.index for d in e.dynamics()]
-    done = evaluate_all((step.update, *guards, *sources), memory)
+    done = evaluate_all(step.terms, memory)
     result = np.array(memory[step.operand])
     shape = tuple(a.extent for a in step.axes)
     keep = np.ones(shape, bool)

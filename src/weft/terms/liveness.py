@@ -42,14 +42,12 @@ def _prune_step(step: Step, needed: set[Value]) -> Step | None:
     if isinstance(step, Def):
         if step.value not in needed:
             return None
-        needed |= loaded(step.term)
+        needed |= loaded(*step.terms)
         return step
     if isinstance(step, Scatter):
         if step.value not in needed:
             return None
-        guard = () if step.guard is None else (step.guard,)
-        sources = [d.source for e in step.index for d in e.dynamics()]
-        needed |= {step.operand} | loaded(step.update, *guard, *sources)
+        needed |= {step.operand} | loaded(*step.terms)
         return step
     if isinstance(step, For | While):
         return _prune_loop(step, needed)

@@ -34,6 +34,11 @@ class Def:
     term: Term
     source: Any = None
 
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Everything that is computed."""
+        return (self.term,)
+
 
 @dataclass(eq=False)
 class Scatter:
@@ -54,6 +59,12 @@ class Scatter:
     guard: Term | None = None
     unique: bool = False
     source: Any = None
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Everything that is computed: the update, the guard, and the sources of the indices."""
+        guard = () if self.guard is None else (self.guard,)
+        return (self.update, *guard, *(d.source for i in self.index for d in i.dynamics()))
 
 
 @dataclass(eq=False)
