@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from weft.kernels.ir import For, Guard
-from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.affine import Affine, Axis, FloorDiv, Interval
 
 EMPTY: Interval = (0, -1)
 
@@ -35,6 +35,18 @@ def loop_range(loop: For) -> Interval:
     return loop.lo, loop.lo + (loop.trip - 1) * loop.step
 
 
+def _with_numerators(guard: Guard) -> list[Guard]:
+    """A guard, and what it says of a numerator: ``lo <= x//d < hi`` is ``lo·d <= x < hi·d``."""
+    found = [guard]
+    while len(terms := found[-1].expr.terms) == 1:
+        atom, k = terms[0]
+        if not isinstance(atom, FloorDiv) or k != 1:
+            break
+        const, d = found[-1].expr.const, atom.divisor
+        found.append(Guard(atom.numerator, (found[-1].lo - const) * d, (found[-1].hi - const) * d))
+    return found
+
+
 def access_interval(
     expr: Affine, guards: Iterable[Guard], ranges: Mapping[Axis, Interval]
 ) -> Interval:
@@ -43,7 +55,7 @@ def access_interval(
     access_interval(i + t - 1, [0 <= i + t - 1 < 8], {i: (0, 7)})  ==  (0, 7)
     """
     result = expr.bounds(ranges)
-    for guard in guards:
+    for guard in (g for stated in guards for g in _with_numerators(stated)):
         held = meet(guard.expr.bounds(ranges), (guard.lo, guard.hi - 1))
         if is_empty(held):
             return EMPTY
