@@ -146,3 +146,14 @@ def test_arguments_that_cannot_be_arrays_are_named():
         f({"w": wnp.zeros(3)}, np.array([None, 1, 2]))
     with pytest.raises(TypeError, match=r"p\['w'\]"):
         f({"w": "text"}, np.ones(3, np.float32))
+
+
+def test_signatures_in_turn_keep_their_shortcuts(monkeypatch):
+    from weft.transforms import jit
+
+    made = []
+    monkeypatch.setattr(jit, "tree_call", lambda *a: made.append(a) or tree_call(*a))
+    f = weft.jit(lambda p, x: p["w"] * x)
+    for n in (2, 3, 2, 3, 2, 3):
+        assert f({"w": wnp.ones(n)}, wnp.ones(n)).tolist() == [1] * n
+    assert len(made) == 2

@@ -55,6 +55,7 @@ class Traced:
     local: bool = False
     _executable: Any = None
     _compiled_for: Any = None
+    _paths: Any = None
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -85,6 +86,17 @@ class Traced:
             if getattr(leaf, "aval", None) is not aval or isinstance(leaf, Tracer):
                 return False
         return True
+
+    def paths(
+        self, slow: Callable[..., Any], other: Callable[..., Any]
+    ) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None]:
+        """The `native_path` or else the `tree_path` of the current program, made once."""
+        executable = self.executable
+        if self._paths is None or self._paths[0] is not executable:
+            flat = self.native_path(slow)
+            nested = None if flat is not None else self.tree_path(other)
+            self._paths = executable, flat, nested
+        return self._paths[1:]
 
     def native_path(self, slow: Callable[..., Any]) -> Callable[..., Any] | None:
         """A native callable for arrays of these types, when no containers are in the way.
@@ -213,8 +225,7 @@ class JitFunction:
         ):
             return
         settings = config.compiled_for
-        self._fast = traced.native_path(self._call)
-        self._fast_tree = None if self._fast is not None else traced.tree_path(self._other)
+        self._fast, self._fast_tree = traced.paths(self._call, self._other)
         self._fast_for = settings
         self._last = traced
 
