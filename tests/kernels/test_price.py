@@ -166,6 +166,12 @@ def test_guarded_and_dynamic_accesses_are_priced() -> None:
     assert wide.bytes["L3"] == pytest.approx(found.bytes["L3"], rel=0.1)
 
 
+def test_empty_loops_cost_nothing() -> None:
+    found = price(elementwise(0, 16), machine)
+    assert found.flops == 0
+    assert found.seconds < 1e-8
+
+
 def test_divisions_move_now_and_then() -> None:
     i = Axis("i", 4096)
     x, y = Buffer("x", (64, 64), F32), Buffer("y", (4096,), F32, "output")

@@ -271,7 +271,7 @@ class _Scope:
         cost, count = combine_cost(stmt.monoid, tuple(v.dtype for v in stmt.args))
         size = shape.width * arg.dtype.itemsize
         self.add(cost, shape.count - out.count, size)
-        latency = cost.latency * max(0.0, log2(max(1, shape.count // out.count)))
+        latency = cost.latency * log2(max(1, shape.count // max(1, out.count)))
         if arg.dtype.kind == "f":
             block.flops += (shape.elements - out.elements) * count
         if shape.lane in stmt.over:

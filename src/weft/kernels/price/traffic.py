@@ -133,11 +133,12 @@ class _Walker:
         siblings: list[list[Stream]] = []
         for child in nest.children:
             if isinstance(child, Nest):
+                if not child.trip:
+                    continue
                 trip = -(-child.trip // self.threads) if child.parallel else child.trip
                 inner = (*path, child.axis)
                 streams = self.children(child, inner, times * trip, total * child.trip)
-                if child.trip:
-                    self.loop(child, trip, streams, times)
+                self.loop(child, trip, streams, times)
                 if streams:
                     siblings.append(streams)
             else:
