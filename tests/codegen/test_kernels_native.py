@@ -161,6 +161,18 @@ def test_reversed_writes(agree: Callable[..., str], n: int, stride: int) -> None
     agree(s, vectorize(s.kernel, axis, min(16, n)))
 
 
+@few
+@given(st.integers(1, 50), st.integers(1, 10), st.sampled_from(DTYPES), st.sampled_from((16, 64)))
+def test_short_rows_are_written_whole(
+    agree: Callable[..., str], m: int, n: int, dtype: np.dtype, vector_bytes: int
+) -> None:
+    s = transposed(m, n, dtype)
+    kernel = vectorize(s.kernel, s.axes["i"], min(16, m))
+    text = agree(s, interleave(kernel, s.axes["j"], n), vector_bytes)
+    if m == 16 and 1 < n <= MAX_STRIDE:
+        assert "masked" not in text
+
+
 # -- non-temporal stores ---------------------------------------------------------------------------
 
 

@@ -221,6 +221,8 @@ class Memory:
         """Transpose square by square, then store contiguous rows along ``axis``."""
         f, kind, width = self.f, access.kind, access.layout.width
         for corner, count in _squares(access.layout, axis):
+            if self._store_dense(access, axis, corner, values, streaming):
+                continue
             columns = [values[_moved(access.layout, axis, corner, n)] for n in range(count)]
             rows = strided.transpose(f, kind, [*columns, *["poison"] * (width - count)])
             address = self.address(access, corner)
@@ -233,6 +235,27 @@ class Memory:
                     self._store_vector(access, row, pointer, streaming and aligned)
                 else:
                     f.masked_store(kind, row, pointer, lane_mask(width, count))
+
+    def _store_dense(
+        self,
+        access: Access,
+        axis: Axis,
+        corner: Position,
+        values: Mapping[Position, str],
+        streaming: bool,
+    ) -> bool:
+        """Rows so short that they follow each other without a gap: whole vectors of them."""
+        width = access.layout.width
+        address = self.address(access, corner)
+        whole = axis.extent == address.stride and access.layout.active(corner[-1]) == width
+        if not whole or address.stride > min(width, strided.MAX_STRIDE):
+            return False
+        columns = [values[_moved(access.layout, axis, corner, n)] for n in range(axis.extent)]
+        for n, vector in enumerate(strided.interlace(self.f, access.kind, columns)):
+            start = self.f.add(address.scalar, n * width)
+            pointer = self.f.gep(access.element, access.pointer, start)
+            self._store_vector(access, vector, pointer, streaming and access.aligned(address))
+        return True
 
     def _scatter(self, access: Access, address: Address, mask: str | None, value: str) -> None:
         width, kind = access.layout.width, access.kind

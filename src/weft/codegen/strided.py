@@ -116,3 +116,26 @@ def thin(f: Function, kind: str, vectors: Sequence[str], plan: Sequence[list[int
         kept = [width + b if b >= 0 else k for k, b in enumerate(lanes)]
         result = f.shuffle(kind, result, vector, kept)
     return result
+
+
+def interlace(f: Function, kind: str, columns: Sequence[str]) -> list[str]:
+    """The elements of these vectors in turn: the first of each, then the second of each, …
+
+    As many vectors as are given, each made of one shuffle fewer than there are.
+    """
+    _, width = element_and_lanes(kind)
+    count = len(columns)
+    made: list[str] = []
+    for n in range(count):
+        places = [divmod(n * width + lane, count) for lane in range(width)]
+        result = columns[0]
+        mask = [row if column == 0 else -1 for row, column in places]
+        for c in range(1, count):
+            mask = [
+                width + row if column == c else lane
+                for lane, (row, column) in zip(mask, places, strict=True)
+            ]
+            result = f.shuffle(kind, result, columns[c], mask)
+            mask = [k if lane >= 0 else -1 for k, lane in enumerate(mask)]
+        made.append(result)
+    return made
