@@ -132,6 +132,10 @@ class Memory:
         f, kind = self.f, access.kind
         registers: dict[Position, str] = {}
         for corner, count in _squares(access.layout, axis):
+            columns = [_moved(access.layout, axis, corner, n) for n in range(count)]
+            if self._close(access, corner):
+                registers.update((p, self._thin(access, self.address(access, p))) for p in columns)
+                continue
             rows = ["poison"] * access.layout.width
             for lane, pointer in enumerate(self._row_pointers(access, axis, corner)):
                 if count == access.layout.width:
@@ -139,10 +143,14 @@ class Memory:
                 else:
                     mask = lane_mask(access.layout.width, count)
                     rows[lane] = f.masked_load(kind, pointer, mask, literal(kind, 0))
-            columns = strided.transpose(f, kind, rows)
-            for n in range(count):
-                registers[_moved(access.layout, axis, corner, n)] = columns[n]
+            turned = strided.transpose(f, kind, rows)
+            registers.update(zip(columns, turned, strict=False))
         return registers
+
+    def _close(self, access: Access, corner: Position) -> bool:
+        """Whether the lanes are so close together that thinning is cheaper than turning."""
+        full = access.layout.active(corner[-1]) == access.layout.width
+        return full and abs(self.address(access, corner).stride) <= strided.MAX_STRIDE
 
     def _row_pointers(self, access: Access, axis: Axis, corner: Position) -> list[str]:
         """Where the row of every active lane starts."""
