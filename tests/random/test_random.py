@@ -31,6 +31,18 @@ EQUAL = {
     "bernoulli": [False, False, False, False, False, False, True, False],
     "rademacher": [1, -1, -1, -1, 1, -1],
     "categorical": [3, 3, 3],
+    "permutation": [7, 4, 2, 5, 3, 6, 8, 9, 0, 1],
+    "permutation in two rounds": [1474, 815, 539, 874, 1693, 84, 995, 1191],
+    "permutation of rows": [[8, 9, 10, 11], [0, 1, 2, 3], [4, 5, 6, 7]],
+    "permutation of columns": [[2, 3, 0, 1], [6, 7, 4, 5], [10, 11, 8, 9]],
+    "shuffle": [[2, 3, 0, 1], [7, 4, 5, 6], [10, 11, 8, 9]],
+    "choice": [4, 4, 1, 9, 9, 9],
+    "choice of one": 4,
+    "choice of columns": [[0, 2], [4, 6], [8, 10]],
+    "choice without replacement": [[7, 4, 2], [5, 3, 6]],
+    "choice of rows without replacement": [[8, 9, 10, 11], [0, 1, 2, 3]],
+    "choice by probability": [2, 2, 2, 2, 2, 2, 3, 1],
+    "choice by probability without replacement": [3, 2, 1],
 }
 # These go through transcendental functions, which may differ in the last bits.
 CLOSE = {
@@ -44,6 +56,8 @@ CLOSE = {
 }
 KEY = np.array([0, 42], np.uint32)
 LOGITS = np.log(np.arange(1, 13, dtype=np.float32)).reshape(3, 4)
+GRID = np.arange(12, dtype=np.int32).reshape(3, 4)
+CHANCES = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 CALLS = {
     "key": lambda: random.key(42),
     "key of -1": lambda: random.PRNGKey(-1),
@@ -68,6 +82,20 @@ CALLS = {
     "truncated_normal": lambda: random.truncated_normal(KEY, -1.0, 2.0, (3,)),
     "rademacher": lambda: random.rademacher(KEY, (6,)),
     "categorical": lambda: random.categorical(KEY, LOGITS),
+    "permutation": lambda: random.permutation(KEY, 10),
+    "permutation in two rounds": lambda: random.permutation(KEY, 2000)[:8],
+    "permutation of rows": lambda: random.permutation(KEY, GRID),
+    "permutation of columns": lambda: random.permutation(KEY, GRID, -1),
+    "shuffle": lambda: random.shuffle(KEY, GRID, 1),
+    "choice": lambda: random.choice(KEY, 10, (6,)),
+    "choice of one": lambda: random.choice(KEY, 10),
+    "choice of columns": lambda: random.choice(KEY, GRID, (2,), axis=1),
+    "choice without replacement": lambda: random.choice(KEY, 10, (2, 3), replace=False),
+    "choice of rows without replacement": lambda: random.choice(KEY, GRID, (2,), replace=False),
+    "choice by probability": lambda: random.choice(KEY, 4, (8,), p=CHANCES),
+    "choice by probability without replacement": lambda: random.choice(
+        KEY, 4, (3,), replace=False, p=CHANCES
+    ),
 }
 
 
@@ -83,7 +111,10 @@ def test_close_to_jax(name):
         np.testing.assert_allclose(np.asarray(CALLS[name]()), CLOSE[name], rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["split", "uniform", "normal", "randint", "bernoulli", "gumbel"])
+COMPILED = ("split", "uniform", "normal", "randint", "bernoulli", "gumbel")
+
+
+@pytest.mark.parametrize("name", [*COMPILED, *(n for n in CALLS if "permut" in n or "choice" in n)])
 def test_compiled(name):
     expected = np.asarray((EQUAL | CLOSE)[name])
     for result in (weft.jit(CALLS[name])(), CALLS[name]()):
@@ -126,6 +157,19 @@ def test_distributions():
             np.asarray(random.categorical(KEY, LOGITS[0], shape=(n,))), minlength=4
         )
         np.testing.assert_allclose(counts / n, np.arange(1, 5) / 10, atol=0.02)
+
+
+def test_orders_and_choices_are_fair():
+    n = 3000
+    keys = random.split(KEY, n)
+    orders = np.asarray(weft.vmap(lambda key: random.permutation(key, 5))(keys))
+    np.testing.assert_array_equal(np.sort(orders), np.tile(np.arange(5), (n, 1)))
+    for place in orders.T:
+        np.testing.assert_allclose(np.bincount(place) / n, 0.2, atol=0.04)
+    drawn = np.asarray(random.choice(KEY, 4, (n,), p=CHANCES))
+    np.testing.assert_allclose(np.bincount(drawn) / n, CHANCES, atol=0.04)
+    rows = np.asarray(random.choice(KEY, np.arange(10.0), (0, 2)))
+    assert rows.shape == (0, 2)
 
 
 def test_ranges():
@@ -200,6 +244,23 @@ def test_ranges():
             "does not end with the batch shape (3,)",
         ),
         (lambda: random.fold_in(KEY, 1.0), TypeError, "data is one integer, got f32[]"),
+        (
+            lambda: random.permutation(KEY, 2.5),
+            TypeError,
+            "weft.random.permutation: needs an array with an axis or a number of elements, got",
+        ),
+        (
+            lambda: random.choice(KEY, 3, (4,), replace=False),
+            ValueError,
+            "cannot draw 4 of 3 elements without replacement (replace=False)",
+        ),
+        (lambda: random.choice(KEY, 0, (4,)), ValueError, "cannot draw 4 of 0 elements"),
+        (
+            lambda: random.choice(KEY, 3, p=CHANCES),
+            ValueError,
+            "p must have one probability for each of 3 elements, got shape (4,)",
+        ),
+        (lambda: random.shuffle(KEY, GRID, 2), ValueError, "weft.random.permutation: axis 2 is"),
     ],
 )
 def test_errors(call, error, text):
