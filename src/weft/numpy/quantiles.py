@@ -190,8 +190,8 @@ def _at_positions(rows: Value, q: Value, method: str) -> Value:
     low = ufuncs.floor(position)
     below = low.astype(np.int32)
     above = clip(below + 1, 0, top)
-    pair = (take(rows, index, -1, "clip") for index in (below, above))
-    return _between(*pair, position - low, method, work)
+    lower, upper = (take(rows, index, -1, "clip") for index in (below, above))
+    return _between(lower, upper, position - low, method, work)
 
 
 def _at_counted_positions(rows: Value, counts: Value, q: Value, method: str) -> Value:
@@ -203,8 +203,8 @@ def _at_counted_positions(rows: Value, counts: Value, q: Value, method: str) -> 
     low = ufuncs.floor(position)
     below = clip(low.astype(np.int32), 0, top)
     above = clip(below + 1, 0, top)
-    pair = (take_along_axis(rows, index, -1, "clip") for index in (below, above))
-    return _between(*pair, position - low, method, work)
+    lower, upper = (take_along_axis(rows, index, -1, "clip") for index in (below, above))
+    return _between(lower, upper, position - low, method, work)
 
 
 def _rounded(functions: Any, position: Value, method: str) -> Value:

@@ -159,22 +159,20 @@ def unique(
     _check_concrete("unique", ar)
     x, number = _array_and_axis("unique", ar, axis)
     del sorted  # they always are
-    _, first, *rest = np.unique(
+    _, first, inverse, counts = np.unique(
         np.asarray(x.concrete() if isinstance(x, Tracer) else x),
-        True,
-        return_inverse,
-        return_counts,
-        None if axis is None else number,
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+        axis=None if axis is None else number,
         equal_nan=equal_nan,
     )
-    positions = [first, *rest] if return_index else rest
+    inverse = inverse.reshape(shape_of(ar)) if axis is None else inverse
+    wanted = ((first, return_index), (inverse, return_inverse), (counts, return_counts))
+    found = [asarray(index.astype(np.int32)) for index, asked in wanted if asked]
     # Read from the array itself, so that values have derivatives under grad.
     values = take(x, first, number)
-    if return_inverse and axis is None:
-        at = 1 if return_index else 0
-        positions[at] = positions[at].reshape(shape_of(ar))
-    results = (values, *(asarray(index.astype(np.int32)) for index in positions))
-    return results if positions else values
+    return (values, *found) if found else values
 
 
 def _check_concrete(name: str, x: ArrayLike) -> None:

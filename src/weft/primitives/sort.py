@@ -105,12 +105,11 @@ def _(
     primals: Values, tangents: Values, *, dimension: int, is_stable: bool, num_keys: int
 ) -> tuple[list[Value], list[Value]]:
     shape = shape_of(primals[0])
-    params = {"dimension": dimension, "is_stable": is_stable, "num_keys": num_keys}
     if all(is_zero(t) for t in tangents):
-        outs = sort(primals, **params)
-        return outs, list(tangents)
+        return sort(primals, dimension, is_stable, num_keys), list(tangents)
     index_dtype = np.dtype(np.int32 if shape[dimension] < 2**31 else np.int64)
-    *outs, order = sort([*primals, iota(index_dtype, shape, dimension)], **params)
+    index = iota(index_dtype, shape, dimension)
+    *outs, order = sort([*primals, index], dimension, is_stable, num_keys)
     return outs, [t if is_zero(t) else _along(t, order, dimension) for t in tangents]
 
 
