@@ -44,7 +44,11 @@ def kernels() -> Iterator[Kernel]:
         yield f"layer norm {size}", layer_norm, ((m, n),)
         yield f"cumsum rows {size}", lambda x: wnp.cumsum(x, 1), ((m, n),)
         yield f"cumsum columns {size}", lambda x: wnp.cumsum(x, 0), ((m, n),)
+        yield f"cumsum of all {size}", lambda x: wnp.cumsum(x.ravel()), ((m, n),)
+        yield f"softmax of x.T {size}", lambda x: weft.nn.softmax(x.T, -1), ((m, n),)
         rows = m * n // 64
+        yield f"triples to planes {rows}x3", lambda x: x.T, ((rows, 3),)
+        yield f"planes to triples 3x{rows}", lambda x: x.T, ((3, rows),)
         yield f"softmax {rows}x10", lambda x: weft.nn.softmax(x, -1), ((rows, 10),)
         yield f"softmax {rows}x64", lambda x: weft.nn.softmax(x, -1), ((rows, 64),)
         yield f"layer norm {rows}x64", layer_norm, ((rows, 64),)
