@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import weft
 import weft.numpy as wnp
 from weft.array import immediate
 
@@ -85,3 +86,25 @@ def test_a_deleted_operand_is_an_error():
     x.delete()
     with pytest.raises(RuntimeError, match="delete"):
         (x + x).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.float64, np.int8, np.float16])
+@pytest.mark.parametrize("number", [2, 0.5, -0.0, True, 3.0e38, 300, float("nan")])
+def test_numbers_that_recur_mean_the_same(dtype, number):
+    x = wnp.asarray(np.arange(1, 5).astype(dtype))
+    x.materialise()
+    seen = set()
+    for _ in range(8):
+        try:
+            results = [x * number, number - x, x / number if number else x]
+            seen.add(tuple((str(r.aval), r.tobytes()) for r in results))
+        except OverflowError as error:
+            seen.add(str(error))
+    assert len(seen) == 1
+
+
+def test_numbers_in_traces_stay_numbers():
+    x = ready(np.ones(4))
+    for _ in range(8):
+        x * 2.5
+    assert "2.5" in str(weft.make_jaxpr(lambda y: y + x * 2.5)(x))

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from weft.array.value import Array
+import numpy as np
+
+from weft.array.value import Array, from_numpy
 from weft.core.avals import ShapedArray
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
@@ -20,12 +22,14 @@ from weft.core.primitive import Primitive
 SMALL = 16384
 #: Recordings (about 10 µs each) that cost what compiling does.
 WORTH_COMPILING = 400
-#: Operations remembered.
+#: Operations remembered, and numbers.
 LIMIT = 4096
+FILLS_LIMIT = 512
 
 #: Programs of operations: they take arrays, and return the result or None when it does not fit.
 programs: dict[Hashable, Callable[..., Array | None]] = {}
 _recorded: dict[Hashable, int] = {}
+_fills: dict[tuple[ShapedArray, type, Any], Any] = {}
 
 
 def key_of(
@@ -58,10 +62,39 @@ def note_recorded(
     programs[key] = _compiled(primitive, avals, out_avals, params)
 
 
+def recurring_fill(aval: ShapedArray, number: Any) -> Array | None:
+    """An array like ``aval`` filled with a Python number that operations keep being given.
+
+    Such an operand saves converting and broadcasting the number each time. None until the number
+    has been met often enough, and where the result would not have the dtype of ``aval``.
+    """
+    kind = type(number)
+    fits = aval.dtype.kind == "f" and (kind is float or kind is int)
+    if not (fits or (aval.dtype.kind == "i" and kind is int)) or aval.nbytes > SMALL:
+        return None
+    key = (aval, kind, number)
+    found = _fills.get(key, 0)
+    if type(found) is Array:
+        return found
+    if number == 0 or number != number or aval.weak_type:  # 0.0 equals -0.0
+        return None
+    if len(_fills) >= FILLS_LIMIT:
+        _fills.clear()
+    _fills[key] = found + 1
+    if found + 1 >= WORTH_COMPILING:
+        info = None if aval.dtype.kind == "f" else np.iinfo(aval.dtype)
+        if info is None or info.min <= number <= info.max:
+            with np.errstate(over="ignore"):
+                data = np.full(aval.shape, number, aval.dtype)
+            _fills[key] = from_numpy(data, owned=True)
+    return None
+
+
 def clear() -> None:
-    """Forgets programs and counts."""
+    """Forgets programs, counts and filled arrays."""
     programs.clear()
     _recorded.clear()
+    _fills.clear()
 
 
 def _compiled(

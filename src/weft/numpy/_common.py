@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import Array
+from weft.array import Array, immediate
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, is_array_like
-from weft.core.trace import Tracer
+from weft.core.trace import Tracer, current_trace, eval_trace
 
 Value = Any  # an Array or a tracer
 ArrayLike = Any  # an Array, a tracer, a NumPy array or a scalar
@@ -158,8 +158,28 @@ def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) ->
         else:
             if not inexact or dtypes.is_inexact(aval.dtype):
                 return list(args)
+    if len(args) == 2 and current_trace() is eval_trace:
+        filled = _with_filled(*args, inexact)
+        if filled is not None:
+            return filled
     promoted = promote_inexact(name, *args) if inexact else promote(name, *args)
     return broadcast(name, *promoted)
+
+
+def _with_filled(a: ArrayLike, b: ArrayLike, inexact: bool) -> list[Value] | None:
+    """A small array and a number that recurs, as two arrays."""
+    if type(a) is Array and type(b) in PYTHON_SCALARS:
+        array, number = a, b
+    elif type(b) is Array and type(a) in PYTHON_SCALARS:
+        array, number = b, a
+    else:
+        return None
+    if inexact and not dtypes.is_inexact(array.aval.dtype):
+        return None
+    filled = immediate.recurring_fill(array.aval, number)
+    if filled is None:
+        return None
+    return [array, filled] if array is a else [filled, array]
 
 
 def canonical_axis(name: str, axis: Any, ndim: int) -> int:
