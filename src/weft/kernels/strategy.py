@@ -40,7 +40,7 @@ from weft.terms.affine import Axis
 from weft.terms.monoids import ADD
 
 DEFAULT = Choice()
-PARALLEL_WORK = 131072  # operations (4 µs of vectors) below which a fork costs more than it saves
+PARALLEL_WORK = 262144  # operations (8 µs of vectors) below which a fork costs more than it saves
 SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
 CHAIN = 16  # additions in a row before a sum moves on to another block
 SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more than they save
