@@ -38,5 +38,5 @@ def _close(actual: Any, wanted: list[np.ndarray], tolerance: float, way: str) ->
     for a, w in zip(leaves, wanted, strict=True):
         assert a.shape == w.shape, f"{way}: shape {a.shape}, not {w.shape}"
         assert a.dtype == w.dtype, f"{way}: dtype {a.dtype}, not {w.dtype}"
-        scale = 1 + np.max(np.abs(w), initial=0)
+        scale = 1 + float(np.max(np.abs(w), initial=0))
         np.testing.assert_allclose(a, w, rtol=0, atol=tolerance * scale, err_msg=way)

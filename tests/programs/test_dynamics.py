@@ -144,3 +144,19 @@ def test_spline_through_unevenly_spaced_points() -> None:
         return ends + h * ((t**3 - 2 * t**2 + t) * start + (t**3 - t**2) * end)
 
     agree(lambda at: spline(wnp, at), (at,), spline(np, at), 1e-4)
+
+
+def test_edges_of_an_image() -> None:
+    """Borders that repeat, reflect and wrap around; results in bytes."""
+    image = np.random.default_rng(0).integers(0, 256, (13, 18)).astype(np.uint8)
+
+    def edges(np, image, mode, width):
+        p = np.pad(image.astype(np.float32), width, mode=mode)
+        across, down = p[:, 2:] - p[:, :-2], p[2:] - p[:-2]
+        across = across[:-2] + 2 * across[1:-1] + across[2:]
+        down = down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]
+        return np.clip(np.floor(np.sqrt(across**2 + down**2)), 0, 255).astype(np.uint8)
+
+    for mode, width in (("edge", 1), ("reflect", 2), ("symmetric", 3), ("wrap", 15)):
+        expected = edges(np, image, mode, width)
+        agree(lambda x, m=mode, w=width: edges(wnp, x, m, w), (image,), expected, 0.005)

@@ -299,8 +299,6 @@ def pad(
             f"weft.numpy.pad: mode {mode!r} is not one of constant, edge, wrap, reflect, "
             "symmetric, empty"
         )
-    from weft.numpy.taking import take
-
     for axis, (low, high) in enumerate(widths):
         if low or high:
             size = shape_of(x)[axis]
@@ -310,8 +308,29 @@ def pad(
                 )
             # NumPy knows which element each place repeats.
             source = np.pad(np.arange(size, dtype=np.int32), (low, high), mode=mode)  # type: ignore[call-overload]
-            x = take(x, source, axis)
+            before, after = _pieces(x, source[:low], axis), _pieces(x, source[low + size :], axis)
+            x = concatenate([*before, x, *after], axis)
     return x
+
+
+def _pieces(x: Value, source: np.ndarray, axis: int) -> list[Value]:
+    """``take(x, source, axis)`` in pieces that are views: slices, reversed ones, repeated ones."""
+    pieces: list[Value] = []
+    start = 0
+    while start < len(source):
+        steps = np.diff(source[start:])
+        step = int(steps[0]) if steps.size and abs(steps[0]) <= 1 else 1
+        same = steps == step
+        count = 1 + (int(np.argmin(same)) if not same.all() else steps.size)
+        first, last = int(source[start]), int(source[start + count - 1])
+        piece = lax.slice_in_dim(x, min(first, last), max(first, last) + 1, axis=axis)
+        if step == 0:
+            shape = list(shape_of(piece))
+            shape[axis] = count
+            piece = lax.broadcast_in_dim(piece, tuple(shape), tuple(range(len(shape))))
+        pieces.append(lax.rev(piece, (axis,)) if step < 0 else piece)
+        start += count
+    return pieces
 
 
 def _pairs(what: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
