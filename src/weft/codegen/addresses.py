@@ -75,7 +75,7 @@ class Indexer:
         current = base
         rest = list(linear.terms)
         prefix: list[tuple[object, int]] = []
-        for depth, scope in enumerate(self.scopes):
+        for depth in range(len(self.scopes)):
             here = [(a, k) for a, k in rest if self._depth(Affine(((a, k),))) == depth]
             if not here:
                 continue
@@ -89,7 +89,6 @@ class Indexer:
 
             current = self.hoisted(depth, key, build)
             rest = [t for t in rest if t not in here]
-            del scope
         return current, linear.const
 
     # -- evaluation --------------------------------------------------------------------------------

@@ -149,7 +149,6 @@ class _KernelEmitter:
 
     def _iota(self, stmt: ir.Iota) -> None:
         layout = self._layout(stmt.out)
-        element = element_type(stmt.out.dtype)
         registers: dict[Position, str] = {}
         for position in layout.positions():
             pinned = self._pinned(layout.unrolled, position)
@@ -164,7 +163,6 @@ class _KernelEmitter:
                 stmt.out.dtype,
                 layout.width,
             )
-        del element
         self._define(stmt.out, registers)
 
     def _map(self, stmt: ir.Map) -> None:

@@ -23,7 +23,6 @@ from weft.numpy._common import (
     check_arraylike,
     convert,
     dtype_of,
-    inexact_type,
     is_scalar,
     promote,
     promote_and_broadcast,
@@ -467,8 +466,3 @@ def as_type(name: str, x: ArrayLike, dtype: Any) -> Value:
 
 def _strong(x: Value, dtype: np.dtype) -> Value:
     return lax.convert_element_type(x, dtype)
-
-
-def inexact_dtype(*args: ArrayLike) -> np.dtype:
-    """The dtype floating-point functions compute `args` in."""
-    return inexact_type(*args)[0]

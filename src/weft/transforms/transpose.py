@@ -17,13 +17,6 @@ from weft.core.source import at_source, describe
 from weft.primitives.arithmetic import add
 
 
-def add_cotangents(a: Any, b: Any) -> Any:
-    """The sum of two cotangents, either of which may be a symbolic zero."""
-    if type(a) is Zero:
-        return b
-    return a if type(b) is Zero else add(a, b)
-
-
 def backward_pass(
     jaxpr: Jaxpr, consts: Sequence[Any], args: Sequence[Any], cotangents: Sequence[Any]
 ) -> list[Any]:

@@ -179,11 +179,6 @@ def like(var: Var, axes: tuple[Axis, ...] | None = None) -> Var:
     return Var(var.dtype, var.axes if axes is None else axes, var.name)
 
 
-def mentions(body: Iterable[Stmt], axis: Axis) -> bool:
-    """Whether any index expression in ``body`` depends on ``axis`` (dynamic sources aside)."""
-    return any(axis in e.axes() for s in walk(list(body)) for e in expressions(s))
-
-
 def divides(body: Iterable[Stmt], axis: Axis) -> bool:
     """Whether ``axis`` occurs inside a floor division."""
     return any(
