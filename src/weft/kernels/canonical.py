@@ -65,7 +65,7 @@ class _Writer:
             self.tokens.append("dynamic")
             return (item.source, item.lo, item.hi)
         elif isinstance(item, Cone | Output | Def):
-            self.tokens.append(type(item))
+            self.tokens.append(type(item).__name__)
             return tuple(getattr(item, f.name) for f in fields(item) if f.name not in _LABELS)
         else:
             self.tokens.append((type(item), item))

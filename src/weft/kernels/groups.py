@@ -46,8 +46,7 @@ class Groups:
             self.reach[n] = max(self.reach[n], last)
 
     def path_around(self, a: int, b: int) -> bool:
-        """Whether some third group lies on a path from ``a`` to ``b`` (merging would make a cycle).
-        """
+        """Whether a third group lies on a path from ``a`` to ``b``: merging would make a cycle."""
         end = self.position[self.members[b][-1].value]
         while self.reach[end] > end:  # a path to b only has groups that begin before
             end = self.reach[end]
@@ -72,8 +71,8 @@ class Groups:
         place = {g: self.position[steps[-1].value] for g, steps in self.members.items()}
         followers = {g: self._followers(g) for g in self.members}
         waiting = dict.fromkeys(self.members, 0)
-        for group in followers.values():
-            for follower in group:
+        for after in followers.values():
+            for follower in after:
                 waiting[follower] += 1
         ready = [(place[g], g) for g, count in waiting.items() if not count]
         heapq.heapify(ready)
