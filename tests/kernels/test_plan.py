@@ -35,7 +35,7 @@ def operations(kernel: Kernel, op: str) -> int:
     return sum(isinstance(s, Map) and s.op == op for s in walk(kernel.body))
 
 
-# -- fusion --------------------------------------------------------------------------------------------
+# -- fusion ----------------------------------------------------------------------------------------
 
 
 def test_elementwise_chain_is_one_kernel_that_stores_one_array() -> None:
@@ -137,7 +137,7 @@ def test_unused_results_are_not_computed() -> None:
     assert operations(kernel, "exp") == 0
 
 
-# -- pieces --------------------------------------------------------------------------------------------
+# -- pieces ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_stack_read_back_by_position_costs_nothing() -> None:
     assert len(kernel.params) == 3
 
 
-# -- updates and loops ---------------------------------------------------------------------------------
+# -- updates and loops -----------------------------------------------------------------------------
 
 
 def test_small_update_of_a_dead_array_happens_in_place() -> None:
@@ -198,7 +198,7 @@ def test_scan_results_are_written_in_place() -> None:
     assert not any(isinstance(s, Copy) for s in loop.body)
 
 
-# -- schedules -----------------------------------------------------------------------------------------
+# -- schedules -------------------------------------------------------------------------------------
 
 
 def test_sum_of_everything_is_reduced_in_parallel_by_a_fixed_number_of_shares() -> None:

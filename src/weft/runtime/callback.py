@@ -1,10 +1,10 @@
 """Host functions called from native programs.
 
-A `HostCallback` is native code's way into a Python function: ``i32 callback(ptr table)``, where the
-table holds pointers to the inputs and then the outputs.  It takes the GIL, gives the function copies of
-the inputs, checks what comes back and writes it to the outputs.  An exception cannot cross native code: it
-waits in the calling thread, the program leaves with status `CALLBACK_FAILED`, and `raise_pending` raises
-it there.
+A `HostCallback` is native code's way into a Python function: ``i32 callback(ptr table)``, where
+the table holds pointers to the inputs and then the outputs.  It takes the GIL, gives the function
+copies of the inputs, checks what comes back and writes it to the outputs.  An exception cannot
+cross native code: it waits in the calling thread, the program leaves with status
+`CALLBACK_FAILED`, and `raise_pending` raises it there.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ class HostCallback:
             )
         for n, (result, target) in enumerate(zip(results, targets, strict=True)):
             array = np.asarray(result)
-            if array.shape != target.shape or not np.can_cast(array.dtype, target.dtype, "same_kind"):
+            if array.shape != target.shape or not np.can_cast(
+                array.dtype, target.dtype, "same_kind"
+            ):
                 raise ValueError(
                     f"result {n} of callback {self.name} is {array.dtype}{list(array.shape)}, but "
                     f"{target.dtype}{list(target.shape)} was promised"
@@ -86,7 +88,7 @@ def _view(pointer: int | None, spec: ArraySpec) -> np.ndarray:
     if not nbytes:
         return np.empty(shape, dtype)
     raw = (ctypes.c_uint8 * nbytes).from_address(pointer or 0)
-    return np.frombuffer(raw, dtype).reshape(shape)
+    return np.frombuffer(memoryview(raw), dtype).reshape(shape)
 
 
 def raise_pending() -> None:

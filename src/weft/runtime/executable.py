@@ -15,8 +15,8 @@ import ctypes
 from collections.abc import Mapping, Sequence
 
 from weft.runtime import interrupt, native
-from weft.runtime.callback import CALLBACK_FAILED, HostCallback, raise_pending
 from weft.runtime.buffer import Buffer
+from weft.runtime.callback import CALLBACK_FAILED, HostCallback, raise_pending
 from weft.runtime.pool import pool, symbols
 
 INTERRUPTED = 1

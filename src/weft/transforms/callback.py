@@ -1,8 +1,8 @@
 """Calls back to Python from traced and compiled code.
 
 ``pure_callback`` runs a NumPy function inside a compiled program; the function must not have side
-effects, for the call may be dropped, repeated or moved.  ``io_callback`` may have them: calls happen once
-each, in program order.
+effects, for the call may be dropped, repeated or moved.  ``io_callback`` may have them: calls
+happen once each, in program order.
 """
 
 from __future__ import annotations
@@ -133,8 +133,7 @@ def _(*, ordered: bool, **_: Any) -> frozenset[str]:
 @pure_callback_p.def_numpy
 def _(*args: np.ndarray, callback: FlatCallback, avals: Sequence[ShapedArray], **_: Any) -> Any:
     return [
-        np.asarray(x, a.dtype).reshape(a.shape)
-        for x, a in zip(callback(*args), avals, strict=True)
+        np.asarray(x, a.dtype).reshape(a.shape) for x, a in zip(callback(*args), avals, strict=True)
     ]
 
 
@@ -162,8 +161,8 @@ def _(
 
     if vmap_method is None:
         raise ValueError(
-            f"callback {callback} under vmap: say how by vmap_method='sequential', 'expand_dims' or "
-            "'broadcast_all'"
+            f"callback {callback} under vmap: say how by vmap_method='sequential', 'expand_dims' "
+            "or 'broadcast_all'"
         )
     params = {"callback": callback, "vmap_method": vmap_method, "ordered": ordered}
     moved = [x if d is None else wnp.moveaxis(x, d, 0) for x, d in zip(args, dims, strict=True)]
