@@ -292,6 +292,33 @@ def test_sorting_puts_nan_last_and_keeps_equal_elements_in_order() -> None:
         np.testing.assert_array_equal(np.isnan(lax.sort(x))[-2:], [True, True])
 
 
+@pytest.mark.parametrize("dtype", [*"?bhilBHILefd", dtypes.bfloat16], ids=str)
+@pytest.mark.parametrize(("shape", "axis"), [((1000,), 0), ((30, 40), 0), ((5, 9, 7), 1)])
+def test_sorting_of_random_bits_is_stable(dtype: Any, shape: tuple[int, ...], axis: int) -> None:
+    dtype, size = np.dtype(dtype), int(np.prod(shape))
+    rng = np.random.default_rng(size)
+    x = rng.integers(0, 256, size * dtype.itemsize, np.uint8).view(dtype).copy()
+    if dtype == np.bool_:
+        x = rng.integers(0, 2, size).astype(np.bool_)
+    x[::3] = rng.integers(0, 3, x[::3].size).astype(dtype)
+    if dtypes.is_floating(dtype):
+        x[::7], x[::11] = -0.0, nan
+    x = x.reshape(shape)
+    with np.errstate(invalid="ignore"):  # signalling NaN
+        wide = x.astype(np.float64) if dtypes.is_floating(dtype) else x
+    wanted = np.argsort(wide, axis, kind="stable")
+    index = np.argsort(np.zeros(shape), axis, kind="stable")
+    _, order = lax.sort((x, index), axis)
+    np.testing.assert_array_equal(order, wanted)
+    alone = np.asarray(lax.sort(x, axis))
+    assert alone.dtype == dtype
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alone = alone.astype(wide.dtype)
+        np.testing.assert_array_equal(alone, np.take_along_axis(wide, wanted, axis))
+        if dtypes.is_floating(dtype):  # the signs of zeros
+            np.testing.assert_array_equal(1 / alone, 1 / np.take_along_axis(wide, wanted, axis))
+
+
 def test_sorting_by_two_keys_and_complex_numbers() -> None:
     a, b = np.array([1, 0, 1, 0]), np.array([3.0, 2.0, -1.0, 2.0])
     first, second, order = lax.sort((a, b, np.arange(4)), num_keys=2)

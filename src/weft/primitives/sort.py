@@ -50,6 +50,7 @@ def sort(
 class SortRoutine:
     """``routine(*arrays)`` gives the arrays in the order of the first ``num_keys``, by NumPy.
 
+    Equal elements keep their order, unless a single array is sorted that need not be ``is_stable``.
     Routines of equal parameters are equal, so that programs that differ in nothing else are shared.
     """
 
@@ -61,17 +62,11 @@ class SortRoutine:
         return "sort"
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        axis = self.dimension
         keys = [part for x in arrays[: self.num_keys] for part in _comparable(x)]
-        if len(arrays) == 1 and len(keys) == 1 and keys[0] is arrays[0]:
-            # Equal integers cannot be told apart: the faster sort gives the same.
-            stable = self.is_stable and not dtypes.is_integer(arrays[0].dtype)
-            return [np.sort(arrays[0], axis=axis, kind="stable" if stable else None)]
-        if len(keys) == 1:
-            order = np.argsort(keys[0], axis=axis, kind="stable")
-        else:
-            order = np.lexsort(keys[::-1], axis=axis)
-        return [np.take_along_axis(x, order, axis) for x in arrays]
+        if len(arrays) == len(keys) == 1 and not (self.is_stable and _tells_zeros_apart(keys[0])):
+            return [np.sort(keys[0], axis=self.dimension).astype(arrays[0].dtype, copy=False)]
+        order = _stable_order(keys, self.dimension)
+        return [np.take_along_axis(x, order, self.dimension) for x in arrays]
 
 
 def _comparable(x: np.ndarray) -> list[np.ndarray]:
@@ -79,6 +74,36 @@ def _comparable(x: np.ndarray) -> list[np.ndarray]:
     if dtypes.is_complex(x.dtype):
         return [x.real, x.imag]
     return [x.astype(np.float32) if x.dtype == dtypes.bfloat16 else x]
+
+
+def _tells_zeros_apart(x: np.ndarray) -> bool:
+    """Whether equal elements can differ: only zeros can, by their sign."""
+    return x.dtype.kind == "f" and bool(np.any(np.signbit(x) & (x == 0)))
+
+
+def _stable_order(keys: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """The indices along ``axis`` that sort by ``keys``, the first being primary."""
+    if len(keys) > 1:
+        return np.lexsort(tuple(reversed(keys)), axis=axis)
+    (key,) = keys
+    if key.itemsize > 4 or key.shape[axis] >= 2**32:
+        return np.argsort(key, axis=axis, kind="stable")
+    # Key and index in one word: those sort by vector instructions, ten times as fast.
+    words = np.ascontiguousarray(np.moveaxis(_ordered_words(key) << 32, axis, -1))
+    words |= np.arange(key.shape[axis])
+    words.sort(axis=-1)
+    return np.moveaxis(words & (2**32 - 1), -1, axis)
+
+
+def _ordered_words(x: np.ndarray) -> np.ndarray:
+    """32-bit numbers, as int64, in the order of the elements of ``x``."""
+    if x.dtype.kind != "f":
+        return x.astype(np.int64) - (2**31 if x.dtype == np.uint32 else 0)
+    # Adding 0 makes -0 equal 0. Negative floats order as their bits without the sign do, reversed.
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        canonical = np.where(np.isnan(x), np.float32(np.nan), x.astype(np.float32) + np.float32(0))
+    bits = canonical.view(np.int32)
+    return (bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64)
 
 
 @sort_p.def_type
