@@ -15,8 +15,10 @@ import numpy as np
 from weft import tree
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
+from weft.primitives.shaping import move_axis
 from weft.terms.lower import Tensor
 from weft.terms.region import Call
+from weft.transforms.vmap import place_axis
 
 pure_callback_p = Primitive("pure_callback", multiple_results=True)
 
@@ -156,7 +158,6 @@ def _(
     vmap_method: str | None,
     ordered: bool,
 ) -> Any:
-    import weft.numpy as wnp
     from weft.transforms.control_flow import map as map_over
 
     if vmap_method is None:
@@ -165,7 +166,7 @@ def _(
             "or 'broadcast_all'"
         )
     params = {"callback": callback, "vmap_method": vmap_method, "ordered": ordered}
-    moved = [x if d is None else wnp.moveaxis(x, d, 0) for x, d in zip(args, dims, strict=True)]
+    moved = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims, strict=True)]
     zeros = [0] * len(avals)
     if vmap_method == "sequential":
         mapped = [x for x, d in zip(moved, dims, strict=True) if d is not None]
@@ -178,8 +179,7 @@ def _(
         return map_over(once, mapped), zeros
     count = 1 if vmap_method == "expand_dims" else axis_size
     full = [
-        wnp.broadcast_to(x, (count, *np.shape(x))) if d is None else x
-        for x, d in zip(moved, dims, strict=True)
+        place_axis(x, count, None, 0) if d is None else x for x, d in zip(moved, dims, strict=True)
     ]
     wide = tuple(ShapedArray((axis_size, *a.shape), a.dtype) for a in avals)
     return pure_callback_p.bind(*full, avals=wide, **params), zeros
