@@ -39,3 +39,13 @@ def test_levels_print_what_they_are(level: str, capsys: pytest.CaptureFixture[st
         assert text.startswith(f"== {level} ==\n") and text.count("==\n") == 1
         assert SHOWS[level] in text
     assert ("lanes" in text) == (level == "schedule")
+
+
+def test_refused_scheduling_steps_are_counted_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A long running sum cannot be vectorised: each step needs the one before."""
+    closed = weft.make_jaxpr(lambda x: wnp.cumsum(x))(np.ones(1000, np.int32))
+    weft.config.dump = {"schedule"}
+    stats = compile_jaxpr(closed).stats
+    assert stats.refused == capsys.readouterr().err.count("refused to ")
+    closed = weft.make_jaxpr(lambda x: wnp.exp(x))(np.ones(1000, np.float32))
+    assert compile_jaxpr(closed).stats.refused == 0
