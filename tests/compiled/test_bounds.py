@@ -64,7 +64,7 @@ print("within bounds")
 
 def test_inputs_at_the_edge_of_memory() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        [sys.executable, "-c", PROGRAM],
         capture_output=True,
         text=True,
         timeout=300,
