@@ -141,3 +141,15 @@ def test_random_programs_give_the_same_results(steps, results, donated, n):
     for a, b in zip(expected, found, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
     assert [a.is_deleted() for a in arrays] == [k in donated for k in range(3)]
+
+
+def test_numbers_and_numpy_arrays_beside_donated_arguments():
+    step = weft.jit(lambda x, rate, data: x - rate * data, donate_argnums=(0, 1))
+    x, data = ready(np.ones(100)), np.ones(100, np.float32)
+    before = pointer(x)
+    for _ in range(4):
+        x = step(x, 0.25, data)
+    assert pointer(x) == before
+    assert x.tolist() == [0] * 100
+    assert data.tolist() == [1] * 100
+    assert step(np.ones(100, np.float32), 0.5, data).tolist() == [0.5] * 100

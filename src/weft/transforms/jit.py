@@ -204,8 +204,11 @@ class JitFunction:
             # The usual case, without the bookkeeping of the others: the last signature again.
             leaves, treedef = tree.flatten((args, kwargs))
             last = self._last
-            if not last.donated:
-                leaves = [x if type(x) is Array else as_argument(x) for x in leaves]
+            taken = last.donated
+            leaves = [
+                x if type(x) is Array or n in taken else as_argument(x)
+                for n, x in enumerate(leaves)
+            ]
             if last.matches(treedef, leaves) and self._fast_for is config.compiled_for:
                 return tree.unflatten(last.out_tree, last.executable(*leaves))
         call = self._sort_arguments(args, kwargs)
