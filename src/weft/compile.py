@@ -32,11 +32,16 @@ from weft.runtime.buffer import Buffer
 
 @dataclass
 class Stats:
-    """What compiling one program took and made; times in seconds."""
+    """What compiling one program took and made; times in seconds.
+
+    ``refused`` counts the scheduling steps that kernels had to do without (`weft.config.dump` shows
+    them with the ``schedule``).
+    """
 
     passes: dict[str, float] = field(default_factory=dict)
     kernels: int = 0
     arena_bytes: int = 0
+    refused: int = 0
 
     @property
     def seconds(self) -> float:
@@ -165,7 +170,9 @@ def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executabl
         program = _timed(stats, "plan", lambda: plan_program(closed))
         text = _timed(stats, "codegen", lambda: _emit(program))
     native = _timed(stats, "llvm", lambda: _native(program, text))
-    stats.kernels = len({s.kernel for s in _launches(program)})
+    kernels = {s.kernel for s in _launches(program)}
+    stats.kernels = len(kernels)
+    stats.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
     return Executable(closed, program, native, stats, donated)
 

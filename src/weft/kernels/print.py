@@ -54,6 +54,7 @@ def print_kernel(kernel: Kernel) -> str:
     lines = [printer.header()]
     for buffer in kernel.scratch:
         lines.append(f"  scratch {_declare(buffer)} {buffer.level}")
+    lines.extend(f"  refused to {note}" for note in kernel.notes.get("refused", ()))
     lines.extend(printer.body(kernel.body, 1))
     return "\n".join(lines)
 

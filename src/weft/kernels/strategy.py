@@ -29,7 +29,7 @@ from weft.kernels.schedule.contraction import (
     find_contractions,
     schedule_contraction,
 )
-from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.errors import ScheduleError, refused
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
@@ -59,7 +59,13 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
 
     Raises `ScheduleError` where the kernel cannot be scheduled as chosen.
     """
-    contracted = _contract(kernel, machine, choice)
+    contracted = None
+    try:
+        contracted = _contract(kernel, machine, choice)
+    except ScheduleError as why:  # not perfectly nested, or its operands are read under guards
+        if choice.contraction is not None:
+            raise
+        kernel = refused(kernel, "contract", why)
     if not choice.parallel:
         machine = replace(machine, threads=1)
     if contracted is None:
@@ -95,8 +101,8 @@ def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine, choice: Choice)
         loop = next(x for x in nest.path if x.axis is axis)
         try:
             return vectorize(kernel, axis, _width(loop, nest, lanes, choice.vectors))
-        except ScheduleError:
-            continue  # not legal along this axis; the next best may be
+        except ScheduleError as why:  # the next best axis may be legal
+            kernel = refused(kernel, f"vectorize {axis.name}", why)
     return kernel
 
 
@@ -129,12 +135,7 @@ def _contract(kernel: Kernel, machine: Machine, choice: Choice) -> Kernel | None
     contraction, default = _contraction(kernel, machine)
     if contraction is None or default is None:
         return None
-    if choice.contraction is not None:
-        return schedule_contraction(kernel, choice.contraction, contraction)
-    try:
-        return schedule_contraction(kernel, default, contraction)
-    except ScheduleError:
-        return None  # not perfectly nested, or its operands are read under guards: plain loops
+    return schedule_contraction(kernel, choice.contraction or default, contraction)
 
 
 # -- accuracy --------------------------------------------------------------------------------------
@@ -188,8 +189,8 @@ def _share_among_threads(kernel: Kernel, machine: Machine) -> Kernel:
             try:
                 kernel = parallelize(kernel, candidate.axis)
                 break
-            except ScheduleError:
-                continue
+            except ScheduleError as why:
+                kernel = refused(kernel, f"parallelize {candidate.axis.name}", why)
     return kernel
 
 
@@ -200,8 +201,8 @@ def _share_fold(kernel: Kernel, loop: For) -> Kernel:
     shares = min(SHARES, loop.trip)
     try:
         return split_fold(split(kernel, loop.axis, loop.trip // shares), loop.axis)
-    except ScheduleError:
-        return kernel
+    except ScheduleError as why:
+        return refused(kernel, f"split the fold over {loop.axis.name}", why)
 
 
 def _outer_loops(top: For, machine: Machine) -> list[For]:

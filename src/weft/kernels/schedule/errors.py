@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from weft.kernels.ir import Kernel
+
 
 class ScheduleError(ValueError):
     """A scheduling operation would change what the kernel computes, or does not apply; says why."""
+
+
+def refused(kernel: Kernel, step: str, why: ScheduleError) -> Kernel:
+    """``kernel`` with a note that ``step`` was given up; the printer shows it, ``stats`` counts."""
+    notes = (*kernel.notes.get("refused", ()), f"{step}: {why}")
+    return kernel.evolve(notes={**kernel.notes, "refused": notes})
