@@ -41,6 +41,7 @@ from weft.terms.monoids import ADD
 
 DEFAULT = Choice()
 PARALLEL_WORK = 262144  # operations (8 µs of vectors) below which a fork costs more than it saves
+UNROLLED = 256  # operations on single vectors in the body of a loop
 SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
 CHAIN = 16  # additions in a row before a sum moves on to another block
 SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more than they save
@@ -108,9 +109,11 @@ def _schedule_nest(kernel: Kernel, nest: Nest, machine: Machine, choice: Choice)
 
 def _width(loop: For, nest: Nest, lanes: int, vectors: int | None) -> int:
     """Elements per tile: several vectors, fewer when each needs many registers."""
+    operations = sum(isinstance(s, Map) for s in walk(nest.leaf.body))
     if vectors is None:
-        operations = sum(isinstance(s, Map) for s in walk(nest.leaf.body))
         vectors = 4 if operations <= 12 else 2 if operations <= 40 else 1
+    # Long bodies are not unrolled: the code would take long to compile, and spill.
+    vectors = max(1, min(vectors, UNROLLED // max(1, operations)))
     return max(1, min(vectors * lanes, loop.trip))
 
 
