@@ -176,3 +176,23 @@ def test_another_process_finds_the_code_on_disk(tmp_path):
         counts.append(int(done.stdout))
     assert counts[0] >= 1
     assert counts[1:] == [0, 0]
+
+
+def test_long_bodies_are_not_unrolled():
+    from weft.kernels import ir
+
+    def chain(x):
+        y = x
+        for n in range(300):
+            y = wnp.exp(y) if n % 3 == 0 else y * x
+        return y
+
+    program = weft.jit(chain).trace(np.ones(4096, np.float32)).executable.program
+    widths = [
+        v.axes[0].extent
+        for step in program.steps
+        for s in ir.walk(step.kernel.body)
+        for v in ir.outputs_of(s)
+        if v.axes
+    ]
+    assert max(widths) <= 64
