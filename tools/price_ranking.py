@@ -190,8 +190,11 @@ def main(arguments: list[str]) -> None:
     print(f"{'problem':22s}" + "".join(f"{k:>11s}" for k in rows[0][1]))
     for name, row in rows:
         cells = [
-            f"{v:10.0%} " if k in ("first", "of three", "default", "chosen", "median")
-            else f"{v:10.2f} " if k in ("spearman", "price/time") else f"{v:10.0f} "
+            f"{v:10.0%} "
+            if k in ("first", "of three", "default", "chosen", "median")
+            else f"{v:10.2f} "
+            if k in ("spearman", "price/time")
+            else f"{v:10.0f} "
             for k, v in row.items()
         ]
         print(f"{name:22s}" + "".join(cells))

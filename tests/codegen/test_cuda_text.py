@@ -180,9 +180,7 @@ def copy(n: int, kind: str = "serial", **buffers: Any) -> Kernel:
 
 
 def test_blocks_cannot_wait_for_each_other() -> None:
-    with pytest.raises(
-        ValueError, match="copy has a barrier, but the blocks of a CUDA grid"
-    ):
+    with pytest.raises(ValueError, match="copy has a barrier, but the blocks of a CUDA grid"):
         cuda.emit_kernel(copy(4, "parallel"))
     assert "k_copy" in cuda.emit_kernel(copy(4)).text
 

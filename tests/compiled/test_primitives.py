@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import weft
 from tests.compiled.agreement import (
     BOOL,
     EVERY,
@@ -20,6 +21,8 @@ from tests.compiled.agreement import (
     run_compiled,
 )
 from tests.primitives.samples import SAMPLES, Sample
+from weft import numpy as wnp
+from weft.core.interpret import eval_jaxpr_numpy
 from weft.core.primitive import Primitive
 from weft.primitives import arithmetic, bitwise, comparison, convert, select, transcendental
 
@@ -188,3 +191,21 @@ def test_select_of_half_types_keeps_the_bits() -> None:
         [actual] = run_compiled(lambda w, x, y: [select.select_n(w, x, y)], [which, x, y])
         expected = np.where(which, y.view(np.uint16), x.view(np.uint16))
         np.testing.assert_array_equal(actual.view(np.uint16), expected)
+
+
+def test_the_meaning_of_a_scatter_reaches_operands_of_any_layout() -> None:
+    for dtype in (np.dtype(np.float16), np.dtype(np.float32)):
+        x = np.broadcast_to(np.array([-1.0, 2.0], dtype), (3, 2, 2)).transpose(1, 0, 2)
+        at, zeros = np.array([0, 0]), np.zeros((2, 3, 2), dtype)
+
+        def program(x: Any, zeros: Any, at: np.ndarray = at) -> Any:
+            return wnp.transpose(x, (0, 1, 2)).at[at].max(zeros)
+
+        expected = x.copy()
+        expected[0] = np.maximum(expected[0], 0)
+        np.testing.assert_array_equal(
+            run_compiled(lambda *a: [program(*a)], [x, zeros])[0], expected
+        )
+        closed = weft.make_jaxpr(program)(x, zeros)
+        [meant] = eval_jaxpr_numpy(closed.jaxpr, closed.consts, x, zeros)
+        np.testing.assert_array_equal(meant, expected)

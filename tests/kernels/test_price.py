@@ -156,9 +156,7 @@ def test_guarded_and_dynamic_accesses_are_priced() -> None:
 
     k, a = Var(I32), Var(F32)
     index = (Affine.of(Dynamic(k, 0, (1 << 22) - 1)),)
-    body: list[Stmt] = [
-        loop(i, [Load(k, where, at(i)), Load(a, x, index), Store(y, at(i), a)])
-    ]
+    body: list[Stmt] = [loop(i, [Load(k, where, at(i)), Load(a, x, index), Store(y, at(i), a)])]
     kernel = Kernel("gather", (where, x, y), (), body)
     found = price(kernel, machine, warm=False)
     assert found.bytes["L3"] == pytest.approx(64 * 4096 + 3 * 4 * 4096, rel=0.1)  # a line each
@@ -296,8 +294,6 @@ def test_operation_costs_are_those_of_the_generated_code(op: str) -> None:
     args = tuple(f.load("<16 x float>", "%args") for _ in range(2 if op == "pow" else 1))
     before = len(f._lines)
     emit_op(f, target, op, args, F32, F32, 16)
-    computed = [
-        x for x in f._lines[before:] if re.search(r"= ", x) and "bitcast" not in x
-    ]
+    computed = [x for x in f._lines[before:] if re.search(r"= ", x) and "bitcast" not in x]
     cost = op_cost(op, "f", 4)
     assert 0.6 * len(computed) <= cost.instructions <= 1.4 * len(computed)

@@ -16,9 +16,11 @@ from weft.transforms.unpack import MAX_LEAVES, NO_MATCH, tree_call
 
 trees = st.recursive(
     st.just("leaf") | st.none(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.lists(inner, max_size=3).map(tuple)
-    | st.dictionaries(st.sampled_from("zyxab"), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.sampled_from("zyxab"), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -89,9 +91,10 @@ def test_repeated_calls_with_containers():
     assert state["b"][1] is None
     # Other types, scalars and NumPy arrays take the general way, then and later.
     assert step({"w": 1.0, "b": [2, None]}, rate=1)["w"].tolist() == 0
-    assert step({"w": np.ones(3, np.float32), "b": [state["b"][0], None]}, rate=rate)[
-        "w"
-    ].tolist() == [0.5] * 3
+    assert (
+        step({"w": np.ones(3, np.float32), "b": [state["b"][0], None]}, rate=rate)["w"].tolist()
+        == [0.5] * 3
+    )
 
 
 def test_a_missing_argument_is_the_functions_own_error():

@@ -363,7 +363,7 @@ def _scatter_primitive(
         kept = np.full(inside.shape, True) if mode == GatherScatterMode.CLIP else inside
         # 16-bit floats are accumulated in 32 bits.
         narrow = dtypes.is_floating(x.dtype) and x.dtype.itemsize < 4
-        out = x.astype(np.float32) if narrow else x.copy()
+        out = x.astype(np.float32, order="C") if narrow else x.copy()
         # Index the flat operand: all kept windows, in row-major order of the batch.
         flat = np.zeros(updates.shape, np.int64)
         for array, n in zip(arrays, x.shape, strict=True):

@@ -230,9 +230,7 @@ class _Walker:
                 stream.misses[n] *= factor
                 stream.written[n] *= factor
 
-    def own_pieces(
-        self, stream: Stream, dims: Dims, trip: int, whole: int, times: int
-    ) -> None:
+    def own_pieces(self, stream: Stream, dims: Dims, trip: int, whole: int, times: int) -> None:
         """Pieces that one thread writes between those of others, one by one."""
         access = stream.access
         if not access.write or stream.private or not dims:
