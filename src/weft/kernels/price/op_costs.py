@@ -16,7 +16,7 @@ from weft.terms.ops import OPS, result_dtype
 
 
 class OpCost(NamedTuple):
-    """Instructions that need a multiplier, an adder, any unit, the divider; and cycles of latency."""
+    """Instructions for a multiplier, an adder, any unit, the divider; and cycles of latency."""
 
     product: float
     sum: float
