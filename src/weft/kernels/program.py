@@ -93,18 +93,24 @@ def elements_per_thread(buffer: Buffer) -> int:
 
 @dataclass(eq=False)
 class Copy:
+    """``target = source``, whole arrays of one shape and dtype."""
+
     target: Slot
     source: Slot
 
 
 @dataclass(eq=False)
 class Swap:
+    """Exchange the memory that two temporaries name."""
+
     a: Slot
     b: Slot
 
 
 @dataclass(eq=False)
 class For:
+    """Run ``body`` ``length`` times; ``counter``, a scalar int32 slot, is 0, 1, … meanwhile."""
+
     length: int
     counter: Slot
     body: list[Step]
@@ -218,4 +224,3 @@ class Program:
     steps: list[Step]
     arena_bytes: int = 0
     threads: int = 1
-    notes: dict[str, Any] = field(default_factory=dict)

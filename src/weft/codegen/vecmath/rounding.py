@@ -19,6 +19,7 @@ def round_even(v: Vec, x: str) -> str:
 
 
 def floor(v: Vec, x: str) -> str:
+    """The greatest integer not above `x`; exact."""
     if v.features.rounding:
         return v._intrinsic("floor", x)
     near = round_even(v, x)
@@ -26,6 +27,7 @@ def floor(v: Vec, x: str) -> str:
 
 
 def ceil(v: Vec, x: str) -> str:
+    """The least integer not below `x`; exact."""
     if v.features.rounding:
         return v._intrinsic("ceil", x)
     return v.neg(floor(v, v.neg(x)))
