@@ -521,7 +521,9 @@ def _(primals: Values, tangents: Values, **params: Any) -> Dual:
 @scatter_mul_p.def_transpose
 def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cotangents:
     if is_undef(updates):
-        raise NotImplementedError("scatter_mul is not linear in its updates.")
+        raise NotImplementedError(
+            "scatter_mul is not linear in its updates: transpose it with respect to its operand only."
+        )
     if is_zero(ct):
         return [None, None, None]
     return [scatter_mul_p.bind(ct, indices, updates, **params), None, None]
