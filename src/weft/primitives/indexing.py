@@ -522,7 +522,8 @@ def _(primals: Values, tangents: Values, **params: Any) -> Dual:
 def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cotangents:
     if is_undef(updates):
         raise NotImplementedError(
-            "scatter_mul is not linear in its updates: transpose it with respect to its operand only."
+            "scatter_mul is not linear in its updates: transpose it with respect to its "
+            "operand only."
         )
     if is_zero(ct):
         return [None, None, None]
