@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import weft
 from weft.compile import compile_jaxpr
+from weft.core.bounded import BoundedCache
+from weft.kernels import candidates, plan
+from weft.kernels.ir import Kernel
+from weft.kernels.machine import Machine
 from weft.kernels.program import STACK_SCRATCH, placed_scratch, walk_steps
+from weft.kernels.schedule.contraction import default_params, find_contractions
+from weft.kernels.strategy import apply_choice
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +41,20 @@ def test_large_packed_blocks(threads: int, lead: tuple[int, ...]) -> None:
     np.testing.assert_allclose(np.asarray(got), a @ b, atol=1e-3)
 
 
-def test_a_pool_that_has_grown_since_compiling() -> None:
+def packed_by_each_thread(kernel: Kernel, machine: Machine) -> Kernel:
+    """The schedule in which a thread takes whole matrices and packs the right operand for itself.
+
+    Whether it is the cheapest depends on the caches of the host, so the test does not ask the price.
+    """
+    (found,) = find_contractions(kernel)
+    params = default_params(found, machine.threads, machine.vector_bytes, machine.registers)
+    params = replace(params, pack_right=True, parallel="batch")
+    return apply_choice(kernel, machine, candidates.Choice(contraction=params))
+
+
+def test_a_pool_that_has_grown_since_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(plan.STRATEGIES, "cpu", packed_by_each_thread)
+    monkeypatch.setattr(plan, "_kernels", BoundedCache(16))
     weft.config.threads = 2
     a, b = operands(8)
     executable = compile_jaxpr(weft.make_jaxpr(lambda a, b: a @ b)(a, b))
