@@ -44,7 +44,7 @@ def test_large_packed_blocks(threads: int, lead: tuple[int, ...]) -> None:
 def packed_by_each_thread(kernel: Kernel, machine: Machine) -> Kernel:
     """The schedule in which a thread takes whole matrices and packs the right operand for itself.
 
-    Whether it is the cheapest depends on the caches of the host, so the test does not ask the price.
+    Whether it is the cheapest depends on the caches of the host, so no price is asked.
     """
     (found,) = find_contractions(kernel)
     params = default_params(found, machine.threads, machine.vector_bytes, machine.registers)
