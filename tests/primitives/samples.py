@@ -24,6 +24,7 @@ from weft.primitives import (
     bitwise,
     comparison,
     convert,
+    convolution,
     creation,
     cumulative,
     dot_general,
@@ -329,6 +330,36 @@ def _contractions() -> Iterator[Sample]:
             )
 
 
+#: (left shape, right shape, strides, dilation, groups, contracted)
+SLIDING: tuple[tuple[Shape, Shape, Shape, Shape, int, int], ...] = (
+    ((2, 3, 7), (4, 3, 3), (1,), (1,), 0, 1),
+    ((2, 3, 8, 6), (4, 3, 3, 2), (2, 1), (1, 2), 0, 1),
+    ((3, 2, 4, 6), (3, 5, 4, 2), (3,), (2,), 1, 1),
+    ((2, 1, 9), (2, 1, 4), (2,), (1,), 1, 1),
+    ((2, 3, 2, 5), (3, 2, 5), (1,), (1,), 0, 2),
+    ((3, 4, 1, 2, 3), (2, 4, 1, 1, 2), (1, 1, 1), (1, 1, 1), 0, 1),
+    ((2, 3), (4, 3), (), (), 0, 1),
+    ((2, 3, 2), (4, 3, 3), (1,), (1,), 0, 1),
+    ((2, 0, 5), (4, 0, 2), (1,), (1,), 0, 1),
+    ((6, 3), (2,), (2,), (1,), 0, 0),
+)
+
+
+def _convolutions() -> Iterator[Sample]:
+    for lhs, rhs, strides, dilation, groups, contracted in SLIDING:
+        for preferred, of in ((None, NUMBERS), (np.dtype(np.float64), FLOATS)):
+            params = {
+                "strides": strides,
+                "dilation": dilation,
+                "groups": groups,
+                "contracted": contracted,
+                "preferred_element_type": preferred,
+            }
+            yield Sample(
+                convolution.convolution_p, (lhs, rhs), params, dtypes=of, linear=((0,), (1,))
+            )
+
+
 #: (operand shape, indices shape, dimension numbers, slice sizes)
 WINDOWS = (
     ((6,), (4, 1), ((), (0,), (0,)), (1,)),
@@ -421,6 +452,7 @@ SAMPLES: tuple[Sample, ...] = (
     *_shaping(),
     *_reductions(),
     *_contractions(),
+    *_convolutions(),
     *_indexing(),
     *_random_bits(),
     *_sorting(),

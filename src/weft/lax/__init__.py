@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from weft.lax.convolution import (
+    ConvDimensionNumbers,
+    conv,
+    conv_dimension_numbers,
+    conv_general_dilated,
+    conv_transpose,
+    conv_with_general_padding,
+    padtype_to_pads,
+)
 from weft.lax.elementwise import (
     RoundingMethod,
     abs,
@@ -167,6 +176,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ConvDimensionNumbers",
     "GatherDimensionNumbers",
     "GatherScatterMode",
     "RoundingMethod",
@@ -202,6 +212,11 @@ __all__ = [
     "concatenate",
     "cond",
     "conj",
+    "conv",
+    "conv_dimension_numbers",
+    "conv_general_dilated",
+    "conv_transpose",
+    "conv_with_general_padding",
     "convert_element_type",
     "cos",
     "cosh",
@@ -252,6 +267,7 @@ __all__ = [
     "neg",
     "nextafter",
     "pad",
+    "padtype_to_pads",
     "population_count",
     "pow",
     "real",

@@ -21,9 +21,7 @@ from weft.numpy.calculus import (
     allclose,
     array_equal,
     array_equiv,
-    convolve,
     corrcoef,
-    correlate,
     cov,
     diff,
     digitize,
@@ -60,6 +58,10 @@ from weft.numpy.contraction import (
     tensordot,
     vdot,
     vecdot,
+)
+from weft.numpy.convolution import (
+    convolve,
+    correlate,
 )
 from weft.numpy.creation import (
     arange,

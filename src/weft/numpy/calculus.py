@@ -258,39 +258,6 @@ def polyder(p: ArrayLike, m: int = 1) -> Value:
     return result
 
 
-def convolve(a: ArrayLike, v: ArrayLike, mode: str = "full") -> Value:
-    """The discrete convolution of two vectors; `mode` is full, same or valid."""
-    from weft.numpy._common import promote
-    from weft.numpy.joining import stack
-    from weft.numpy.shaping import flip
-
-    x, w = (_asarray(t) for t in promote("convolve", a, v))
-    if len(shape_of(x)) != 1 or len(shape_of(w)) != 1:
-        raise ValueError(
-            f"weft.numpy.convolve: needs vectors, got shapes {shape_of(x)} and {shape_of(w)}"
-        )
-    if shape_of(x)[0] < shape_of(w)[0]:
-        x, w = w, x
-    n, m = shape_of(x)[0], shape_of(w)[0]
-    if not m:
-        raise ValueError("weft.numpy.convolve: vectors cannot be empty")
-    borders = {"full": (m - 1, m - 1), "same": (m // 2, (m - 1) // 2), "valid": (0, 0)}
-    if mode not in borders:
-        raise ValueError(f"weft.numpy.convolve: mode is full, same or valid, got {mode!r}")
-    low, high = borders[mode]
-    padded = lax.pad(x, np.zeros((), dtype_of(x)), [(low, high, 0)])
-    length = n + low + high - m + 1
-    windows = stack([lax.slice_in_dim(padded, k, k + length) for k in range(m)])
-    return flip(w) @ windows
-
-
-def correlate(a: ArrayLike, v: ArrayLike, mode: str = "valid") -> Value:
-    """The sliding product of two vectors, the second conjugated."""
-    from weft.numpy.shaping import flip
-
-    return convolve(a, flip(conjugate(_asarray(v))), mode)
-
-
 def cov(m: ArrayLike, rowvar: bool = True, ddof: int = 1) -> Value:
     """The covariance matrix of variables in rows (columns without `rowvar`)."""
     (x,) = promote_inexact("cov", m)
