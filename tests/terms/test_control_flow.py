@@ -167,3 +167,25 @@ def test_unused_results_of_branches_are_not_computed():
 
     program = agree(flat(choose), np.bool_(True), X)
     assert [len(b.steps) for b in program.block.steps[-1].branches] == [1, 1]
+
+
+def test_equal_equations_are_lowered_once():
+    def twice(x):
+        return add(mul(x, x), weft.jit(lambda x: mul(x, x))(x)), mul(x, x)
+
+    assert len(agree(flat(twice), X).block.steps) == 2
+
+
+def test_what_branches_compute_is_not_used_outside_them():
+    def f(p, x):
+        y = lax.cond(p, lambda x: mul(x, x), lambda x: add(mul(x, x), mul(x, x)), x)
+        return add(y, mul(x, x))
+
+    program = agree(flat(f), np.bool_(True), X)
+    (branches,) = [s for s in program.block.steps if isinstance(s, If)]
+    assert sorted(len(b.steps) for b in branches.branches) == [1, 2]
+
+
+def test_checkpoints_are_computed_again():
+    program = agree(flat(lambda x: add(mul(x, x), weft.checkpoint(lambda x: mul(x, x))(x))), X)
+    assert len(program.block.steps) == 3

@@ -6,7 +6,7 @@ Where the equations were written is not.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,16 @@ def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
     except TypeError:  # something unhashable among the parameters
         return None
     return key
+
+
+def params_key(params: Mapping[str, Any]) -> Hashable:
+    """The key of the parameters of an equation.
+
+    Raises TypeError for parameters that have none, or that are programs (theirs take long to make).
+    """
+    if any(isinstance(p, Jaxpr | ClosedJaxpr) for p in params.values()):
+        raise TypeError("programs among the parameters")
+    return tuple((name, _param(value)) for name, value in sorted(params.items()))
 
 
 def _closed(closed: ClosedJaxpr) -> Hashable:
@@ -48,7 +58,7 @@ def _jaxpr(jaxpr: Jaxpr) -> Hashable:
     bind(jaxpr.constvars)
     bind(jaxpr.invars)
     for eqn in jaxpr.eqns:
-        params = tuple((name, _param(eqn.params[name])) for name in sorted(eqn.params))
+        params = tuple((name, _param(value)) for name, value in sorted(eqn.params.items()))
         tokens.append((eqn.primitive, params, tuple(map(use, eqn.invars)), len(eqn.outvars)))
         bind(eqn.outvars)
     return len(jaxpr.constvars), len(jaxpr.invars), tuple(tokens), tuple(map(use, jaxpr.outvars))

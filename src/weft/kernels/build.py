@@ -239,8 +239,8 @@ class _Builder:
         innermost = self.scopes[-1].axis
         if not needed <= bound or ("row", load.value) in self._all_known():
             return None
-        if needed and innermost not in needed:
-            return None
+        if innermost not in needed if needed else innermost is not None:
+            return None  # a row of the whole kernel is filled before any loop is open
         fresh = tuple(Axis(a.name, a.extent) for a in definition.axes[depth:])
         mapping = dict(zip(definition.axes[:depth], outer, strict=True))
         mapping.update(zip(definition.axes[depth:], map(Affine.of, fresh), strict=True))
@@ -255,7 +255,11 @@ class _Builder:
         return any((term, ()) in s.known or term in s.known for s in self.scopes)
 
     def _waves(self, sinks: list[_Sink]) -> dict[_Sink, int]:
-        """Wave of each sink: after every fold it uses, not before a row it reads."""
+        """Wave of each sink: after every fold it uses, and after a row it reads.
+
+        What reads a row in loops like those that fill it may do so in the same wave: there the
+        row's element is at hand.
+        """
         by_fold = {s.fold: s for s in sinks if s.fold is not None}
         by_row = {s.row: s for s in sinks if s.row is not None}
         waves: dict[_Sink, int] = {}
@@ -265,7 +269,8 @@ class _Builder:
                 if isinstance(term, Fold) and term in by_fold and by_fold[term] is not sink:
                     wave = max(wave, waves[by_fold[term]] + 1)
                 elif isinstance(term, Load) and by_row.get(term.value, sink) is not sink:
-                    wave = max(wave, waves[by_row[term.value]])
+                    row = by_row[term.value]
+                    wave = max(wave, waves[row] + (not _alike(sink.axes, row.axes)))
             waves[sink] = wave
         return waves
 
@@ -579,6 +584,11 @@ class _Builder:
 def _scans(term: Term) -> list[Scan]:
     """Running reductions in a term, inner ones first."""
     return [t for t in postorder(term) if isinstance(t, Scan)]
+
+
+def _alike(a: Sequence[Axis], b: Sequence[Axis]) -> bool:
+    """Whether loops over ``a`` and ``b`` can be one nest."""
+    return [x.extent for x in a] == [x.extent for x in b]
 
 
 def _same_loop(sinks: Iterable[_Sink]) -> list[list[_Sink]]:

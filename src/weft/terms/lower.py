@@ -4,7 +4,8 @@ An array is a function on its index space. A :class:`Tensor` is such a function:
 constant) read through an affine index map. Equations that only move elements around (transpose,
 reshape, slice, reverse, broadcast) give a tensor with a composed map and no code at all; every
 other equation gives a `Def` for each result, whose term reads the operands wherever it needs them.
-Nothing is fused or simplified here: which definitions are worth memory is decided by the planner.
+Equal equations are lowered once. Nothing else is simplified here, and nothing fused: which
+definitions are worth memory is decided by the planner.
 
 The rules themselves stand beside their primitives (``def_lower``) and are called as
 ``rule(ctx, *operands, **params)`` with tensors for operands; they return a tensor, or a list of
@@ -14,13 +15,14 @@ them for primitives with several results. ``ctx`` is the :class:`Lowering`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from weft.core.avals import ShapedArray
+from weft.core.canonical import params_key
 from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
 from weft.core.source import describe
@@ -136,6 +138,7 @@ class Lowering:
         self.out_avals: list[ShapedArray] = []
         self.source: Any = None
         self._captured: dict[int, tuple[Any, Tensor]] = {}
+        self._computed: dict[Hashable, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
         self._names = 0
 
     # -- what rules use ----------------------------------------------------------------------------
@@ -226,10 +229,42 @@ class Lowering:
     def new_block(self) -> Iterator[Block]:
         """What is lowered inside goes to a block of its own."""
         outer, self.block = self.block, Block()
+        computed, self._computed = self._computed, dict(self._computed)
         try:
             yield self.block
         finally:
             self.block = outer
+            self._computed = computed
+
+    @contextmanager
+    def computed_anew(self) -> Iterator[None]:
+        """What is lowered inside is computed again, even where it has been computed before."""
+        computed, self._computed = self._computed, {}
+        try:
+            yield
+        finally:
+            self._computed = computed
+
+    def numbered(
+        self, eqn: Eqn, operands: Sequence[Tensor], lower: Callable[[], Sequence[Tensor]]
+    ) -> Sequence[Tensor]:
+        """The results of ``eqn``: those of an equal equation before it, or else of ``lower``.
+
+        Equations are equal if their primitives, parameters and operands are (value numbering);
+        what has effects, or programs for parameters, is no candidate.
+        """
+        try:
+            key = (eqn.primitive, params_key(eqn.params), tuple(map(_operand_key, operands)))
+            found = None if eqn.effects else self._computed.get(key)
+        except TypeError:  # parameters that have no key
+            return lower()
+        if found is not None:
+            return found[1]
+        results = lower()
+        if not eqn.effects:
+            # Holding the operands keeps their ids from being reused.
+            self._computed[key] = (operands, results)
+        return results
 
     def emit(self, step: Step) -> None:
         """Appends a step to the current block."""
@@ -301,8 +336,13 @@ def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> S
     except MissingRuleError as error:
         where = describe(eqn.source)
         raise MissingRuleError(f"{error}\nAt {where}" if where else str(error)) from None
-    results = rule(ctx, *map(read, eqn.invars), **eqn.params)
-    results = results if eqn.primitive.multiple_results else [results]
+    operands = [read(atom) for atom in eqn.invars]
+
+    def lower() -> Sequence[Tensor]:
+        results = rule(ctx, *operands, **eqn.params)
+        return results if eqn.primitive.multiple_results else [results]
+
+    results = ctx.numbered(eqn, operands, lower)
     for var, tensor in zip(eqn.outvars, results, strict=True):
         if tensor.shape != var.aval.shape or tensor.dtype != var.aval.dtype:
             raise TypeError(
@@ -310,6 +350,13 @@ def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> S
                 f"but the equation's result is {var.aval}"
             )
     return results
+
+
+def _operand_key(tensor: Tensor) -> Hashable:
+    """Equal for equal constants; tensors of values are told apart by identity."""
+    if isinstance(tensor.source, Const):
+        return tensor.source, tensor.shape
+    return id(tensor)
 
 
 # -- what rules of many primitives need ------------------------------------------------------------

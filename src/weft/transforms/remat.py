@@ -57,7 +57,8 @@ def _(*args: Any, jaxpr: ClosedJaxpr) -> list[Any]:
 
 @checkpoint_p.def_lower
 def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr) -> list[Any]:
-    return ctx.inline(jaxpr, args)
+    with ctx.computed_anew():
+        return ctx.inline(jaxpr, args)
 
 
 @checkpoint_p.def_eval
