@@ -203,7 +203,7 @@ def test_numpy_operands_give_way():
         x = wnp.ones(3)
         for result in (np.ones(3, np.float32) + x, np.float32(2) * x, x - np.ones(3, np.float32)):
             assert isinstance(result, weft.Array)
-        assert isinstance(np.sin(x), np.ndarray)
+        assert isinstance(np.asarray(x), np.ndarray)
 
 
 def test_power_of_static_exponents():

@@ -93,12 +93,6 @@ def test_an_ndarray_becomes_a_traced_value_in_place() -> None:
     np.testing.assert_array_equal(np.asarray(weft.jit(total)(X[1])), X[1])
 
 
-def test_a_function_of_numpy_on_a_traced_value_names_the_argument() -> None:
-    with pytest.raises(TypeError, match=r"numpy\.sin of a traced value of type f32") as e:
-        weft.jit(lambda angle: np.sin(angle))(X)
-    assert "It is the argument angle. Use weft.numpy in place of numpy" in str(e.value)
-
-
 def test_containers_are_computed_together() -> None:
     x = wnp.asarray(X)
     state = {"a": x + 1, "b": [x * 2, 3.0]}

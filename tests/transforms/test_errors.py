@@ -39,7 +39,8 @@ def test_truth_value_names_function_argument_and_line():
         (lambda x: [1, 2][x.astype("int32")], "use as a Python index"),
         (lambda x: range(x.astype("int32")), "use as a Python index"),
         (onp.asarray, "conversion to a NumPy array"),
-        (lambda x: onp.sin(x), "conversion to a NumPy array"),
+        (lambda x: onp.spacing(x), "numpy.spacing"),
+        (hash, "a traced value is not hashable, here f32[] of '<lambda>'"),
         (lambda x: x.item(), "item()"),
         (lambda x: x.tolist(), "tolist()"),
     ],
@@ -47,8 +48,6 @@ def test_truth_value_names_function_argument_and_line():
 def test_uses_of_the_value(use, words):
     with pytest.raises(TypeError) as error:
         weft.jit(lambda value: use(value))(1.0)
-    if "NumPy" in words and not isinstance(error.value, ConcretizationError):
-        return  # NumPy's own refusal of an object that has __array_ufunc__ = None
     assert words in str(error.value) and "value" in str(error.value)
 
 

@@ -11,19 +11,25 @@ value, which is why pending equations refer to values and never to handles.
 
 from __future__ import annotations
 
+import math
 import operator
+import pickle
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
-from weft.array import printing
+from weft.array import dlpack, printing
 from weft.core.avals import ShapedArray, register_array_type
+from weft.core.dtypes import canonical_dtype
 from weft.core.trace import Tracer
 from weft.runtime.buffer import Buffer
 
 if TYPE_CHECKING:
     from weft.array.delayed import Pending
+
+#: `inspect.BufferFlags.WRITABLE`, which Python 3.11 does not have.
+_WRITABLE = 1
 
 
 class Array:
@@ -178,10 +184,20 @@ class Array:
             return view.astype(dtype)
         return view.copy() if copy else view
 
-    def __array_namespace__(self, api_version: str | None = None) -> Any:
-        import importlib
+    def __buffer__(self, flags: int) -> memoryview:
+        """The read-only bytes for Python's buffer protocol, from Python 3.12 on (PEP 688)."""
+        if flags & _WRITABLE:
+            raise BufferError(f"a weft array is read-only, here {self.aval}; use np.array(x)")
+        try:
+            return memoryview(self.numpy_view())
+        except ValueError:
+            raise BufferError(
+                f"{self.aval.dtype} has no format in the buffer protocol; "
+                "use x.view(weft.numpy.uint16) or x.tobytes()"
+            ) from None
 
-        return importlib.import_module("weft.numpy")
+    def __bytes__(self) -> bytes:
+        return self.tobytes()
 
     def __dlpack__(
         self,
@@ -192,15 +208,10 @@ class Array:
         copy: bool | None = None,
     ) -> Any:
         """A DLPack capsule of the value; consumers that cannot mark it read-only get a copy."""
-        view = self.numpy_view()
-        if max_version is None or max_version[0] < 1:
-            return view.copy().__dlpack__(stream=stream, dl_device=dl_device)
-        return view.__dlpack__(
-            stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
-        )
+        return dlpack.export_capsule(self.numpy_view(), stream, max_version, dl_device, copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        return dlpack.CPU
 
     def item(self, *args: int) -> Any:
         """One element as a Python scalar; without arguments, of an array with one element."""
@@ -224,6 +235,11 @@ class Array:
                 f"only an array with one element and no axes converts to a Python {target}, "
                 f"got {self.aval}; index it, or use item() or a reduction first"
             )
+        if self.aval.dtype.kind == "c" and target in ("int", "float"):
+            raise TypeError(
+                f"a complex number does not convert to a Python {target}, got {self.aval}; "
+                "use x.real, or abs(x)"
+            )
         return self.numpy_view().item()
 
     def __bool__(self) -> bool:
@@ -241,6 +257,17 @@ class Array:
     def __float__(self) -> float:
         return float(self._scalar("float"))
 
+    # Exact for integers beyond 2**53, which float() would round.
+
+    def __floor__(self) -> int:
+        return math.floor(self._scalar("int"))
+
+    def __ceil__(self) -> int:
+        return math.ceil(self._scalar("int"))
+
+    def __trunc__(self) -> int:
+        return math.trunc(self._scalar("int"))
+
     def __complex__(self) -> complex:
         return complex(self._scalar("complex"))
 
@@ -255,8 +282,9 @@ class Array:
         if not self.aval.shape:
             raise TypeError("iteration over an array without axes (shape ())")
         aval = ShapedArray(self.aval.shape[1:], self.aval.dtype, self.aval.weak_type)
-        for i, row in enumerate(self.numpy_view()):
-            item = Array(aval, Buffer.from_numpy(row))
+        view = self.numpy_view()
+        for i in range(len(view)):
+            item = Array(aval, Buffer.from_numpy(view[i, ...]))
             item._note = BasicIndex(i)
             yield item
 
@@ -264,9 +292,12 @@ class Array:
         return bool((self.numpy_view() == np.asarray(value)).any())
 
     def __format__(self, spec: str) -> str:
-        if self.aval.ndim == 0:
-            return format(self.numpy_view()[()], spec)
-        return format(self.numpy_view(), spec)
+        if spec and self.aval.ndim:
+            raise TypeError(
+                f"the format {spec!r} is for one number, and this is {self.aval}: index it, or use "
+                "weft.numpy.printoptions(...)"
+            )
+        return format(self.numpy_view()[()], spec) if spec else str(self)
 
     def __repr__(self) -> str:
         if self.is_deleted():
@@ -284,8 +315,12 @@ class Array:
     def __deepcopy__(self, memo: Any) -> Array:
         return alias(self)
 
-    def __reduce__(self) -> Any:
-        return _rebuild, (np.array(self.numpy_view()), self.aval.weak_type)
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickles the bytes; with protocol 5, out of band if the caller asks for it (PEP 574)."""
+        data: Any = self.numpy_view().reshape(-1).view(np.uint8)
+        content = pickle.PickleBuffer(data) if protocol >= 5 else data.tobytes()
+        aval = self.aval
+        return _rebuild, (content, aval.dtype.name, aval.shape, aval.weak_type)
 
     def __getattr__(self, name: str) -> NoReturn:
         from weft.array.suggest import missing_attribute
@@ -381,8 +416,11 @@ def _copy_slots(source: Any, target: Any) -> None:
                 setattr(target, slot, getattr(source, slot))
 
 
-def _rebuild(data: np.ndarray, weak_type: bool) -> Array:
-    return from_numpy(data, weak_type, owned=True)
+def _rebuild(content: Any, dtype: str, shape: tuple[int, ...], weak_type: bool) -> Array:
+    """An array from what `Array.__reduce_ex__` gave away."""
+    data = np.frombuffer(content, canonical_dtype(dtype)).reshape(shape)
+    # Bytes never change; memory of others (out-of-band buffers) might.
+    return from_numpy(data, weak_type, owned=type(content) is bytes)
 
 
 register_array_type(Array, lambda array: array.aval)

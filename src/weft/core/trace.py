@@ -189,7 +189,6 @@ class Tracer:
     __slots__ = ("__weakref__", "_trace", "aval", "note")
 
     __array_priority__ = 1000
-    __hash__ = None  # type: ignore[assignment]
 
     aval: ShapedArray
     _trace: Trace
@@ -289,16 +288,13 @@ class Tracer:
     def __index__(self) -> int:
         return self._concrete_or_raise("use as a Python index", _INDEX_ADVICE).__index__()
 
+    def numpy_value(self, use: str) -> np.ndarray:
+        """The value for ``use`` outside of tracing: an error where it is not known."""
+        return np.asarray(self._constant_or_raise(use, _ARRAY_ADVICE))
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         value = self._constant_or_raise("conversion to a NumPy array", _ARRAY_ADVICE)
         return np.asarray(value, dtype) if copy is None else np.array(value, dtype, copy=copy)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        """NumPy's operators with an ndarray on the left give way to the tracer's."""
-        name = _REFLECTED.get(ufunc.__name__)
-        if name is None or method != "__call__" or isinstance(inputs[0], Tracer):
-            raise self._concretization_error(f"numpy.{ufunc.__name__}", _ARRAY_ADVICE)
-        return getattr(inputs[1], name)(inputs[0])
 
     def item(self, *args: int) -> Any:
         """The element as a Python scalar: only where the value is known."""
@@ -307,6 +303,13 @@ class Tracer:
     def tolist(self) -> Any:
         """The elements as nested lists: only where the value is known."""
         return self._constant_or_raise("tolist()", _ARRAY_ADVICE).tolist()
+
+    def __hash__(self) -> int:
+        raise TypeError(
+            f"a traced value is not hashable, here {self.aval} of {self._trace.name}: its value is "
+            "not known, and == compares element by element. Make the argument static "
+            "(static_argnums, static_argnames), or use id(x)."
+        )
 
     def __len__(self) -> int:
         if not self.aval.shape:
@@ -330,30 +333,6 @@ class Tracer:
     def __reduce__(self) -> NoReturn:
         raise self._concretization_error("pickling", _ARRAY_ADVICE)
 
-
-#: NumPy's function of an operator -> the method of the right operand that computes it.
-_REFLECTED = {
-    "add": "__radd__",
-    "subtract": "__rsub__",
-    "multiply": "__rmul__",
-    "divide": "__rtruediv__",
-    "floor_divide": "__rfloordiv__",
-    "remainder": "__rmod__",
-    "divmod": "__rdivmod__",
-    "power": "__rpow__",
-    "matmul": "__rmatmul__",
-    "bitwise_and": "__rand__",
-    "bitwise_or": "__ror__",
-    "bitwise_xor": "__rxor__",
-    "left_shift": "__rlshift__",
-    "right_shift": "__rrshift__",
-    "equal": "__eq__",
-    "not_equal": "__ne__",
-    "less": "__gt__",
-    "less_equal": "__ge__",
-    "greater": "__lt__",
-    "greater_equal": "__le__",
-}
 
 _BOOL_ADVICE = (
     "Use weft.numpy.where, weft.lax.cond or weft.lax.while_loop in place of if, and, or, while; or "

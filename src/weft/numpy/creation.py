@@ -10,6 +10,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array, alias, borrow_numpy, from_numpy
+from weft.array.dlpack import import_array
 from weft.core import dtypes
 from weft.core.avals import aval_of, is_array_like
 from weft.core.trace import Tracer, current_trace, eval_trace
@@ -169,14 +170,40 @@ def _stack_nested(name: str, a: Any, target: np.dtype | None) -> Value:
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Value:
-    """An array over the memory of another library's array, without a copy.
+    """An array over the memory of another library's array (PyTorch, NumPy, …), without a copy.
 
-    The owner may still change that memory, so work that reads it is evaluated at once.
+    The owner may still change that memory, so work that reads it is evaluated at once. An array
+    whose elements do not lie one after the other in C order is copied.
+
+    Parameters
+    ----------
+    x: an object with `__dlpack__` and `__dlpack_device__`, in memory of the CPU.
+    device: None or "cpu".
+    copy: True always copies, False never does, None only where it must.
+
+    Raises
+    ------
+    BufferError: if the memory cannot be shared: `copy=False` and a strided array, or another
+        device. TypeError: for objects without `__dlpack__`, and dtypes that Weft does not have.
     """
+    if device not in (None, "cpu"):
+        raise ValueError(f"weft.numpy.from_dlpack: there is no device {device!r}; use 'cpu'")
     if isinstance(x, Array):
         return alias(x)
-    data = np.from_dlpack(x)
-    return from_numpy(data) if copy else borrow_numpy(data)
+    if not hasattr(x, "__dlpack__"):
+        raise TypeError(
+            f"weft.numpy.from_dlpack takes an array with __dlpack__, got {type(x).__name__}; "
+            "weft.numpy.asarray makes an array of other data"
+        )
+    data = import_array(x)
+    if copy:
+        return from_numpy(data)
+    if copy is False and not (data.flags.c_contiguous and data.flags.aligned):
+        raise BufferError(
+            f"weft.numpy.from_dlpack: an array of shape {data.shape} with strides {data.strides} "
+            "is not contiguous, and copy=False forbids copying it"
+        )
+    return borrow_numpy(data)
 
 
 def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True) -> Value:

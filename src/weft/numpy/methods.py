@@ -7,12 +7,14 @@ traced. Binary operators answer `NotImplemented` for foreign operands, which let
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from weft.array import Array, BasicIndex, alias, rebind
+from weft.core import dtypes
 from weft.core.avals import aval_of, is_array_like
 from weft.core.trace import (
     ARGUMENT,
@@ -25,6 +27,7 @@ from weft.numpy import (
     classify,
     contraction,
     creation,
+    dispatch,
     indexing,
     joining,
     reductions,
@@ -33,6 +36,7 @@ from weft.numpy import (
     sorting,
     taking,
     ufuncs,
+    views,
 )
 from weft.numpy._common import ArrayLike, DType, Value
 
@@ -284,8 +288,19 @@ def _variadic(args: tuple[Any, ...]) -> Any:
     return args[0] if len(args) == 1 and not isinstance(args[0], int | np.integer) else args
 
 
-def _astype(self: Value, dtype: DType, copy: bool = True) -> Value:
+def _astype(
+    self: Value, dtype: DType, order: str = "K", casting: str = "unsafe", copy: bool = True
+) -> Value:
+    """The array converted to `dtype`; `casting` as in NumPy ("safe" refuses to lose anything)."""
+    if casting != "unsafe":
+        own, new = aval_of(self).dtype, dtypes.canonical_dtype(dtype)
+        if not np.can_cast(own, new, casting):  # type: ignore[arg-type]
+            raise TypeError(f"astype: {own} does not become {new} with casting={casting!r}")
     return creation.astype(self, dtype)
+
+
+def _compress(self: Value, condition: ArrayLike, axis: int | None = None) -> Value:
+    return taking.compress(condition, self, axis)
 
 
 def _flatten(self: Value, order: str = "C") -> Value:
@@ -316,6 +331,20 @@ def _to_device(self: Value, device: Any, /, *, stream: Any = None) -> Value:
     return self
 
 
+#: Versions of the Array API standard whose namespace `weft.numpy` is.
+API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+
+
+def _array_namespace(self: Value, *, api_version: str | None = None) -> Any:
+    """`weft.numpy`, which is a namespace of the Array API standard."""
+    if api_version is not None and api_version not in API_VERSIONS:
+        raise ValueError(
+            f"weft.numpy is no namespace of version {api_version!r} of the Array API standard; "
+            f"it is one of {', '.join(API_VERSIONS)}"
+        )
+    return importlib.import_module("weft.numpy")
+
+
 def _itemsize(self: Value) -> int:
     return aval_of(self).dtype.itemsize
 
@@ -334,6 +363,7 @@ _METHODS: dict[str, Any] = {
     "astype": _astype,
     "choose": taking.choose,
     "clip": select.clip,
+    "compress": _compress,
     "conj": classify.conjugate,
     "conjugate": classify.conjugate,
     "copy": _copy,
@@ -363,6 +393,10 @@ _METHODS: dict[str, Any] = {
     "trace": shaping.trace,
     "transpose": _transpose,
     "var": reductions.var,
+    "view": views.view,
+    "__array_function__": dispatch.array_function,
+    "__array_namespace__": _array_namespace,
+    "__array_ufunc__": dispatch.array_ufunc,
     "__getitem__": _getitem,
     "__setitem__": _setitem,
     "__round__": _round_method,
@@ -376,8 +410,8 @@ _METHODS: dict[str, Any] = {
 
 #: Methods that NumPy's functions of the same name call, with ``out=None`` among the arguments.
 _CALLED_BY_NUMPY = (
-    *("all", "any", "argmax", "argmin", "clip", "cumprod", "cumsum", "max", "mean", "min"),
-    *("prod", "ptp", "round", "std", "sum", "take", "trace", "var"),
+    *("all", "any", "argmax", "argmin", "clip", "compress", "cumprod", "cumsum", "max", "mean"),
+    *("min", "prod", "ptp", "round", "std", "sum", "take", "trace", "var"),
 )
 
 

@@ -1,0 +1,278 @@
+"""NumPy's own functions on arrays of Weft: `np.sin(x)`, `np.concatenate([x, y])`, `ndarray + x`.
+
+They give arrays of Weft, computed by the function of the same name in `weft.numpy`, so code written
+with NumPy's functions stays delayed, and can be traced. A function that `weft.numpy` does not have
+runs in NumPy on read-only views of the arrays, and gives what NumPy gives; a traced value has no
+view, which is an error that names the function.
+
+The protocols are NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function__`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft.array import Array
+from weft.core.trace import Tracer
+from weft.numpy import creation
+from weft.numpy._common import Value, shape_of
+
+#: What a reduction by a ufunc is called.
+_REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "fmax": "nanmax",
+    "fmin": "nanmin",
+    "logical_and": "all",
+    "logical_or": "any",
+}
+_ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod"}
+#: What updates elements in place in NumPy: the method of `x.at[i]`.
+_UPDATES = {
+    "add": "add",
+    "subtract": "subtract",
+    "multiply": "multiply",
+    "divide": "divide",
+    "power": "power",
+    "maximum": "max",
+    "minimum": "min",
+}
+
+
+# ---------------------------------------------------------------- ufuncs
+
+
+def array_ufunc(
+    self: Value,
+    ufunc: np.ufunc,
+    method: str,
+    *inputs: Any,
+    out: tuple[Any, ...] = (),
+    where: Any = True,
+    **options: Any,
+) -> Any:
+    """`__array_ufunc__`: a ufunc of NumPy, or one of its methods, on arrays of Weft."""
+    if any(map(_takes_over, (*inputs, *out))):
+        return NotImplemented
+    name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+    _check_out(name, out)
+    function = _function_of(ufunc, method)
+    if function is None:
+        if method == "at" and isinstance(inputs[0], Array | Tracer):
+            raise _in_place_error(name, _UPDATES.get(ufunc.__name__, "set"))
+        operands = _as_numpy(name, inputs)
+        if out:
+            options["out"] = out
+        if where is not True:
+            options["where"] = _as_numpy(name, where)
+        return getattr(ufunc, method)(*operands, **_as_numpy(name, options))
+    operands = [creation.asarray(x) if isinstance(x, list | tuple) else x for x in inputs]
+    if method in ("reduce", "accumulate"):
+        options.setdefault("axis", 0)
+        if where is not True:
+            options["where"] = where
+        return _deliver(name, function(*operands, **options), out)
+    casting = options.pop("casting", "same_kind")
+    if unknown := sorted(key for key, value in options.items() if value is not None):
+        raise TypeError(
+            f"numpy.{name} of weft arrays does not take {', '.join(unknown)}; convert operands or "
+            "results (x.astype(...))"
+        )
+    if where is not True and not out:
+        raise TypeError(
+            f"numpy.{name} of weft arrays: where= leaves elements undefined without out=; use "
+            f"weft.numpy.where(mask, weft.numpy.{ufunc.__name__}(...), other)"
+        )
+    if _is_in_place(inputs, out):
+        return function(*operands)
+    return _deliver(name, function(*operands), out, where, casting)
+
+
+def _takes_over(x: Any) -> bool:
+    """Whether an operand of another library answers ufuncs itself."""
+    kind = type(x)
+    known = issubclass(kind, Array | Tracer | np.ndarray | np.generic)
+    return not known and hasattr(kind, "__array_ufunc__")
+
+
+def _is_in_place(inputs: tuple[Any, ...], out: tuple[Any, ...]) -> bool:
+    """Is this `ndarray += traced`? The name on the left then stands for the traced result."""
+    return len(out) == 1 and out[0] is inputs[0] and any(isinstance(x, Tracer) for x in inputs)
+
+
+def _function_of(ufunc: np.ufunc, method: str) -> Callable[..., Any] | None:
+    """Weft's function for a ufunc or its method; None where NumPy has to do it."""
+    function = _counterpart(ufunc)
+    if method == "__call__" or function is None:
+        return function
+    if method == "outer":
+        return functools.partial(_outer, function)
+    table = {"reduce": _REDUCTIONS, "accumulate": _ACCUMULATIONS}.get(method, {})
+    name = table.get(ufunc.__name__)
+    return None if name is None else getattr(_namespace(), name)
+
+
+def _outer(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """`function` of every element of `a` with every one of `b`, the axes of `a` first."""
+    a = creation.asarray(a)
+    return function(a.reshape(a.shape + (1,) * len(shape_of(b))), b)
+
+
+# ---------------------------------------------------------------- functions
+
+
+def array_function(
+    self: Value,
+    function: Callable[..., Any],
+    types: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """`__array_function__`: a function of NumPy on arrays of Weft."""
+    if not all(issubclass(kind, Array | Tracer | np.ndarray) for kind in types):
+        return NotImplemented
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in types):
+        return NotImplemented  # Weft would lose the mask
+    name = _dotted_name(function)
+    ours = _counterpart(function)
+    if ours is None:
+        return function(*_as_numpy(name, args), **_as_numpy(name, kwargs))
+    args, kwargs, out = _arguments_for(name, function, ours, args, kwargs)
+    out = () if out is None else (out,)
+    _check_out(name, out)
+    return _deliver(name, ours(*args, **kwargs), out)
+
+
+def _arguments_for(
+    name: str,
+    function: Callable[..., Any],
+    ours: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """The arguments of NumPy's function as Weft's takes them, and ``out``.
+
+    The two agree on names, but NumPy has more parameters, so positions may differ. What Weft does
+    not have must have NumPy's default value. Sequences become arrays where Weft wants arrays.
+    """
+    theirs, mine = _parameters(function), _parameters(ours)
+    if theirs is None or mine is None:  # operands of any number, or a function without signature
+        kwargs = dict(kwargs)
+        return args, kwargs, kwargs.pop("out", None)
+    their_names, my_names = list(theirs), list(mine)
+    given = {**dict(zip(their_names, args, strict=False)), **kwargs}
+    out = given.pop("out", None)
+    positional: list[Any] = []
+    keywords: dict[str, Any] = {}
+    for key, value in given.items():
+        place = their_names.index(key) if key in theirs else -1
+        here = my_names[place] if 0 <= place < len(my_names) else None
+        renamed = here is not None and here not in theirs and place == len(positional)
+        if key in mine and mine[key].kind is not inspect.Parameter.POSITIONAL_ONLY:
+            keywords[key] = _as_taken(mine[key], value)
+        elif renamed or (key in mine and place == len(positional)):
+            positional.append(_as_taken(mine[here or key], value))
+        elif key not in theirs or value is not theirs[key].default:
+            raise TypeError(
+                f"numpy.{name} of weft arrays is weft.numpy.{name}, which has no argument {key!r}"
+            )
+    return tuple(positional), keywords, out
+
+
+def _as_taken(parameter: inspect.Parameter, value: Any) -> Any:
+    """Nested sequences as an array, where that is what Weft's function takes."""
+    wants_array = str(parameter.annotation).startswith("ArrayLike")
+    return creation.asarray(value) if wants_array and isinstance(value, list | tuple) else value
+
+
+@functools.cache
+def _parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter] | None:
+    """The parameters by name; None if they are not known or take any number of operands."""
+    try:
+        parameters = dict(inspect.signature(function).parameters)
+    except ValueError:  # some functions written in C
+        return None
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters.values()):
+        return None
+    return {k: p for k, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+
+
+# ---------------------------------------------------------------- both
+
+
+@functools.cache
+def _namespace() -> Any:
+    return importlib.import_module("weft.numpy")
+
+
+def _dotted_name(function: Callable[..., Any]) -> str:
+    """`linalg.norm` for `numpy.linalg.norm`."""
+    module = getattr(function, "__module__", None) or "numpy"
+    prefix = module.removeprefix("numpy").removeprefix(".")
+    return f"{prefix}.{function.__name__}" if prefix else function.__name__
+
+
+@functools.cache
+def _counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """The function of `weft.numpy` under the name that `function` has in NumPy."""
+    theirs: Any = np
+    ours = _namespace()
+    for part in _dotted_name(function).split("."):
+        theirs, ours = getattr(theirs, part, None), getattr(ours, part, None)
+    # SciPy and others have ufuncs with names of NumPy's; those do not stand for them.
+    return ours if theirs is function else None
+
+
+def _as_numpy(name: str, x: Any) -> Any:
+    """Arguments with NumPy views in place of Weft's arrays; an error for traced values."""
+    if isinstance(x, Array):
+        return x.numpy_view()
+    if isinstance(x, Tracer):
+        return x.numpy_value(f"numpy.{name}")
+    if type(x) is list or type(x) is tuple:
+        return type(x)(_as_numpy(name, item) for item in x)
+    if type(x) is dict:
+        return {key: _as_numpy(name, value) for key, value in x.items()}
+    return x
+
+
+def _check_out(name: str, out: tuple[Any, ...]) -> None:
+    """`out` may be an array of NumPy's; those of Weft are values."""
+    for target in out:
+        if isinstance(target, Array | Tracer):
+            raise TypeError(
+                f"numpy.{name}: out cannot be a weft array, which is a value: write "
+                f"x = weft.numpy.{name}(...)"
+            )
+
+
+def _in_place_error(name: str, update: str) -> TypeError:
+    return TypeError(
+        f"numpy.{name} cannot change a weft array, which is a value: write "
+        f"x = x.at[index].{update}(values)"
+    )
+
+
+def _deliver(
+    name: str, result: Any, out: tuple[Any, ...], where: Any = True, casting: Any = "same_kind"
+) -> Any:
+    """`result`, written to the NumPy arrays of `out` if there are any."""
+    if not out:
+        return result
+    results = result if isinstance(result, tuple) else (result,)
+    mask = _as_numpy(name, where)
+    for target, value in zip(out, results, strict=True):
+        if target is not None:
+            np.copyto(target, _as_numpy(f"{name} with out=", value), casting=casting, where=mask)
+    delivered = tuple(
+        value if target is None else target for target, value in zip(out, results, strict=True)
+    )
+    return delivered if isinstance(result, tuple) else delivered[0]

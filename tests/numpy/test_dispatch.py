@@ -1,0 +1,161 @@
+"""NumPy's own functions on arrays of Weft: NEP 13 and NEP 18."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import weft
+import weft.numpy as wnp
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+ROW = X[1]
+
+#: Functions that `weft.numpy` has, in NumPy's ways to call them.
+CALLS = [
+    lambda x: np.add(x, 1),
+    lambda x: np.sin(x),
+    lambda x: np.true_divide(x, x + 1),
+    lambda x: np.divmod(x, 2)[1],
+    lambda x: np.maximum(x, [1, 2, 3]),
+    lambda x: np.matmul(x, X.T),
+    lambda x: np.add.reduce(x),
+    lambda x: np.multiply.reduce(x, axis=None),
+    lambda x: np.maximum.reduce(x, 1, keepdims=True),
+    lambda x: np.logical_and.reduce(x, axis=1),
+    lambda x: np.add.accumulate(x),
+    lambda x: np.multiply.accumulate(x, axis=1),
+    lambda x: np.subtract.outer(x, ROW),
+    lambda x: np.multiply.outer(ROW, x),
+    lambda x: np.concatenate([x, X]),
+    lambda x: np.concatenate((x, X), axis=1, dtype=np.float64),
+    lambda x: np.mean(x),
+    lambda x: np.sum(x, 0, None, None, True),
+    lambda x: np.std(x, 0, None, None, 1),
+    lambda x: np.var(x, axis=1, ddof=1),
+    lambda x: np.clip(x, 1, 4),
+    lambda x: np.clip(x, a_min=1, a_max=4),
+    lambda x: np.take(x, [2, 0], axis=1),
+    lambda x: np.dot(x, [1, 2, 3]),
+    lambda x: np.where(x > 2, x, [7, 8, 9]),
+    lambda x: np.reshape(x, (3, 2)),
+    lambda x: np.pad(x, 1),
+    lambda x: np.einsum("ij,kj->ik", x, X),
+    lambda x: np.meshgrid(x[0], ROW)[1],
+    lambda x: np.split(x, [1], axis=1)[1],
+    lambda x: np.zeros_like(x),
+    lambda x: np.full_like(x, 3),
+    lambda x: np.zeros(3, np.float32, like=x),
+    lambda x: np.percentile(x, [10, 50]),
+    lambda x: np.linalg.norm(x, axis=1),
+    lambda x: np.sqrt(np.exp(x)) @ ROW,
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_results_are_arrays_of_weft(call) -> None:
+    expected = call(X)
+    for result in (call(wnp.asarray(X)), weft.jit(call)(X)):
+        assert type(result) is weft.Array
+        np.testing.assert_allclose(np.asarray(result), expected, rtol=1e-6)
+
+
+def test_answers_about_types_are_pythons() -> None:
+    x = wnp.asarray(X)
+    assert (np.shape(x), np.ndim(x), np.size(x), np.size(x, 1)) == ((2, 3), 2, 6, 3)
+    assert np.result_type(x, np.float64) == np.float64
+    assert np.iscomplexobj(x) is False
+    assert np.array_repr(x) == repr(x)
+
+
+def test_they_are_differentiated_and_batched() -> None:
+    slope = weft.grad(lambda x: np.sum(np.sin(x) * ROW))(ROW)
+    np.testing.assert_allclose(np.asarray(slope), np.cos(ROW) * ROW, rtol=1e-5)
+    assert weft.vmap(np.sum)(X).tolist() == [3, 12]
+
+
+def test_out_and_where_write_to_arrays_of_numpy() -> None:
+    x, target = wnp.asarray(X), np.zeros((2, 3))
+    assert np.add(x, 1, out=target) is target
+    assert np.multiply(x, 10, out=target, where=x > 3) is target
+    np.testing.assert_array_equal(target, [[1, 2, 3], [4, 40, 50]])
+    assert np.mean(x, axis=0, out=target[0]).tolist() == [1.5, 2.5, 3.5]
+    quotient, remainder = np.divmod(x, 2, out=(None, target))
+    assert type(quotient) is weft.Array and remainder is target
+    target += x
+    assert target.tolist() == (X % 2 + X).tolist()
+    with pytest.raises(TypeError, match="same_kind"):
+        np.add(x, 0.5, out=np.zeros((2, 3), int))
+
+
+def test_what_weft_does_not_have_runs_in_numpy() -> None:
+    x = wnp.asarray(X)
+    for call in (
+        lambda x: np.modf(x / 2)[1],
+        lambda x: np.add.reduceat(x[0], [0, 1]),
+        lambda x: np.maximum.accumulate(x),
+        lambda x: np.linalg.svd(x).S,
+        lambda x: np.apply_along_axis(np.sum, 1, x),
+    ):
+        result = call(x)
+        assert type(result) is np.ndarray
+        np.testing.assert_allclose(result, call(X), rtol=1e-6)
+    counts = np.zeros(3)
+    np.add.at(counts, wnp.array([0, 2, 2]), wnp.ones(3))
+    np.copyto(counts[:1], wnp.asarray(5.0))
+    assert counts.tolist() == [5, 0, 2]
+
+
+REFUSED = [
+    (lambda x: np.add(x, 1, out=x), "numpy.add: out cannot be a weft array, which is a value"),
+    (lambda x: np.sum(x, out=x), "write x = weft.numpy.sum(...)"),
+    (lambda x: np.add.at(x, [0], 1), "write x = x.at[index].add(values)"),
+    (lambda x: np.sin(x, where=X > 1), "use weft.numpy.where(mask, weft.numpy.sin(...), other)"),
+    (lambda x: np.add(x, 1, dtype=np.float64), "numpy.add of weft arrays does not take dtype"),
+    (
+        lambda x: np.concatenate([x, x], casting="no"),
+        "weft.numpy.concatenate, which has no argument 'casting'",
+    ),
+    (lambda x: np.add(x, None), "weft.numpy.add: argument 1 must be an array or a number"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), REFUSED)
+def test_what_is_refused(call, text) -> None:
+    for function in (call, weft.jit(call)):
+        with pytest.raises(TypeError) as caught:
+            function(wnp.asarray(X))
+        assert text in str(caught.value)
+
+
+def test_traced_values_have_no_view() -> None:
+    with pytest.raises(TypeError, match=r"numpy\.linalg\.svd of a traced value of type f32") as e:
+        weft.jit(lambda matrix: np.linalg.svd(matrix))(X)
+    assert "It is the argument matrix. Use weft.numpy in place of numpy" in str(e.value)
+    with pytest.raises(TypeError, match=r"numpy\.add with out= of a traced value"):
+        weft.jit(lambda x: np.add(x, 1, out=np.zeros((2, 3))))(X)
+    with pytest.raises(TypeError, match=r"numpy\.frexp of a value .* is being differentiated"):
+        weft.grad(lambda x: wnp.sum(np.frexp(x)[0]))(X)
+
+
+class Foreign:
+    """An array of another library, which answers NumPy itself."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        return "foreign"
+
+    def __array_function__(self, function, types, args, kwargs):
+        return "foreign"
+
+
+def test_other_libraries_may_take_over() -> None:
+    x = wnp.ones(3)
+    assert np.add(x, Foreign()) == "foreign"
+    assert np.concatenate([x, Foreign()]) == "foreign"
+    with pytest.raises(TypeError, match="no implementation found"):
+        np.concatenate([x, np.ma.array([1.0])])
+
+
+def test_ufuncs_of_others_with_names_of_numpys_are_theirs() -> None:
+    special = pytest.importorskip("scipy.special")
+    assert type(special.log1p(wnp.ones(3))) is np.ndarray
