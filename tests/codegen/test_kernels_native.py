@@ -40,7 +40,7 @@ def text_of(kernel: Kernel, vector_bytes: int = 64) -> str:
     features = frozenset(n for n, on in llvm.get_host_cpu_features().items() if on)
     symbol = emit_kernel(module, kernel, Target(vector_bytes, features))
     f = module.function("run", ["ptr %args"])
-    f.do(f"call void {symbol}(ptr %args, i64 0, i64 1)")
+    f.do(f"call void {symbol}(ptr %args)")
     f.ret()
     return module.text()
 

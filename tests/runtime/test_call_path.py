@@ -335,10 +335,10 @@ def test_inputs_deleted_by_another_thread_stay_valid_during_the_call():
 def test_a_changed_number_of_threads_reaches_old_builtins():
     aval = Aval()
     ir = """
-declare void @weft_parallel(ptr, ptr, ptr)
-define void @region(ptr %out, i64 %tid, i64 %nt) {
-  %x = sitofp i64 %nt to float
-  %first = icmp eq i64 %tid, 0
+declare void @weft_parallel(ptr, ptr, ptr, i64, i64)
+define void @region(ptr %out, i64 %thread, i64 %lo, i64 %hi, i64 %whole) {
+  %x = sitofp i64 %whole to float
+  %first = icmp eq i64 %lo, 0
   br i1 %first, label %write, label %done
 write:
   store float %x, ptr %out
@@ -348,7 +348,7 @@ done:
 }
 define i32 @main(ptr %args, ptr %arena, ptr %pool) {
   %out = load ptr, ptr %args
-  call void @weft_parallel(ptr %pool, ptr @region, ptr %out)
+  call void @weft_parallel(ptr %pool, ptr @region, ptr %out, i64 1, i64 1000)
   ret i32 0
 }
 """

@@ -1,8 +1,10 @@
 """Kernels to LLVM IR: final SSA text with explicit vectors, for the CPU and wasm.
 
-One kernel is one function ``void k(ptr args, i64 tid, i64 nt)``, run by every thread of a launch.
-``args`` holds 64-bit pointers: the pool, then the parameters, then `placed_scratch`.  Parallel
-loops are divided by thread number; private scratch is on the stack, or a thread's part of a place.
+One kernel is one function ``void k(ptr args)``, which the caller of the program runs.  ``args``
+holds 64-bit pointers: the pool, then the parameters, then `placed_scratch`.  Parallel loops become
+functions of their own (`outline`), whose iterations the pool's threads share; since the pool
+returns when all are done, a barrier leaves no code.  Private scratch is on the stack of whoever
+writes it, or a thread's part of a place.
 
 After the pointers comes what the interrupt counter was when the program was entered.  Loops with
 much in an iteration compare: after a change they end, and so does the caller, which looks as well.
@@ -10,7 +12,7 @@ much in an iteration compare: after a change they end, and so does the caller, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from math import gcd
 from typing import Any, ClassVar
@@ -20,6 +22,14 @@ import numpy as np
 from weft.codegen.accesses import Access, Memory, lane_mask
 from weft.codegen.addresses import Indexer, Scope
 from weft.codegen.llvm_text import Function, Loop, Module, Value, literal
+from weft.codegen.outline import (
+    Environment,
+    Region,
+    blocks_of,
+    free_variables,
+    regions,
+    written_outside,
+)
 from weft.codegen.scalar_llvm import Target, emit_op
 from weft.codegen.tiles import Layout, Position, Tile, element_type, memory_type
 from weft.kernels import ir
@@ -30,10 +40,14 @@ from weft.terms.affine import Affine, Axis, Dynamic, linearize
 from weft.terms.ops import OPS, result_dtype
 
 
+#: As many threads as there are.
+MANY = 1 << 20
+
+
 def emit_kernel(module: Module, kernel: ir.Kernel, target: Target, threads: int = 1) -> str:
     """Add ``kernel`` to ``module``; returns the symbol of its function.
 
-    ``threads`` is how many parts a place of private scratch has; further threads do nothing then.
+    ``threads`` is how many parts a place of private scratch has; no more threads take part then.
     """
     return _KernelEmitter(module, kernel, target, threads).emit()
 
@@ -55,61 +69,37 @@ def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
     return vector_bytes // max(4, min(sizes, default=4))
 
 
-class _KernelEmitter:
-    def __init__(self, module: Module, kernel: ir.Kernel, target: Target, threads: int) -> None:
+class _Emitter:
+    """Statements of a kernel, written into one function."""
+
+    def __init__(self, kernel: ir.Kernel, target: Target, f: Function, heavy: set[ir.For]) -> None:
         self.kernel = kernel
-        self.threads = threads
-        self.count = "%nt"
         self.target = target
         self.lanes = machine_lanes(kernel, target.vector_bytes)
-        self.f: Function = module.function(
-            kernel.name, ["ptr noalias %args", "i64 %tid", "i64 %nt"], linkage="internal"
-        )
+        self.f = f
         self.tiles: dict[Var, Tile] = {}
         self.indexer = Indexer(self.f, self._dynamic)
         self.memory = Memory(self.f, self.indexer)
         self.bases: dict[ir.Buffer, str] = {}
         self.starts: dict[Axis, tuple[int, int]] = {}
+        self.region: Region = ()
+        self.placed = placed_scratch(kernel)
+        self.heavy = heavy  # loops that poll
 
-    def emit(self) -> str:
-        f = self.f
-        placed = placed_scratch(self.kernel)
+    def _bind(self, args: str, buffers: Collection[ir.Buffer]) -> None:
+        """Find buffers in the table of arguments, and the interrupt counter behind them."""
+        table = (*self.kernel.params, *self.placed)
+        for n, buffer in enumerate(table, 1):
+            if buffer in buffers:
+                self.bases[buffer] = self.f.load("ptr", self.f.gep("i64", args, n))
+        self.seen = self.f.load("i32", self.f.gep("i64", args, 1 + len(table)))
+
+    def _reserve(self, buffers: Collection[ir.Buffer]) -> None:
+        """Room on the stack for private scratch."""
         for buffer in self.kernel.scratch:
-            if buffer not in placed:
+            if buffer in buffers and buffer not in self.placed:
                 room = f"[{max(1, buffer.extent)} x {memory_type(buffer.dtype)}]"
-                self.bases[buffer] = f.i(f"alloca {room}, align 64")
-        self.pool = f.load("ptr", "%args")
-        for n, buffer in enumerate((*self.kernel.params, *placed), 1):
-            self.bases[buffer] = f.load("ptr", f.gep("i64", "%args", n))
-        self.heavy = heavy_loops(self.kernel)
-        if self.heavy:
-            count = 1 + len(self.kernel.params) + len(placed)
-            self.seen = f.load("i32", f.gep("i64", "%args", count))
-        self._divide([b for b in placed if b.level == "thread"])
-        self._open(None, "0")
-        self._body(self.kernel.body)
-        self._close()
-        self._drain()
-        f.ret()
-        return f"@{self.kernel.name}"
-
-    def _divide(self, private: list[ir.Buffer]) -> None:
-        """Give every thread its part of placed private scratch.
-
-        Only as many threads work as there are parts: the pool may have grown since.
-        """
-        if not private:
-            return
-        f = self.f
-        idle, busy = f.label("idle"), f.label("busy")
-        f.branch(f.i(f"icmp uge i64 %tid, {self.threads}"), idle, busy)
-        f.place(idle)
-        f.ret()
-        f.place(busy)
-        self.count = f.intrinsic("umin", "i64", "%nt", self.threads)
-        for buffer in private:
-            start = f.mul("%tid", elements_per_thread(buffer))
-            self.bases[buffer] = f.gep(memory_type(buffer.dtype), self.bases[buffer], start)
+                self.bases[buffer] = self.f.i(f"alloca {room}, align 64")
 
     # -- scopes ------------------------------------------------------------------------------------
 
@@ -296,7 +286,7 @@ class _KernelEmitter:
         lo: Value = stmt.lo
         hi: Value = stmt.hi
         self.starts[stmt.axis] = (stmt.lo, stmt.step)
-        if stmt.kind == "parallel":
+        if stmt in self.region:
             lo, hi = self._share(stmt)
         carried: list[tuple[str, Value]] = []
         for carry in stmt.carries:
@@ -304,7 +294,7 @@ class _KernelEmitter:
             kind = self._vector(carry.var)
             for position in layout.positions():
                 carried.append((kind, self._operand(carry.init, layout, position)))
-        always = stmt.kind != "parallel" and stmt.hi > stmt.lo
+        always = stmt not in self.region and stmt.hi > stmt.lo
         with self._loop(lo, hi, stmt.step, carried, always) as loop:
             self._open(stmt.axis, loop.index)
             names = iter(loop.carried)
@@ -332,20 +322,17 @@ class _KernelEmitter:
         return self.f.loop(lo, hi, step, carried, at_least_once=always)
 
     def _share(self, stmt: ir.For) -> tuple[Value, Value]:
-        """This thread's contiguous share of a parallel loop."""
+        """What the block at hand has of a parallel loop."""
         f, trip = self.f, stmt.trip
-        first = f.i(f"udiv i64 {f.mul('%tid', trip)}, {self.count}")
-        last = f.i(f"udiv i64 {f.mul(f.add('%tid', 1), trip)}, {self.count}")
+        first = f.i(f"udiv i64 {f.mul('%lo', trip)}, %whole")
+        last = f.i(f"udiv i64 {f.mul('%hi', trip)}, %whole")
         return (
             f.add(f.mul(first, stmt.step), stmt.lo),
             f.add(f.mul(last, stmt.step), stmt.lo),
         )
 
     def _barrier(self, stmt: ir.Barrier) -> None:
-        del stmt
-        self._drain()
-        self.f.module.declare("declare void @weft_barrier(ptr, i64)")
-        self.f.do(f"call void @weft_barrier(ptr {self.pool}, i64 {self.count})")
+        """Nothing: a region is over when all that ran it have stored what they had to."""
 
     # -- memory ------------------------------------------------------------------------------------
 
@@ -483,6 +470,118 @@ class _KernelEmitter:
         ir.For: _for,
         ir.Barrier: _barrier,
     }
+
+
+class _KernelEmitter(_Emitter):
+    """The function of a whole kernel, which the caller runs alone but for the regions in it."""
+
+    def __init__(self, module: Module, kernel: ir.Kernel, target: Target, threads: int) -> None:
+        f = module.function(kernel.name, ["ptr noalias %args"], linkage="internal")
+        super().__init__(kernel, target, f, heavy_loops(kernel))
+        self.threads = threads
+        self.regions = 0
+
+    def emit(self) -> str:
+        f = self.f
+        self.written = written_outside(self.kernel.body)
+        self._reserve(self.written)
+        self._bind("%args", (*self.kernel.params, *self.placed))
+        self._open(None, "0")
+        self._body(self.kernel.body)
+        self._close()
+        self._drain()
+        f.ret()
+        return f"@{self.kernel.name}"
+
+    def _body(self, body: list[ir.Stmt]) -> None:
+        for stmt in regions(body):
+            if isinstance(stmt, tuple):
+                self._region(stmt)
+            else:
+                self._STATEMENTS[type(stmt)](self, stmt)
+
+    def _region(self, region: Region) -> None:
+        f = self.f
+        env = self._environment(region)
+        name = f"{self.kernel.name}_region{self.regions}"
+        self.regions += 1
+        private = _BlockEmitter(self, region, env, name).emit()
+        memory = self.indexer.hoisted(0, name, lambda: f.i(f"alloca [{env.nbytes} x i8], align 64"))
+        env.store(f, memory)
+        pool = f.load("ptr", "%args")
+        most = self.threads if private else MANY
+        f.module.declare("declare void @weft_parallel(ptr, ptr, ptr, i64, i64)")
+        f.do(
+            f"call void @weft_parallel(ptr {pool}, ptr @{name}, ptr {memory}, "
+            f"i64 {blocks_of(region)}, i64 {most})"
+        )
+
+    def _environment(self, region: Region) -> Environment:
+        """The arguments, the positions of the loops around, private scratch, and tiles."""
+        env = Environment()
+        env.add("ptr", "%args")
+        for scope in self.indexer.scopes[1:]:
+            env.add("i64", scope.index)
+        for buffer in self.written:
+            env.add("ptr", self.bases[buffer])
+        for var in free_variables(region):
+            kind = self._vector(var)
+            for register in dict.fromkeys(self.tiles[var].registers.values()):
+                if register.startswith("%"):
+                    env.add(kind, register)
+        return env
+
+
+class _BlockEmitter(_Emitter):
+    """The function of a region: a block of the iterations of its loops, for any thread."""
+
+    def __init__(self, outer: _KernelEmitter, region: Region, env: Environment, name: str) -> None:
+        parameters = ["ptr noalias %env", "i64 %thread", "i64 %lo", "i64 %hi", "i64 %whole"]
+        f = outer.f.module.function(name, parameters, linkage="internal")
+        super().__init__(outer.kernel, outer.target, f, outer.heavy)
+        self.outer = outer
+        self.region = region
+        self.env = env
+        self.starts.update(outer.starts)
+
+    def emit(self) -> bool:
+        """Whether the threads need parts of placed private scratch."""
+        f = self.f
+        used = {s.buffer for s in ir.walk(list(self.region)) if isinstance(s, ir.Load | ir.Store)}
+        self._reserve(used - set(self.outer.written))
+        given = self.env.load(f, "%env")
+        self._bind(given["%args"], used)
+        self._leave_if_interrupted()
+        for buffer in self.outer.written:
+            self.bases[buffer] = given[self.outer.bases[buffer]]
+        private = [b for b in self.placed if b.level == "thread" and b in used]
+        private = [b for b in private if b not in self.outer.written]
+        for buffer in private:
+            start = f.mul("%thread", elements_per_thread(buffer))
+            self.bases[buffer] = f.gep(memory_type(buffer.dtype), self.bases[buffer], start)
+        for var in free_variables(self.region):
+            tile = self.outer.tiles[var]
+            names = {p: given.get(r, r) for p, r in tile.registers.items()}
+            self.tiles[var] = Tile(tile.layout, tile.element, names)
+        scopes = self.outer.indexer.scopes
+        self._open(None, "0")
+        for scope in scopes[1:]:
+            self._open(scope.axis, given[scope.index])
+        self._body(list(self.region))
+        for _ in scopes:
+            self._close()
+        self._drain()
+        f.ret()
+        return bool(private)
+
+    def _leave_if_interrupted(self) -> None:
+        f = self.f
+        leave, go = f.label("leave"), f.label("go")
+        changed = f.i(f"icmp ne i32 {read_interrupts(f)}, {self.seen}")
+        f.branch(changed, leave, go, unlikely=True)
+        f.place(leave)
+        f.ret()
+        f.place(go)
 
 
 def _python_scalar(value: Any) -> Any:

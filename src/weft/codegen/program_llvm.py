@@ -27,7 +27,7 @@ def emit_program(program: ir.Program, target: Target) -> str:
 
 
 def is_parallel(kernel: Kernel) -> bool:
-    """Whether a launch of ``kernel`` is worth a parallel region."""
+    """Whether ``kernel`` has parallel regions."""
     return any(loop.kind == "parallel" for loop in loops(kernel.body))
 
 
@@ -136,13 +136,11 @@ class _ProgramEmitter:
         for n, slot in enumerate((*step.slots, *step.scratch), 1):
             f.store("ptr", self._pointer(slot), f.gep("i64", table, n))
         symbol = self.symbols[step.kernel]
-        if is_parallel(step.kernel):
+        parallel = is_parallel(step.kernel)
+        if parallel:
             self._poll()
-            self.module.declare("declare void @weft_parallel(ptr, ptr, ptr)")
-            f.do(f"call void @weft_parallel(ptr %pool, ptr {symbol}, ptr {table})")
-        else:
-            f.do(f"call void {symbol}(ptr {table}, i64 0, i64 1)")
-        if heavy_loops(step.kernel):
+        f.do(f"call void {symbol}(ptr {table})")
+        if parallel or heavy_loops(step.kernel):
             self._poll()
 
     def _copy(self, step: ir.Copy) -> None:

@@ -1,24 +1,31 @@
 """The fork–join thread pool, native on both sides of the call.
 
-A *parallel region* is ``void fn(ptr arg, i64 tid, i64 nt)``, run once for each ``tid`` of ``nt``;
-the caller is thread 0. Generated code links against three symbols (`symbols`):
+A *parallel region* is a loop whose iterations are independent, outlined as ``void fn(ptr env, i64
+thread, i64 lo, i64 hi, i64 whole)``: "run the iterations from ``lo/whole`` to ``hi/whole`` of the
+way, as thread number ``thread``". Generated code links against two symbols (`symbols`):
 
-``void weft_parallel(ptr pool, ptr fn, ptr arg)``
-    Runs a region on all threads and returns when each has finished. Starts the threads first if
-    need be. When another thread of the program is in a region, waits for it: a second caller must
-    see the same ``nt``, or its sums would be split differently and round differently. From inside
-    a region it runs ``fn(arg, 0, 1)``.
-``void weft_barrier(ptr pool, i64 nt)``
-    Returns when all ``nt`` threads of the region have come here; reusable. With ``nt == 1`` at
-    once.
+``void weft_parallel(ptr pool, ptr fn, ptr env, i64 blocks, i64 threads)``
+    Runs a region and returns when it is done, on at most ``threads`` threads, divided into about
+    ``blocks`` blocks (the caller knows how small a block may be). Starts the threads first if need
+    be.
 ``i32 weft_interrupts``
     The counter of `weft.runtime.interrupt`, to be polled.
 
+Work is *shared, not dealt out*. Every thread has its own contiguous share of the blocks, the same
+in every region of that size, so that what it touched last is in its cache; it claims them one by
+one, and a thread that has none left claims those of others. The caller, thread 0, does the same:
+if the others sleep, or other processes keep their cores, it ends up doing everything itself. At the
+end it waits only for blocks that someone has claimed, so what a busy core costs is bounded by one
+block. A region has no barriers inside: code that needs one is two regions.
+
+When another thread of the program is in a region, the caller does not wait for it: it runs its
+blocks alone, looks after each whether the threads are free now, and if so shares the rest. The same
+happens in a region inside a region. Iterations are independent, so who runs which cannot change a
+result.
+
 Threads that wait spin for a bounded *time* (how long a `pause` takes differs tenfold between
 processors), because the next region often comes within microseconds; then they sleep on a futex.
-Measured on two quiet cores: a region costs 0.15 to 0.3 µs when the threads still spin and 25 to
-100 µs when they sleep, and an idle pool costs nothing. Barriers yield instead of sleeping, since a
-region's threads are all on their way.
+An idle pool costs nothing. The caller, at the end, does the same.
 
 The pool's state is one block of memory that is never freed, so its address can be baked into
 code. After a `fork`, the child resets the block, and starts its own threads when it first needs
@@ -62,10 +69,10 @@ class _Native:
 
 @functools.cache
 def _functions() -> _Native:
-    exports = ("weft_parallel", "weft_barrier", "weft_pool_resize")
+    exports = ("weft_parallel", "weft_pool_resize")
     library = native.link(compile_cached(pool_ir(_require_support())), exports)
     native.keep_forever(library)
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64)
+    prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     return _Native(library, prototype(library.address("weft_pool_resize")))
 
 
@@ -75,7 +82,6 @@ def symbols() -> dict[str, int]:
     library = _functions().library
     return {
         "weft_parallel": library.address("weft_parallel"),
-        "weft_barrier": library.address("weft_barrier"),
         "weft_interrupts": interrupt.handler().counter,
     }
 
@@ -101,7 +107,7 @@ class ThreadPool:
     def resize(self, threads: int) -> None:
         """Use `threads` threads, the caller included, from the next region on.
 
-        Waits for running regions. `RuntimeError` when called (by a callback) from inside one.
+        Waits for running regions.
         """
         if not 1 <= threads <= MAX_THREADS:
             raise ValueError(f"a pool has 1 to {MAX_THREADS} threads, got {threads}")
@@ -110,8 +116,7 @@ class ThreadPool:
                 # Owned by the process, never freed: threads sleep on words inside it.
                 self._block, size = allocator.take_large(BLOCK_BYTES)
                 ctypes.memset(self._block, 0, size)
-            if not _functions().resize(self._block, threads):
-                raise RuntimeError("the number of threads cannot change inside a parallel region")
+            _functions().resize(self._block, threads)
             self._size = threads
 
     def reset_after_fork(self) -> None:

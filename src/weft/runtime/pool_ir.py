@@ -1,37 +1,55 @@
 """The thread pool's machine code, as LLVM IR text; `weft.runtime.pool` says what it does.
 
 The pool's state is a block of memory of `BLOCK_BYTES`, all zeros at first but for the number of
-threads to start. Offset 0 is the generation, the word that workers wait on: the caller of a region
-writes what is to be done, then counts the generation up, which publishes it.
+threads to start. At offset 0 is the *ticket*, the word that workers wait on: the caller of a region
+writes down what is to be done, then a new ticket, which publishes it::
+
+    ticket = number of the region (40 bits) | blocks of each share (12) | shares (12)
+
+Every thread has a *claim* word: the region it was last used in (40 bits) and how many blocks of the
+thread's share are claimed (24). A block belongs to whoever moves the word on by compare-and-swap.
+A claim from an earlier region counts as "nothing claimed yet", so nobody has to reset these words.
+What makes this safe is that a caller leaves a region only when all of its shares are used up: a
+worker that still holds the ticket of a region that is over finds nothing to claim, and one that has
+claimed a block may read what is to be done, since the caller is waiting for it.
 """
 
 from __future__ import annotations
 
 MAX_THREADS = 1024
 
-#: Nanoseconds of spinning before a waiting thread sleeps (or, in a barrier, yields).
+#: Most blocks that the share of a thread is divided into.
+_BLOCKS_PER_SHARE = 32
+#: Most blocks of a region whose caller begins without the threads.
+_BLOCKS_ALONE = 64
+
+#: Nanoseconds of spinning before a waiting thread sleeps.
 _SPIN = 40_000
-#: Nanoseconds for which the caller then yields to the threads it waits for, before it sleeps.
-_YIELD = 1_000_000
 
 # The block. Words that different threads write are on cache lines of their own.
-_GENERATION = 0  # i32, futex: counts regions; workers wait for it to change
+_TICKET = 0  # i64, futex (the lower half): workers wait for it to change
 _SLEEPERS = 64  # i32: workers in or near the futex
-_FN = 128
-_ARG = 136
-_RUNNING = 144  # i64: threads of the started pool, the caller included
-WANTED_OFFSET = 152  # i64: threads to start
-_STARTED = 160  # i32
-_QUIT = 164  # i32: workers leave at the next generation
-_DONE = 192  # i32, futex: workers that finished the region
-_CALLER_SLEEPS = 196  # i32
-_LOCK = 256  # i32, futex: 0 free, 1 held, 2 held and waited for
-_ARRIVED = 320  # i32: threads in the barrier
-_BARRIER = 384  # i32: counts barriers
-_MEMBERS = 448
-# A member: ptr pool, i64 tid, i64 pthread_self, i64 handle, i32 generation at its start, padding.
-_MEMBER_BYTES = 64
+_FN = 128  # what is to be done: fn(env, thread, base + k*unit, base + (k+1)*unit, whole)
+_ENV = 136
+_BASE = 144
+_UNIT = 152
+_WHOLE = 160
+_RUNNING = 192  # i64: threads of the started pool, the caller included
+WANTED_OFFSET = 200  # i64: threads to start
+_STARTED = 208  # i32
+_QUIT = 212  # i32: workers leave at the next ticket
+_DONE = 256  # i64, futex: blocks that workers finished
+_CALLER_SLEEPS = 264  # i32
+_LOCK = 320  # i32, futex: 0 free, 1 held, 2 held and waited for
+_MEMBERS = 384
+# A member: ptr pool, i64 thread, i64 handle, i32 lower half of the ticket at its start; and on a
+# cache line of its own (two, for processors that fetch pairs), its claim.
+_MEMBER_BYTES = 256
+_CLAIM = 128
 BLOCK_BYTES = _MEMBERS + MAX_THREADS * _MEMBER_BYTES
+
+_NUMBER = (1 << 40) - 1
+_PER_BITS, _SHARES_BITS = 40, 52
 
 _FUTEX_NUMBER = {"x86_64": 202, "aarch64": 98}
 SUPPORTED = tuple(_FUTEX_NUMBER)
@@ -55,7 +73,6 @@ def _waiting_ir(architecture: str) -> str:
 {declare_relax}
 declare i64 @syscall(i64, ...)
 declare i32 @clock_gettime(i32, ptr)
-declare i32 @sched_yield()
 
 define internal i64 @now() nounwind {{
   %time = alloca [2 x i64], align 8
@@ -82,14 +99,14 @@ define internal void @futex_wake(ptr %word, i32 %count) nounwind {{
 
 ; Spins until *word differs from %seen or %budget ns have passed; returns what *word is then. The
 ; clock is read once in sixteen looks: it costs as much as a few of them.
-define internal i32 @spin_while(ptr %word, i32 %seen, i64 %budget) nounwind {{
+define internal i64 @spin_while(ptr %word, i64 %seen, i64 %budget) nounwind {{
 entry:
   br label %look
 look:
   %n = phi i32 [0, %entry], [%n1, %relax], [%n1, %check_clock]
   %deadline = phi i64 [0, %entry], [%deadline, %relax], [%deadline1, %check_clock]
-  %value = load atomic i32, ptr %word acquire, align 4
-  %changed = icmp ne i32 %value, %seen
+  %value = load atomic i64, ptr %word acquire, align 8
+  %changed = icmp ne i64 %value, %seen
   br i1 %changed, label %out, label %relax
 relax:
   {relax}
@@ -107,64 +124,141 @@ clock:
 check_clock:
   br label %look
 out:
-  ret i32 %value
+  ret i64 %value
 }}
 """
 
 
-def _worker_ir() -> str:
-    """What a pool thread does all its life."""
+def _work_ir() -> str:
+    """Claiming blocks, and what a pool thread does all its life."""
     return f"""
+; Runs blocks of the region with this ticket until none is left, those of the own share first, and
+; returns how many. Called by thread 0 it leaves every share used up.
+define internal i64 @work(ptr %pool, i64 %ticket, i64 %thread) nounwind {{
+entry:
+{_field("fn_at", _FN)}
+{_field("env_at", _ENV)}
+{_field("base_at", _BASE)}
+{_field("unit_at", _UNIT)}
+{_field("whole_at", _WHOLE)}
+{_field("claims", _MEMBERS + _CLAIM)}
+  %number = and i64 %ticket, {_NUMBER}
+  %per_up = lshr i64 %ticket, {_PER_BITS}
+  %per = and i64 %per_up, 4095
+  %shares = lshr i64 %ticket, {_SHARES_BITS}
+  br label %share
+share:
+  %k = phi i64 [0, %entry], [%k1, %next]
+  %ran = phi i64 [0, %entry], [%ran1, %next]
+  %sum = add i64 %thread, %k
+  %over = icmp uge i64 %sum, %shares
+  %less = sub i64 %sum, %shares
+  %owner = select i1 %over, i64 %less, i64 %sum
+  %offset = mul i64 %owner, {_MEMBER_BYTES}
+  %claim_at = getelementptr i8, ptr %claims, i64 %offset
+  %first = load atomic i64, ptr %claim_at acquire, align 8
+  br label %look
+look:
+  %claim = phi i64 [%first, %share], [%found, %claiming], [%moved, %run]
+  %ran1 = phi i64 [%ran, %share], [%ran1, %claiming], [%ran2, %run]
+  %its_number = and i64 %claim, {_NUMBER}
+  %current = icmp eq i64 %its_number, %number
+  br i1 %current, label %count, label %other
+other:
+  ; The caller knows that its region is the newest; a worker may be late.
+  %age = sub i64 %number, %its_number
+  %age_mod = and i64 %age, {_NUMBER}
+  %older = icmp ult i64 %age_mod, {(_NUMBER + 1) // 2}
+  %caller = icmp eq i64 %thread, 0
+  %begin = or i1 %older, %caller
+  br i1 %begin, label %claiming, label %out
+count:
+  %claimed = lshr i64 %claim, 40
+  %left = icmp ult i64 %claimed, %per
+  br i1 %left, label %claiming, label %next
+claiming:
+  %block = phi i64 [%claimed, %count], [0, %other]
+  %block1 = add i64 %block, 1
+  %high = shl i64 %block1, 40
+  %moved = or i64 %high, %number
+  %cas = cmpxchg ptr %claim_at, i64 %claim, i64 %moved acq_rel acquire
+  %found = extractvalue {{i64, i1}} %cas, 0
+  %mine = extractvalue {{i64, i1}} %cas, 1
+  br i1 %mine, label %run, label %look
+run:
+  %fn = load ptr, ptr %fn_at
+  %env = load ptr, ptr %env_at
+  %base = load i64, ptr %base_at
+  %unit = load i64, ptr %unit_at
+  %whole = load i64, ptr %whole_at
+  %before = mul i64 %owner, %per
+  %index = add i64 %before, %block
+  %steps = mul i64 %index, %unit
+  %lo = add i64 %base, %steps
+  %hi = add i64 %lo, %unit
+  call void %fn(ptr %env, i64 %thread, i64 %lo, i64 %hi, i64 %whole)
+  %ran2 = add i64 %ran1, 1
+  br label %look
+next:
+  %k1 = add i64 %k, 1
+  %more = icmp ult i64 %k1, %shares
+  br i1 %more, label %share, label %out
+out:
+  %total = phi i64 [%ran1, %next], [%ran1, %other]
+  ret i64 %total
+}}
+
 define ptr @weft_worker(ptr %member) nounwind {{
 entry:
   %pool = load ptr, ptr %member
-  %tid_at = getelementptr i8, ptr %member, i64 8
-  %tid = load i64, ptr %tid_at
-  %self_at = getelementptr i8, ptr %member, i64 16
-  %self = call i64 @pthread_self()
-  store atomic i64 %self, ptr %self_at monotonic, align 8
-  %born_at = getelementptr i8, ptr %member, i64 32
-  %born = load i32, ptr %born_at
+  %thread_at = getelementptr i8, ptr %member, i64 8
+  %thread = load i64, ptr %thread_at
+  %born_at = getelementptr i8, ptr %member, i64 24
+  %born = load i64, ptr %born_at
 {_field("sleepers", _SLEEPERS)}
-{_field("fn_at", _FN)}
-{_field("arg_at", _ARG)}
-{_field("running_at", _RUNNING)}
 {_field("quit_at", _QUIT)}
 {_field("done", _DONE)}
 {_field("caller_sleeps", _CALLER_SLEEPS)}
   br label %wait
 wait:
-  %last = phi i32 [%born, %entry], [%g, %work], [%g, %wake_caller]
-  %spun = call i32 @spin_while(ptr %pool, i32 %last, i64 {_SPIN})
-  %came = icmp ne i32 %spun, %last
+  %last = phi i64 [%born, %entry], [%ticket, %work], [%ticket, %finish], [%ticket, %wake_caller]
+  %spun = call i64 @spin_while(ptr %pool, i64 %last, i64 {_SPIN})
+  %came = icmp ne i64 %spun, %last
   br i1 %came, label %go, label %sleep
 sleep:
   %s0 = atomicrmw add ptr %sleepers, i32 1 seq_cst
-  %g0 = load atomic i32, ptr %pool seq_cst, align 4
-  %still = icmp eq i32 %g0, %last
+  %t0 = load atomic i64, ptr %pool seq_cst, align 8
+  %still = icmp eq i64 %t0, %last
   br i1 %still, label %doze, label %awake
 doze:
-  call void @futex_wait(ptr %pool, i32 %last)
+  %half = trunc i64 %last to i32
+  call void @futex_wait(ptr %pool, i32 %half)
   br label %awake
 awake:
   %s1 = atomicrmw sub ptr %sleepers, i32 1 seq_cst
-  %g1 = load atomic i32, ptr %pool seq_cst, align 4
-  %new = icmp ne i32 %g1, %last
+  %t1 = load atomic i64, ptr %pool seq_cst, align 8
+  %new = icmp ne i64 %t1, %last
   br i1 %new, label %go, label %sleep
 go:
-  %g = phi i32 [%spun, %wait], [%g1, %awake]
+  %ticket = phi i64 [%spun, %wait], [%t1, %awake]
   %quit = load atomic i32, ptr %quit_at acquire, align 4
   %leaving = icmp ne i32 %quit, 0
   br i1 %leaving, label %out, label %work
 work:
-  %fn = load ptr, ptr %fn_at
-  %arg = load ptr, ptr %arg_at
-  %nt = load i64, ptr %running_at
-  call void %fn(ptr %arg, i64 %tid, i64 %nt)
-  %d = atomicrmw add ptr %done, i32 1 seq_cst
+  %shares = lshr i64 %ticket, {_SHARES_BITS}
+  %takes_part = icmp ult i64 %thread, %shares
+  br i1 %takes_part, label %help, label %wait
+help:
+  %ran = call i64 @work(ptr %pool, i64 %ticket, i64 %thread)
+  %none = icmp eq i64 %ran, 0
+  br i1 %none, label %finish, label %report
+finish:
+  br label %wait
+report:
+  %d = atomicrmw add ptr %done, i64 %ran seq_cst
   %asleep = load atomic i32, ptr %caller_sleeps seq_cst, align 4
   %must_wake = icmp ne i32 %asleep, 0
-  br i1 %must_wake, label %wake_caller, label %wait
+  br i1 %must_wake, label %wake_caller, label %finish
 wake_caller:
   call void @futex_wake(ptr %done, i32 1)
   br label %wait
@@ -190,7 +284,6 @@ declare i32 @sigdelset(ptr, i32)
 declare i32 @pthread_sigmask(i32, ptr, ptr)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(i64, ptr)
-declare i64 @pthread_self()
 
 ; Called with the lock held. If the system refuses a thread, the pool is as large as it got.
 define internal void @start(ptr %pool) nounwind noinline {{
@@ -205,7 +298,7 @@ entry:
 {_field("started_at", _STARTED)}
 {_field("members", _MEMBERS)}
   %wanted = load i64, ptr %wanted_at
-  %generation = load atomic i32, ptr %pool monotonic, align 4
+  %ticket = load atomic i64, ptr %pool monotonic, align 8
   br label %next
 next:
   %tid = phi i64 [1, %entry], [%tid1, %created]
@@ -217,11 +310,9 @@ create:
   store ptr %pool, ptr %member
   %tid_at = getelementptr i8, ptr %member, i64 8
   store i64 %tid, ptr %tid_at
-  %self_at = getelementptr i8, ptr %member, i64 16
-  store i64 0, ptr %self_at
-  %handle_at = getelementptr i8, ptr %member, i64 24
-  %born_at = getelementptr i8, ptr %member, i64 32
-  store i32 %generation, ptr %born_at
+  %handle_at = getelementptr i8, ptr %member, i64 16
+  %born_at = getelementptr i8, ptr %member, i64 24
+  store i64 %ticket, ptr %born_at
   %c = call i32 @pthread_create(ptr %handle_at, ptr null, ptr @weft_worker, ptr %member)
   %ok = icmp eq i32 %c, 0
   br i1 %ok, label %created, label %finish
@@ -237,45 +328,20 @@ finish:
 """
 
 
-def _lock_ir() -> str:
-    """The lock around regions: a futex mutex that a thread inside a region is not blocked by."""
+def _region_ir() -> str:
+    """`weft_parallel`: publish the region, run what is unclaimed, wait for what is not."""
     return f"""
-; Takes the lock: 1. If this thread is already in a region: 0.
-define internal i32 @acquire(ptr %pool) nounwind {{
-entry:
+; Tries to take the threads.
+define internal i1 @take(ptr %pool) nounwind {{
 {_field("lock", _LOCK)}
   %try = cmpxchg ptr %lock, i32 0, i32 1 acquire monotonic
   %free = extractvalue {{i32, i1}} %try, 1
-  br i1 %free, label %held, label %contended
-contended:
-  %nested = call i1 @is_member(ptr %pool)
-  br i1 %nested, label %inside, label %spin
-spin:
-  %seen = call i32 @spin_while(ptr %lock, i32 1, i64 {_SPIN})
-  %again = cmpxchg ptr %lock, i32 0, i32 1 acquire monotonic
-  %got = extractvalue {{i32, i1}} %again, 1
-  br i1 %got, label %held, label %queue
-queue:
-  %old = atomicrmw xchg ptr %lock, i32 2 acquire
-  %was_free = icmp eq i32 %old, 0
-  br i1 %was_free, label %held, label %doze
-doze:
-  call void @futex_wait(ptr %lock, i32 2)
-  br label %queue
-held:
-{_field("owner_at", _MEMBERS + 16)}
-  %self = call i64 @pthread_self()
-  store atomic i64 %self, ptr %owner_at monotonic, align 8
-  ret i32 1
-inside:
-  ret i32 0
+  ret i1 %free
 }}
 
 define internal void @release(ptr %pool) nounwind {{
 entry:
 {_field("lock", _LOCK)}
-{_field("owner_at", _MEMBERS + 16)}
-  store atomic i64 0, ptr %owner_at monotonic, align 8
   %old = atomicrmw xchg ptr %lock, i32 0 release
   %waited = icmp eq i32 %old, 2
   br i1 %waited, label %wake, label %out
@@ -286,121 +352,125 @@ out:
   ret void
 }}
 
-; Is this thread the owner of the running region, or one of its workers?
-define internal i1 @is_member(ptr %pool) nounwind noinline {{
-entry:
-{_field("running_at", _RUNNING)}
-{_field("selves", _MEMBERS + 16)}
-  %running = load i64, ptr %running_at
-  %count = call i64 @llvm.smax.i64(i64 %running, i64 1)
-  %self = call i64 @pthread_self()
-  br label %look
-look:
-  %i = phi i64 [0, %entry], [%i1, %next]
-  %offset = mul i64 %i, {_MEMBER_BYTES}
-  %at = getelementptr i8, ptr %selves, i64 %offset
-  %other = load atomic i64, ptr %at monotonic, align 8
-  %same = icmp eq i64 %other, %self
-  br i1 %same, label %yes, label %next
-next:
-  %i1 = add i64 %i, 1
-  %more = icmp slt i64 %i1, %count
-  br i1 %more, label %look, label %no
-yes:
-  ret i1 true
-no:
-  ret i1 false
-}}
-declare i64 @llvm.smax.i64(i64, i64)
-"""
-
-
-def _region_ir() -> str:
-    """`weft_parallel`: publish the region, run a share, wait for the others."""
-    return f"""
-define void @weft_parallel(ptr %pool, ptr %fn, ptr %arg) nounwind {{
+define void @weft_parallel(ptr %pool, ptr %fn, ptr %env, i64 %blocks, i64 %most) nounwind {{
 entry:
 {_field("wanted_at", WANTED_OFFSET)}
   %wanted = load atomic i64, ptr %wanted_at monotonic, align 8
-  %alone = icmp sle i64 %wanted, 1
-  br i1 %alone, label %serial, label %lock
-lock:
-  %got = call i32 @acquire(ptr %pool)
-  %outer = icmp ne i32 %got, 0
-  br i1 %outer, label %check, label %serial
-serial:
-  call void %fn(ptr %arg, i64 0, i64 1)
+  %threads = call i64 @llvm.smin.i64(i64 %wanted, i64 %most)
+  %several = icmp sgt i64 %threads, 1
+  br i1 %several, label %try, label %alone
+alone:
+  call void %fn(ptr %env, i64 0, i64 0, i64 1, i64 1)
   ret void
-check:
+try:
+  %got = call i1 @take(ptr %pool)
+  br i1 %got, label %together, label %busy
+together:
+  call void @share(ptr %pool, ptr %fn, ptr %env, i64 %blocks, i64 %most, i64 0, i64 1)
+  ret void
+busy:
+  ; Somebody else has the threads: run block after block, and see whether they are free now.
+  %capped = call i64 @llvm.smin.i64(i64 %blocks, i64 {_BLOCKS_ALONE})
+  %whole = call i64 @llvm.smax.i64(i64 %capped, i64 1)
+  br label %one
+one:
+  %block = phi i64 [0, %busy], [%block1, %again]
+  %block1 = add i64 %block, 1
+  call void %fn(ptr %env, i64 0, i64 %block, i64 %block1, i64 %whole)
+  %more = icmp slt i64 %block1, %whole
+  br i1 %more, label %again, label %out
+again:
+  %now = call i1 @take(ptr %pool)
+  br i1 %now, label %rest, label %one
+rest:
+  call void @share(ptr %pool, ptr %fn, ptr %env, i64 %blocks, i64 %most, i64 %block1, i64 %whole)
+  ret void
+out:
+  ret void
+}}
+
+; With the threads taken: runs what is left of a region, all but the first %begun of %parts, in
+; about %blocks blocks, and gives the threads back.
+define internal void @share(ptr %pool, ptr %fn, ptr %env, i64 %blocks, i64 %most,
+                            i64 %begun, i64 %parts) nounwind {{
+entry:
 {_field("started_at", _STARTED)}
+{_field("running_at", _RUNNING)}
   %started = load i32, ptr %started_at
   %fresh = icmp eq i32 %started, 0
-  br i1 %fresh, label %begin, label %publish
+  br i1 %fresh, label %begin, label %divide
 begin:
   call void @start(ptr %pool)
-  br label %publish
-publish:
-{_field("running_at", _RUNNING)}
+  br label %divide
+divide:
 {_field("fn_at", _FN)}
-{_field("arg_at", _ARG)}
+{_field("env_at", _ENV)}
+{_field("base_at", _BASE)}
+{_field("unit_at", _UNIT)}
+{_field("whole_at", _WHOLE)}
 {_field("done", _DONE)}
 {_field("sleepers", _SLEEPERS)}
-  %nt = load i64, ptr %running_at
+  %running = load i64, ptr %running_at
+  %shares = call i64 @llvm.smin.i64(i64 %running, i64 %most)
+  %each = udiv i64 %blocks, %shares
+  %few = call i64 @llvm.smin.i64(i64 %each, i64 {_BLOCKS_PER_SHARE})
+  %per = call i64 @llvm.smax.i64(i64 %few, i64 1)
+  %count = mul i64 %per, %shares
+  %base = mul i64 %begun, %count
+  %unit = sub i64 %parts, %begun
+  %whole = mul i64 %parts, %count
   store ptr %fn, ptr %fn_at
-  store ptr %arg, ptr %arg_at
-  store atomic i32 0, ptr %done monotonic, align 4
-  %g = atomicrmw add ptr %pool, i32 1 seq_cst
+  store ptr %env, ptr %env_at
+  store i64 %base, ptr %base_at
+  store i64 %unit, ptr %unit_at
+  store i64 %whole, ptr %whole_at
+  store atomic i64 0, ptr %done monotonic, align 8
+  %old = load atomic i64, ptr %pool monotonic, align 8
+  %old1 = add i64 %old, 1
+  %number = and i64 %old1, {_NUMBER}
+  %per_up = shl i64 %per, {_PER_BITS}
+  %shares_up = shl i64 %shares, {_SHARES_BITS}
+  %numbered = or i64 %number, %per_up
+  %ticket = or i64 %numbered, %shares_up
+  %before = atomicrmw xchg ptr %pool, i64 %ticket seq_cst
   %asleep = load atomic i32, ptr %sleepers seq_cst, align 4
   %must_wake = icmp ne i32 %asleep, 0
-  br i1 %must_wake, label %wake, label %share
+  br i1 %must_wake, label %wake, label %run
 wake:
   call void @futex_wake(ptr %pool, i32 {_EVERYONE})
-  br label %share
-share:
-  call void %fn(ptr %arg, i64 0, i64 %nt)
-  %nt32 = trunc i64 %nt to i32
-  %others = sub i32 %nt32, 1
-  call void @join(ptr %pool, i32 %others)
+  br label %run
+run:
+  %mine = call i64 @work(ptr %pool, i64 %ticket, i64 0)
+  %theirs = sub i64 %count, %mine
+  call void @join(ptr %pool, i64 %theirs)
   call void @release(ptr %pool)
   ret void
 }}
 
-; Waits until *done is %others: spins, then yields, then sleeps.
-define internal void @join(ptr %pool, i32 %others) nounwind {{
+; Waits until *done is %others, the number of blocks that workers have claimed.
+define internal void @join(ptr %pool, i64 %others) nounwind {{
 entry:
 {_field("done", _DONE)}
 {_field("caller_sleeps", _CALLER_SLEEPS)}
   br label %look
 look:
-  %seen = load atomic i32, ptr %done acquire, align 4
-  %all = icmp eq i32 %seen, %others
+  %seen = load atomic i64, ptr %done acquire, align 8
+  %all = icmp eq i64 %seen, %others
   br i1 %all, label %out, label %spin
 spin:
-  %now = call i32 @spin_while(ptr %done, i32 %seen, i64 {_SPIN})
-  %moved = icmp ne i32 %now, %seen
-  br i1 %moved, label %look, label %patience
-patience:
-  %start = call i64 @now()
-  %deadline = add i64 %start, {_YIELD}
-  br label %yield
-yield:
-  %y = call i32 @sched_yield()
-  %seen2 = load atomic i32, ptr %done acquire, align 4
-  %all2 = icmp eq i32 %seen2, %others
-  br i1 %all2, label %out, label %late
-late:
-  %t = call i64 @now()
-  %over = icmp sgt i64 %t, %deadline
-  br i1 %over, label %sleep, label %yield
+  %now = call i64 @spin_while(ptr %done, i64 %seen, i64 {_SPIN})
+  %moved = icmp ne i64 %now, %seen
+  br i1 %moved, label %look, label %sleep
 sleep:
   store atomic i32 1, ptr %caller_sleeps seq_cst, align 4
   br label %check
 check:
-  %seen3 = load atomic i32, ptr %done seq_cst, align 4
-  %all3 = icmp eq i32 %seen3, %others
-  br i1 %all3, label %awake, label %doze
+  %seen2 = load atomic i64, ptr %done seq_cst, align 8
+  %all2 = icmp eq i64 %seen2, %others
+  br i1 %all2, label %awake, label %doze
 doze:
-  call void @futex_wait(ptr %done, i32 %seen3)
+  %half = trunc i64 %seen2 to i32
+  call void @futex_wait(ptr %done, i32 %half)
   br label %check
 awake:
   store atomic i32 0, ptr %caller_sleeps monotonic, align 4
@@ -408,62 +478,41 @@ awake:
 out:
   ret void
 }}
+
+declare i64 @llvm.smin.i64(i64, i64)
+declare i64 @llvm.smax.i64(i64, i64)
 """
 
 
-def _barrier_and_stop_ir() -> str:
+def _stop_ir() -> str:
     return f"""
-define void @weft_barrier(ptr %pool, i64 %nt) nounwind {{
+; Ends the threads and makes the pool start %wanted ones next time.
+define void @weft_pool_resize(ptr %pool, i64 %wanted) nounwind {{
 entry:
-  %alone = icmp sle i64 %nt, 1
-  br i1 %alone, label %out, label %arrive
-arrive:
-{_field("arrived_at", _ARRIVED)}
-{_field("barrier", _BARRIER)}
-  %nt32 = trunc i64 %nt to i32
-  %seen = load atomic i32, ptr %barrier acquire, align 4
-  %before = atomicrmw add ptr %arrived_at, i32 1 acq_rel
-  %arrived = add i32 %before, 1
-  %last = icmp eq i32 %arrived, %nt32
-  br i1 %last, label %open, label %wait
-open:
-  store atomic i32 0, ptr %arrived_at monotonic, align 4
-  %next = add i32 %seen, 1
-  store atomic i32 %next, ptr %barrier release, align 4
-  br label %out
-wait:
-  %now = call i32 @spin_while(ptr %barrier, i32 %seen, i64 {_SPIN})
-  %opened = icmp ne i32 %now, %seen
-  br i1 %opened, label %out, label %yield
-yield:
-  %y = call i32 @sched_yield()
-  %value = load atomic i32, ptr %barrier acquire, align 4
-  %changed = icmp ne i32 %value, %seen
-  br i1 %changed, label %out, label %yield
-out:
-  ret void
-}}
-
-; Ends the threads and makes the pool start %wanted ones next time; 0 from inside a region.
-define i32 @weft_pool_resize(ptr %pool, i64 %wanted) nounwind {{
-entry:
-  %got = call i32 @acquire(ptr %pool)
-  %outer = icmp ne i32 %got, 0
-  br i1 %outer, label %check, label %refuse
-refuse:
-  ret i32 0
+{_field("lock", _LOCK)}
+  br label %queue
+queue:
+  %old = atomicrmw xchg ptr %lock, i32 2 acquire
+  %was_free = icmp eq i32 %old, 0
+  br i1 %was_free, label %check, label %doze
+doze:
+  call void @futex_wait(ptr %lock, i32 2)
+  br label %queue
 check:
 {_field("started_at", _STARTED)}
 {_field("quit_at", _QUIT)}
 {_field("running_at", _RUNNING)}
 {_field("wanted_at", WANTED_OFFSET)}
-{_field("handles", _MEMBERS + 24)}
+{_field("handles", _MEMBERS + 16)}
   %started = load i32, ptr %started_at
   %live = icmp ne i32 %started, 0
   br i1 %live, label %stop, label %finish
 stop:
   store atomic i32 1, ptr %quit_at release, align 4
-  %g = atomicrmw add ptr %pool, i32 1 seq_cst
+  %number = load atomic i64, ptr %pool monotonic, align 8
+  %number1 = add i64 %number, 1
+  %ticket = and i64 %number1, {_NUMBER}
+  %before = atomicrmw xchg ptr %pool, i64 %ticket seq_cst
   call void @futex_wake(ptr %pool, i32 {_EVERYONE})
   %running = load i64, ptr %running_at
   br label %next
@@ -486,12 +535,12 @@ finish:
   store i64 0, ptr %running_at
   store atomic i64 %wanted, ptr %wanted_at monotonic, align 8
   call void @release(ptr %pool)
-  ret i32 1
+  ret void
 }}
 """
 
 
 def pool_ir(architecture: str) -> str:
     """The pool's module for a processor architecture (``x86_64`` or ``aarch64``), on Linux."""
-    parts = (_worker_ir(), _start_ir(), _lock_ir(), _region_ir(), _barrier_and_stop_ir())
+    parts = (_work_ir(), _start_ir(), _region_ir(), _stop_ir())
     return _waiting_ir(architecture) + "".join(parts)
