@@ -216,7 +216,7 @@ def test_every_iteration_runs_once_in_every_region(
     config.threads = threads
     counts = many(regions, trip, blocks, most)
     assert counts.count.tolist() == [regions] * trip
-    assert 0 <= counts.owner.min() and counts.owner.max() < min(threads, most)
+    assert counts.owner.min() >= 0 and counts.owner.max() < min(threads, most)
 
 
 @pytest.mark.parametrize("threads", [2, 5])

@@ -39,7 +39,6 @@ from weft.kernels.work import heavy_loops
 from weft.terms.affine import Affine, Axis, Dynamic, linearize
 from weft.terms.ops import OPS, result_dtype
 
-
 #: As many threads as there are.
 MANY = 1 << 20
 

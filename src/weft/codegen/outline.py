@@ -9,7 +9,6 @@ from weft.kernels.ir import (
     Barrier,
     Buffer,
     For,
-    Load,
     Stmt,
     Store,
     Var,
