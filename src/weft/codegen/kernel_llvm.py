@@ -7,13 +7,13 @@ returns when all are done, a barrier leaves no code.  Private scratch is on the 
 writes it, or a thread's part of a place.
 
 After the pointers comes what the interrupt counter was when the program was entered.  Loops with
-much in an iteration compare: after a change they end, and so does the caller, which looks as well.
+much in an iteration compare, long ones with little after a stretch of iterations, and regions in
+each block: after a change they end, and so does the caller, which looks as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Sequence
 from math import gcd
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from weft.codegen.accesses import Access, Memory, lane_mask
 from weft.codegen.addresses import Indexer, Scope
-from weft.codegen.llvm_text import Function, Loop, Module, Value, literal
+from weft.codegen.llvm_text import Function, Module, Value, literal
 from weft.codegen.outline import (
     Environment,
     Region,
@@ -35,7 +35,7 @@ from weft.codegen.tiles import Layout, Position, Tile, element_type, memory_type
 from weft.kernels import ir
 from weft.kernels.ir import Var
 from weft.kernels.program import elements_per_thread, placed_scratch
-from weft.kernels.work import heavy_loops
+from weft.kernels.work import heavy_loops, long_loops
 from weft.terms.affine import Affine, Axis, Dynamic, linearize
 from weft.terms.ops import OPS, result_dtype
 
@@ -71,7 +71,11 @@ def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
 class _Emitter:
     """Statements of a kernel, written into one function."""
 
-    def __init__(self, kernel: ir.Kernel, target: Target, f: Function, heavy: set[ir.For]) -> None:
+    #: The loops that poll: in each iteration, and after so many.
+    heavy: set[ir.For]
+    long: dict[ir.For, int]
+
+    def __init__(self, kernel: ir.Kernel, target: Target, f: Function) -> None:
         self.kernel = kernel
         self.target = target
         self.lanes = machine_lanes(kernel, target.vector_bytes)
@@ -83,7 +87,6 @@ class _Emitter:
         self.starts: dict[Axis, tuple[int, int]] = {}
         self.region: Region = ()
         self.placed = placed_scratch(kernel)
-        self.heavy = heavy  # loops that poll
 
     def _bind(self, args: str, buffers: Collection[ir.Buffer]) -> None:
         """Find buffers in the table of arguments, and the interrupt counter behind them."""
@@ -282,19 +285,34 @@ class _Emitter:
         return values
 
     def _for(self, stmt: ir.For) -> None:
-        lo: Value = stmt.lo
-        hi: Value = stmt.hi
         self.starts[stmt.axis] = (stmt.lo, stmt.step)
-        if stmt in self.region:
-            lo, hi = self._share(stmt)
         carried: list[tuple[str, Value]] = []
         for carry in stmt.carries:
             layout = self._layout(carry.var)
             kind = self._vector(carry.var)
             for position in layout.positions():
                 carried.append((kind, self._operand(carry.init, layout, position)))
-        always = stmt not in self.region and stmt.hi > stmt.lo
-        with self._loop(lo, hi, stmt.step, carried, always) as loop:
+        if stmt in self.region:
+            totals = self._iterations(stmt, *self._share(stmt), carried, always=False)
+        elif stmt in self.long:
+            totals = self._in_stretches(stmt, carried)
+        else:
+            totals = self._iterations(stmt, stmt.lo, stmt.hi, carried, always=stmt.hi > stmt.lo)
+        results = iter(totals)
+        for carry in stmt.carries:
+            layout = self._layout(carry.var)
+            self._define(carry.result, {p: next(results) for p in layout.positions()})
+
+    def _iterations(
+        self,
+        stmt: ir.For,
+        lo: Value,
+        hi: Value,
+        carried: Sequence[tuple[str, Value]],
+        always: bool,
+    ) -> list[str]:
+        """The loop from ``lo`` to ``hi``; what it carries in the end."""
+        with self.f.loop(lo, hi, stmt.step, carried, at_least_once=always) as loop:
             self._open(stmt.axis, loop.index)
             names = iter(loop.carried)
             for carry in stmt.carries:
@@ -307,18 +325,23 @@ class _Emitter:
                 following += [self._operand(carry.update, layout, p) for p in layout.positions()]
             loop.carry(*following)
             if stmt in self.heavy:
-                now = read_interrupts(self.f)
-                loop.leave = self.f.i(f"icmp ne i32 {now}, {self.seen}")
+                loop.leave = self._interrupted()
             self._close()
-        results = iter(loop.results)
-        for carry in stmt.carries:
-            layout = self._layout(carry.var)
-            self._define(carry.result, {p: next(results) for p in layout.positions()})
+        return loop.results
 
-    def _loop(
-        self, lo: Value, hi: Value, step: int, carried: list[tuple[str, Value]], always: bool
-    ) -> AbstractContextManager[Loop]:
-        return self.f.loop(lo, hi, step, carried, at_least_once=always)
+    def _in_stretches(self, stmt: ir.For, carried: Sequence[tuple[str, Value]]) -> list[str]:
+        """A long loop with little in an iteration: it polls after a stretch of iterations."""
+        f, stretch = self.f, self.long[stmt] * stmt.step
+        with f.loop(stmt.lo, stmt.hi, stretch, carried, at_least_once=True) as outer:
+            end = f.min(f.add(outer.index, stretch), stmt.hi)
+            kinds = [kind for kind, _ in carried]
+            inside = list(zip(kinds, outer.carried, strict=True))
+            outer.carry(*self._iterations(stmt, outer.index, end, inside, always=True))
+            outer.leave = self._interrupted()
+        return outer.results
+
+    def _interrupted(self) -> str:
+        return self.f.i(f"icmp ne i32 {read_interrupts(self.f)}, {self.seen}")
 
     def _share(self, stmt: ir.For) -> tuple[Value, Value]:
         """What the block at hand has of a parallel loop."""
@@ -476,7 +499,8 @@ class _KernelEmitter(_Emitter):
 
     def __init__(self, module: Module, kernel: ir.Kernel, target: Target, threads: int) -> None:
         f = module.function(kernel.name, ["ptr noalias %args"], linkage="internal")
-        super().__init__(kernel, target, f, heavy_loops(kernel))
+        super().__init__(kernel, target, f)
+        self.heavy, self.long = heavy_loops(kernel), long_loops(kernel)
         self.threads = threads
         self.regions = 0
 
@@ -537,7 +561,8 @@ class _BlockEmitter(_Emitter):
     def __init__(self, outer: _KernelEmitter, region: Region, env: Environment, name: str) -> None:
         parameters = ["ptr noalias %env", "i64 %thread", "i64 %lo", "i64 %hi", "i64 %whole"]
         f = outer.f.module.function(name, parameters, linkage="internal")
-        super().__init__(outer.kernel, outer.target, f, outer.heavy)
+        super().__init__(outer.kernel, outer.target, f)
+        self.heavy, self.long = outer.heavy, outer.long
         self.outer = outer
         self.region = region
         self.env = env
@@ -576,8 +601,7 @@ class _BlockEmitter(_Emitter):
     def _leave_if_interrupted(self) -> None:
         f = self.f
         leave, go = f.label("leave"), f.label("go")
-        changed = f.i(f"icmp ne i32 {read_interrupts(f)}, {self.seen}")
-        f.branch(changed, leave, go, unlikely=True)
+        f.branch(self._interrupted(), leave, go, unlikely=True)
         f.place(leave)
         f.ret()
         f.place(go)

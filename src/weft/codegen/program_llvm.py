@@ -3,7 +3,8 @@
 ``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs;
 temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a
 stack cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch
-of a parallel region, every iteration of a loop, and after kernels that may have left off early.
+of a parallel region, every iteration of a loop, within long copies, and after kernels that may have
+left off early.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from weft.codegen.scalar_llvm import Target
 from weft.kernels import program as ir
 from weft.kernels.ir import Kernel, loops
 from weft.kernels.program import walk_steps
-from weft.kernels.work import heavy_loops
+from weft.kernels.work import heavy_loops, long_loops
 
 INTERRUPTED = 1
+
+#: Bytes of a copy between looks at the interrupt counter: a few milliseconds.
+STRETCH = 1 << 25
 
 
 def emit_program(program: ir.Program, target: Target) -> str:
@@ -140,7 +144,7 @@ class _ProgramEmitter:
         if parallel:
             self._poll()
         f.do(f"call void {symbol}(ptr {table})")
-        if parallel or heavy_loops(step.kernel):
+        if parallel or heavy_loops(step.kernel) or long_loops(step.kernel):
             self._poll()
 
     def _copy(self, step: ir.Copy) -> None:
@@ -153,12 +157,21 @@ class _ProgramEmitter:
         f.branch(same, done, move)
         f.place(move)
         self.module.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-        f.do(
-            f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, "
-            f"i64 {step.target.nbytes}, i1 false)"
-        )
+        whole, rest = divmod(step.target.nbytes, STRETCH)
+        if whole:
+            with f.loop(0, whole, at_least_once=True) as loop:
+                at = f.mul(loop.index, STRETCH)
+                self._move(f.gep("i8", target, at), f.gep("i8", source, at), STRETCH)
+                self._poll()
+        if rest:
+            at = whole * STRETCH
+            self._move(f.gep("i8", target, at), f.gep("i8", source, at), rest)
         f.jump(done)
         f.place(done)
+
+    def _move(self, target: str, source: str, nbytes: int) -> None:
+        call = "call void @llvm.memcpy.p0.p0.i64"
+        self.f.do(f"{call}(ptr {target}, ptr {source}, i64 {nbytes}, i1 false)")
 
     def _swap(self, step: ir.Swap) -> None:
         a, b = self._pointer(step.a), self._pointer(step.b)
