@@ -7,6 +7,7 @@ arrays: operands have one dtype and shape (a number beside an array takes both f
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from weft.lax.convolution import (
@@ -160,19 +161,38 @@ _CONTROL_FLOW = frozenset(
     ["associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop"]
 )
 
+#: Special functions take a while to declare, and few programs need them.
+_SPECIAL = frozenset(
+    [
+        "bessel_i0e",
+        "bessel_i1e",
+        "betainc",
+        "digamma",
+        "igamma",
+        "igamma_grad_a",
+        "igammac",
+        "lgamma",
+        "polygamma",
+        "random_gamma_grad",
+        "zeta",
+    ]
+)
+
 
 def __getattr__(name: str) -> Any:
     if name in _CONTROL_FLOW:
-        from weft.transforms import control_flow
-
-        value = getattr(control_flow, name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'weft.lax' has no attribute {name!r}")
+        module = importlib.import_module("weft.transforms.control_flow")
+    elif name in _SPECIAL:
+        module = importlib.import_module("weft.lax.special")
+    else:
+        raise AttributeError(f"module 'weft.lax' has no attribute {name!r}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_CONTROL_FLOW})
+    return sorted({*globals(), *_CONTROL_FLOW, *_SPECIAL})
 
 
 __all__ = [
@@ -194,6 +214,9 @@ __all__ = [
     "atan2",
     "atanh",
     "batch_matmul",
+    "bessel_i0e",
+    "bessel_i1e",
+    "betainc",
     "bitcast_convert_type",
     "bitwise_and",
     "bitwise_not",
@@ -224,6 +247,7 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "digamma",
     "div",
     "dot",
     "dot_general",
@@ -248,6 +272,9 @@ __all__ = [
     "gather",
     "ge",
     "gt",
+    "igamma",
+    "igamma_grad_a",
+    "igammac",
     "imag",
     "index_in_dim",
     "index_take",
@@ -255,6 +282,7 @@ __all__ = [
     "iota",
     "is_finite",
     "le",
+    "lgamma",
     "log",
     "log1p",
     "logistic",
@@ -268,8 +296,10 @@ __all__ = [
     "nextafter",
     "pad",
     "padtype_to_pads",
+    "polygamma",
     "population_count",
     "pow",
+    "random_gamma_grad",
     "real",
     "reciprocal",
     "reduce",
@@ -316,4 +346,5 @@ __all__ = [
     "transpose",
     "while_loop",
     "zeros_like_array",
+    "zeta",
 ]
