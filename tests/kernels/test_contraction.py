@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, F64, Sample, at, few, loop, matmul, softmax
 from weft.kernels.check import check_kernel
-from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Store, Var, walk
+from weft.kernels.ir import (
+    Buffer,
+    Carry,
+    Const,
+    For,
+    Kernel,
+    Load,
+    Map,
+    Stmt,
+    Store,
+    Var,
+    walk,
+)
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule import (
     Params,
@@ -153,6 +165,78 @@ def test_convolution_is_a_contraction(parallel: str) -> None:
     assert [x.axis.name for x in found.k] == ["c", "u", "v"]
     k = schedule_contraction(s.kernel, Params(2, 4, 18, 4, 2, True, True, parallel))
     assert_same(s, k)
+
+
+@few
+@given(
+    st.integers(1, 4),
+    st.integers(1, 5),
+    st.tuples(st.integers(1, 3), st.integers(1, 7)),
+    st.integers(1, 2),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([("batch", 0), ("batch", 1), ("none", 0)]),
+)
+def test_sweeps(
+    c: int,
+    o: int,
+    place: tuple[int, int],
+    r: int,
+    turned: bool,
+    left: bool,
+    parallel: tuple[str, int],
+) -> None:
+    """Both ways round: results wait in scratch and are turned, folds may take several blocks."""
+    s = convolution(c, o, *place, r)
+    kind, share = parallel
+    numbers = Params(3, 4, 2 * r * r, place[1], 2, left, True, kind)
+    params = replace(numbers, sweep=True, turned=turned, share=share)
+    assert_same(s, schedule_contraction(s.kernel, params))
+
+
+def test_a_sweep_packs_once_and_turns_rows() -> None:
+    s = channels_first(16, 32, 20, 24, 3)
+    (found,) = find_contractions(s.kernel)
+    params = default_params(found, threads=2)
+    assert params.sweep and params.turned and params.columns == 32 and 24 % params.rows == 0
+    k = schedule_contraction(s.kernel, params, found)
+    check_kernel(k)
+    text = print_kernel(k)
+    assert "scratch f_packed: f32[1,3,3,16,32] shared" in text
+    assert "scratch y_packed: f32[1,24,32] thread" in text
+    assert "scratch x_packed: f32[3,26,16]" in text and text.count("barrier") == 1
+
+
+def test_a_sweep_needs_rows_to_pack_for() -> None:
+    few_rows = convolution(64, 64, 2, 4, 3)
+    (found,) = find_contractions(few_rows.kernel)
+    assert not default_params(found, threads=2).sweep
+
+
+def channels_first(c: int, o: int, h: int, w: int, r: int) -> Sample:
+    """``y[o, p, q] = sum_{c, u, v} x[c, p+u, q+v]·f[o, c, u, v]``."""
+    s = convolution(c, o, h, w, r)
+    p, q, oo = (s.axes[name] for name in "pqo")
+    buffers = {
+        "x": Buffer("x", (c, h + r - 1, w + r - 1), F32),
+        "f": Buffer("f", (o, c, r, r), F32),
+        "y": Buffer("y", (o, h, w), F32, "output"),
+    }
+
+    def moved(stmt: Stmt) -> Stmt:
+        if isinstance(stmt, For):
+            return replace(stmt, body=[moved(x) for x in stmt.body])
+        if isinstance(stmt, Load | Store):
+            i, order = stmt.index, {"x": (2, 0, 1), "f": (3, 0, 1, 2), "y": (2, 0, 1)}
+            index = tuple(i[d] for d in order[stmt.buffer.name])
+            return replace(stmt, buffer=buffers[stmt.buffer.name], index=index)
+        return stmt
+
+    inner = moved(find_loop(s.kernel, oo))
+    assert isinstance(inner, For)
+    nest = loop(oo, [loop(p, [loop(q, inner.body)])])
+    kernel = Kernel("conv", tuple(buffers.values()), (), [s.kernel.body[0], nest])
+    return Sample(kernel, s.axes, buffers)
 
 
 def test_roles() -> None:

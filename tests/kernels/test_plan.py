@@ -234,3 +234,38 @@ def test_long_sums_are_accurate() -> None:
     got = float(weft.jit(lambda x: x.sum())(x))
     exact = float(x.astype(np.float64).sum())
     assert abs(got - exact) <= 2 * abs(float(x.sum()) - exact) + 1e-7 * exact
+
+
+# -- convolutions ----------------------------------------------------------------------------------
+
+
+def conv(layout: tuple[str, str, str], padding: str = "VALID", groups: int = 1) -> Any:
+    return lambda x, w: lax.conv_general_dilated(
+        x, w, (1, 1), padding, dimension_numbers=layout, feature_group_count=groups
+    )
+
+
+NCHW, NHWC = ("NCHW", "OIHW", "NCHW"), ("NHWC", "HWIO", "NHWC")
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "w"),
+    [
+        (conv(NCHW), (2, 16, 20, 20), (32, 16, 3, 3)),
+        (conv(NCHW, groups=4), (2, 16, 20, 20), (32, 4, 3, 3)),
+        (conv(NHWC), (2, 20, 20, 16), (3, 3, 16, 32)),
+        (conv(NHWC, groups=2), (2, 20, 20, 16), (3, 3, 8, 32)),
+        (conv(NCHW), (2, 16, 20, 20), (32, 16, 1, 1)),
+    ],
+)
+def test_a_convolution_is_one_kernel_whatever_its_layout_and_groups(
+    function: Any, x: tuple[int, ...], w: tuple[int, ...]
+) -> None:
+    (kernel,) = kernels_of(lambda x, w: nn.relu(function(x, w)), x, w)
+    assert operations(kernel, "fma") > 0
+    assert "contract" not in str(kernel.notes.get("refused", ""))
+
+
+def test_padding_is_stored_once() -> None:
+    kernels = kernels_of(conv(NCHW, "SAME"), (2, 16, 20, 20), (32, 16, 3, 3))
+    assert [operations(k, "fma") > 0 for k in kernels] == [False, True]

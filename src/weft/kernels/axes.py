@@ -153,7 +153,7 @@ def _collapse_fold(fold: Fold) -> Fold:
     position = len(over) - 2
     while position >= 0:
         a, b = over[position : position + 2]
-        if _walked_as_one(a, b, addresses, bodies):
+        if _walked_as_one(a, b, addresses, bodies) and not _slides(a, bodies):
             c = Axis(a.name + b.name, a.extent * b.extent)
             mapping = _merge_map(a, b, c)
             bodies = tuple(substitute(x, mapping) for x in bodies)
@@ -161,3 +161,16 @@ def _collapse_fold(fold: Fold) -> Fold:
             over[position : position + 2] = [c]
         position -= 1
     return Fold(fold.monoid, tuple(over), bodies)
+
+
+def _slides(axis: Axis, bodies: Sequence[Term]) -> bool:
+    """Whether a dimension is read at a sum of ``axis`` and others.
+
+    Such windows overlap, and are boxes of what they are read from only while the axis is apart.
+    """
+    loads = (t for t in postorder(*bodies) if isinstance(t, Load))
+    return any(
+        len(i.terms) > 1 and any(atom is axis for atom, _ in i.terms)
+        for t in loads
+        for i in t.index
+    )

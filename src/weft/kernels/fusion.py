@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from weft.kernels.machine import Machine
-from weft.terms.affine import Affine, Axis
+from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import (
     Const,
@@ -251,7 +251,7 @@ def _inline(
         return False
     folds = own_folds(term)
     if is_contraction(term):
-        return len(uses) == 1 and _is_epilogue(uses[0]) and id(uses[0].root) not in contracted
+        return len(uses) == 1 and _is_epilogue(step, uses[0]) and id(uses[0].root) not in contracted
     if folds:
         return id(uses[0].root) not in contracted and _rows_fit(step, uses, machine)
     if isinstance(term, Index):
@@ -306,23 +306,29 @@ def _row_depth(step: Def, uses: list[Use], weight: _Weight, machine: Machine) ->
     return depth if weight.ns > read_back else None
 
 
-def _is_epilogue(use: Use) -> bool:
+def _is_epilogue(step: Def, use: Use) -> bool:
     """A contraction computed once per element of its root, outside any other fold."""
-    if use.over or use.in_fuse or not isinstance(use.root, Def):
+    if use.over or use.in_fuse or not isinstance(use.root, Def) or own_folds(use.root.term):
         return False
-    axes = [_only_axis(i) for i in use.index if not i.is_constant]
-    wanted = [a for a in use.root.axes if a.extent > 1]
-    found = [a for a in axes if a is not None and a.extent > 1]
-    return None not in axes and set(found) == set(wanted) and not own_folds(use.root.term)
+    parts: dict[Axis, list[tuple[Affine, int]]] = {}
+    for index, size in zip(use.index, step.value.shape, strict=True):
+        axes = index.axes()
+        if len(axes) > 1 or (not axes and not index.is_constant):
+            return False
+        for axis in axes:
+            parts.setdefault(axis, []).append((index, size))
+    wanted = {a for a in use.root.axes if a.extent > 1}
+    return wanted == {a for a in parts if a.extent > 1} and all(
+        _is_split(axis, found) for axis, found in parts.items()
+    )
 
 
-def _only_axis(index: Affine) -> Axis | None:
-    """The axis that an index is, if it is just that."""
-    if len(index.terms) == 1 and index.const == 0:
-        atom, k = index.terms[0]
-        if isinstance(atom, Axis) and k == 1:
-            return atom
-    return None
+def _is_split(axis: Axis, parts: list[tuple[Affine, int]]) -> bool:
+    """Whether these indices, of these sizes, are an axis or together its row-major parts."""
+    sizes = tuple(size for _, size in parts)
+    if len(parts) > 1 and prod(sizes) != axis.extent:
+        return False
+    return tuple(i for i, _ in parts) == delinearize(Affine.of(axis), sizes)
 
 
 def _rows_fit(step: Def, uses: list[Use], machine: Machine) -> bool:

@@ -4,7 +4,9 @@ Two facts are needed.  Inside one parallel loop, different iterations must touch
 elements of whatever the loop writes: proven when some dimension of both accesses (or their
 row-major address) moves by ``c`` per unit of the loop's axis while everything else moves it by
 less than ``c·step``.  Between parallel loops (and the statements around them, which every thread
-executes) there must be a barrier unless the accesses are to disjoint ranges.
+executes) there must be a barrier unless the accesses are to disjoint ranges.  For one access alone
+it is also enough that the strides of its address are those of a mixed radix, each beyond what all
+smaller ones add up to.
 
 Thread-private scratch is exempt; read-only buffers have no conflicts.
 """
@@ -122,7 +124,35 @@ def apart(a: Access, b: Access, loop: For) -> bool:
     strides = row_major(a.buffer.shape)
     pairs = [*zip(a.index, b.index, strict=True)]
     pairs.append((linearize(a.index, strides), linearize(b.index, strides)))
-    return any(_moves_apart(x, y, a, b, loop, outer) for x, y in pairs)
+    if any(_moves_apart(x, y, a, b, loop, outer) for x, y in pairs):
+        return True
+    x, y = pairs[-1]
+    return a.loops == b.loops and x == y and _is_mixed_radix(x, a, loop.axis, outer)
+
+
+def _is_mixed_radix(address: Affine, a: Access, axis: Axis, outer: set[Axis]) -> bool:
+    """Whether different values of ``axis`` give different addresses, the outer loops the same.
+
+    Where the axes of two iterations differ, the one of the largest stride that does moves the
+    address by more than the others can make up for.
+    """
+    steps = {x.axis: x.step for x in a.loops}
+    ranges = a.ranges()
+    strides: list[tuple[int, int, Axis]] = []
+    for atom, k in address.terms:
+        if not isinstance(atom, Axis):
+            return False
+        if atom not in outer:
+            lo, hi = ranges.get(atom, atom.bounds)
+            strides.append((abs(k) * steps.get(atom, 1), abs(k) * (hi - lo), atom))
+    strides.sort(key=lambda s: s[0])
+    reach, found = 0, False
+    for stride, span, atom in strides:
+        found = found or atom is axis
+        if found and stride <= reach:
+            return False
+        reach += span
+    return found
 
 
 def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: set[Axis]) -> bool:

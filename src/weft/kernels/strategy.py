@@ -25,12 +25,12 @@ from weft.kernels.scans import cut_scans, turn_scans
 from weft.kernels.schedule.contraction import (
     Contraction,
     Params,
-    default_params,
     find_contractions,
     schedule_contraction,
 )
 from weft.kernels.schedule.errors import ScheduleError, refused
 from weft.kernels.schedule.folds import block_fold, split_fold
+from weft.kernels.schedule.numbers import default_params
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
 from weft.kernels.schedule.stream import stream

@@ -45,7 +45,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import full, move_axis, pad, rev, slice_along, transpose
 from weft.terms import build, monoids
-from weft.terms.lower import Indices, Lowering, Tensor, reduction_axes
+from weft.terms.lower import Indices, Lowering, Tensor, points, reduction_axes
 from weft.terms.term import Term
 
 convolution_p = Primitive("convolution")
@@ -203,17 +203,21 @@ def _(
     wide = build.accumulator_dtype(out)
     spatial = len(strides)
     over = reduction_axes(rhs.shape, range(rhs.ndim - contracted - spatial, rhs.ndim))
-    channels, window = over[:contracted], over[contracted:]
+    inner = points(over)
+    over = tuple(a for a in over if a.extent != 1)
+    channels, window = inner[:contracted], inner[contracted:]
     rows = lhs.ndim - contracted - spatial  # group axes included
 
     def element(index: Indices) -> Term:
         columns, places = index[rows : -spatial or None], index[len(index) - spatial :]
         at = [p * s for p, s in zip(places, strides, strict=True)]
-        at = [p + k.expr * d for p, k, d in zip(at, window, dilation, strict=True)]
+        at = [p + k * d for p, k, d in zip(at, window, dilation, strict=True)]
         left = build.cast(lhs.at((*index[:rows], *channels, *at)), wide)
-        right = build.cast(rhs.at((*index[:groups], *columns, *over)), wide)
+        right = build.cast(rhs.at((*index[:groups], *columns, *inner)), wide)
         product: Term = build.op("mul", left, right)
-        return build.cast(build.fold(monoids.ADD, over, product), out)
+        if over:
+            product = build.fold(monoids.ADD, over, product)
+        return build.cast(product, out)
 
     return ctx.define(ctx.out.shape, out, element)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from weft.kernels.schedule.contraction import (
     Contraction,
     Params,
-    default_params,
     find_contractions,
     schedule_contraction,
 )
@@ -17,6 +16,7 @@ from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.forward import forward
 from weft.kernels.schedule.memory import fold_through_memory
+from weft.kernels.schedule.numbers import default_params
 from weft.kernels.schedule.order import fuse_loops, nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.scan import split_scan
 from weft.kernels.schedule.split import inline_loop, inline_single, peel, split, unroll

@@ -14,6 +14,12 @@ the right one (``n``), both or neither (``batch``); the fold's own loops are ``k
 
 The blocking is that of Goto and van de Geijn, Anatomy of high-performance matrix multiplication
 (2008).
+
+Where rows are short and lie in several loops, as in a contraction whose operand is read at a sum of
+axes (windows that slide), the nest is *swept* instead: the right operand is packed once, threads
+share the outer loops over rows, and the tile runs along one row.  The sides may be exchanged for
+that (``turned``), so that the lanes are along an axis that fills them; results then wait, turned,
+in scratch until a row is done (`stage_writes`).
 """
 
 from __future__ import annotations
@@ -41,7 +47,7 @@ from weft.kernels.schedule.folds import block_fold
 from weft.kernels.schedule.memory import through_memory
 from weft.kernels.schedule.order import nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.split import peel, split, unroll
-from weft.kernels.schedule.stage import Layout, stage
+from weft.kernels.schedule.stage import Layout, stage, stage_writes
 from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import (
     expressions,
@@ -77,6 +83,9 @@ class Params:
     column_block: int = 0
     lanes: str = "columns"
     width: int = 32
+    sweep: bool = False
+    turned: bool = False
+    share: int = 0
 
 
 @dataclass(frozen=True)
@@ -220,6 +229,41 @@ def _contiguous(body: list[Stmt], fold: For, around: set[Axis]) -> Axis | None:
     return None
 
 
+def dimension(load: Load | Store, axis: Axis) -> int | None:
+    """The one dimension of an index that moves with ``axis``, one by one."""
+    moving = [d for d, i in enumerate(load.index) if axis in i.axes()]
+    if len(moving) != 1 or load.index[moving[0]].coefficient(axis) != 1:
+        return None
+    return moving[0]
+
+
+def swept(c: Contraction, turned: bool) -> Contraction:
+    """The contraction with the roles that a sweep gives its axes.
+
+    Rows run along the axis that the left operand walks in the shortest steps, so that tiles share
+    what they read.  ``turned`` exchanges the sides: the longest axis of the left operand that can
+    be packed becomes the column, and the result's contiguous axis the row.
+    """
+    if not turned:
+        long = [x for x in c.m if x.trip >= _SHORT] or list(c.m)
+        row = min(long, key=lambda x: max(abs(stride(load, x.axis)) for load in c.left))
+        return replace(c, row=row.axis)
+    packed = [x for x in c.m if any(dimension(load, x.axis) is not None for load in c.left)]
+    if not packed:
+        raise ScheduleError(f"the contraction over {c.k[0].axis} has no axis to put across lanes")
+    column = max(packed, key=lambda x: x.trip).axis
+    return Contraction(c.batch, c.n, c.m, c.k, column, c.column, c.right, c.left)
+
+
+#: Rows that fill a register tile well enough.
+_SHORT = 4
+
+
+def stride(load: Load, axis: Axis) -> int:
+    """Elements between what neighbouring iterations over ``axis`` read."""
+    return linearize(load.index, load.buffer.element_strides).coefficient(axis)
+
+
 # -- scheduling ------------------------------------------------------------------------------------
 
 
@@ -253,7 +297,7 @@ class _Scheduler:
 
     def __init__(self, kernel: Kernel, contraction: Contraction, params: Params) -> None:
         self.kernel = kernel
-        self.c = contraction
+        self.c = swept(contraction, params.turned) if params.sweep else contraction
         self.params = params
         self.right_scratch: Buffer | None = None
         self.left_scratch: Buffer | None = None
@@ -271,6 +315,9 @@ class _Scheduler:
             order = [*c.batch, *column, *inner, *outer, *row]
         self.perfect([x.axis for x in (*c.batch, *c.m, *c.n)])
         self.arrange([x.axis for x in order])
+        if params.sweep:
+            self.sweep([x.axis for x in order[: order.index(row[0])]])
+            return self.kernel
         depth = len(c.batch)
         if params.parallel == "batch":
             if order[0] in column or order[0] in row:
@@ -360,10 +407,61 @@ class _Scheduler:
         self.kernel, phases = through_memory(self.kernel, at, c.k[0].axis, size)
         for names in phases:
             self.unroll_fold(names[c.k[0].axis])
+        level = "shared" if params.parallel == "rows" else "thread"
         for names in phases:
             if params.pack_right:
-                self.pack_right(names, names[at])
-            self.rows(names)
+                self.pack_right(names, names[at], level)
+            assert c.row is not None  # without rows there are only columns to share
+            self.rows(names, names[c.row])
+
+    # -- one row after the other, outer loops shared among threads ---------------------------------
+
+    def sweep(self, outer: list[Axis]) -> None:
+        """Whole rows of the result, each with the packed right operand."""
+        c, params = self.c, self.params
+        assert c.row is not None  # rows are what it runs along
+        row = c.row
+        # Long loops inside: short ones cost a misprediction each time they end.
+        c = self.c = replace(c, k=tuple(sorted(c.k, key=lambda x: x.trip)))
+        self.arrange([x.axis for x in c.k])
+        if not outer:
+            block = whole_block(find_loop(self.kernel, row).trip, params.row_block)
+            inside = Axis(f"{row.name}i", block)
+            self.kernel = split(self.kernel, row, inside)
+            outer, row = [row], inside
+        top = outer[min(len(c.batch), len(outer) - 1)]
+        parallel = params.parallel != "none"
+        shared = parallel and not (c.batch and params.share < len(c.batch))
+        if parallel and not shared:
+            self.kernel = parallelize(self.kernel, outer[params.share])
+        names = {a: a for a in (c.column, c.k[0].axis)}
+        if params.pack_right:
+            self.pack_right(names, top, "shared" if shared else "thread")
+        if shared:
+            self.kernel = parallelize(self.kernel, outer[min(params.share, len(outer) - 1)])
+        if params.turned:
+            self.stage_result(row)
+        size = _even_block(c, params)
+        self.kernel, phases = through_memory(self.kernel, row, c.k[0].axis, size)
+        for phase in phases:
+            self.unroll_fold(phase[c.k[0].axis])
+        for phase in phases:
+            self.rows(phase, phase[row])
+
+    def stage_result(self, row: Axis) -> None:
+        """Write a row's results as the lanes lie, and turn them once the row is done."""
+        for buffer in {
+            s.buffer: None for s in walk(find_loop(self.kernel, row).body) if isinstance(s, Store)
+        }:
+            stores = (
+                s for s in walk(self.kernel.body) if isinstance(s, Store) and s.buffer is buffer
+            )
+            column = dimension(next(stores), self.c.column)
+            if column is None:
+                raise ScheduleError(f"{buffer.name} is not stored along {self.c.column}")
+            others = [d for d in range(len(buffer.shape)) if d != column]
+            layout = Layout(order=(*others, column))
+            self.kernel = stage_writes(self.kernel, buffer, row, layout)
 
     def unroll_fold(self, axis: Axis) -> None:
         """Write out a few steps of the innermost loop of a fold."""
@@ -372,34 +470,31 @@ class _Scheduler:
             inner = Axis(f"{k.name}u", count)
             self.kernel = unroll(split(self.kernel, k, inner), inner)
 
-    def pack_right(self, names: Mapping[Axis, Axis], at: Axis) -> None:
+    def pack_right(self, names: Mapping[Axis, Axis], at: Axis, level: str) -> None:
         column = names[self.c.column]
         load = next((x for x in self.c.right if self.c.column in _axes((x,))), None)
         if load is None:
             return
-        dimension = _dimension(load, self.c.column)
-        if dimension is None:
+        panels = dimension(load, self.c.column)
+        if panels is None:
             return
-        private = self.params.parallel != "rows"
         before = self.kernel.scratch
         self.kernel = stage(
             self.kernel,
             load.buffer,
             at,
-            "thread" if private else "shared",
-            Layout(panel=(dimension, self.params.columns)),
+            level,
+            Layout(self.fold_order(load), (panels, self.params.columns)),
             self.right_scratch,
             reading=(column,),
         )
         if self.right_scratch is None:
             self.right_scratch = next(b for b in self.kernel.scratch if b not in before)
 
-    def rows(self, names: Mapping[Axis, Axis]) -> None:
+    def rows(self, names: Mapping[Axis, Axis], row: Axis) -> None:
         """Blocks of rows, then smaller ones for what is left."""
-        c, params = self.c, self.params
-        column = names[c.column]
-        assert c.row is not None  # without rows there are only columns to share
-        row = names[c.row]
+        params = self.params
+        column = names[self.c.column]
         size = params.row_block
         while True:
             trip = find_loop(self.kernel, row).trip
@@ -447,12 +542,18 @@ class _Scheduler:
             load.buffer,
             at,
             "thread",
-            Layout(pad=64 // load.buffer.dtype.itemsize),
+            Layout(self.fold_order(load), pad=64 // load.buffer.dtype.itemsize),
             self.left_scratch,
             reading=(inside,),
         )
         if self.left_scratch is None:
             self.left_scratch = next(b for b in self.kernel.scratch if b not in before)
+
+    def fold_order(self, load: Load) -> tuple[int, ...]:
+        """The dimensions of a load in the order in which the fold walks them."""
+        depth = {x.axis: d for d, x in enumerate(self.c.k)}
+        deepest = [max((depth.get(a, -1) for a in i.axes()), default=-1) for i in load.index]
+        return tuple(sorted(range(len(deepest)), key=deepest.__getitem__))
 
     def tiles(self, rows: list[Axis], column: Axis) -> None:
         """The register tile, with static remainders both ways."""
@@ -479,102 +580,10 @@ def _even_block(c: Contraction, params: Params) -> int:
     return max(1, min(trip, -(-size // params.unroll) * params.unroll))
 
 
+def whole_block(trip: int, most: int) -> int:
+    """The greatest divisor of ``trip`` that is at most ``most``."""
+    return next(n for n in range(min(trip, most), 0, -1) if trip % n == 0)
+
+
 def _innermost_fold(kernel: Kernel, axis: Axis) -> Axis:
     return _fold_chain(find_loop(kernel, axis))[-1].axis
-
-
-def _dimension(load: Load, axis: Axis) -> int | None:
-    """The one dimension of a load's index that moves with ``axis``, one by one."""
-    moving = [d for d, i in enumerate(load.index) if axis in i.axes()]
-    if len(moving) != 1 or load.index[moving[0]].coefficient(axis) != 1:
-        return None
-    return moving[0]
-
-
-# -- numbers ---------------------------------------------------------------------------------------
-
-#: Bytes of a right operand that a core's own cache holds between uses.
-_CACHED = 1 << 20
-#: Rows of the right operand read side by side when it is streamed: as many as prefetchers follow.
-_STREAMED = 16
-
-
-def default_params(
-    contraction: Contraction, threads: int, vector_bytes: int = 64, registers: int = 32
-) -> Params:
-    """Numbers that do well on a CPU with ``registers`` vectors of ``vector_bytes`` per core.
-
-    A register tile fills most of the registers; a block of the right operand stays in the second
-    cache level.  Few rows leave nothing to reuse, so the right operand is then read in place.
-    """
-    c = contraction
-    itemsize = c.k[0].carries[0].var.dtype.itemsize
-    lanes = max(1, vector_bytes // itemsize)
-    _, m, n, k = c.sizes
-    row_trip = _trip_of(c.m, c.row)
-    column_trip = _trip_of(c.n, c.column)
-    straight = all(_stride(x, c.column) in (0, 1) for x in c.right)
-    few = m <= 16
-    if not straight and few:
-        rows = min(row_trip, 4)
-        width = 2 * lanes if rows == 1 else lanes
-        shape = Params(rows, max(1, 8 // rows), lanes="fold", width=width)
-        return replace(shape, parallel="columns", pack_left=False, pack_right=False)
-    if any(_divides(x, c) for x in (*c.left, *c.right)):
-        # Blocks of a divided axis are no boxes of the operands: read them in place, in one piece.
-        whole = replace(Params(min(8, row_trip), 2 * lanes), block=k)
-        return replace(whole, parallel="columns", pack_left=False, pack_right=False)
-    budget = registers - 6
-    rows = min(8, row_trip)
-    vectors = max(1, min(budget // (rows + 1), -(-column_trip // lanes), 16))
-    if rows == 8:
-        vectors = min(2, vectors) if registers >= 32 else 1
-    even = [v for v in range(vectors, vectors // 2, -1) if column_trip % (v * lanes) == 0]
-    shape = Params(rows, (even or [vectors])[0] * lanes, block=2048 // itemsize)
-    outer = [x for x in (*c.batch, *c.m) if x.axis is not c.row]
-    if outer and outer[0].trip >= 2 * threads and (n * k * itemsize <= 1 << 18 or c.batch):
-        big = n * k * itemsize > 1 << 19 and not few
-        return replace(shape, parallel="batch", pack_left=False, pack_right=big)
-    if few:
-        shape = replace(shape, parallel="columns", pack_left=False, pack_right=False)
-        if column_trip * k * itemsize <= _CACHED or k < 4 * _STREAMED:
-            return shape
-        share = -(-column_trip // (threads * shape.columns)) * shape.columns
-        return replace(shape, column_block=share, block=_STREAMED, unroll=1)
-    block = _row_block(row_trip, rows, threads)
-    # Rows a power of two apart fall into the same cache sets; others need no copy.
-    crowded = any(_row_distance(x, c.row) * itemsize % 1024 == 0 for x in c.left)
-    return replace(shape, row_block=block, pack_left=crowded and n >= 4 * shape.columns)
-
-
-def _trip_of(group: tuple[For, ...], axis: Axis | None) -> int:
-    """Iterations of the loop over ``axis`` in ``group`` (1 without one)."""
-    return next((x.trip for x in group if x.axis is axis), 1)
-
-
-def _stride(load: Load, axis: Axis) -> int:
-    return linearize(load.index, load.buffer.element_strides).coefficient(axis)
-
-
-def _divides(load: Load, c: Contraction) -> bool:
-    axes = {x.axis for x in c.k}
-    return any(axes & d.numerator.axes() for i in load.index for d in i.divisions())
-
-
-def _row_distance(load: Load, row: Axis | None) -> int:
-    return 1 if row is None else abs(_stride(load, row))
-
-
-def _row_block(trip: int, rows: int, threads: int) -> int:
-    """Rows per parallel iteration: even shares, few sweeps over the right operand, no odd rest."""
-    panels = max(1, trip // rows)
-
-    def cost(count: int) -> float:
-        blocks, rest = divmod(panels, count)
-        # Panels the busiest thread works on, and sweeps over the right operand.
-        busiest = -(-blocks // threads) * count + -(-rest // threads)
-        sweeps = 1.5 * (blocks + rest) / (panels * rows)
-        return busiest * threads / panels + sweeps + (0.02 if rest else 0.0)
-
-    most = max(1, min(panels, 128 // rows))
-    return rows * min(range(1, most + 1), key=lambda n: (cost(n), -n))
