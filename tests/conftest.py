@@ -1,8 +1,14 @@
-"""Settings for every test: the same examples on every run, and no deadline on a busy machine."""
+"""Settings for every test: the same examples on every run, and no deadline on a busy machine.
+
+``pytest --cpu sse2`` runs the tests with code that uses no more than those instructions.
+"""
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from weft.config import CPUS, config
 
 settings.register_profile(
     "weft",
@@ -12,3 +18,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("weft")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cpu", choices=CPUS, default="native", help="instructions to compile for")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    _compile_for(config.getoption("--cpu"))
+
+
+def _compile_for(cpu: str) -> None:
+    config.cpu = cpu

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.program import Launch, Program, Routine, walk_steps
 from weft.runtime.buffer import Buffer
+
+if TYPE_CHECKING:
+    from weft.runtime.native import CPU
 
 
 @dataclass
@@ -161,15 +164,18 @@ def _buffer_of(x: Any, aval: Any, of_numpy: Callable[[np.ndarray], Buffer]) -> B
 
 
 def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executable:
-    """Compile ``closed`` for the CPU.
+    """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
     ``donated`` are the positions of arguments whose memory the results may take over.
     """
+    from weft.runtime.processors import target_cpu
+
+    cpu = target_cpu()
     stats = Stats()
     with collector_paused():
-        program = _timed(stats, "plan", lambda: plan_program(closed))
-        text = _timed(stats, "codegen", lambda: _emit(program))
-    native = _timed(stats, "llvm", lambda: _native(program, text))
+        program = _timed(stats, "plan", lambda: plan_program(closed, cpu))
+        text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
+    native = _timed(stats, "llvm", lambda: _native(program, text, cpu))
     kernels = {s.kernel for s in _launches(program)}
     stats.kernels = len(kernels)
     stats.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
@@ -184,8 +190,11 @@ def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
     return result
 
 
-def plan_program(closed: ClosedJaxpr) -> Program:
-    """Everything before code generation: terms, kernels, schedules and the memory plan."""
+def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
+    """Everything before code generation: terms, kernels, schedules and the memory plan.
+
+    ``cpu`` is what it is planned for, by default the host.
+    """
     from weft.kernels.assemble import assemble
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import plan
@@ -196,7 +205,7 @@ def plan_program(closed: ClosedJaxpr) -> Program:
     refuse_complex(closed)
     lowered = lower_jaxpr(closed)
     _dump("terms", lambda: _printed_terms(lowered))
-    machine = host_machine(config.threads)
+    machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
     naive: list[Kernel] | None = [] if "kernels" in config.dump else None
     watch = None if naive is None else naive.append
     program = assemble(lowered, lambda region: plan(region, machine, watch))
@@ -242,37 +251,41 @@ def _launches(program: Program) -> list[Launch]:
     return [s for s in walk_steps(program.steps) if isinstance(s, Launch)]
 
 
-@cache
 def host_machine(threads: int) -> Machine:
     """The machine model of this host."""
     from weft.runtime.native import host_cpu
 
-    cpu = host_cpu()
+    return machine_of(host_cpu(), threads)
+
+
+@cache
+def machine_of(cpu: CPU, threads: int) -> Machine:
+    """The machine model of a processor."""
     caches = (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes)
-    return cpu_machine(threads, cpu.vector_bits // 8, caches, cpu.name)
+    return cpu_machine(threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture)
 
 
-def _emit(program: Program) -> str:
+def emit_llvm(program: Program, cpu: CPU) -> str:
+    """LLVM IR text of a program, for ``cpu``."""
     from weft.codegen.program_llvm import emit_program
     from weft.codegen.scalar_llvm import Target
-    from weft.runtime.native import emit_assembly, host_cpu
+    from weft.runtime.native import emit_assembly
 
-    cpu = host_cpu()
     features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
     text = emit_program(program, Target(cpu.vector_bits // 8, features, cpu.architecture))
     _dump("llvm", lambda: text)
-    _dump("assembly", lambda: emit_assembly(text))
+    _dump("assembly", lambda: emit_assembly(text, cpu))
     return text
 
 
-def _native(program: Program, text: str) -> Any:
+def _native(program: Program, text: str, cpu: CPU) -> Any:
     from weft.codegen.program_llvm import routines_of, uses_pool
     from weft.kernels.work import seconds
     from weft.runtime.cache import compile_cached
     from weft.runtime.executable import NativeProgram
 
     return NativeProgram(
-        compile_cached(text),
+        compile_cached(text, cpu),
         input_nbytes=[s.nbytes for s in program.inputs],
         output_nbytes=[s.nbytes for s in program.outputs],
         constants=[Buffer.from_numpy(np.asarray(s.data)) for s in program.constants],

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 #: Classes of rewrite rules, each including those before it.
 NUMERICS = ("exact", "real", "cancel", "domain")
 
+#: Widths of a processor's registers to compile for; ``native`` is all it has.
+CPUS = ("native", "sse2", "avx2", "avx512", "neon")
+
 #: Levels of the compiler that can be printed while it works.
 DUMP_LEVELS = ("jaxpr", "terms", "kernels", "schedule", "program", "llvm", "assembly")
 
@@ -25,6 +28,9 @@ class Config:
     - ``numerics``: which rewrites may be used. ``"exact"`` keeps every bit; ``"real"``, the
       default, re-associates sums and contractions within a stated bound; ``"cancel"`` may
       introduce cancellation; ``"domain"`` may change where NaN, inf and overflow happen.
+    - ``cpu``: the instructions that compiled code may use: ``"native"``, the default, is all this
+      processor has; ``"sse2"``, ``"avx2"``, ``"avx512"`` and (on AArch64) ``"neon"`` use less.
+      It holds for what is compiled from then on.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
     - ``cache_dir``: where compiled code is kept between processes; None keeps none.
 
@@ -32,7 +38,7 @@ class Config:
     >>> weft.config.dump = {"jaxpr", "kernels"}
     """
 
-    __slots__ = ("_cache_dir", "_dump", "_numerics", "_threads", "compiled_for")
+    __slots__ = ("_cache_dir", "_cpu", "_dump", "_numerics", "_threads", "compiled_for")
 
     #: What compiled code depends on; a new object after each change, so ``is`` tells.
     compiled_for: tuple[object, ...]
@@ -40,9 +46,10 @@ class Config:
     def __init__(self) -> None:
         self._threads = available_cpus()
         self._numerics = "real"
+        self._cpu = "native"
         self._dump: frozenset[str] = frozenset()
         self._cache_dir: str | None = default_cache_dir()
-        self.compiled_for = (self._numerics, self._threads)
+        self.compiled_for = (self._numerics, self._cpu, self._threads)
 
     @property
     def threads(self) -> int:
@@ -56,7 +63,7 @@ class Config:
         if not 1 <= value <= 1024:
             raise ValueError(f"config.threads is between 1 and 1024, got {value}")
         self._threads = value
-        self.compiled_for = (self._numerics, self._threads)
+        self.compiled_for = (self._numerics, self._cpu, self._threads)
 
     @property
     def numerics(self) -> str:
@@ -68,7 +75,19 @@ class Config:
         if value not in NUMERICS:
             raise ValueError(f"config.numerics is one of {_quoted(NUMERICS)}, got {value!r}")
         self._numerics = value
-        self.compiled_for = (self._numerics, self._threads)
+        self.compiled_for = (self._numerics, self._cpu, self._threads)
+
+    @property
+    def cpu(self) -> str:
+        """Which of the processor's instructions may be used."""
+        return self._cpu
+
+    @cpu.setter
+    def cpu(self, value: str) -> None:
+        if value not in CPUS:
+            raise ValueError(f"config.cpu is one of {_quoted(CPUS)}, got {value!r}")
+        self._cpu = value
+        self.compiled_for = (self._numerics, self._cpu, self._threads)
 
     @property
     def dump(self) -> frozenset[str]:
@@ -109,7 +128,7 @@ class Config:
         return f"Config({settings})"
 
 
-_SETTINGS = ("threads", "numerics", "dump", "cache_dir")
+_SETTINGS = ("threads", "numerics", "cpu", "dump", "cache_dir")
 
 
 def _quoted(names: Iterable[str]) -> str:

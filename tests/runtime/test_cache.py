@@ -233,7 +233,7 @@ def test_damaged_code_is_compiled_again(cache_dir: Path, damage):
 def test_the_key_depends_on_text_and_toolchain(monkeypatch: pytest.MonkeyPatch):
     key = object_key(IR.format(1))
     assert key != object_key(IR.format(2))
-    monkeypatch.setattr(native, "toolchain_identity", lambda: "another processor")
+    monkeypatch.setattr(native, "toolchain_identity", lambda cpu: "another processor")
     assert key != object_key(IR.format(1))
 
 

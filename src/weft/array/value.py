@@ -188,8 +188,9 @@ class Array:
         """The read-only bytes for Python's buffer protocol, from Python 3.12 on (PEP 688)."""
         if flags & _WRITABLE:
             raise BufferError(f"a weft array is read-only, here {self.aval}; use np.array(x)")
+        view: Any = self.numpy_view()
         try:
-            return memoryview(self.numpy_view())
+            return memoryview(view)
         except ValueError:
             raise BufferError(
                 f"{self.aval.dtype} has no format in the buffer protocol; "

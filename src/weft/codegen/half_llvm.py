@@ -20,7 +20,8 @@ HALF = ("half", "bfloat")
 class HalfBits:
     """Conversions of registers of ``lanes`` elements of one half type, ``half`` or ``bfloat``.
 
-    ``native`` says that the target converts this type exactly by instructions of its own.
+    Registers of float16 are LLVM's ``half``, those of bfloat16 integers with its bits. ``native``
+    says that the target converts float16 exactly by instructions of its own.
     """
 
     def __init__(self, function: Function, element: str, lanes: int, native: bool) -> None:
@@ -29,7 +30,7 @@ class HalfBits:
         self.f = function
         self.element = element
         self.native = native
-        self.type = vector(element, lanes)
+        self.type = vector("i16" if element == "bfloat" else element, lanes)
         self.i16, self.i32 = vector("i16", lanes), vector("i32", lanes)
         self.single, self.double = vector("float", lanes), vector("double", lanes)
         self.mask = vector("i1", lanes)
@@ -50,14 +51,21 @@ class HalfBits:
         compare = "fcmp" if kind in (self.single, self.double) else "icmp"
         return self.f.i(f"{compare} {how} {kind} {a}, {other}")
 
+    def _to_bits(self, value: str) -> str:
+        same = self.type == self.i16
+        return value if same else self._cast("bitcast", self.type, value, self.i16)
+
+    def _from_bits(self, bits: str) -> str:
+        same = self.type == self.i16
+        return bits if same else self._cast("bitcast", self.i16, bits, self.type)
+
     # -- to float32 --------------------------------------------------------------------------------
 
     def widen(self, value: str) -> str:
         """The same numbers in float32."""
         if self.native:
             return self._cast("fpext", self.type, value, self.single)
-        bits = self._cast("bitcast", self.type, value, self.i16)
-        wide = self._cast("zext", self.i16, bits, self.i32)
+        wide = self._cast("zext", self.i16, self._to_bits(value), self.i32)
         if self.element == "bfloat":
             return self._cast("bitcast", self.i32, self._op("shl", self.i32, wide, 16), self.single)
         return self._widen_half(wide)
@@ -85,8 +93,7 @@ class HalfBits:
             bits = self._round_bfloat(bits, value)
         else:
             bits = self._round_half(bits)
-        short = self._cast("trunc", self.i32, bits, self.i16)
-        return self._cast("bitcast", self.i16, short, self.type)
+        return self._from_bits(self._cast("trunc", self.i32, bits, self.i16))
 
     def _half_up(self, bits: str, dropped: int) -> str:
         """``bits`` with what rounds its last ``dropped`` bits to even added."""
@@ -139,13 +146,13 @@ class HalfBits:
     def next_after(self, x: str, y: str) -> str:
         """The neighbour of ``x`` in the direction of ``y``; ``y`` when they are equal."""
         wide_x, wide_y = self.widen(x), self.widen(y)
-        bits = self._cast("bitcast", self.type, x, self.i16)
+        bits = self._to_bits(x)
         up = self._compare("olt", self.single, wide_x, wide_y)
         positive = self._compare("ogt", self.single, wide_x, 0.0)
         inwards = self._op("xor", self.mask, up, positive)
         step = self._select(inwards, self.i16, literal(self.i16, -1), 1)
         moved = self._op("add", self.i16, bits, step)
-        y_bits = self._cast("bitcast", self.type, y, self.i16)
+        y_bits = self._to_bits(y)
         smallest = self._op("or", self.i16, self._op("and", self.i16, y_bits, -(1 << 15)), 1)
         zero = self._compare("oeq", self.single, wide_x, 0.0)
         moved = self._select(zero, self.i16, smallest, moved)
@@ -154,4 +161,4 @@ class HalfBits:
         nan = self._compare("uno", self.single, wide_x, wide_y)
         quiet = 0x7FC0 if self.element == "bfloat" else 0x7E00
         result = self._select(nan, self.i16, literal(self.i16, quiet), moved)
-        return self._cast("bitcast", self.i16, result, self.type)
+        return self._from_bits(result)

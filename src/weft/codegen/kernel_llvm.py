@@ -31,7 +31,7 @@ from weft.codegen.outline import (
     written_outside,
 )
 from weft.codegen.scalar_llvm import Target, emit_op
-from weft.codegen.tiles import Layout, Position, Tile, element_type, memory_type
+from weft.codegen.tiles import Layout, Position, Tile, constant, element_type, memory_type
 from weft.kernels import ir
 from weft.kernels.ir import Var
 from weft.kernels.program import elements_per_thread, placed_scratch
@@ -135,8 +135,7 @@ class _Emitter:
         return element if tile_layout.width == 1 else f"<{tile_layout.width} x {element}>"
 
     def _const(self, stmt: ir.Const) -> None:
-        kind = self._vector(stmt.out)
-        text = literal(kind, _python_scalar(stmt.value))
+        text = constant(stmt.out.dtype, stmt.value, self._layout(stmt.out).width)
         self._define(stmt.out, {p: text for p in self._layout(stmt.out).positions()})
 
     def _iota(self, stmt: ir.Iota) -> None:
@@ -232,7 +231,7 @@ class _Emitter:
         out = []
         for value, arg, neutral in zip(values, args, identity, strict=True):
             kind = f"<{width} x {element_type(arg.dtype)}>"
-            other = literal(kind, _python_scalar(neutral))
+            other = constant(arg.dtype, neutral, width)
             out.append(self.f.i(f"select <{width} x i1> {mask}, {kind} {value}, {kind} {other}"))
         return tuple(out)
 
@@ -605,8 +604,3 @@ class _BlockEmitter(_Emitter):
         f.place(leave)
         f.ret()
         f.place(go)
-
-
-def _python_scalar(value: Any) -> Any:
-    exact = isinstance(value, np.generic) and value.dtype.kind in "biufc"
-    return value.item() if exact else float(value)

@@ -46,7 +46,7 @@ class Target:
         native = dtype == np.float16 and (
             "f16c" in self.features or self.architecture.startswith(("aarch64", "arm64"))
         )
-        return HalfBits(f, element_type(dtype), lanes, native)
+        return HalfBits(f, "half" if dtype == np.float16 else "bfloat", lanes, native)
 
 
 def emit_op(

@@ -10,12 +10,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from weft.codegen.llvm_text import literal, vector
 from weft.kernels.ir import Var
 from weft.terms.affine import Axis
 
+#: bfloat16 is the integer of its bits: for LLVM's `bfloat`, a processor without instructions for it
+#: converts to float and back (through calls) wherever a value is chosen, moved or shuffled.
 ELEMENT = {
     "bool": "i1",
     "int8": "i8",
@@ -27,7 +31,7 @@ ELEMENT = {
     "uint32": "i32",
     "uint64": "i64",
     "float16": "half",
-    "bfloat16": "bfloat",
+    "bfloat16": "i16",
     "float32": "float",
     "float64": "double",
 }
@@ -46,6 +50,13 @@ def element_type(dtype: np.dtype) -> str:
 def memory_type(dtype: np.dtype) -> str:
     """LLVM type of a scalar of ``dtype`` in memory (bool takes a byte)."""
     return "i8" if dtype == np.bool_ else element_type(dtype)
+
+
+def constant(dtype: np.dtype, value: Any, lanes: int = 1) -> str:
+    """``value`` in every lane of a register of ``dtype``."""
+    number = np.asarray(value, dtype)
+    bits = number.view(np.uint16) if dtype.name == "bfloat16" else number
+    return literal(vector(element_type(dtype), lanes), bits.item())
 
 
 def lane_width(extent: int, lanes: int) -> int:

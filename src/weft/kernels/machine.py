@@ -156,11 +156,15 @@ _HALVING = frozenset(("", "znver4"))
 
 
 def cpu_machine(
-    threads: int, vector_bytes: int, caches: tuple[int, int, int], name: str = ""
+    threads: int,
+    vector_bytes: int,
+    caches: tuple[int, int, int],
+    name: str = "",
+    architecture: str = "x86_64",
 ) -> Machine:
     """The built-in model of a CPU with these cache sizes (L1, L2 per core; L3 shared).
 
-    ``name`` is the processor's, as LLVM calls it.
+    ``name`` is the processor's, as LLVM calls it, like the ``architecture``.
     """
     l1, l2, l3 = caches
     # A set of the first level is chosen by the bits below the page number: 64 sets of 64 bytes.
@@ -170,7 +174,7 @@ def cpu_machine(
         Level("L2", l2, 115.0, cost=_L2_COST),
         Level("L3", l3, 95.0, 16, shared=True, indexed=False, ramp=(0.4, 4.0), cost=_L3_COST),
     )
-    registers = 32 if vector_bytes == 64 else 16
+    registers = 32 if vector_bytes == 64 or architecture == "aarch64" else 16
     return Machine(
         "cpu",
         threads,

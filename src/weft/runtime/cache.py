@@ -260,15 +260,15 @@ def _open_cache(folder: str) -> ObjectCache | None:
         return None
 
 
-def object_key(ir_text: str) -> str:
+def object_key(ir_text: str, cpu: native.CPU | None = None) -> str:
     """The disk key of a module: its text and everything else that decides its object code."""
-    digest = hashlib.sha256(native.toolchain_identity().encode())
+    digest = hashlib.sha256(native.toolchain_identity(cpu).encode())
     digest.update(b"\0")
     digest.update(ir_text.encode())
     return digest.hexdigest()
 
 
-def compile_cached(ir_text: str) -> bytes:
+def compile_cached(ir_text: str, cpu: native.CPU | None = None) -> bytes:
     """`native.compile_module`, looked up on disk first and stored there afterwards.
 
     New code goes through LLVM's verifier when ``weft.config.dump`` shows it.
@@ -277,10 +277,10 @@ def compile_cached(ir_text: str) -> bytes:
     this one its result.
     """
     cache = object_cache()
-    key = object_key(ir_text)
+    key = object_key(ir_text, cpu)
     code = None if cache is None else cache.get(key)
     if code is None:
-        code = native.compile_module(ir_text, verify="llvm" in config.dump)
+        code = native.compile_module(ir_text, cpu, verify="llvm" in config.dump)
         if cache is not None:
             with contextlib.suppress(OSError):
                 cache.put(key, code)

@@ -42,14 +42,16 @@ class CompileError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class HostCPU:
+class CPU:
     """What a code generator needs to know of the processor it generates for.
 
-    ``features`` is LLVM's feature string (``"+avx2,-avx512f"``); cache sizes are in bytes and per
-    core for L1 and L2; ``cores`` counts those this process may run on.
+    ``triple`` and ``name`` are LLVM's, and ``features`` its feature string (``"+avx2,-avx512f"``);
+    cache sizes are in bytes and per core for L1 and L2; ``cores`` counts those this process may run
+    on.
     """
 
     architecture: str
+    triple: str
     name: str
     features: str
     vector_bits: int
@@ -71,15 +73,17 @@ def usable_cores() -> int:
 
 
 @functools.cache
-def host_cpu() -> HostCPU:
+def host_cpu() -> CPU:
     """The processor this process runs on, looked up once."""
     with _lock:
         binding = _llvm()
+        triple = binding.get_process_triple()
         name = binding.get_host_cpu_name()
         features = binding.get_host_cpu_features().flatten()
     caches = _cache_sizes(Path("/sys/devices/system/cpu"))
-    return HostCPU(
+    return CPU(
         architecture=architecture(),
+        triple=triple,
         name=name,
         features=features,
         vector_bits=_vector_bits(features),
@@ -153,48 +157,47 @@ def _llvm() -> Any:
 
 
 @functools.cache
-def _target_machine() -> Any:
-    cpu = host_cpu()
+def _target_machine(cpu: CPU) -> Any:
     with _lock:
         binding = _llvm()
-        target = binding.Target.from_triple(binding.get_process_triple())
-        return target.create_target_machine(
+        if cpu.triple != host_cpu().triple:
+            binding.initialize_all_targets()
+            binding.initialize_all_asmprinters()
+        return binding.Target.from_triple(cpu.triple).create_target_machine(
             cpu=cpu.name,
             features=cpu.features,
             opt=1,
             reloc="pic",
             codemodel="small",
-            jit=True,
+            jit=cpu.triple == host_cpu().triple,
         )
 
 
 @functools.cache
-def _module_header() -> str:
-    machine = _target_machine()
-    with _lock:
-        triple = _llvm().get_process_triple()
-        return f'target datalayout = "{machine.target_data}"\ntarget triple = "{triple}"\n'
+def _module_header(cpu: CPU) -> str:
+    layout = _target_machine(cpu).target_data
+    return f'target datalayout = "{layout}"\ntarget triple = "{cpu.triple}"\n'
 
 
 @functools.cache
-def toolchain_identity() -> str:
+def toolchain_identity(cpu: CPU | None = None) -> str:
     """Everything besides the text that decides the object code: compiler, options, processor.
 
     Two processes with equal identities may share object code.
     """
     import llvmlite
 
-    cpu = host_cpu()
+    cpu = cpu or host_cpu()
     with _lock:
         version = ".".join(str(part) for part in _llvm().llvm_version_info)
     return "|".join(
         (f"llvmlite {llvmlite.__version__}", f"llvm {version}", "opt1 pic small", cpu.name)
-        + (cpu.features, _module_header())
+        + (cpu.features, _module_header(cpu))
     )
 
 
-def compile_module(ir_text: str, *, verify: bool = False) -> bytes:
-    """Object code for a module of LLVM IR text, for this processor.
+def compile_module(ir_text: str, cpu: CPU | None = None, *, verify: bool = False) -> bytes:
+    """Object code for a module of LLVM IR text, for ``cpu`` (by default the host).
 
     The text must not state a data layout or triple. ``verify`` runs LLVM's verifier first, which
     names the broken instruction; without it, malformed SSA is undefined behaviour.
@@ -202,19 +205,21 @@ def compile_module(ir_text: str, *, verify: bool = False) -> bytes:
 
     Raises `CompileError` with LLVM's message, which quotes the offending line.
     """
+    cpu = cpu or host_cpu()
     with _lock:
-        return _target_machine().emit_object(_parse(ir_text, verify))
+        return _target_machine(cpu).emit_object(_parse(ir_text, cpu, verify))
 
 
-def emit_assembly(ir_text: str) -> str:
+def emit_assembly(ir_text: str, cpu: CPU | None = None) -> str:
     """The assembly text of a module, to read or to look for spills in; never cached."""
+    cpu = cpu or host_cpu()
     with _lock:
-        return _target_machine().emit_assembly(_parse(ir_text, verify=True))
+        return _target_machine(cpu).emit_assembly(_parse(ir_text, cpu, verify=True))
 
 
-def _parse(ir_text: str, verify: bool) -> Any:
+def _parse(ir_text: str, cpu: CPU, verify: bool) -> Any:
     try:
-        module = _llvm().parse_assembly(_module_header() + ir_text)
+        module = _llvm().parse_assembly(_module_header(cpu) + ir_text)
         if verify:
             module.verify()
     except RuntimeError as error:
@@ -242,7 +247,9 @@ class _Linkers:
         """An instance, and a name not yet used in it; call with the lock held."""
         if self._linker is None or self._used == self.LIBRARIES_EACH:
             # JITLink: the older loader scatters sections farther apart than AArch64 can reach.
-            self._linker = _llvm().create_lljit_compiler(_target_machine(), use_jit_link=True)
+            self._linker = _llvm().create_lljit_compiler(
+                _target_machine(host_cpu()), use_jit_link=True
+            )
             self._used = 0
         self._used += 1
         return self._linker, f"weft{self._used}"
