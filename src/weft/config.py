@@ -1,15 +1,16 @@
 """Settings: ``weft.config`` and the context manager ``weft.disable_jit``.
 
 A setting is checked when it is set. ``threads`` and ``numerics`` are the process's;
-``disable_jit`` is the thread's.
+``disable_jit`` is the context's (a thread's, or an asynchronous
+task's).
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 #: Classes of rewrite rules, each including those before it.
 NUMERICS = ("exact", "real", "cancel", "domain")
@@ -151,16 +152,16 @@ def default_cache_dir() -> str | None:
 config = Config()
 
 
-class _ThreadState(threading.local):
-    jit_disabled: bool = False
+#: Native calls look at it too: see `weft.runtime.fast_call`.
+jit_disabled_variable: ContextVar[bool] = ContextVar("weft.jit_disabled", default=False)
 
-
-_state = _ThreadState()
+#: Is :func:`disable_jit` active in this context?
+jit_is_disabled = jit_disabled_variable.get
 
 
 @contextmanager
 def disable_jit(disable: bool = True) -> Iterator[None]:
-    """Runs jitted functions and control flow operation by operation, in this thread.
+    """Runs jitted functions and control flow operation by operation, in this context.
 
     Values are concrete everywhere, so a debugger or ``print`` sees them.
 
@@ -169,14 +170,9 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
     ...     step(np.arange(3))
     Array([0, 2, 4], dtype=int32)
     """
-    previous = _state.jit_disabled
-    _state.jit_disabled = disable
+    previous = jit_disabled_variable.get()
+    jit_disabled_variable.set(bool(disable))
     try:
         yield
     finally:
-        _state.jit_disabled = previous
-
-
-def jit_is_disabled() -> bool:
-    """Is :func:`disable_jit` active in this thread?"""
-    return _state.jit_disabled
+        jit_disabled_variable.set(previous)

@@ -177,4 +177,14 @@ def register_dataclass(
         return cls(**values)
 
     optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=_NAMESPACE)  # type: ignore[arg-type]
+    _dataclasses[cls] = children_names, static_names
     return cls
+
+
+#: Registered dataclasses: the fields that are children, and those that are structure.
+_dataclasses: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+
+def dataclass_fields(cls: type) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The fields of a registered dataclass that are children, and those that are structure."""
+    return _dataclasses.get(cls)

@@ -380,7 +380,7 @@ def test_classes_laid_out_otherwise_use_the_python_path():
 
 
 def test_other_interpreters_use_the_python_path(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(call_path_module, "_known_interpreter", lambda: False)
+    monkeypatch.setattr(call_path_module, "known_interpreter", lambda: False)
     aval = Aval()
     path = make_path(sum_program(1, 1), aval, single=True)
     assert path.native == path.call

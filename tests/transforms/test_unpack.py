@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,10 +73,67 @@ def test_leaves_that_do_not_match_go_the_general_way():
 
 
 def test_other_classes_and_very_many_leaves_have_no_shortcut():
-    pair = namedtuple("pair", "a b")
-    assert tree_call(tree.structure(((pair(1, 2),), {})), tree.structure(0), len, len) is None
+    for container in (OrderedDict(a=1), deque([1]), Static(1, 2)):
+        assert tree_call(tree.structure(((container,), {})), tree.structure(0), len, len) is None
+        assert tree_call(tree.structure(((0,), {})), tree.structure(container), len, len) is None
     many = tree.structure((([0] * MAX_LEAVES,), {}))
     assert tree_call(many, tree.structure(0), len, len) is None
+
+
+Pair = namedtuple("Pair", "a b")
+
+
+@tree.register_dataclass
+@dataclass
+class Record:
+    x: Any
+    y: Any
+
+    def __post_init__(self):
+        if isinstance(self.x, str):
+            raise TypeError("x is a number")
+
+
+@tree.register_dataclass
+@dataclass
+class Static:
+    x: Any
+    kind: Any = field(metadata={"static": True})
+
+
+records = st.recursive(
+    st.integers(),
+    lambda inner: (
+        st.builds(Record, inner, inner)
+        | st.builds(Pair, inner, inner)
+        | st.lists(inner, max_size=2)
+    ),
+    max_leaves=8,
+)
+
+
+@given(records, records)
+@settings(max_examples=50)
+def test_named_tuples_and_dataclasses(given_tree, result):
+    in_tree = tree.structure(((given_tree, 100), {}))
+    seen = []
+
+    def native(*leaves):
+        seen.extend(leaves)
+        return tuple(tree.leaves(result))
+
+    call = tree_call(in_tree, tree.structure(result), native, lambda *_: "other")
+    assert call((given_tree, 100), {}) == result
+    assert seen == tree.leaves((given_tree, 100))
+    assert call((given_tree,), {}) == "other"
+
+
+def test_dataclasses_that_lack_a_field_go_the_general_way():
+    in_tree = tree.structure(((Record(1, 2),), {}))
+    call = tree_call(in_tree, tree.structure(0), lambda *x: x, lambda *x: "other")
+    broken = Record(1, 2)
+    del broken.y
+    assert call((broken,), {}) == "other"
 
 
 def test_repeated_calls_with_containers():

@@ -9,9 +9,9 @@ bottom is :class:`EvalTrace`, which computes.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -124,27 +124,22 @@ def _slots_of(cls: Any) -> tuple[str, ...]:
     return tuple(name for name in names if name not in ("__weakref__", "note"))
 
 
-class _State(threading.local):
-    trace: Trace = eval_trace
+#: The current trace. Native calls look at it too: see `weft.runtime.fast_call`.
+trace_variable: ContextVar[Trace] = ContextVar("weft.trace", default=eval_trace)
 
-
-_state = _State()
-
-
-def current_trace() -> Trace:
-    """The trace that primitives bound now go to."""
-    return _state.trace
+#: The trace that primitives bound now go to.
+current_trace = trace_variable.get
 
 
 @contextmanager
 def set_trace(trace: Trace) -> Iterator[Trace]:
-    """Makes ``trace`` the current trace of this thread inside a ``with`` block."""
-    previous = _state.trace
-    _state.trace = trace
+    """Makes ``trace`` the current trace of this context inside a ``with`` block."""
+    previous = trace_variable.get()
+    trace_variable.set(trace)
     try:
         yield trace
     finally:
-        _state.trace = previous
+        trace_variable.set(previous)
 
 
 def leaked_tracer_error(tracer: Tracer) -> LeakedTracerError:

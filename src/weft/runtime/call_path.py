@@ -16,9 +16,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
-import sysconfig
-import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,8 +24,10 @@ from weft.runtime import interrupt, native
 from weft.runtime.allocator import allocator
 from weft.runtime.buffer import Buffer
 from weft.runtime.cache import compile_cached
-from weft.runtime.call_path_ir import OB_TYPE, Descriptor, call_path_ir
+from weft.runtime.call_path_ir import Descriptor, call_path_ir
 from weft.runtime.executable import NativeProgram, raise_status
+from weft.runtime.fast_call import install_finalizer
+from weft.runtime.layout import function_address, known_class, known_interpreter, slot_offset
 from weft.runtime.pool import pool
 from weft.runtime.pool_ir import WANTED_OFFSET
 
@@ -147,7 +146,7 @@ class CallPath:
         initial = [
             word
             for name, value in layout.initial.items()
-            for word in (_slot_offset(layout.cls, name), address_of(value))
+            for word in (slot_offset(layout.cls, name), address_of(value))
         ]
         block_address = pool.address
         descriptor = Descriptor(
@@ -156,8 +155,8 @@ class CallPath:
             constants=len(program.constants),
             initials=len(layout.initial),
             array_type=address_of(layout.cls),
-            aval_offset=_slot_offset(layout.cls, layout.aval),
-            buffer_offset=_slot_offset(layout.cls, layout.buffer),
+            aval_offset=slot_offset(layout.cls, layout.aval),
+            buffer_offset=slot_offset(layout.cls, layout.buffer),
             in_avals=block([address_of(aval) for aval in self._in_avals]),
             constant_pointers=block([buffer.ptr for buffer in program.constants]),
             output_specs=outputs(list(zip(self._out_avals, program.output_nbytes, strict=True))),
@@ -201,10 +200,16 @@ def _builtin(self_object: tuple[int, Any]) -> Callable[..., Any]:
 @functools.cache
 def _method_def() -> _MethodDef:
     """The definition all builtins share; CPython keeps a pointer to it, so it lives for ever."""
-    slots = {name: _slot_offset(Buffer, name) for name in ("ptr", "nbytes", "home")}
+    slots = {name: slot_offset(Buffer, name) for name in ("ptr", "nbytes", "home")}
     library = native.link(compile_cached(call_path_ir(slots)), ["weft_call"], _call_imports())
     native.keep_forever(library)
+    install_finalizer()
     return _MethodDef(b"weft_call", library.address("weft_call"), _METH_FASTCALL, None)
+
+
+def call_address() -> int:
+    """The builtin's function: (its ``self`` object, arguments, how many)."""
+    return _method_def().function
 
 
 _PYTHON_API = (
@@ -218,7 +223,7 @@ _PYTHON_API = (
 def _call_imports() -> dict[str, int]:
     """Every address the module needs. Python's objects are addresses too: they differ between
     processes, and the module's text, which is its key on disk, must not."""
-    api = {name: _function_address(getattr(ctypes.pythonapi, name)) for name in _PYTHON_API}
+    api = {name: function_address(getattr(ctypes.pythonapi, name)) for name in _PYTHON_API}
     return {
         **api,
         "weft_sigint_armed": interrupt.handler().armed_address,
@@ -227,12 +232,6 @@ def _call_imports() -> dict[str, int]:
         "prepare_call": id(_prepare),
         "raise_status": id(raise_status),
     }
-
-
-def _function_address(function: Any) -> int:
-    address = ctypes.cast(function, ctypes.c_void_p).value
-    assert address is not None
-    return address
 
 
 #: Kept here, so that its address stays valid.
@@ -251,45 +250,11 @@ def _configured_threads(pool_address: int) -> int:
     return ctypes.c_int64.from_address(pool_address + WANTED_OFFSET).value
 
 
-# ---- how CPython lays out objects ---------------------------------------------------------
-
-
 def supports_native(layout: ArrayLayout) -> bool:
     """Whether the builtin understands this interpreter's objects and this class's."""
     names = (layout.aval, layout.buffer, *layout.initial)
-    return _known_interpreter() and _known_class(layout.cls, names)
-
-
-@functools.cache
-def _known_interpreter() -> bool:
     return (
-        sys.implementation.name == "cpython"
-        and (3, 11) <= sys.version_info < (3, 15)
-        and not sysconfig.get_config_var("Py_GIL_DISABLED")
-        and object.__basicsize__ == 16
-        and ctypes.c_void_p.from_address(id(Buffer) + OB_TYPE).value == id(type(Buffer))
-        and _known_class(Buffer, ("ptr", "nbytes", "home"))
+        known_interpreter()
+        and known_class(Buffer, ("ptr", "nbytes", "home"))
+        and known_class(layout.cls, names)
     )
-
-
-@functools.cache
-def _known_class(cls: type, names: tuple[str, ...]) -> bool:
-    """Whether instances have no ``__dict__``, and each slot is where its descriptor says."""
-    if cls.__dictoffset__ != 0 or not all(
-        isinstance(getattr(cls, name, None), types.MemberDescriptorType) for name in names
-    ):
-        return False
-    probe: Any = object.__new__(cls)
-    for name in names:
-        value = object()
-        setattr(probe, name, value)
-        stored = ctypes.c_void_p.from_address(id(probe) + _slot_offset(cls, name)).value
-        if stored != id(value):
-            return False
-    return True
-
-
-def _slot_offset(cls: type, name: str) -> int:
-    """Where instances keep a slot: ``PyMemberDescrObject.d_member->offset``."""
-    member = ctypes.c_int64.from_address(id(getattr(cls, name)) + 40).value
-    return ctypes.c_int64.from_address(member + 16).value

@@ -9,10 +9,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 
+from weft.runtime.layout import OB_TYPE
 from weft.runtime.pool_ir import WANTED_OFFSET
-
-#: Offset of an object's type, after its reference count.
-OB_TYPE = 8
 
 
 class Descriptor(ctypes.Structure):

@@ -19,13 +19,14 @@ from typing import Any
 from weft import tree
 from weft.array.arguments import as_argument
 from weft.array.value import Array
-from weft.config import config, jit_is_disabled
+from weft.config import config, jit_disabled_variable, jit_is_disabled
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.collector import collector_paused
 from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
-from weft.core.trace import Tracer, current_trace, eval_trace
+from weft.core.trace import Tracer, current_trace, eval_trace, trace_variable
+from weft.runtime.fast_call import Conditions, FastCallable
 from weft.transforms.call import executable_of, jit_p
 from weft.transforms.functions import (
     FlatFunction,
@@ -147,12 +148,16 @@ class _Call:
         return self.treedef, self.avals, static, static_kw
 
 
-class JitFunction:
+class JitFunction(FastCallable):
     """A jitted function; see :func:`jit`.
 
     Has the attributes of the function it wraps, ``trace(*args)`` for its jaxpr, ``stats(*args)``
     for what compiling it took, and ``clear_cache()``.
     """
+
+    conditions = Conditions(
+        config, "compiled_for", ((trace_variable, eval_trace), (jit_disabled_variable, False))
+    )
 
     def __init__(
         self,
@@ -228,9 +233,13 @@ class JitFunction:
         ):
             return
         settings = config.compiled_for
-        self._fast, self._fast_tree = traced.paths(self._call, self._other)
-        self._fast_for = settings
-        self._last = traced
+        flat, nested = traced.paths(self._call, self._other)
+        with self._lock:
+            self.set_fast(None)
+            self._fast, self._fast_tree = flat, nested
+            self._fast_for = settings
+            self._last = traced
+            self.set_fast(flat, settings)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -254,6 +263,7 @@ class JitFunction:
         """Forgets every trace and compiled program of this function."""
         with self._lock:
             self._cache.clear()
+            self.set_fast(None)
             self._fast = self._fast_tree = self._last = None
 
     def _traced(self, call: _Call) -> Traced:

@@ -1,8 +1,9 @@
 """Code specialised to one signature of containers: take arguments apart, call, build the result.
 
-For trees of plain dicts, lists, tuples and None, a short Python function is written that checks the
-containers, picks the leaves out, passes them to the native call path and puts the results into
-fresh containers.  It does what ``tree.flatten`` and ``tree.unflatten`` do, several times faster.
+For trees of dicts, lists, tuples, named tuples, registered dataclasses and None, a short Python
+function is written that checks the containers, picks the leaves out, passes them to the native call
+path and puts the results into fresh containers.  It does what ``tree.flatten`` and
+``tree.unflatten`` do, several times faster.
 For ``f(params, x)`` with ``params = {'w': …, 'b': …}`` it reads::
 
     def call(args, kwargs):
@@ -12,7 +13,7 @@ For ``f(params, x)`` with ``params = {'w': …, 'b': …}`` it reads::
             if type(x0) is not dict or len(x0) != 2: return other(args, kwargs)
             x2 = x0[key0]
             x3 = x0[key1]
-        except KeyError:
+        except (KeyError, AttributeError):
             return other(args, kwargs)
         r = native(x2, x3, x1)
         …
@@ -46,21 +47,20 @@ def tree_call(
     """
     if in_tree.num_leaves + out_tree.num_leaves > MAX_LEAVES:
         return None
+    arguments, result = _example(in_tree), _example(out_tree)
+    if arguments is _OTHER or result is _OTHER:
+        return None
     writer = _Writer(in_tree.num_leaves)
-    args, kwargs = tree.unflatten(in_tree, map(_Leaf, range(in_tree.num_leaves)))
-    result = tree.unflatten(out_tree, map(_Leaf, range(out_tree.num_leaves)))
-    if not (writer.take(args, "args") and writer.take(kwargs, "kwargs")):
-        return None
+    for item, name in zip(arguments, ("args", "kwargs"), strict=True):
+        writer.take(item, name)
     built = writer.build(result)
-    if built is None:
-        return None
     leaves = ", ".join(writer.leaves)
     source = "\n".join(
         [
             "def call(args, kwargs):",
             "    try:",
             *(f"        {line}" for line in writer.lines),
-            "    except KeyError:",
+            "    except (KeyError, AttributeError):",
             "        return other(args, kwargs)",
             f"    r = native({leaves})",
             "    if r is no_match:",
@@ -83,6 +83,55 @@ class _Leaf:
         self.number = number
 
 
+class _Record:
+    """A registered dataclass whose fields all are children, by name."""
+
+    def __init__(self, cls: type, fields: dict[str, Any]) -> None:
+        self.cls = cls
+        self.fields = fields
+
+
+#: The example of a tree that has containers of other classes.
+_OTHER = object()
+
+
+def _example(spec: tree.PyTreeSpec) -> Any:
+    """Containers as in ``spec`` with numbered leaves; `_OTHER` if there are some of other classes.
+
+    No object of a user's class is made, except named tuples.
+    """
+    numbers = itertools.count()
+    # Children first: a node takes its examples from the end of `done`.
+    stack: list[tuple[tree.PyTreeSpec, bool]] = [(spec, False)]
+    done: list[Any] = []
+    while stack:
+        node, ready = stack.pop()
+        cls: Any = node.type
+        if node.is_leaf():
+            done.append(_Leaf(next(numbers)))
+        elif not ready:
+            if not (cls in (dict, list, tuple, type(None)) or _is_named(cls)):
+                fields = tree.dataclass_fields(cls)
+                if fields is None or fields[1]:
+                    return _OTHER
+            stack.append((node, True))
+            stack.extend((child, False) for child in reversed(node.children()))
+        else:
+            start = len(done) - node.num_children
+            children, done[start:] = done[start:], []
+            fields = tree.dataclass_fields(cls)
+            level: Any = node.one_level()
+            if fields is None:
+                done.append(tree.unflatten(level, children))
+            else:
+                done.append(_Record(cls, dict(zip(fields[0], children, strict=True))))
+    return done[0]
+
+
+def _is_named(cls: type) -> bool:
+    return issubclass(cls, tuple) and isinstance(getattr(cls, "_fields", None), tuple)
+
+
 class _Text:
     """A piece of the source, among the objects still to be written."""
 
@@ -97,8 +146,8 @@ class _Writer:
         self.keys: dict[str, Any] = {}
         self._numbers = itertools.count()
 
-    def take(self, item: Any, name: str) -> bool:
-        """Lines that take ``name``, a container like ``item``, apart; False if they cannot."""
+    def take(self, item: Any, name: str) -> None:
+        """Lines that take ``name``, a container like ``item``, apart."""
         stack = [(item, name)]
         while stack:
             item, name = stack.pop()
@@ -108,22 +157,26 @@ class _Writer:
             if item is None:
                 self.lines.append(f"if {name} is not None: {_MISS}")
                 continue
-            if type(item) not in (dict, list, tuple):
-                return False
-            kind = type(item).__name__
-            self.lines.append(
-                f"if type({name}) is not {kind} or len({name}) != {len(item)}: {_MISS}"
-            )
             parts = [(x, f"x{next(self._numbers)}") for x in _values(item)]
+            if isinstance(item, _Record):
+                self.lines.append(f"if type({name}) is not {self._key(item.cls)}: {_MISS}")
+                for field, (_, part) in zip(item.fields, parts, strict=True):
+                    self.lines.append(f"{part} = {name}.{field}")
+            elif _is_named(type(item)):
+                self.lines.append(f"if type({name}) is not {self._key(type(item))}: {_MISS}")
+            else:
+                kind = type(item).__name__
+                self.lines.append(
+                    f"if type({name}) is not {kind} or len({name}) != {len(item)}: {_MISS}"
+                )
             if type(item) is dict:
                 for key, (_, part) in zip(item, parts, strict=True):
                     self.lines.append(f"{part} = {name}[{self._key(key)}]")
-            elif parts:
+            elif parts and not isinstance(item, _Record):
                 self.lines.append(f"{', '.join(part for _, part in parts)}, = {name}")
             stack.extend(reversed(parts))
-        return True
 
-    def build(self, item: Any) -> str | None:
+    def build(self, item: Any) -> str:
         """An expression that makes a container like ``item`` of the results ``r[0]``, …"""
         pieces: list[str] = []
         stack: list[Any] = [item]
@@ -135,20 +188,26 @@ class _Writer:
                 pieces.append(f"r[{part.number}]")
             elif part is None:
                 pieces.append("None")
-            elif type(part) in (list, tuple):
-                opening, closing = "[]" if type(part) is list else ("(", ")")
-                inner = [x for p in part for x in (p, _Text(", "))]
-                stack.extend(reversed([_Text(opening), *inner, _Text(closing)]))
-            elif type(part) is dict:
+            else:
+                opening, labels, closing = self._form(part)
                 inner = [
                     x
-                    for key, p in part.items()
-                    for x in (_Text(f"{self._key(key)}: "), p, _Text(", "))
+                    for label, p in zip(labels, _values(part), strict=True)
+                    for x in (_Text(label), p, _Text(", "))
                 ]
-                stack.extend(reversed([_Text("{"), *inner, _Text("}")]))
-            else:
-                return None
+                stack.extend(reversed([_Text(opening), *inner, _Text(closing)]))
         return "".join(pieces)
+
+    def _form(self, item: Any) -> tuple[str, list[str], str]:
+        """How a container is written: what opens it, what stands before each item, what closes."""
+        if isinstance(item, _Record):
+            return f"{self._key(item.cls)}(", [f"{name}=" for name in item.fields], ")"
+        if type(item) is dict:
+            return "{", [f"{self._key(key)}: " for key in item], "}"
+        none = [""] * len(item)
+        if type(item) is list:
+            return "[", none, "]"
+        return "(" if type(item) is tuple else f"{self._key(type(item))}(", none, ")"
 
     def _key(self, key: Any) -> str:
         name = f"key{len(self.keys)}"
@@ -157,4 +216,6 @@ class _Writer:
 
 
 def _values(container: Any) -> list[Any]:
+    if isinstance(container, _Record):
+        return list(container.fields.values())
     return list(container.values()) if type(container) is dict else list(container)
