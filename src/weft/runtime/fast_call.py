@@ -119,7 +119,8 @@ class FastCallable(_Base):
         words = (ctypes.c_int64 * (FAST_BYTES // 8)).from_address(id(self) + _VECTORCALL_OFFSET)
         words[0] = 0
         if type(fast) is types.BuiltinFunctionType and type(fast.__self__) is tuple:
-            entry = _entry(type(self))
+            cls: Any = type(self)
+            entry = _entry(cls)
             if entry:
                 words[1], words[2] = id(fast.__self__), id(setting)
                 words[0] = entry
@@ -127,7 +128,7 @@ class FastCallable(_Base):
 
 @functools.cache
 def _entry(cls: Any) -> int:
-    """The vectorcall function of a `FastCallable` class, or 0 if the interpreter does not use it."""
+    """The vectorcall function of a `FastCallable` class, or 0 if there can be none."""
     from weft.runtime.call_path import call_address
 
     conditions = cls.conditions
