@@ -10,6 +10,8 @@ import pytest
 # Seconds to hours of work in one kernel, or in a loop, unless it is interrupted.
 SETUP = """
 import os, signal, threading, time
+# The background jobs of a shell inherit SIGINT as ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
 import weft, weft.numpy as wnp
 from weft.compile import compile_jaxpr

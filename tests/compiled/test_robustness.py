@@ -22,6 +22,8 @@ def in_a_process(code: str, seconds: float = 60) -> str:
     start = (
         "import os, signal, threading, time\nimport numpy as np\nimport weft\n"
         "from weft import lax\nfrom weft import numpy as wnp\n"
+        # The background jobs of a shell inherit SIGINT as ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", start + textwrap.dedent(code)],

@@ -67,9 +67,13 @@ class Term:
         self._hash = hash(self._key)
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (
-            isinstance(other, Term) and self._hash == other._hash and _same(self, other)
-        )
+        if self is other:
+            return True
+        if not isinstance(other, Term) or self._hash != other._hash or not _same(self, other):
+            return False
+        # From now on one look tells: whole terms are compared after all of their subterms.
+        self._key = other._key
+        return True
 
     def __hash__(self) -> int:
         return self._hash
