@@ -22,7 +22,9 @@ from weft.array.layout import array_layout
 from weft.array.value import Array, donate
 from weft.config import config
 from weft.core.collector import collector_paused
+from weft.core.extents import OpenExtentError, Size, extent_at, typical
 from weft.core.jaxpr import ClosedJaxpr, all_equations
+from weft.core.shape_classes import Family, NoClassError, ShapeClass, sizes_at
 from weft.core.source import describe
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
@@ -50,6 +52,16 @@ class Stats:
     def seconds(self) -> float:
         """Compile time in all."""
         return sum(self.passes.values())
+
+
+@dataclass
+class Compilations:
+    """How many programs have been compiled since Weft was imported."""
+
+    count: int = 0
+
+
+compiled = Compilations()
 
 
 class Executable:
@@ -142,6 +154,33 @@ class Executable:
         return tuple(Array(a, b) for a, b in zip(self.out_avals, outputs, strict=True))
 
 
+class OpenProgram:
+    """A compiled program for a class of shapes (`weft.core.shape_classes`).
+
+    `at` makes the executable for one shape of the class: nothing is compiled.
+    """
+
+    def __init__(self, family: Family, program: Program, native: Any, stats: Stats) -> None:
+        self.family = family
+        self.program = program
+        self.native = native
+        self.stats = stats
+
+    def at(self, instance: ShapeClass) -> Executable:
+        """The executable of a program whose class has the key of this one's family."""
+        values = self.family.values_of(instance)
+        sizes = sizes_at(self.family.sizes, values)
+        table = Buffer.from_numpy(np.array(values, np.int64))
+        closed = instance.closed
+        native = self.native.resized(
+            input_nbytes=[a.nbytes for a in closed.in_avals],
+            output_nbytes=[a.nbytes for a in closed.out_avals],
+            constants=[table, *self.native.constants],
+            arena_nbytes=extent_at(self.program.arena_bytes, sizes),
+        )
+        return Executable(closed, self.program, native, self.stats)
+
+
 def _is_ours_alone(inputs: list[Buffer], position: int, nbytes: int) -> bool:
     """Whether only the call under way can see the memory of an input.
 
@@ -168,19 +207,38 @@ def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executabl
 
     ``donated`` are the positions of arguments whose memory the results may take over.
     """
+    program, native, stats = _compiled(closed)
+    return Executable(closed, program, native, stats, donated)
+
+
+def compile_family(family: Family) -> OpenProgram:
+    """Compile a program for all shapes of a class.
+
+    Raises `NoClassError` where the compiler needs to know more than the class says.
+    """
+    try:
+        program, native, stats = _compiled(family.closed, tuple(family.sizes.sizes))
+    except OpenExtentError as why:
+        raise NoClassError("the compiler needs to know an extent") from why
+    return OpenProgram(family, program, native, stats)
+
+
+def _compiled(closed: ClosedJaxpr, sizes: tuple[Size, ...] = ()) -> tuple[Program, Any, Stats]:
     from weft.runtime.processors import target_cpu
 
     cpu = target_cpu()
     stats = Stats()
     with collector_paused():
         program = _timed(stats, "plan", lambda: plan_program(closed, cpu))
+        program.sizes = sizes
         text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
     native = _timed(stats, "llvm", lambda: _native(program, text, cpu))
+    compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
     stats.kernels = len(kernels)
     stats.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
-    return Executable(closed, program, native, stats, donated)
+    return program, native, stats
 
 
 def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
@@ -286,10 +344,10 @@ def _native(program: Program, text: str, cpu: CPU) -> Any:
 
     return NativeProgram(
         compile_cached(text, cpu),
-        input_nbytes=[s.nbytes for s in program.inputs],
-        output_nbytes=[s.nbytes for s in program.outputs],
+        input_nbytes=[typical(s.nbytes) for s in program.inputs],
+        output_nbytes=[typical(s.nbytes) for s in program.outputs],
         constants=[Buffer.from_numpy(np.asarray(s.data)) for s in program.constants],
-        arena_nbytes=program.arena_bytes,
+        arena_nbytes=typical(program.arena_bytes),
         uses_pool=uses_pool(program),
         seconds=seconds(program.steps),
         callbacks={symbol: _host_callback(step) for symbol, step in routines_of(program)},

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from weft import tree
-from weft.array import immediate
+from weft.array import families, immediate
 from weft.array.value import Array, alias, from_numpy
 from weft.config import jit_is_disabled
 from weft.core import dtypes
@@ -302,9 +302,7 @@ def _executable(canonical: _Canonical) -> Callable[..., list[Array]]:
         if found is not None:
             _cache.move_to_end(canonical.key)
             return found
-    from weft.compile import compile_jaxpr
-
-    executable = compile_jaxpr(canonical.jaxpr())
+    executable = families.executable(canonical.jaxpr())
     with _cache_lock:
         _cache[canonical.key] = executable
         while len(_cache) > CACHE_LIMIT:

@@ -15,6 +15,7 @@ from weft.codegen import strided
 from weft.codegen.addresses import Address, Indexer
 from weft.codegen.llvm_text import Function, Value, literal, mangle
 from weft.codegen.tiles import Layout, Position, memory_type
+from weft.core.extents import Extent
 from weft.kernels import ir
 from weft.terms.affine import Affine, Axis
 
@@ -54,7 +55,8 @@ class Access:
         lane = self.layout.lane
         if lane is None or self.layout.width < 4 or not self.plain:
             return None
-        if not self.rest.is_affine_in(lane) or abs(self.rest.coefficient(lane)) < 2:
+        stride = self.rest.coefficient(lane)
+        if not self.rest.is_affine_in(lane) or isinstance(stride, Extent) or abs(stride) < 2:
             return None
         for axis in self.layout.unrolled:
             if self.rest.is_affine_in(axis) and self.rest.coefficient(axis) == 1:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from weft.codegen.llvm_text import Function, Value
 from weft.codegen.tiles import Layout, Position
+from weft.core.extents import Extent
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 
 
@@ -45,6 +47,8 @@ class Indexer:
         self.f = function
         self.scopes: list[Scope] = []
         self._dynamic = dynamic
+        #: The register of an extent that each call brings along.
+        self.extent: Callable[[Any], Value] = lambda number: number
 
     # -- hoisting ----------------------------------------------------------------------------------
 
@@ -95,9 +99,9 @@ class Indexer:
 
     def scalar(self, expr: Affine) -> Value:
         """Value of an expression over loop axes only."""
-        total: Value = expr.const
+        total: Value = self.extent(expr.const)
         for atom, k in expr.terms:
-            total = self.f.add(total, self.f.mul(self._scalar_atom(atom), k))
+            total = self.f.add(total, self.f.mul(self._scalar_atom(atom), self.extent(k)))
         return total
 
     def _scalar_atom(self, atom: Axis | FloorDiv | Dynamic) -> Value:
@@ -112,13 +116,14 @@ class Indexer:
 
     def _floor_division(self, atom: FloorDiv) -> Value:
         numerator = self.scalar(atom.numerator)
-        if isinstance(numerator, int):
-            return numerator // atom.divisor
+        divisor = self.extent(atom.divisor)
+        if isinstance(numerator, int) and isinstance(divisor, int):
+            return numerator // divisor
         if atom.numerator.bounds()[0] < 0:
             shift = -(atom.numerator.bounds()[0] // atom.divisor)
             moved = self.f.add(numerator, shift * atom.divisor)
             return self.f.sub(self.f.i(f"udiv i64 {moved}, {atom.divisor}"), shift)
-        return self.f.i(f"udiv i64 {numerator}, {atom.divisor}")
+        return self.f.i(f"udiv i64 {numerator}, {divisor}")
 
     def address(
         self, linear: Affine, layout: Layout, position: Position, pinned: Mapping[Axis, Affine]
@@ -130,8 +135,11 @@ class Indexer:
         plain: list[tuple[Axis | FloorDiv | Dynamic, int]] = []
         wide: list[tuple[FloorDiv | Dynamic, int]] = []
         const = expr.const
+        apart: Value = 0
         for atom, k in expr.terms:
-            if atom is lane:
+            if atom is lane and isinstance(k, Extent):
+                apart = self.extent(k)
+            elif atom is lane:
                 stride = k
                 const += k * chunk * layout.width
             elif isinstance(atom, Axis) or (
@@ -140,15 +148,18 @@ class Indexer:
                 plain.append((atom, k))
             else:
                 wide.append((atom, k))
-        scalar: Value = self.f.add(self.scalar(Affine(plain)), const)
+        scalar: Value = self.f.add(self.scalar(Affine(plain)), self.extent(const))
         vector: str | None = None
+        if isinstance(apart, str):
+            scalar = self.f.add(scalar, self.f.mul(apart, chunk * layout.width))
+            vector = self._apart(apart, layout.width)
         for atom, k in wide:
             piece = self._wide_atom(atom, layout, position, pinned)
             if self._is_wide(atom, layout):
                 scaled = self._scaled(piece, k, layout.width)
                 vector = scaled if vector is None else self._plus(vector, scaled, layout.width)
             else:
-                scalar = self.f.add(scalar, self.f.mul(piece, k))
+                scalar = self.f.add(scalar, self.f.mul(piece, self.extent(k)))
         return Address(scalar, stride, vector)
 
     def _of_loops(self, atom: FloorDiv, lane: Axis | None) -> bool:
@@ -177,13 +188,28 @@ class Indexer:
         splat = str if width == 1 else (lambda n: f"splat (i64 {n})")
         if shift:
             moved = self.f.i(f"add {kind} {moved}, {splat(shift * atom.divisor)}")
-        quotient = self.f.i(f"udiv {kind} {moved}, {splat(atom.divisor)}")
+        quotient = self.f.i(f"udiv {kind} {moved}, {self._splat(atom.divisor, width)}")
         return self.f.i(f"sub {kind} {quotient}, {splat(shift)}") if shift else quotient
+
+    def _apart(self, stride: str, width: int) -> str:
+        """The offsets of lanes that lie an open ``stride`` apart."""
+        splat = self.f.splat(f"<{width} x i64>", stride)
+        steps = ", ".join(f"i64 {n}" for n in range(width))
+        return self.f.i(f"mul <{width} x i64> {splat}, <{steps}>")
 
     def _scaled(self, vector: str, k: int, width: int) -> str:
         if k == 1:
             return vector
-        return self.f.i(f"mul <{width} x i64> {vector}, splat (i64 {k})")
+        return self.f.i(f"mul <{width} x i64> {vector}, {self._splat(k, width)}")
+
+    def _splat(self, number: Any, width: int) -> Value:
+        """A number or an extent in ``width`` lanes."""
+        value = self.extent(number)
+        if width == 1:
+            return value
+        if isinstance(value, int):
+            return f"splat (i64 {value})"
+        return self.f.splat(f"<{width} x i64>", value)
 
     def _plus(self, a: str, b: str, width: int) -> str:
         return self.f.i(f"add <{width} x i64> {a}, {b}")

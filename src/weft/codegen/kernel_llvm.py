@@ -14,6 +14,7 @@ each block: after a change they end, and so does the caller, which looks as well
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from math import gcd
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from weft.codegen.accesses import Access, Memory, lane_mask
 from weft.codegen.addresses import Indexer, Scope
+from weft.codegen.extent_values import ExtentValues
 from weft.codegen.llvm_text import Function, Module, Value, literal
 from weft.codegen.outline import (
     Environment,
@@ -32,6 +34,7 @@ from weft.codegen.outline import (
 )
 from weft.codegen.scalar_llvm import Target, emit_op
 from weft.codegen.tiles import Layout, Position, Tile, constant, element_type, memory_type
+from weft.core.extents import Extent, Size, surely_less
 from weft.kernels import ir
 from weft.kernels.ir import Var
 from weft.kernels.program import elements_per_thread, placed_scratch
@@ -43,12 +46,19 @@ from weft.terms.ops import OPS, result_dtype
 MANY = 1 << 20
 
 
-def emit_kernel(module: Module, kernel: ir.Kernel, target: Target, threads: int = 1) -> str:
+def emit_kernel(
+    module: Module,
+    kernel: ir.Kernel,
+    target: Target,
+    threads: int = 1,
+    sizes: Sequence[Size] = (),
+) -> str:
     """Add ``kernel`` to ``module``; returns the symbol of its function.
 
     ``threads`` is how many parts a place of private scratch has; no more threads take part then.
+    ``sizes`` are those of the program; their table comes last among the function's arguments.
     """
-    return _KernelEmitter(module, kernel, target, threads).emit()
+    return _KernelEmitter(module, kernel, target, threads, sizes).emit()
 
 
 def read_interrupts(f: Function) -> str:
@@ -296,7 +306,9 @@ class _Emitter:
         elif stmt in self.long:
             totals = self._in_stretches(stmt, carried)
         else:
-            totals = self._iterations(stmt, stmt.lo, stmt.hi, carried, always=stmt.hi > stmt.lo)
+            lo, hi = self.indexer.extent(stmt.lo), self.indexer.extent(stmt.hi)
+            always = surely_less(stmt.lo, stmt.hi)
+            totals = self._iterations(stmt, lo, hi, carried, always)
         results = iter(totals)
         for carry in stmt.carries:
             layout = self._layout(carry.var)
@@ -393,17 +405,29 @@ class _Emitter:
                 Affine(((atom, 1),)).axes() & tile_axes or Affine(((atom, 1),)).dynamics()
             )
             (loops if fixed else rest).append((atom, k))
-        pointer, _ = self.indexer.pointer(
-            memory_type(buffer.dtype), self.bases[buffer], Affine(loops)
-        )
+        element, const = memory_type(buffer.dtype), linear.const
+        base = self.bases[buffer]
+        if isinstance(const, Extent):
+            base, const = self._start(element, base, const), 0
+        pointer, _ = self.indexer.pointer(element, base, Affine(loops))
         plain = not stmt.guards and getattr(stmt, "predicate", None) is None
-        return Access(buffer, layout, pointer, Affine(rest, linear.const), self._grid(loops), plain)
+        return Access(buffer, layout, pointer, Affine(rest, const), self._grid(loops), plain)
+
+    def _start(self, element: str, base: str, offset: Extent) -> str:
+        """A buffer's pointer moved by an extent, once for the whole kernel."""
+
+        def build() -> str:
+            return self.f.gep(element, base, self.indexer.extent(offset))
+
+        return self.indexer.hoisted(0, (base, element, offset), build)
 
     def _grid(self, terms: list[Any]) -> int:
         """A number that divides whatever these terms over loop axes add up to."""
         grid = 0
         for atom, k in terms:
             lo, step = self.starts.get(atom, (0, 1))
+            if isinstance(k, Extent) or isinstance(lo, Extent):
+                return 1
             grid = gcd(grid, k * step, k * lo)
         return grid
 
@@ -436,6 +460,10 @@ class _Emitter:
         where = self.indexer.address(guard.expr, layout, position, pinned)
         value = self.indexer.vector(where, width)
         kind = "i64" if width == 1 else f"<{width} x i64>"
+        if isinstance(guard.hi, Extent):  # masks the end of a loop
+            end = self.indexer.extent(guard.hi)
+            last = end if width == 1 else self.f.splat(kind, end)
+            return [self.f.i(f"icmp slt {kind} {value}, {last}")]
         low = literal(kind, guard.lo)
         high = literal(kind, guard.hi)
         return [
@@ -496,11 +524,19 @@ class _Emitter:
 class _KernelEmitter(_Emitter):
     """The function of a whole kernel, which the caller runs alone but for the regions in it."""
 
-    def __init__(self, module: Module, kernel: ir.Kernel, target: Target, threads: int) -> None:
+    def __init__(
+        self,
+        module: Module,
+        kernel: ir.Kernel,
+        target: Target,
+        threads: int,
+        sizes: Sequence[Size],
+    ) -> None:
         f = module.function(kernel.name, ["ptr noalias %args"], linkage="internal")
         super().__init__(kernel, target, f)
         self.heavy, self.long = heavy_loops(kernel), long_loops(kernel)
         self.threads = threads
+        self.sizes = sizes
         self.regions = 0
 
     def emit(self) -> str:
@@ -508,6 +544,11 @@ class _KernelEmitter(_Emitter):
         self.written = written_outside(self.kernel.body)
         self._reserve(self.written)
         self._bind("%args", (*self.kernel.params, *self.placed))
+        if self.sizes:
+            place = 2 + len(self.kernel.params) + len(self.placed)
+            table = f.load("ptr", f.gep("i64", "%args", place))
+            hoist = partial(self.indexer.hoisted, 0)
+            self.indexer.extent = ExtentValues(f, table, self.sizes, hoist).value
         self._open(None, "0")
         self._body(self.kernel.body)
         self._close()

@@ -1,6 +1,7 @@
 """Programs to LLVM IR: one native ``main`` that launches kernels, loops and copies.
 
-``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs;
+``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs
+(before them, for a class of shapes, to the table of sizes);
 temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a
 stack cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch
 of a parallel region, every iteration of a loop, within long copies, and after kernels that may have
@@ -10,10 +11,13 @@ left off early.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from weft.codegen.extent_values import ExtentValues
 from weft.codegen.kernel_llvm import emit_kernel, read_interrupts
-from weft.codegen.llvm_text import Module
+from weft.codegen.llvm_text import Module, Value
 from weft.codegen.scalar_llvm import Target
+from weft.core.extents import Extent
 from weft.kernels import program as ir
 from weft.kernels.ir import Kernel, loops
 from weft.kernels.program import walk_steps
@@ -56,6 +60,7 @@ class _ProgramEmitter:
         self.symbols: dict[Kernel, str] = {}
         self.pointers: dict[ir.Slot, str] = {}
         self.cells: dict[ir.Slot, str] = {}
+        self.extent: Callable[[Any], Value] = lambda number: number
 
     def emit(self) -> str:
         self._kernels(self.program.steps)
@@ -82,12 +87,24 @@ class _ProgramEmitter:
 
     def _bind_slots(self) -> None:
         f, p = self.f, self.program
-        for n, slot in enumerate((*p.constants, *p.inputs, *p.outputs)):
+        first = 0
+        if p.sizes:
+            first = 1
+            self.table = f.load("ptr", "%args")
+            known: dict[object, Value] = {}
+
+            def once(key: object, build: Callable[[], Value]) -> Value:
+                if key not in known:
+                    known[key] = build()
+                return known[key]
+
+            self.extent = ExtentValues(f, self.table, p.sizes, once).value
+        for n, slot in enumerate((*p.constants, *p.inputs, *p.outputs), first):
             self.pointers[slot] = f.load("ptr", f.gep("i64", "%args", n))
         for slot in p.temporaries:
             if slot.offset is None:
                 raise ValueError(f"temporary {slot} has no place: plan the program's memory first")
-            self.pointers[slot] = f.gep("i8", "%arena", slot.offset)
+            self.pointers[slot] = f.gep("i8", "%arena", self.extent(slot.offset))
         for slot in _swapped(p.steps):
             cell = f.i("alloca ptr, align 8")
             f.store("ptr", self.pointers[slot], cell)
@@ -103,9 +120,12 @@ class _ProgramEmitter:
         for step in walk_steps(steps):
             if isinstance(step, ir.Launch):
                 count = len(step.slots) + len(step.scratch) + 2
-                table = tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
+                room = count + bool(self.program.sizes)
+                table = tables[step] = self.f.i(f"alloca [{room} x ptr], align 8")
                 self.f.store("ptr", "%pool", table)
                 self.f.store("i32", self.seen, self.f.gep("i64", table, count - 1))
+                if self.program.sizes:
+                    self.f.store("ptr", self.table, self.f.gep("i64", table, count))
             elif isinstance(step, ir.Routine):
                 count = max(1, len(step.inputs) + len(step.outputs))
                 tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
@@ -119,7 +139,7 @@ class _ProgramEmitter:
                 name = f"k{len(self.symbols)}_{step.kernel.name}"
                 kernel = step.kernel.evolve(name=name)
                 self.symbols[step.kernel] = emit_kernel(
-                    self.module, kernel, self.target, self.program.threads
+                    self.module, kernel, self.target, self.program.threads, self.program.sizes
                 )
 
     # -- steps -------------------------------------------------------------------------------------
@@ -157,21 +177,23 @@ class _ProgramEmitter:
         f.branch(same, done, move)
         f.place(move)
         self.module.declare("declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-        whole, rest = divmod(step.target.nbytes, STRETCH)
+        nbytes = step.target.nbytes
+        # Arrays of a class of shapes are small.
+        whole, rest = (0, nbytes) if isinstance(nbytes, Extent) else divmod(nbytes, STRETCH)
         if whole:
             with f.loop(0, whole, at_least_once=True) as loop:
                 at = f.mul(loop.index, STRETCH)
                 self._move(f.gep("i8", target, at), f.gep("i8", source, at), STRETCH)
                 self._poll()
-        if rest:
+        if rest != 0:
             at = whole * STRETCH
             self._move(f.gep("i8", target, at), f.gep("i8", source, at), rest)
         f.jump(done)
         f.place(done)
 
-    def _move(self, target: str, source: str, nbytes: int) -> None:
+    def _move(self, target: str, source: str, nbytes: Any) -> None:
         call = "call void @llvm.memcpy.p0.p0.i64"
-        self.f.do(f"{call}(ptr {target}, ptr {source}, i64 {nbytes}, i1 false)")
+        self.f.do(f"{call}(ptr {target}, ptr {source}, i64 {self.extent(nbytes)}, i1 false)")
 
     def _swap(self, step: ir.Swap) -> None:
         a, b = self._pointer(step.a), self._pointer(step.b)

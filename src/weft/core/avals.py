@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.core import dtypes
+from weft.core.extents import Extent
 
 
 class ShapedArray:
@@ -99,6 +100,8 @@ _INT = frozenset([int])  # 3.0 == 3 as a key, but is not a dimension
 
 
 def _dimension(d: Any, shape: Any) -> int:
+    if isinstance(d, Extent):  # of a program for a class of shapes
+        return d  # type: ignore[return-value]
     try:
         dim = d.__index__()
     except AttributeError:

@@ -38,7 +38,7 @@ def params_key(params: Mapping[str, Any]) -> Hashable:
 
 
 def _closed(closed: ClosedJaxpr) -> Hashable:
-    return _jaxpr(closed.jaxpr), tuple(map(_constant, closed.consts))
+    return _jaxpr(closed.jaxpr), tuple(map(constant_key, closed.consts))
 
 
 def _jaxpr(jaxpr: Jaxpr) -> Hashable:
@@ -52,7 +52,7 @@ def _jaxpr(jaxpr: Jaxpr) -> Hashable:
 
     def use(atom: Atom) -> Hashable:
         if isinstance(atom, Literal):
-            return atom.aval, _constant(atom.value)
+            return atom.aval, constant_key(atom.value)
         return numbers[atom]
 
     bind(jaxpr.constvars)
@@ -73,11 +73,11 @@ def _param(value: Any) -> Hashable:
     if isinstance(value, tuple | list):
         return type(value), tuple(map(_param, value))
     if isinstance(value, float | complex | np.generic | np.ndarray):
-        return type(value), _constant(value)
+        return type(value), constant_key(value)
     return type(value), value
 
 
-def _constant(value: Any) -> Hashable:
+def constant_key(value: Any) -> Hashable:
     """The bytes, which tell -0.0 from 0.0; small arrays and scalars only."""
     if getattr(value, "nbytes", 0) > MAX_CONSTANT_BYTES:
         raise TypeError("a large constant has no key")

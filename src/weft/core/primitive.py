@@ -70,7 +70,9 @@ class Primitive:
     - ``def_partial_eval(trace, args, unknown, **params) -> outs``: higher-order primitives only;
     - ``def_effects(**params) -> frozenset[str]``: names of side effects, which keep an equation
       alive and in order;
-    - ``def_eval(*args, **params)``: runs at the bottom trace instead of the array evaluator.
+    - ``def_eval(*args, **params)``: runs at the bottom trace instead of the array evaluator;
+    - ``def_sizes(naming, in_shapes, out_shapes, **params) -> params``: which parameters are extents
+      (`weft.core.shape_classes`); primitives without it are compiled for exact shapes.
 
     ``pointwise`` says that an element of the one result depends on an element of each operand and
     nothing else, so that it has the same bits whatever it is compiled with.
@@ -150,6 +152,10 @@ class Primitive:
     def def_eval(self, rule: RuleT) -> RuleT:
         """Sets how the bottom trace runs the primitive."""
         return self._set("eval", rule)
+
+    def def_sizes(self, rule: RuleT) -> RuleT:
+        """Sets the rule that says which parameters are extents."""
+        return self._set("sizes", rule)
 
     def __repr__(self) -> str:
         return self.name

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weft.core.extents import typical
 from weft.kernels.build import Output
 from weft.terms.affine import Affine, Axis, linearize, row_major
 from weft.terms.term import Fold, Fuse, Index, Load, Map, Proj, Term, postorder, substitute
@@ -101,7 +102,7 @@ def _merge_map(a: Axis, b: Axis, c: Axis) -> dict[Axis, Affine]:
 
 def _walked_as_one(a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequence[Term]) -> bool:
     """Whether every address steps over ``a`` just where ``b`` ends, and nothing else sees them."""
-    if a.extent * b.extent == 0:
+    if a.extent == 0 or b.extent == 0:
         return False
     for address in addresses:
         if address.coefficient(a) != b.extent * address.coefficient(b):
@@ -147,7 +148,8 @@ def _collapse_fold(fold: Fold) -> Fold:
         if isinstance(t, Load)
     ]
     over = sorted(
-        fold.over, key=lambda a: -max((abs(x.coefficient(a)) for x in addresses), default=0)
+        fold.over,
+        key=lambda a: -max((typical(abs(x.coefficient(a))) for x in addresses), default=0),
     )
     bodies = fold.bodies
     position = len(over) - 2

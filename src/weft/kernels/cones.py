@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from weft.core.extents import rank
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
 from weft.kernels.fusion import MAX_NODES, Choice, has_scan, is_contraction, own_folds
@@ -264,8 +265,8 @@ def _joins(
     """
     if any(isinstance(s, Scatter) or _folds(inlined[s.value].term) for s in b):
         return False
-    extents = sorted(x.extent for x in b[0].axes)
-    if any(sorted(x.extent for x in s.axes) != extents for s in (*a, *b)):
+    extents = sorted((x.extent for x in b[0].axes), key=rank)
+    if any(sorted((x.extent for x in s.axes), key=rank) != extents for s in (*a, *b)):
         return False
     found = {
         (t.value, _order(t.index, s.axes))

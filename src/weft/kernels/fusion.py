@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
+from weft.core.extents import typical
 from weft.kernels.machine import Machine
 from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
@@ -258,14 +259,14 @@ def _inline(
         return True
     if any(use.in_product for use in uses):
         return False
-    size = max(1, step.value.size)
+    size = max(1, typical(step.value.size))
     # A piece of a fuse is a loop of its own, over what the piece covers.
     points = (min(_points(u), size) if u.in_fuse else _points(u) for u in uses)
     again = sum(points) / size - 1
     if again <= 0.01:
         return True
     one_root = len({id(u.root) for u in uses}) == 1
-    memory = machine.traffic_ns(step.value.nbytes) / max(1, step.value.size)
+    memory = machine.traffic_ns(size * step.value.dtype.itemsize) / size
     # Within one kernel a row can be kept in cache instead, which is cheaper than memory.
     return again * weight.ns <= 2 * memory or (one_root and again <= len(uses) - 1 + 0.01)
 
@@ -277,7 +278,7 @@ def _points(use: Use) -> float:
     count = 1.0
     for loops in (use.root.axes, use.over):
         depth = max((n + 1 for n, a in enumerate(loops) if a in axes), default=0)
-        count *= prod(a.extent for a in loops[:depth])
+        count *= prod(typical(a.extent) for a in loops[:depth])
     return count
 
 
@@ -298,7 +299,7 @@ def _row_depth(step: Def, uses: list[Use], weight: _Weight, machine: Machine) ->
         depth += 1
     if depth == len(step.axes) or not any(u.over for u in uses):
         return None
-    row = prod(a.extent for a in step.axes[depth:]) * step.value.dtype.itemsize
+    row = prod(typical(a.extent) for a in step.axes[depth:]) * step.value.dtype.itemsize
     second = machine.levels[min(1, len(machine.levels) - 1)].capacity
     if row > second // 4:
         return None
@@ -342,8 +343,9 @@ def _rows_fit(step: Def, uses: list[Use], machine: Machine) -> bool:
     outer = _outer_axes(root, uses)
     if outer is None:
         return False
-    parallel = prod(a.extent for a in outer)
-    work = prod(a.extent for f in own_folds(step.term) for a in f.over) * max(1, step.value.size)
+    parallel = prod(typical(a.extent) for a in outer)
+    folded = prod(typical(a.extent) for f in own_folds(step.term) for a in f.over)
+    work = folded * max(1, typical(step.value.size))
     return parallel >= 4 * machine.threads or work <= machine.small_work
 
 

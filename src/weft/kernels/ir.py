@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.extents import larger
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 
@@ -206,7 +207,7 @@ class For:
 
     @property
     def trip(self) -> int:
-        return max(0, (self.hi - self.lo) // self.step)
+        return larger(0, (self.hi - self.lo) // self.step)
 
 
 @dataclass(eq=False)

@@ -8,8 +8,11 @@ within a page, so that walking several of them at once does not fall into the sa
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from weft.core.extents import Extent
 from weft.kernels.in_place import may_share
 from weft.kernels.ir import Buffer, Kernel
 from weft.kernels.liveness import Life, lives, swap_groups
@@ -39,6 +42,8 @@ def plan_memory(program: Program) -> Program:
     for slot in program.temporaries:
         slot.offset = None
     alive = lives(program)
+    if any(isinstance(slot.nbytes, Extent) for slot in program.temporaries):
+        return _place_open(program, alive)
     arena = _Arena(len(program.temporaries))
     partners = _partners(program, alive)
     order = sorted(
@@ -51,6 +56,34 @@ def plan_memory(program: Program) -> Program:
             slot.offset = 0  # never touched
     program.arena_bytes = arena.size
     return program
+
+
+def _place_open(program: Program, alive: dict[Slot, Life]) -> Program:
+    """Places for temporaries whose sizes are left open: one takes over another's if equally large.
+
+    Which of two is larger is not known, so there is no fitting into gaps.
+    """
+    places: list[tuple[Any, list[Slot]]] = []
+    for slot in program.temporaries:
+        for nbytes, tenants in places:
+            if nbytes == slot.nbytes and not any(_meet(slot, t, alive) for t in tenants):
+                tenants.append(slot)
+                break
+        else:
+            places.append((slot.nbytes, [slot]))
+    offset: Any = 0
+    for nbytes, tenants in places:
+        for slot in tenants:
+            slot.offset = offset
+        offset = offset + (nbytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    program.arena_bytes = offset
+    return program
+
+
+def _meet(a: Slot, b: Slot, alive: dict[Slot, Life]) -> bool:
+    if a not in alive or b not in alive:
+        return False
+    return alive[a][0] <= alive[b][1] and alive[b][0] <= alive[a][1]
 
 
 def _bind_scratch(program: Program) -> list[Slot]:

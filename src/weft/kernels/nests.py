@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
+from weft.core.extents import typical
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
 from weft.terms.affine import Axis, linearize
@@ -44,7 +45,7 @@ class Nest:
             for stmt in loop.body:
                 if isinstance(stmt, Load | Store):
                     yield stmt, often
-            often /= max(1, loop.trip)
+            often /= max(1, typical(loop.trip))
 
 
 def nests_of(kernel: Kernel) -> list[Nest]:
@@ -81,7 +82,7 @@ def vector_axes(nest: Nest, lanes: int) -> list[Axis]:
     """Axes of the nest, the best to vectorise first."""
     scored: list[tuple[float, int, Axis]] = []
     for depth, loop in enumerate(nest.path):
-        if loop.trip < 2:
+        if typical(loop.trip) < 2:
             continue
         score = 0.0
         for access, often in nest.weighted():
@@ -91,7 +92,7 @@ def vector_axes(nest: Nest, lanes: int) -> list[Axis]:
                 score += weight
             elif stride != 0:
                 score -= weight
-        used = min(1.0, loop.trip / lanes)
+        used = min(1.0, typical(loop.trip) / lanes)
         scored.append((score * used if score > 0 else score, depth, loop.axis))
     scored.sort(key=lambda s: (-s[0], -s[1]))
     return [axis for _, _, axis in scored]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from weft.core.bounded import BoundedCache
-from weft.kernels import strategy, strategy_gpu
+from weft.kernels import strategy, strategy_gpu, strategy_open
 from weft.kernels.assemble import Planned
 from weft.kernels.build import Cone, build_kernel
 from weft.kernels.canonical import cone_key
@@ -20,6 +20,7 @@ from weft.kernels.fusion import choose
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.overwrite import overwrite_static
+from weft.kernels.strategy_open import is_open
 from weft.terms.region import Region
 from weft.terms.term import Value
 
@@ -54,7 +55,8 @@ def plan(
 
         def make(cone: Cone = cone, numbers: dict[Value, int] = numbers) -> _Scheduled:
             kernel, values = build_kernel(cone)
-            return schedule(kernel, machine), tuple(numbers[v] for v in values)
+            choose_schedule = strategy_open.schedule if is_open(kernel) else schedule
+            return choose_schedule(kernel, machine), tuple(numbers[v] for v in values)
 
         kernel, places = _kernels.get((key, machine), make)
         # The same structure gives the same kernel, named after where this region has it first.

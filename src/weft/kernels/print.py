@@ -113,7 +113,7 @@ class Printer:
             if abs(k) != 1:
                 name = f"{abs(k)}*({name})" if isinstance(atom, FloorDiv) else f"{abs(k)}*{name}"
             parts.append(("-" if k < 0 else "+" if parts else "") + name)
-        if expr.const or not parts:
+        if expr.const != 0 or not parts:
             parts.append(f"{expr.const:+d}" if parts else str(expr.const))
         return "".join(parts)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.extents import Extent, Size
 from weft.kernels.ir import Buffer, Kernel
 
 #: Bytes of private scratch that a thread keeps on its stack; what is beyond lies in the arena.
@@ -78,7 +79,11 @@ def placed_scratch(kernel: Kernel) -> tuple[Buffer, ...]:
     on_stack = 0
     for buffer in kernel.scratch:
         nbytes = buffer.extent * buffer.dtype.itemsize
-        if buffer.level == "shared" or on_stack + nbytes > STACK_SCRATCH:
+        if (
+            buffer.level == "shared"
+            or isinstance(nbytes, Extent)
+            or on_stack + nbytes > STACK_SCRATCH
+        ):
             placed.append(buffer)
         else:
             on_stack += nbytes
@@ -214,7 +219,8 @@ def writes_of(step: Step) -> tuple[Slot, ...]:
 class Program:
     """Everything one call executes.  ``outputs`` may repeat inputs or constants (then copied).
 
-    At most ``threads`` threads run a launch that has private scratch in the arena.
+    At most ``threads`` threads run a launch that has private scratch in the arena.  A program for a
+    class of shapes has ``sizes``, which every call brings along.
     """
 
     inputs: tuple[Slot, ...]
@@ -224,3 +230,4 @@ class Program:
     steps: list[Step]
     arena_bytes: int = 0
     threads: int = 1
+    sizes: tuple[Size, ...] = ()

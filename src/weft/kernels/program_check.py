@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from weft.core import dtypes
@@ -150,7 +152,8 @@ def _fits(step: Step, roles: dict[Slot, str]) -> None:
 def _launch(step: Launch) -> None:
     params = step.kernel.params
     for buffer, slot in zip(params, step.slots, strict=True):
-        if buffer.shape != slot.shape or buffer.dtype != slot.dtype:
+        # A kernel may address an array by one index.
+        if buffer.shape not in (slot.shape, (prod(slot.shape),)) or buffer.dtype != slot.dtype:
             fail(step, f"parameter {_typed(buffer)} bound to {_typed(slot)}")
     changed = [s for b, s in zip(params, step.slots, strict=True) if b.role != "input"]
     for slot in changed:

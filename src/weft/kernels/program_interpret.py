@@ -69,7 +69,7 @@ class _Run:
     def step(self, step: Step) -> None:
         if isinstance(step, Launch):
             pairs = zip(step.kernel.params, step.slots, strict=True)
-            run_in_place(step.kernel, {b: self.memory[s] for b, s in pairs})
+            run_in_place(step.kernel, {b: self.memory[s].reshape(b.shape) for b, s in pairs})
         elif isinstance(step, Copy):
             self.memory[step.target][...] = self.memory[step.source]
         elif isinstance(step, Swap):

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from weft.core.extents import surely_less
 from weft.kernels.ir import Barrier, Buffer, For, Guard, Kernel, Load, Stmt, Store, loops
 from weft.kernels.ranges import access_interval, is_empty, loop_range
 from weft.terms.affine import Affine, Axis, Interval, linearize, row_major
@@ -168,7 +169,8 @@ def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: s
             common = common + Affine(((o, x.coefficient(o)),))
     lo_x, hi_x = (x - common).bounds(a.ranges())
     lo_y, hi_y = (y - common).bounds(b.ranges())
-    return max(abs(hi_x - lo_y), abs(hi_y - lo_x)) < abs(c) * loop.step
+    reach = abs(c) * loop.step
+    return all(surely_less(d, reach) and surely_less(-d, reach) for d in (hi_x - lo_y, hi_y - lo_x))
 
 
 def disjoint(a: Access, b: Access) -> bool:
@@ -183,7 +185,7 @@ def disjoint(a: Access, b: Access) -> bool:
     for x, y in pairs:
         p = access_interval(x, a.guards, a.ranges())
         q = access_interval(y, b.guards, b.ranges())
-        if is_empty(p) or is_empty(q) or p[1] < q[0] or q[1] < p[0]:
+        if is_empty(p) or is_empty(q) or surely_less(p[1], q[0]) or surely_less(q[1], p[0]):
             return True
     return False
 

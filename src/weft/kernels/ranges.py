@@ -6,8 +6,9 @@ Loops bound their axes by ``lo``, ``hi`` and ``step``, tiles by their extent, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from weft.core.extents import OpenExtentError, larger, smaller, surely_less
 from weft.kernels.ir import For, Guard
 from weft.terms.affine import Affine, Axis, FloorDiv, Interval
 
@@ -16,12 +17,19 @@ EMPTY: Interval = (0, -1)
 
 def is_empty(interval: Interval) -> bool:
     """Whether no value lies in the interval."""
-    return interval[0] > interval[1]
+    return surely_less(interval[1], interval[0])
 
 
 def meet(a: Interval, b: Interval) -> Interval:
-    """Intersection."""
-    return max(a[0], b[0]), min(a[1], b[1])
+    """Intersection; of ends that cannot be compared, those of ``a``."""
+    return _either(larger, a[0], b[0]), _either(smaller, a[1], b[1])
+
+
+def _either(better: Callable[[int, int], int], a: int, b: int) -> int:
+    try:
+        return better(a, b)
+    except OpenExtentError:
+        return a
 
 
 def scale(interval: Interval, k: int) -> Interval:

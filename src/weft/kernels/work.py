@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from math import inf, prod
 
+from weft.core.extents import typical
 from weft.kernels.ir import For, Kernel, Stmt, Store, outputs_of
 from weft.kernels.program import Copy, If, Launch, Routine, Step, While
 from weft.kernels.program import For as Repeat
@@ -28,7 +29,7 @@ def kernel_work(body: list[Stmt]) -> int:
     total = 0
     for stmt in body:
         if isinstance(stmt, For):
-            total += stmt.trip * kernel_work(stmt.body)
+            total += typical(stmt.trip) * kernel_work(stmt.body)
             continue
         tiles = (stmt.value,) if isinstance(stmt, Store) else outputs_of(stmt)
         total += max((prod(a.extent for a in v.axes) for v in tiles), default=0)
@@ -54,7 +55,7 @@ def long_loops(kernel: Kernel) -> dict[For, int]:
     while stack:
         loop = stack.pop()
         work = kernel_work(loop.body)
-        if work * loop.trip < LONG:
+        if work * typical(loop.trip) < LONG:
             continue
         if work >= HEAVY or loop.kind != "serial":
             stack.extend(s for s in loop.body if isinstance(s, For))
@@ -70,7 +71,7 @@ def seconds(steps: list[Step]) -> float:
         if isinstance(step, Launch):
             total += kernel_work(step.kernel.body) / RATE
         elif isinstance(step, Copy):
-            total += step.target.nbytes / COPIED
+            total += typical(step.target.nbytes) / COPIED
         elif isinstance(step, Repeat):
             total += step.length * seconds(step.body) if step.length else 0.0
         elif isinstance(step, While | Routine):

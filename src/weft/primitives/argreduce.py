@@ -10,6 +10,7 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.rules import (
     ORDERED,
     Axes,
@@ -70,6 +71,7 @@ def _arg_extremum(name: str, monoid: Monoid, numpy: Callable[..., Any]) -> Primi
 
         return ctx.define(ctx.out.shape, index_dtype, element)
 
+    primitive.def_sizes(keep_params)
     def_no_derivative(primitive)
     return primitive
 

@@ -14,6 +14,7 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.bitwise import and_
 from weft.primitives.comparison import eq, ge, gt, lt
 from weft.primitives.elementwise import elementwise, jvp_rule, numpy_meaning
@@ -228,6 +229,9 @@ def _(axis_size: int, args: Values, dims: Dims) -> Batched:
         return batch_at(0, axis_size, [value], [dim])[0]
 
     return clamp(bound(lo, lo_dim), x, bound(hi, hi_dim)), 0
+
+
+clamp_p.def_sizes(keep_params)
 
 
 @clamp_p.def_lower

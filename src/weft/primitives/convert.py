@@ -14,6 +14,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.elementwise import batch_rule
 from weft.primitives.rules import (
     Batched,
@@ -89,6 +90,9 @@ def _(ct: Value, x: Value, *, new_dtype: np.dtype, weak_type: bool) -> Cotangent
 convert_element_type_p.def_batch(batch_rule(convert_element_type_p))
 
 
+convert_element_type_p.def_sizes(keep_params)
+
+
 @convert_element_type_p.def_lower
 def _(ctx: Lowering, x: Tensor, *, new_dtype: np.dtype, weak_type: bool) -> Tensor:
     if x.dtype == new_dtype:
@@ -138,6 +142,9 @@ def _(x: np.ndarray, *, new_dtype: np.dtype) -> np.ndarray:
 
 
 def_no_derivative(bitcast_convert_type_p)
+
+
+bitcast_convert_type_p.def_sizes(keep_params)
 
 
 @bitcast_convert_type_p.def_lower

@@ -10,6 +10,7 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import Naming
 from weft.primitives.rules import Batched, Dims, Shape, Value, Values, check_axes, def_no_derivative
 from weft.terms import build
 from weft.terms.lower import Lowering, Tensor
@@ -48,6 +49,13 @@ def_no_derivative(iota_p)
 @iota_p.def_lower
 def _(ctx: Lowering, *, dtype: np.dtype, shape: Shape, dimension: int) -> Tensor:
     return ctx.define(shape, dtype, lambda index: build.position(index[dimension], dtype))
+
+
+@iota_p.def_sizes
+def _(
+    naming: Naming, inputs: Any, outputs: Any, *, dtype: np.dtype, shape: Shape, dimension: int
+) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": naming.shape(shape), "dimension": dimension}
 
 
 @iota_p.def_batch

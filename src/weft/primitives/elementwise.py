@@ -16,6 +16,7 @@ import numpy as np
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.rules import (
     Accepts,
     Cotangents,
@@ -70,6 +71,7 @@ def elementwise(
     primitive.def_numpy(numpy_meaning(numpy, result))
     primitive.def_batch(batch_rule(primitive))
     primitive.def_lower(lowered or lower.elementwise(name))
+    primitive.def_sizes(keep_params)
     if jvp:
         primitive.def_jvp(jvp_rule(primitive, jvp))
     else:

@@ -16,6 +16,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.arithmetic import add, div, mul
 from weft.primitives.comparison import eq
 from weft.primitives.convert import convert_element_type
@@ -101,6 +102,7 @@ def reduction(
     primitive.def_numpy(meaning)
     primitive.def_batch(batch)
     primitive.def_lower(lowered)
+    primitive.def_sizes(keep_params)
     return primitive
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.elementwise import elementwise
 from weft.primitives.rules import (
     ANY,
@@ -103,6 +104,9 @@ def _(axis_size: int, args: Values, dims: Dims) -> Batched:
         return select_n(broadcast_in_dim(which, shape_of(cases[0]), (0,)), *cases), 0
     (which,) = batch_first(axis_size, [which], dims[:1])
     return select_n(which, *cases), 0
+
+
+select_n_p.def_sizes(keep_params)
 
 
 @select_n_p.def_lower

@@ -16,6 +16,7 @@ import numpy as np
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import Naming, NoClassError, Sum, keep_params
 from weft.primitives.rules import (
     Axes,
     Batched,
@@ -38,6 +39,8 @@ from weft.terms import build
 from weft.terms.affine import Affine, delinearize, linearize, row_major
 from weft.terms.lower import Indices, Lowering, Tensor
 from weft.terms.term import Term
+
+Shapes = Sequence[Shape]
 
 # ---------------------------------------------------------------- broadcast_in_dim
 
@@ -104,6 +107,13 @@ def _(ctx: Lowering, x: Tensor, *, shape: Shape, broadcast_dimensions: Axes) -> 
             for n, d in zip(x.shape, broadcast_dimensions, strict=True)
         ],
     )
+
+
+@broadcast_in_dim_p.def_sizes
+def _(
+    naming: Naming, inputs: Shapes, outputs: Shapes, *, shape: Shape, broadcast_dimensions: Axes
+) -> dict[str, Any]:
+    return {"shape": naming.shape(shape), "broadcast_dimensions": broadcast_dimensions}
 
 
 @broadcast_in_dim_p.def_batch
@@ -182,6 +192,37 @@ def _(ctx: Lowering, x: Tensor, *, new_sizes: Shape) -> Tensor:
     )
 
 
+@reshape_p.def_sizes
+def _(naming: Naming, inputs: Shapes, outputs: Shapes, *, new_sizes: Shape) -> dict[str, Any]:
+    for before, after in _groups(inputs[0], new_sizes):
+        if len(before) == 1:
+            naming.multiplies(naming.dim(before[0]), naming.shape(after))
+        elif len(after) == 1:
+            naming.multiplies(naming.dim(after[0]), naming.shape(before))
+        else:
+            raise NoClassError("a reshape neither splits nor merges axes")
+    return {"new_sizes": naming.shape(new_sizes)}
+
+
+def _groups(before: Shape, after: Shape) -> list[tuple[Shape, Shape]]:
+    """Runs of axes of two shapes that hold the same elements, axes of one left out."""
+    old, new = ([d for d in shape if d != 1] for shape in (before, after))
+    if 0 in old:
+        return []
+    groups: list[tuple[Shape, Shape]] = []
+    while old:
+        m = n = 1
+        a, b = old[0], new[0]
+        while a != b:
+            if a < b:
+                a, m = a * old[m], m + 1
+            else:
+                b, n = b * new[n], n + 1
+        groups.append((tuple(old[:m]), tuple(new[:n])))
+        old, new = old[m:], new[n:]
+    return groups
+
+
 @reshape_p.def_batch
 def _(axis_size: int, args: Values, dims: Dims, *, new_sizes: Shape) -> Batched:
     return reshape(move_axis(args[0], dims[0], 0), (axis_size, *new_sizes)), 0
@@ -234,6 +275,9 @@ def_linear(transpose_p, lambda ct, x, *, permutation: transpose(ct, _inverse(per
 def _(ctx: Lowering, x: Tensor, *, permutation: Axes) -> Tensor:
     inverse = _inverse(permutation)
     return x.view(ctx.out.shape, lambda index: [index[d] for d in inverse])
+
+
+transpose_p.def_sizes(keep_params)
 
 
 @transpose_p.def_batch
@@ -328,6 +372,30 @@ def _(
             i * step + start for i, step, start in zip(index, steps, start_indices, strict=True)
         ],
     )
+
+
+@slice_p.def_sizes
+def _(
+    naming: Naming,
+    inputs: Shapes,
+    outputs: Shapes,
+    *,
+    start_indices: Shape,
+    limit_indices: Shape,
+    strides: Steps,
+) -> dict[str, Any]:
+    steps = strides or (1,) * len(start_indices)
+    starts, limits = [], []
+    for at, step, taken, extent in zip(start_indices, steps, outputs[0], inputs[0], strict=True):
+        start, length = naming.start(at if taken else 0), naming.dim(taken)
+        naming.fits(start, length, step, naming.dim(extent))
+        starts.append(start)
+        limits.append(Sum((start, *(length,) * step, 1 - step)))  # right after the last element
+    return {
+        "start_indices": tuple(starts),
+        "limit_indices": tuple(limits),
+        "strides": strides,
+    }
 
 
 @slice_p.def_batch
@@ -450,6 +518,20 @@ def _(ct: Value, x: Value, padding_value: Value, *, padding_config: PaddingConfi
     return [ct_x if is_undef(x) else None, ct_value]
 
 
+@pad_p.def_sizes
+def _(
+    naming: Naming, inputs: Shapes, outputs: Shapes, *, padding_config: PaddingConfig
+) -> dict[str, Any]:
+    config = []
+    for n, total, (lo, hi, interior) in zip(inputs[0], outputs[0], padding_config, strict=True):
+        if lo < 0 or hi < 0 or interior:
+            raise NoClassError("a pad removes elements or goes between them")
+        before, after = naming.dim(lo), naming.dim(hi)
+        naming.adds_up(naming.dim(total), (before, naming.dim(n), after))
+        config.append((before, after, 0))
+    return {"padding_config": tuple(config)}
+
+
 @pad_p.def_batch
 def _(axis_size: int, args: Values, dims: Dims, *, padding_config: PaddingConfig) -> Batched:
     from weft.primitives.select import select_n
@@ -496,6 +578,9 @@ def _(ctx: Lowering, x: Tensor, *, dimensions: Axes) -> Tensor:
         x.shape,
         lambda index: [(x.shape[d] - 1) - i if d in dimensions else i for d, i in enumerate(index)],
     )
+
+
+rev_p.def_sizes(keep_params)
 
 
 @rev_p.def_batch
@@ -570,6 +655,13 @@ def _(ct: Value, *operands: Value, dimension: int) -> Cotangents:
         pieces.append(piece)
         start += size
     return pieces
+
+
+@concatenate_p.def_sizes
+def _(naming: Naming, inputs: Shapes, outputs: Shapes, *, dimension: int) -> dict[str, Any]:
+    parts = [naming.dim(shape[dimension]) for shape in inputs]
+    naming.adds_up(naming.dim(outputs[0][dimension]), parts)
+    return {"dimension": dimension}
 
 
 @concatenate_p.def_batch

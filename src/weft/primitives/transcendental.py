@@ -14,6 +14,7 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.arithmetic import add, div, mul, neg, sub
 from weft.primitives.comparison import eq
 from weft.primitives.convert import convert_element_type
@@ -161,6 +162,9 @@ pow_p.def_jvp(jvp_rule(pow_p, (_pow_jvp_base, _pow_jvp_exponent)))
 pow_p.def_batch(batch_rule(pow_p))
 
 
+pow_p.def_sizes(keep_params)
+
+
 @pow_p.def_lower
 def _(ctx: Lowering, x: Tensor, y: Tensor) -> Tensor:
     return ctx.define(
@@ -209,6 +213,9 @@ def _integer_pow_jvp(t: Value, ans: Value, x: Value, *, y: int) -> Value:
 integer_pow_p.def_numpy(numpy_meaning(_integer_pow))
 integer_pow_p.def_jvp(jvp_rule(integer_pow_p, (_integer_pow_jvp,)))
 integer_pow_p.def_batch(batch_rule(integer_pow_p))
+
+
+integer_pow_p.def_sizes(keep_params)
 
 
 @integer_pow_p.def_lower

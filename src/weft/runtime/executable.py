@@ -85,6 +85,24 @@ class NativeProgram:
         prototype = _releasing_gil if self.long else _holding_gil
         self._entry = prototype(self.entry_address)
 
+    def resized(
+        self,
+        *,
+        input_nbytes: Sequence[int],
+        output_nbytes: Sequence[int],
+        constants: Sequence[Buffer],
+        arena_nbytes: int,
+    ) -> NativeProgram:
+        """The same machine code for arrays of other sizes, which ``constants`` tell it."""
+        other = object.__new__(NativeProgram)
+        for name in self.__slots__[1:]:
+            setattr(other, name, getattr(self, name))
+        other.input_nbytes = tuple(input_nbytes)
+        other.output_nbytes = tuple(output_nbytes)
+        other.constants = tuple(constants)
+        other.arena_nbytes = arena_nbytes
+        return other
+
     def __call__(self, inputs: Sequence[Buffer]) -> list[Buffer]:
         """Runs with fresh outputs, which it returns."""
         outputs = [Buffer.alloc(nbytes) for nbytes in self.output_nbytes]

@@ -18,6 +18,18 @@ from collections.abc import Callable, Iterable, Mapping
 from math import gcd
 from typing import Any
 
+from weft.core.extents import (
+    Extent,
+    OpenExtentError,
+    exact_quotient,
+    is_nonnegative,
+    larger,
+    lower,
+    quotient_at_most,
+    rank,
+    smaller,
+)
+
 _serials = itertools.count()
 
 Interval = tuple[int, int]
@@ -54,8 +66,8 @@ class FloorDiv:
         self.numerator = numerator
         self.divisor = divisor
         self.serial: int = max((a.serial for a, _ in numerator.terms), default=-1)
-        inner = tuple((_order(item), item[1]) for item in numerator.terms)
-        self.order = (1, self.serial, divisor, numerator.const, inner)
+        inner = tuple((_order(item), rank(item[1])) for item in numerator.terms)
+        self.order = (1, self.serial, rank(divisor), rank(numerator.const), inner)
         self._hash = hash((numerator, divisor))
 
     def __eq__(self, other: object) -> bool:
@@ -135,7 +147,7 @@ class Affine:
             return value
         if isinstance(value, Axis):
             return value.expr
-        if isinstance(value, int):
+        if isinstance(value, int | Extent):
             return Affine((), value)
         return Affine(((value, 1),))
 
@@ -144,14 +156,14 @@ class Affine:
         total: dict[Atom, int] = {}
         for atom, k in pairs:
             total[atom] = total.get(atom, 0) + k
-        items = [(a, k) for a, k in total.items() if k]
+        items = [(a, k) for a, k in total.items() if k != 0]
         if len(items) > 1:
             items.sort(key=_order)
         return Affine(items, const)
 
     def __add__(self, other: Affine | Atom | int) -> Affine:
-        if isinstance(other, int):
-            return Affine(self.terms, self.const + other) if other else self
+        if isinstance(other, int | Extent):
+            return Affine(self.terms, self.const + other) if other != 0 else self
         other = Affine.of(other)
         if not other.terms:
             return self + other.const
@@ -165,7 +177,7 @@ class Affine:
         return self * -1
 
     def __sub__(self, other: Affine | Atom | int) -> Affine:
-        return self + (-other if isinstance(other, int) else Affine.of(other) * -1)
+        return self + (-other if isinstance(other, int | Extent) else Affine.of(other) * -1)
 
     def __rsub__(self, other: Affine | Atom | int) -> Affine:
         return Affine.of(other) + self * -1
@@ -181,6 +193,8 @@ class Affine:
 
     def floordiv(self, divisor: int, ranges: Mapping[Axis, Interval] | None = None) -> Affine:
         """``self // divisor``, simplified with the bounds of the atoms."""
+        if isinstance(divisor, Extent):
+            return self._over_open(divisor, ranges)
         if divisor <= 0:
             raise ValueError(
                 f"floor division of an index by {divisor}: the divisor must be positive"
@@ -215,6 +229,36 @@ class Affine:
                 merged = (remainder - Affine(((atom, 1),))) * d + atom.numerator
                 return quotient + merged.floordiv(d * divisor, ranges)
         return quotient + Affine(((FloorDiv(remainder, divisor), 1),))
+
+    def _over_open(self, divisor: Any, ranges: Mapping[Axis, Interval] | None) -> Affine:
+        """`floordiv` by an extent that is left open."""
+        whole, low = self._multiples(divisor)
+        const, left = exact_quotient(self.const, divisor)
+        whole, remainder = whole + const, Affine(low.terms, left)
+        lo, hi = remainder.bounds(ranges)
+        if is_nonnegative(lo) and is_nonnegative(divisor - 1 - hi):
+            return whole
+        for (
+            _,
+            g,
+        ) in remainder.terms:  # a low part within [0, g) cannot move multiples of g past a divisor
+            fewer, left = exact_quotient(divisor, g) if isinstance(g, Extent) else (0, divisor)
+            if left != 0:
+                continue
+            high, low = remainder._multiples(g)
+            lo, hi = low.bounds(ranges)
+            if is_nonnegative(lo) and is_nonnegative(g - 1 - hi):
+                return whole + high.floordiv(fewer, ranges)
+        return whole + Affine(((FloorDiv(remainder, divisor), 1),))
+
+    def _multiples(self, g: Any) -> tuple[Affine, Affine]:
+        """The terms that ``g`` divides, divided by it, and the other terms."""
+        high: list[tuple[Atom, int]] = []
+        low: list[tuple[Atom, int]] = []
+        for atom, k in self.terms:
+            quotient, left = exact_quotient(k, g)
+            (high if left == 0 else low).append((atom, quotient if left == 0 else k))
+        return Affine(high), Affine(low, self.const)
 
     def mod(self, divisor: int, ranges: Mapping[Axis, Interval] | None = None) -> Affine:
         """``self % divisor`` as ``self - divisor·(self // divisor)``."""
@@ -289,7 +333,7 @@ class Affine:
                 pattern, m, c = found
                 rest = rest - pattern
                 span = m * (c - 1)
-                lo, hi = lo + min(0, span), hi + max(0, span)
+                lo, hi = lo + smaller(0, span), hi + larger(0, span)
                 continue
             mixed = rest._mixed_pattern(division, ranges)
             if mixed is not None:
@@ -298,8 +342,8 @@ class Affine:
                 lo, hi = lo + a, hi + b
         lo, hi = lo + rest.const, hi + rest.const
         for atom, k in rest.terms:
-            a, b = _atom_bounds(atom, ranges)
-            lo, hi = lo + min(k * a, k * b), hi + max(k * a, k * b)
+            a, b = _scaled(_atom_bounds(atom, ranges), k)
+            lo, hi = lo + a, hi + b
         return lo, hi
 
     def _remainder_pattern(self, division: FloorDiv) -> tuple[Affine, int, int] | None:
@@ -308,6 +352,8 @@ class Affine:
         if not k:
             return None
         quotient = Affine(((division, 1),))
+        if isinstance(division.divisor, Extent) or isinstance(k, Extent):
+            return self._open_remainder_pattern(division, k)
         common = gcd(k, division.divisor)
         for c in range(common, 1, -1):
             if common % c:
@@ -330,6 +376,15 @@ class Affine:
                 return r * m + quotient * k, m, -k // m
         return None
 
+    def _open_remainder_pattern(self, division: FloorDiv, k: int) -> tuple[Affine, int, int] | None:
+        """`_remainder_pattern` where extents are left open."""
+        if isinstance(division.divisor, Extent):
+            m, left = exact_quotient(-k, division.divisor)
+        else:
+            m, left = divmod(-k, division.divisor)
+        pattern = division.numerator * m + Affine(((division, k),))
+        return (pattern, m, division.divisor) if left == 0 and self._contains(pattern) else None
+
     def _mixed_pattern(
         self, division: FloorDiv, ranges: Mapping[Axis, Interval] | None
     ) -> tuple[Affine, Interval] | None:
@@ -339,7 +394,7 @@ class Affine:
         part, or the sum of its two terms' bounds is no wider.
         """
         r, c, k = division.numerator, division.divisor, self.coefficient_of(division)
-        if not r.terms or not k:
+        if not r.terms or not k or isinstance(c, Extent):
             return None
         atom, j = r.terms[0]
         m, remainder = divmod(self.coefficient_of(atom), j)
@@ -421,7 +476,7 @@ class Affine:
             name = atom.name if isinstance(atom, Axis) else repr(atom)
             body = name if abs(k) == 1 else f"{abs(k)}*{name}"
             parts.append(("-" if k < 0 else "+" if parts else "") + body)
-        if self.const or not parts:
+        if self.const != 0 or not parts:
             parts.append(f"{self.const:+d}" if parts else str(self.const))
         return "".join(parts)
 
@@ -441,9 +496,23 @@ def _atom_bounds(atom: Atom, ranges: Mapping[Axis, Interval] | None) -> Interval
             return ranges[atom]
         return atom.bounds
     if isinstance(atom, FloorDiv):
+        if isinstance(atom.divisor, Extent):
+            return _open_quotient_bounds(atom, ranges)
         lo, hi = atom.numerator.bounds(ranges)
         return lo // atom.divisor, hi // atom.divisor
     return atom.lo, atom.hi
+
+
+def _open_quotient_bounds(atom: FloorDiv, ranges: Mapping[Axis, Interval] | None) -> Interval:
+    """Bounds of a division by an extent, loosened until they are extents themselves."""
+    lo, hi = atom.numerator.bounds(ranges)
+    try:
+        lo = lower(lo) // atom.divisor
+    except OpenExtentError:
+        if not is_nonnegative(lo):
+            raise
+        lo = 0
+    return lo, quotient_at_most(hi, atom.divisor)
 
 
 def linearize(index: Iterable[Affine], strides: Iterable[int]) -> Affine:

@@ -159,7 +159,7 @@ class _Printer:
             name = self._atom(atom)
             body = name if abs(k) == 1 else f"{abs(k)}*{name}"
             parts.append(("-" if k < 0 else "+" if parts else "") + body)
-        if expr.const or not parts:
+        if expr.const != 0 or not parts:
             parts.append(f"{expr.const:+d}" if parts else str(expr.const))
         return "".join(parts)
 
@@ -168,7 +168,7 @@ class _Printer:
             return self.axis(atom)
         if isinstance(atom, FloorDiv):
             inner = self.affine(atom.numerator)
-            if len(atom.numerator.terms) > 1 or atom.numerator.const:
+            if len(atom.numerator.terms) > 1 or atom.numerator.const != 0:
                 inner = f"({inner})"
             return f"({inner}//{atom.divisor})"
         assert isinstance(atom, Dynamic)

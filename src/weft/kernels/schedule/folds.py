@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from weft.core.extents import surely_less
 from weft.kernels.ir import (
     Barrier,
     Buffer,
@@ -52,7 +53,7 @@ def block_fold(kernel: Kernel, axis: Axis, block: int) -> Kernel:
     loop = fold_loop(kernel, axis)
     if block < 1:
         raise ScheduleError(f"cannot accumulate {axis} in blocks of {block}")
-    if loop.trip <= block:
+    if surely_less(loop.trip, block + 1):
         return kernel
     rest = Axis(axis.name, axis.extent)
     whole = loop.trip // block * block

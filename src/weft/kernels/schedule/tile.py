@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from weft.core.extents import Extent
 from weft.kernels.ir import (
     Carry,
     Const,
@@ -67,6 +68,10 @@ def tile(
         raise ScheduleError(f"cannot tile {axis} by {count}: the width must be positive")
     if loop.trip == 0:
         return inline_loop(kernel, axis)
+    if isinstance(loop.trip, Extent):
+        raise ScheduleError(
+            f"the trip count {loop.trip} of {axis} is left open: tile_open masks what is left over"
+        )
     suffix = "v" if lanes else "t"
     t = width if isinstance(width, Axis) else None
     whole = loop.trip // count * count
@@ -74,13 +79,13 @@ def tile(
     kernel = peel(kernel, axis, whole, rest)
     if whole:
         t = t if t is not None else Axis(axis.name + suffix, count)
-        kernel = _widen(kernel, axis, t, lanes)
+        kernel = widen(kernel, axis, t, lanes)
     else:
         rest = axis
     if loop.trip - whole == 1 and count > 1:
         kernel = inline_loop(kernel, rest)  # a single element needs no tile
     elif whole != loop.trip:
-        kernel = _widen(kernel, rest, Axis(axis.name + suffix, loop.trip - whole), lanes)
+        kernel = widen(kernel, rest, Axis(axis.name + suffix, loop.trip - whole), lanes)
     return kernel
 
 
@@ -108,7 +113,7 @@ def interleave(kernel: Kernel, axis: Axis, n: int | Axis) -> Kernel:
 # -- widening one loop -----------------------------------------------------------------------------
 
 
-def _widen(kernel: Kernel, axis: Axis, t: Axis, lanes: bool) -> Kernel:
+def widen(kernel: Kernel, axis: Axis, t: Axis, lanes: bool) -> Kernel:
     """Make ``t`` run through the iterations of a loop whose trip count it divides."""
     path = path_to(kernel, axis)
     loop = path[-1]

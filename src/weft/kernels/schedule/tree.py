@@ -180,9 +180,9 @@ def like(var: Var, axes: tuple[Axis, ...] | None = None) -> Var:
 
 
 def divides(body: Iterable[Stmt], axis: Axis) -> bool:
-    """Whether ``axis`` occurs inside a floor division."""
+    """Whether ``axis`` occurs inside a floor division by a number."""
     return any(
-        axis in d.numerator.axes()
+        axis in d.numerator.axes() and isinstance(d.divisor, int)
         for s in walk(list(body))
         for e in expressions(s)
         for d in e.divisions()

@@ -1,0 +1,74 @@
+"""Programs outside `jit`, found by structure: one compiled program serves a class of shapes.
+
+A program that has been met with the very same shapes is found by `weft.array.delayed`.  A new one
+comes here: if its class of shapes (`weft.core.shape_classes`) has a program already, that one is
+bound to the new sizes and nothing is compiled.  Programs without a class are compiled for their
+exact shapes; `counts` says how many were, and why.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from weft.core.bounded import BoundedCache
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.shape_classes import NoClassError, ShapeClass, shape_class
+
+if TYPE_CHECKING:
+    from weft.compile import Executable, OpenProgram
+
+CACHE_LIMIT = 512
+
+
+@dataclass
+class Counts:
+    """What became of new programs since Weft was imported.
+
+    ``compiled`` programs were the first of their class, ``bound`` ones use the program of another;
+    ``exact`` ones were compiled for their exact shapes, for the reasons given.
+    """
+
+    compiled: int = 0
+    bound: int = 0
+    exact: Counter[str] = field(default_factory=Counter)
+
+
+counts = Counts()
+_families: BoundedCache[OpenProgram | NoClassError] = BoundedCache(CACHE_LIMIT)
+
+
+def executable(closed: ClosedJaxpr) -> Executable:
+    """The native program for ``closed``, a jaxpr without constants."""
+    from weft.compile import compile_jaxpr
+
+    try:
+        instance = shape_class(closed)
+        before = counts.compiled
+        found = _families.get(instance.key, lambda: _compiled(instance))
+        if isinstance(found, NoClassError):
+            raise found
+        if counts.compiled == before:
+            counts.bound += 1
+        return found.at(instance)
+    except NoClassError as why:
+        counts.exact[str(why)] += 1
+    return compile_jaxpr(closed)
+
+
+def _compiled(instance: ShapeClass) -> OpenProgram | NoClassError:
+    """The program of a new class; where there is none, the reason, which is remembered."""
+    from weft.compile import compile_family
+
+    try:
+        family = compile_family(instance.family())
+    except NoClassError as why:
+        return why
+    counts.compiled += 1
+    return family
+
+
+def clear() -> None:
+    """Forgets all programs."""
+    _families.clear()
