@@ -24,6 +24,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
+from operator import attrgetter
 from types import FrameType
 from typing import Any
 
@@ -146,12 +147,15 @@ class Segment:
         """Computes the arrays `wanted`, or everything somebody holds."""
         with self.lock:
             live = self.live()
-            held = [array._pending for arrays in live.values() for array in arrays]
             if wanted is None:
-                program = everything = _closure(held)
+                program = _closure(pending_of(live))
             else:
-                program, everything = _closure(array._pending for array in wanted), _closure(held)
+                program = _closure(array._pending for array in wanted)
             if program:
+                inside = {id(operation) for operation in program}
+                everything = program
+                if any(key[0] not in inside for key in live):
+                    everything = _closure(pending_of(live))
                 outputs = _outputs(program, everything, live)
                 self._hand_out(program, outputs, _execute(program, outputs), live)
             self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
@@ -192,6 +196,11 @@ class _State(threading.local):
 _state = _State()
 
 
+def pending_of(live: dict[tuple[int, int], list[Array]]) -> list[Pending | None]:
+    """The pending output of every array."""
+    return [array._pending for arrays in live.values() for array in arrays]
+
+
 def _closure(roots: Iterable[Pending | None]) -> list[Operation]:
     """The pending operations that `roots` depend on, in the order of recording."""
     found: dict[int, Operation] = {}
@@ -201,8 +210,15 @@ def _closure(roots: Iterable[Pending | None]) -> list[Operation]:
         if id(operation) in found or operation.results is not None:
             continue
         found[id(operation)] = operation
-        stack.extend(x[0] for x in operation.inputs if type(x) is tuple)
-    return sorted(found.values(), key=lambda operation: operation.number)
+        for x in operation.inputs:
+            if type(x) is tuple:
+                stack.append(x[0])
+    if len(found) < 2:
+        return list(found.values())
+    return sorted(found.values(), key=_number)
+
+
+_number = attrgetter("number")
 
 
 def _outputs(
@@ -323,10 +339,6 @@ def _execute(program: list[Operation], outputs: list[Pending]) -> list[Buffer]:
         raise
 
 
-def _call_site(frame: FrameType | None) -> tuple[Any, int]:
-    return (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
-
-
 def _path(frame: FrameType | None, inner: FrameType) -> tuple[Any, ...]:
     """The call sites between the user's frame and ours: they tell apart the steps of one call."""
     path = []
@@ -340,15 +352,20 @@ def _path(frame: FrameType | None, inner: FrameType) -> tuple[Any, ...]:
 def _open_segment(frame: FrameType | None, here: FrameType) -> Segment:
     """The thread's segment, to record the next operation in; runs what is in it when it is time."""
     segment = _state.segment
-    site = _call_site(frame)
+    site = (frame.f_code, frame.f_lasti) if frame is not None else (None, 0)
+    path = None
     if segment is None:
         segment = _state.segment = Segment()
     elif segment.count:
-        recurs = site == segment.first_site and _path(frame, here) == segment.first_path
+        recurs = False
+        if site == segment.first_site:
+            path = _path(frame, here)
+            recurs = path == segment.first_path
         if not recurs and segment.count < SEGMENT_LIMIT:
             return segment
         segment.run()
-    segment.first_site, segment.first_path = site, _path(frame, here)
+    segment.first_site = site
+    segment.first_path = _path(frame, here) if path is None else path
     return segment
 
 
@@ -408,15 +425,16 @@ TYPED_LIMIT = 4096
 def _result_types(
     primitive: Primitive, avals: list[ShapedArray], params: dict[str, Any]
 ) -> list[ShapedArray]:
-    """Types of the results, remembered for operations without parameters (most small ones)."""
-    if params:
+    """Types of the results, remembered where the parameters can be a key."""
+    key = (primitive, *avals, *params.items()) if params else (primitive, *avals)
+    try:
+        found = _typed.get(key)
+    except TypeError:  # an array or a list among the parameters
         return primitive.out_avals(*avals, **params)
-    key = (primitive, *avals)
-    found = _typed.get(key)
     if found is None:
         if len(_typed) >= TYPED_LIMIT:
             _typed.clear()
-        found = _typed[key] = primitive.out_avals(*avals)
+        found = _typed[key] = primitive.out_avals(*avals, **params)
     return found
 
 

@@ -11,6 +11,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.arithmetic import neg
 from weft.primitives.elementwise import batch_rule, elementwise
 from weft.primitives.rules import (
@@ -52,6 +53,7 @@ def _part(name: str) -> Primitive:
 
     primitive.def_batch(batch_rule(primitive))
     primitive.def_lower(lower.elementwise(name))
+    primitive.def_sizes(keep_params)
     return primitive
 
 
@@ -106,6 +108,7 @@ def _(ct: Value, re: Value, im: Value) -> Cotangents:
 
 complex_p.def_batch(batch_rule(complex_p))
 complex_p.def_lower(lower.elementwise("complex"))
+complex_p.def_sizes(keep_params)
 
 # ---------------------------------------------------------------- conj
 
