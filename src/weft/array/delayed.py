@@ -23,7 +23,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable
 from operator import attrgetter
 from types import FrameType
 from typing import Any
@@ -170,15 +170,11 @@ class Segment:
         live: dict[tuple[int, int], list[Array]],
     ) -> None:
         """Gives results to the operations and arrays that wait for them; lets inputs go."""
-        results: dict[int, list[Buffer | None]] = {}
         for operation in program:
-            results[id(operation)] = [None] * len(operation.out_avals)
-        for (operation, index), buffer in zip(outputs, buffers, strict=True):
-            results[id(operation)][index] = buffer
-        for operation in program:
-            operation.results = results[id(operation)]
+            operation.results = [None] * len(operation.out_avals)
             operation.inputs = []
         for (operation, index), buffer in zip(outputs, buffers, strict=True):
+            operation.results[index] = buffer  # type: ignore[index]
             for array in live.get((id(operation), index), ()):
                 pending = array._pending
                 if pending is not None and pending[0] is operation:  # not rebound meanwhile
@@ -225,8 +221,9 @@ def _outputs(
     program: list[Operation], everything: list[Operation], live: dict[tuple[int, int], list[Array]]
 ) -> list[Pending]:
     """The outputs of `program` that an array, or live pending work outside it, still needs."""
-    needed = set(live)
+    needed: Container[tuple[int, int]] = live
     if everything is not program:
+        needed = set(live)
         inside = {id(operation) for operation in program}
         for operation in everything:
             if id(operation) not in inside:
@@ -382,14 +379,15 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     frame = user_frame()
     segment = _open_segment(frame, sys._getframe())
     for array in arrays:
-        pending = array._pending
-        if pending is None or pending[0].segment is not segment:
-            array.materialise()  # not under the lock: it may need that of another segment
+        if array._buffer is None:
+            pending = array._pending
+            if pending is None or pending[0].segment is not segment:
+                array.materialise()  # not under the lock: it may need that of another segment
     avals = [array.aval for array in arrays]
     out_avals = _result_types(primitive, avals, params)
     site = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
     with segment.lock:
-        inputs = [_input(array) for array in arrays]
+        inputs = list(map(_input, arrays))
         operation = Operation(primitive, params, inputs, out_avals, site, segment)
         outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
         segment.arrays.extend(map(weakref.ref, outputs))
@@ -406,7 +404,7 @@ def _input(array: Array) -> Leaf | Pending:
     pending = array._pending
     if pending is not None and pending[0].results is None:
         return pending
-    return Leaf(array.aval, array.materialise())
+    return Leaf(array.aval, array._buffer or array.materialise())
 
 
 def _must_run(
@@ -415,7 +413,10 @@ def _must_run(
     """Whether an operation cannot wait: it has effects, or reads memory that others may change."""
     if "effects" in primitive.rules and primitive.effects(params):
         return True
-    return any(type(x) is Leaf and x.buffer.borrowed for x in inputs)
+    for x in inputs:
+        if type(x) is Leaf and x.buffer.borrowed:
+            return True
+    return False
 
 
 _typed: dict[Hashable, list[ShapedArray]] = {}

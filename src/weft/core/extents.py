@@ -21,15 +21,12 @@ weft.core.extents.OpenExtentError: m - n - 1 may be negative or not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import combinations_with_replacement
 from math import prod
 from typing import Any
 
 Interval = tuple[int, int]
-
-#: Sums of at most this many facts are tried in a proof.
-_FACTS_AT_ONCE = 2
 
 
 class OpenExtentError(TypeError):
@@ -44,6 +41,7 @@ class Sizes:
         self.facts: list[Extent] = []
         self.ceilings: dict[Monomial, int] = {}
         self._proven: dict[Extent, bool] = {}
+        self._sums: list[tuple[Extent, frozenset[Size]]] | None = None
 
     def new(self, name: str, lo: int, hi: int, hint: int) -> Extent:
         """A size in ``lo..hi``; ``hint`` is a typical value, for decisions about speed."""
@@ -54,10 +52,20 @@ class Sizes:
     def know(self, extent: Extent | int) -> None:
         """States that ``extent`` is never negative."""
         if isinstance(extent, Extent):
-            self.facts.append(extent)
-            self._proven.clear()
+            if extent not in self.facts:
+                self.facts.append(extent)
+                self._sums = None
+                self._proven.clear()
         elif extent < 0:
             raise ValueError(f"{extent} was stated not to be negative")
+
+    def sums(self) -> list[tuple[Extent, frozenset[Size]]]:
+        """The facts and the sums of two of them, with the sizes that each depends on."""
+        if self._sums is None:
+            pairs = (a + b for a, b in combinations_with_replacement(self.facts, 2))
+            sums = [f for f in (*self.facts, *pairs) if isinstance(f, Extent)]
+            self._sums = [(f, _mentioned(f)) for f in dict.fromkeys(sums)]
+        return self._sums
 
     def limit(self, extent: Extent | int, most: int) -> None:
         """States that a product of sizes (and a number) is at most ``most``."""
@@ -397,23 +405,30 @@ def is_nonnegative(extent: Extent | int) -> bool:
 def _prove(extent: Extent) -> bool:
     if _by_ranges(extent):
         return True
-    facts = extent.sizes.facts
-    for count in range(1, _FACTS_AT_ONCE + 1):
-        for chosen in combinations_with_replacement(facts, count):
-            if _by_ranges(extent - _total(chosen)):
-                return True
-    return False
+    mentioned = _mentioned(extent)
+    return any(
+        about <= mentioned and _by_ranges(extent - fact) for fact, about in extent.sizes.sums()
+    )
 
 
-def _total(facts: Sequence[Extent]) -> Any:
-    total: Any = 0
-    for fact in facts:
-        total = total + fact
-    return total
+def _mentioned(extent: Extent) -> frozenset[Size]:
+    """The sizes that an extent depends on."""
+    found: set[Size] = set()
+    for monomial in extent.terms:
+        for symbol in monomial:
+            if isinstance(symbol, Quotient):
+                found |= _mentioned(symbol.numerator)
+            else:
+                found.add(symbol)
+    return frozenset(found)
 
 
 def _by_ranges(extent: Any) -> bool:
     """Whether the extent is not negative, from what is known of each symbol and quotient."""
+    if isinstance(extent, int) or not any(
+        isinstance(symbol, Quotient) for monomial in extent.terms for symbol in monomial
+    ):
+        return _least(extent) >= 0
     return _by_quotients(extent) or _by_numerators(extent)
 
 
