@@ -154,7 +154,7 @@ class Segment:
             if program:
                 inside = {id(operation) for operation in program}
                 everything = program
-                if any(key[0] not in inside for key in live):
+                if not inside.issuperset([key[0] for key in live]):
                     everything = _closure(pending_of(live))
                 outputs = _outputs(program, everything, live)
                 self._hand_out(program, outputs, _execute(program, outputs), live)
@@ -243,29 +243,31 @@ class _Canonical:
         self.program = program
         self.leaves: list[Leaf] = []
         places: dict[tuple[int, int], int] = {}  # leaf → input number
-        position = {id(operation): k for k, operation in enumerate(program)}
+        position: dict[int, int] = {}
         equations: list[Hashable] = []
         self.operands: list[list[int | tuple[int, int]]] = []
-        for operation in program:
+        for k, operation in enumerate(program):
+            position[id(operation)] = k
             operands: list[int | tuple[int, int]] = []
             for x in operation.inputs:
                 if type(x) is tuple and x[0].results is None:
                     operands.append((position[id(x[0])], x[1]))
                     continue
-                leaf = _leaf(x)
-                place = places.setdefault((id(leaf.buffer), id(leaf.aval)), len(self.leaves))
-                if place == len(self.leaves):
+                leaf = x if type(x) is Leaf else _leaf(x)
+                identity = (id(leaf.buffer), id(leaf.aval))
+                place = places.get(identity)
+                if place is None:
+                    place = places[identity] = len(places)
                     self.leaves.append(leaf)
                 operands.append(place)
             self.operands.append(operands)
-            params = tuple(operation.params.items())
-            equations.append((operation.primitive, params, tuple(operands)))
+            equations.append(operation.primitive)
+            equations.extend(operands)
+            equations.extend(operation.params.items())
         self.outputs = [(position[id(operation)], index) for operation, index in outputs]
-        self.key: Hashable = (
-            tuple(equations),
-            tuple(leaf.aval for leaf in self.leaves),
-            tuple(self.outputs),
-        )
+        avals = [leaf.aval for leaf in self.leaves]
+        #: Primitives, operands and parameters are told apart by their types.
+        self.key: Hashable = (*equations, *avals, *self.outputs)
 
     def jaxpr(self) -> ClosedJaxpr:
         """The program as a closed jaxpr without constants."""
@@ -387,14 +389,20 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     out_avals = _result_types(primitive, avals, params)
     site = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
     with segment.lock:
-        inputs = list(map(_input, arrays))
+        inputs = []
+        borrowed = False
+        for array in arrays:
+            x = _input(array)
+            inputs.append(x)
+            borrowed = borrowed or (type(x) is Leaf and x.buffer.borrowed)
         operation = Operation(primitive, params, inputs, out_avals, site, segment)
         outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
         segment.arrays.extend(map(weakref.ref, outputs))
         segment.count += 1
     if key is not None:
         immediate.note_recorded(key, avals, out_avals, params)
-    if _must_run(primitive, params, inputs):
+    # What has effects, or reads memory that others may change, cannot wait.
+    if borrowed or ("effects" in primitive.rules and primitive.effects(params)):
         segment.run(outputs)
     return outputs if primitive.multiple_results else outputs[0]
 
@@ -405,18 +413,6 @@ def _input(array: Array) -> Leaf | Pending:
     if pending is not None and pending[0].results is None:
         return pending
     return Leaf(array.aval, array._buffer or array.materialise())
-
-
-def _must_run(
-    primitive: Primitive, params: dict[str, Any], inputs: Iterable[Leaf | Pending]
-) -> bool:
-    """Whether an operation cannot wait: it has effects, or reads memory that others may change."""
-    if "effects" in primitive.rules and primitive.effects(params):
-        return True
-    for x in inputs:
-        if type(x) is Leaf and x.buffer.borrowed:
-            return True
-    return False
 
 
 _typed: dict[Hashable, list[ShapedArray]] = {}

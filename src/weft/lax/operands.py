@@ -30,7 +30,7 @@ def is_scalar(x: Any) -> bool:
 
 def operand(name: str, x: ArrayLike) -> Value:
     """`x` itself if it can be an operand; ``TypeError`` that says what to do otherwise."""
-    if isinstance(x, _SCALARS) or is_array_like(x):
+    if is_array_like(x):
         return x
     advice = ""
     if isinstance(x, list | tuple):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.value import Array
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.numpy._common import (
@@ -58,6 +59,8 @@ def _is_half(dtype: np.dtype) -> bool:
 
 def _as_array(name: str, x: ArrayLike) -> Value:
     """`x` with a shape: numbers become arrays without axes."""
+    if type(x) is Array:
+        return x
     check_arraylike(name, x)
     from weft.numpy.creation import asarray
 
