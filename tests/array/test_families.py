@@ -36,6 +36,8 @@ FUNCTIONS: dict[str, Function] = {
     "mean": lambda x, y: wnp.prod(x * 0.01 + 1, axis=1),
     "every_other": lambda x, y: x.reshape(-1)[3::2] * 2,
     "transposed": lambda x, y: wnp.exp(-x.T).sum(0),
+    "turned": lambda x, y: x.T * 2 + y[:, None],
+    "turned_back": lambda x, y: wnp.flip(x.T, 0)[:, 1:] + 1,
     "joined": lambda x, y: wnp.concatenate([x, x[:20], y[None]]).T,
     "backwards": lambda x, y: x[::-1] * y[::-1],
     "argmax": lambda x, y: wnp.argmax(x, 1),

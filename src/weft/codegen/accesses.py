@@ -56,7 +56,8 @@ class Access:
         if lane is None or self.layout.width < 4 or not self.plain:
             return None
         stride = self.rest.coefficient(lane)
-        if not self.rest.is_affine_in(lane) or isinstance(stride, Extent) or abs(stride) < 2:
+        far = isinstance(stride, Extent) or abs(stride) >= 2
+        if not far or not self.rest.is_affine_in(lane):
             return None
         for axis in self.layout.unrolled:
             if self.rest.is_affine_in(axis) and self.rest.coefficient(axis) == 1:
@@ -152,13 +153,15 @@ class Memory:
     def _close(self, access: Access, corner: Position) -> bool:
         """Whether the lanes are so close together that thinning is cheaper than turning."""
         full = access.layout.active(corner[-1]) == access.layout.width
-        return full and abs(self.address(access, corner).stride) <= strided.MAX_STRIDE
+        address = self.address(access, corner)
+        return full and address.vector is None and abs(address.stride) <= strided.MAX_STRIDE
 
     def _row_pointers(self, access: Access, axis: Axis, corner: Position) -> list[str]:
         """Where the row of every active lane starts."""
         address = self.address(access, corner)
         lanes = range(access.layout.active(corner[-1]))
-        starts = [self.f.add(address.scalar, address.stride * n) for n in lanes]
+        apart = address.apart or address.stride
+        starts = [self.f.add(address.scalar, self.f.mul(apart, n)) for n in lanes]
         return [self.f.gep(access.element, access.pointer, at) for at in starts]
 
     def _gather(self, access: Access, address: Address, mask: str | None) -> str:

@@ -33,11 +33,15 @@ class Scope:
 
 @dataclass(frozen=True)
 class Address:
-    """Element offset of one register: ``scalar + lane·stride`` or a vector of offsets."""
+    """Element offset of one register: ``scalar + lane·stride`` or a vector of offsets.
+
+    ``apart`` is the distance of lanes that the vector is made of, where it is an extent.
+    """
 
     scalar: Value
     stride: int
     vector: str | None = None
+    apart: Value = 0
 
 
 class Indexer:
@@ -160,7 +164,7 @@ class Indexer:
                 vector = scaled if vector is None else self._plus(vector, scaled, layout.width)
             else:
                 scalar = self.f.add(scalar, self.f.mul(piece, self.extent(k)))
-        return Address(scalar, stride, vector)
+        return Address(scalar, stride, vector, apart)
 
     def _of_loops(self, atom: FloorDiv, lane: Axis | None) -> bool:
         """Whether the atom depends on loop axes only."""

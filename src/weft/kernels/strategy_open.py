@@ -11,10 +11,11 @@ from __future__ import annotations
 from weft.core.extents import Extent, surely_less, typical
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
-from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
+from weft.kernels.nests import Nest, lanes_of, nests_of, stride_of, vector_axes
 from weft.kernels.schedule.errors import ScheduleError, refused
 from weft.kernels.schedule.folds import block_fold
-from weft.kernels.schedule.open import flatten_buffers, tile_open
+from weft.kernels.schedule.open import flatten_buffers, interleave_open, tile_open
+from weft.kernels.schedule.order import reorder
 from weft.kernels.schedule.tile import vectorize
 from weft.kernels.schedule.tree import find_loop
 from weft.terms.affine import Axis
@@ -51,12 +52,35 @@ def _vectorized(kernel: Kernel, nest: Nest, machine: Machine) -> Kernel:
     for axis in vector_axes(nest, lanes):
         loop = next(x for x in nest.path if x.axis is axis)
         try:
+            across = _crossed(nest, loop)
+            if across is not None:
+                turned = tile_open(reorder(kernel, across.axis, axis), axis, lanes, lanes)
+                return interleave_open(turned, across.axis, lanes)
             if isinstance(loop.trip, Extent):
                 return tile_open(kernel, axis, _vectors(nest) * lanes, lanes)
             return vectorize(kernel, axis, max(1, min(_vectors(nest) * lanes, loop.trip)))
         except ScheduleError as why:  # the next best axis may be legal
             kernel = refused(kernel, f"vectorize {axis.name}", why)
     return kernel
+
+
+def _crossed(nest: Nest, loop: For) -> For | None:
+    """The loop around ``loop`` along which something is contiguous that ``loop`` strides over.
+
+    Tiles of both are turned in registers; then the inner loop is the one that is contiguous.
+    """
+    place = nest.path.index(loop)
+    if place == 0 or loop.carries:
+        return None
+    other = nest.path[place - 1]
+    both = isinstance(loop.trip, Extent) and isinstance(other.trip, Extent)
+    if not both or other.carries or other.step != 1 or len(other.body) != 1:
+        return None
+    for access in nest.accesses():
+        far = isinstance(stride_of(access, loop.axis), Extent)
+        if far and stride_of(access, other.axis) == 1:
+            return other
+    return None
 
 
 def _vectors(nest: Nest) -> int:

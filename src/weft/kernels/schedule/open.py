@@ -35,6 +35,19 @@ def tile_open(kernel: Kernel, axis: Axis, width: int, tail: int) -> Kernel:
     return widen(kernel, padded, Axis(f"{axis.name}v", tail), lanes=True)
 
 
+def interleave_open(kernel: Kernel, axis: Axis, n: int) -> Kernel:
+    """`interleave` where the trip count is left open; what is left over stays a loop::
+
+    for i in 0:m: s(i)
+    →
+    for i in 0:4·(m//4):4: s(i + i') (i':4)
+    for i'' in 4·(m//4):m: s(i'')
+    """
+    rest = Axis(axis.name, axis.extent)
+    kernel = peel(kernel, axis, find_loop(kernel, axis).trip // n * n, rest)
+    return widen(kernel, axis, Axis(f"{axis.name}t", n), lanes=False)
+
+
 def _masked(loop: For, padded: Axis, hi: int) -> For:
     """``loop`` up to ``hi``, doing nothing beyond its own end."""
     guard = Guard(Affine.of(padded), 0, loop.hi)
