@@ -31,6 +31,8 @@ from weft.primitives import (
     dynamic_slice,
     indexing,
     random_bits,
+    reduce_precision,
+    reduce_window,
     reduction,
     select,
     shaping,
@@ -221,6 +223,16 @@ def _conversions() -> Iterator[Sample]:
         {"new_dtype": np.dtype(np.float32)},
         dtypes=[np.dtype(np.uint8)],
     )
+    for exponent, mantissa in ((5, 10), (8, 7), (4, 3), (8, 23)):
+        params = {"exponent_bits": exponent, "mantissa_bits": mantissa}
+        yield Sample(
+            reduce_precision.reduce_precision_p,
+            ((3, 4),),
+            params,
+            dtypes=FLOATS,
+            linear=(),
+            smooth=False,
+        )
     yield from elementwise(s.copy_p, linear=((0,),))
     yield from elementwise(s.stop_gradient_p, smooth=False)
     for which, shape in (((), (3, 4)), ((3, 4), (3, 4)), ((0,), (0,)), ((), ())):
@@ -308,6 +320,30 @@ def _reductions() -> Iterator[Sample]:
             yield Sample(c.cumprod_p, (x,), params, dtypes=NUMBERS)
             yield Sample(c.cummax_p, (x,), params)
             yield Sample(c.cummin_p, (x,), params)
+            yield Sample(c.cumlogsumexp_p, (x,), params, dtypes=FLOATS)
+    w = reduce_window
+    for x, window, strides, dilation in (
+        ((7,), (3,), (1,), (1,)),
+        ((3, 8), (1, 3), (1, 2), (1, 2)),
+        ((4, 5, 2), (2, 3, 1), (2, 1, 1), (1, 1, 1)),
+        ((2, 3), (1, 4), (1, 1), (1, 1)),
+        ((0, 3), (1, 2), (1, 1), (1, 1)),
+        ((4,), (1,), (2,), (1,)),
+        ((), (), (), ()),
+    ):
+        params = {
+            "window_dimensions": window,
+            "window_strides": strides,
+            "window_dilation": dilation,
+        }
+        yield Sample(w.reduce_window_sum_p, (x,), params, dtypes=NUMBERS, linear=((0,),))
+        for primitive in (
+            w.reduce_window_max_p,
+            w.reduce_window_min_p,
+            w.window_argmax_p,
+            w.window_argmin_p,
+        ):
+            yield Sample(primitive, (x,), params)
 
 
 def _contractions() -> Iterator[Sample]:

@@ -150,7 +150,7 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (
         lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME"),
         ValueError,
-        "needs window_strides as 1 positive integers, one for each spatial axis, got (1, 1)",
+        "needs window_strides as 1 positive integers, one for each axis, got (1, 1)",
     ),
     (
         lambda x, w: lax.conv_general_dilated(x, w, (1,), "REFLECT"),

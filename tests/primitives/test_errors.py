@@ -294,7 +294,7 @@ CASES: list[tuple[str, Any, type[Exception], str]] = [
         "reduce",
         lambda: lax.reduce((f32, f32), 0.0, lax.add, (0,)),
         ValueError,
-        "init_values of the same structure",
+        "initial values of the same structure",
     ),
 ]
 

@@ -17,7 +17,6 @@ from weft.lax.convolution import (
     conv_general_dilated,
     conv_transpose,
     conv_with_general_padding,
-    padtype_to_pads,
 )
 from weft.lax.elementwise import (
     RoundingMethod,
@@ -72,6 +71,7 @@ from weft.lax.elementwise import (
     pow,
     real,
     reciprocal,
+    reduce_precision,
     rem,
     round,
     rsqrt,
@@ -108,10 +108,12 @@ from weft.lax.indexing import (
     scatter_min,
     scatter_mul,
 )
+from weft.lax.padding import padtype_to_pads
 from weft.lax.reduction import (
     argmax,
     argmin,
     batch_matmul,
+    cumlogsumexp,
     cummax,
     cummin,
     cumprod,
@@ -154,6 +156,10 @@ from weft.lax.sorting import (
     sort,
     sort_key_val,
     top_k,
+)
+from weft.lax.windows import (
+    reduce_window,
+    reduce_window_shape_tuple,
 )
 
 #: Control flow is a transformation of functions; its module loads when first used.
@@ -243,6 +249,7 @@ __all__ = [
     "convert_element_type",
     "cos",
     "cosh",
+    "cumlogsumexp",
     "cummax",
     "cummin",
     "cumprod",
@@ -307,8 +314,11 @@ __all__ = [
     "reduce_max",
     "reduce_min",
     "reduce_or",
+    "reduce_precision",
     "reduce_prod",
     "reduce_sum",
+    "reduce_window",
+    "reduce_window_shape_tuple",
     "reduce_xor",
     "rem",
     "reshape",

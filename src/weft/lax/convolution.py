@@ -10,10 +10,9 @@ import numpy as np
 
 from weft.core.avals import ShapedArray, aval_of
 from weft.lax.operands import ArrayLike, Value, operand
+from weft.lax.padding import Pairs, padtype_to_pads, pairs, per_axis
 from weft.primitives.convolution import convolution
 from weft.primitives.shaping import pad, reshape, rev, transpose
-
-Pairs = Sequence[tuple[int, int]]
 
 
 class ConvDimensionNumbers(NamedTuple):
@@ -78,58 +77,6 @@ def conv_dimension_numbers(
     return ConvDimensionNumbers(places(lhs, "NC"), places(rhs, "OI"), places(out, "NC"))
 
 
-def padtype_to_pads(
-    in_shape: Sequence[int],
-    window_shape: Sequence[int],
-    window_strides: Sequence[int],
-    padding: str,
-) -> list[tuple[int, int]]:
-    """``(low, high)`` padding of each axis for "SAME", "SAME_LOWER" or "VALID".
-
-    "SAME" gives ``ceil(size / stride)`` windows, an odd element of padding at the end
-    ("SAME_LOWER": at the start); "VALID" pads nothing.
-    """
-    kind = str(padding).upper()
-    if kind == "VALID":
-        return [(0, 0)] * len(in_shape)
-    if kind not in ("SAME", "SAME_LOWER"):
-        raise ValueError(
-            f'padding={padding!r} is not known: use "SAME", "SAME_LOWER", "VALID" or pairs.'
-        )
-    pads = []
-    for size, window, stride in zip(in_shape, window_shape, window_strides, strict=True):
-        missing = max(0, (-(-size // stride) - 1) * stride + window - size)
-        less, more = missing // 2, missing - missing // 2
-        pads.append((less, more) if kind == "SAME" else (more, less))
-    return pads
-
-
-def _numbers(name: str, what: str, given: Any, count: int) -> tuple[int, ...]:
-    """One positive integer for each spatial axis; 1 by default."""
-    if given is None:
-        return (1,) * count
-    numbers = (int(given),) * count if isinstance(given, int | np.integer) else tuple(given)
-    if len(numbers) != count or any(n < 1 for n in numbers):
-        raise ValueError(
-            f"lax.{name} needs {what} as {count} positive integers, one for each spatial axis, "
-            f"got {given!r}."
-        )
-    return tuple(int(n) for n in numbers)
-
-
-def _pads(name: str, padding: Pairs, count: int) -> list[tuple[int, int]]:
-    try:
-        pairs = [(int(low), int(high)) for low, high in padding]
-    except (TypeError, ValueError):
-        pairs = []
-    if len(pairs) != count:
-        raise ValueError(
-            f"lax.{name} needs padding as {count} (low, high) pairs, one for each spatial axis, or "
-            f'as "SAME", "SAME_LOWER" or "VALID"; got {padding!r}.'
-        )
-    return pairs
-
-
 def conv_general_dilated(
     lhs: ArrayLike,
     rhs: ArrayLike,
@@ -170,9 +117,9 @@ def conv_general_dilated(
     left, right = aval_of(operand(name, lhs)), aval_of(operand(name, rhs))
     numbers = conv_dimension_numbers(left.shape, right.shape, dimension_numbers)
     count = left.ndim - 2
-    strides = _numbers(name, "window_strides", window_strides, count)
-    left_dilation = _numbers(name, "lhs_dilation", lhs_dilation, count)
-    dilation = _numbers(name, "rhs_dilation", rhs_dilation, count)
+    strides = per_axis(name, "window_strides", window_strides, count)
+    left_dilation = per_axis(name, "lhs_dilation", lhs_dilation, count)
+    dilation = per_axis(name, "rhs_dilation", rhs_dilation, count)
     space = [left.shape[d] for d in numbers.lhs_spec[2:]]
     window = [right.shape[d] for d in numbers.rhs_spec[2:]]
     if isinstance(padding, str):
@@ -184,7 +131,7 @@ def conv_general_dilated(
         reach = [(k - 1) * d + 1 if k else 0 for k, d in zip(window, dilation, strict=True)]
         pads = padtype_to_pads(space, reach, strides, padding)
     else:
-        pads = _pads(name, padding, count)
+        pads = pairs(name, padding, count)
     _check_groups(left, right, numbers, feature_group_count, batch_group_count)
     x = _padded(lhs, numbers.lhs_spec, pads, left_dilation)
     x, w = transpose(x, numbers.lhs_spec), transpose(rhs, numbers.rhs_spec)
@@ -320,14 +267,14 @@ def conv_transpose(
             )
     numbers = conv_dimension_numbers(left.shape, right.shape, dimension_numbers)
     count = left.ndim - 2
-    steps = _numbers("conv_transpose", "strides", strides, count)
-    dilation = _numbers("conv_transpose", "rhs_dilation", rhs_dilation, count)
+    steps = per_axis("conv_transpose", "strides", strides, count)
+    dilation = per_axis("conv_transpose", "rhs_dilation", rhs_dilation, count)
     if isinstance(padding, str):
         window = [right.shape[d] for d in numbers.rhs_spec[2:]]
         reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
         pads = [_transposed_pads(k, s, padding) for k, s in zip(reach, steps, strict=True)]
     else:
-        pads = _pads("conv_transpose", padding, count)
+        pads = pairs("conv_transpose", padding, count)
     if transpose_kernel:
         rhs = rev(rhs, numbers.rhs_spec[2:])
         output, inner, *window_axes = numbers.rhs_spec

@@ -15,6 +15,7 @@ from weft.primitives import arithmetic, bitwise, comparison, convert, transcende
 from weft.primitives import complex as complex_parts
 from weft.primitives import select as selection
 from weft.primitives.arithmetic import RoundingMethod
+from weft.primitives.reduce_precision import reduce_precision as _reduce_precision
 
 
 def _unary(name: str, apply: Callable[[Value], Value], doc: str) -> Callable[[ArrayLike], Value]:
@@ -203,3 +204,15 @@ def stop_gradient(x: Any) -> Any:
         return selection.stop_gradient(leaf) if inexact else leaf
 
     return tree.map(stop, x)
+
+
+def reduce_precision(operand: ArrayLike, exponent_bits: int, mantissa_bits: int) -> Value:
+    """Floats rounded to what a format of these widths could hold, element by element.
+
+    Ties go to even, what is too large becomes infinite and what would be subnormal zero; the dtype
+    stays.
+
+    >>> lax.reduce_precision(np.asarray([1.2345, 1e6]), exponent_bits=5, mantissa_bits=10)
+    Array([1.234375,      inf], dtype=float32)
+    """
+    return _reduce_precision(operand, exponent_bits, mantissa_bits)

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from weft import tree
-from weft.core.avals import ShapedArray, aval_of
+from weft.core.avals import aval_of
 from weft.core.primitive import Primitive
-from weft.core.staging import trace_to_jaxpr
+from weft.lax.folding import Combine, Folding, combine_arrays
 from weft.lax.operands import ArrayLike, Value, canonical_axes, canonical_axis, operand
-from weft.lax.operands import operands as alike_operands
 from weft.primitives import argreduce, arithmetic, bitwise, cumulative, reduction
 from weft.primitives import dot_general as contraction
 from weft.primitives.shaping import broadcast_in_dim, concatenate, reshape, slice_along, transpose
@@ -84,78 +82,16 @@ def reduce(
     >>> lax.reduce(np.ones((2, 3)), 0.0, lax.add, (1,))
     Array([3., 3.], dtype=float32)
     """
-    xs, structure = tree.flatten(operands)
-    inits, init_structure = tree.flatten(init_values)
-    if not xs or structure != init_structure:
-        raise ValueError(
-            "lax.reduce needs at least one operand, and init_values of the same structure: got "
-            f"{structure} and {init_structure}."
-        )
-    avals = [aval_of(operand("reduce", x)) for x in xs]
-    if any(aval.shape != avals[0].shape for aval in avals):
-        shown = ", ".join(map(str, avals))
-        raise ValueError(f"lax.reduce needs operands of one shape, got {shown}.")
-    axes = canonical_axes("reduce", dimensions, avals[0].ndim)
-
-    def combine(*values: Value) -> list[Value]:
-        left, right = values[: len(xs)], values[len(xs) :]
-        result = computation(tree.unflatten(structure, left), tree.unflatten(structure, right))
-        return tree.leaves(result)
-
-    starts = [_scalar_like(init, aval) for init, aval in zip(inits, avals, strict=True)]
-    fold = _recognised(combine, avals)
-    folded = [fold(xs[0], axes)] if fold else _fold_neighbours(combine, xs, starts, axes)
-    return tree.unflatten(structure, _combine_arrays(combine, _alike(starts, folded), folded))
-
-
-def _scalar_like(init: ArrayLike, aval: ShapedArray) -> Value:
-    init = alike_operands("reduce", init, np.zeros((), aval.dtype))[0]
-    if aval_of(init) is not ShapedArray((), aval.dtype):
-        raise TypeError(
-            f"lax.reduce needs a scalar initial value of the operand's dtype, got {aval_of(init)} "
-            f"for {aval}."
-        )
-    return init
-
-
-def _recognised(
-    combine: Callable[..., list[Value]], avals: Sequence[ShapedArray]
-) -> Callable[[Value, Sequence[int]], Value] | None:
-    """The reduction that folds with `combine`, if that is one known primitive of two scalars."""
-    if len(avals) != 1:
-        return None
-    scalar = ShapedArray((), avals[0].dtype)
-    jaxpr = trace_to_jaxpr(combine, [scalar, scalar]).jaxpr
-    if len(jaxpr.eqns) != 1:
-        return None
-    (eqn,) = jaxpr.eqns
-    if list(jaxpr.outvars) != list(eqn.outvars):
-        return None
-    both = list(eqn.invars) in (jaxpr.invars, jaxpr.invars[::-1])
-    return _MONOIDS.get(eqn.primitive) if both else None
-
-
-def _alike(scalars: Sequence[Value], arrays: Sequence[Value]) -> list[Value]:
-    return [
-        broadcast_in_dim(scalar, aval_of(array).shape, ())
-        for scalar, array in zip(scalars, arrays, strict=True)
-    ]
-
-
-def _combine_arrays(
-    combine: Callable[..., list[Value]], left: Sequence[Value], right: Sequence[Value]
-) -> list[Value]:
-    """`combine`, a function of scalars, on every element of arrays."""
-    from weft.transforms.vmap import vmap
-
-    shape = aval_of(left[0]).shape
-    flat = [reshape(x, (math.prod(shape),)) for x in (*left, *right)]
-    results = vmap(combine)(*flat)
-    return [reshape(result, shape) for result in results]
+    folding = Folding("reduce", operands, init_values, computation)
+    axes = canonical_axes("reduce", dimensions, folding.avals[0].ndim)
+    primitive = folding.recognised()
+    if primitive in _MONOIDS:
+        return folding.finish([_MONOIDS[primitive](folding.xs[0], axes)])
+    return folding.finish(_fold_neighbours(folding.combine, folding.xs, folding.starts, axes))
 
 
 def _fold_neighbours(
-    combine: Callable[..., list[Value]],
+    combine: Combine,
     xs: Sequence[Value],
     starts: Sequence[Value],
     axes: Sequence[int],
@@ -174,7 +110,7 @@ def _fold_neighbours(
         left = [slice_along(x, 0, 2 * half, last, 2) for x in xs]
         right = [slice_along(x, 1, 2 * half, last, 2) for x in xs]
         rest = [slice_along(x, 2 * half, count, last) for x in xs]
-        xs = _combine_arrays(combine, left, right)
+        xs = combine_arrays(combine, left, right)
         if count % 2:
             xs = [concatenate(pair, last) for pair in zip(xs, rest, strict=True)]
         count = half + count % 2
@@ -206,6 +142,13 @@ def cummin(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
     """The least element up to each one along `axis` (from the end if `reverse`)."""
     axis = canonical_axis("cummin", axis, aval_of(operand).ndim)
     return cumulative.cummin(operand, axis, reverse)
+
+
+def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
+    """log of the sum of exp of all elements up to each one along `axis` (from the end if
+    `reverse`), without overflow."""
+    axis = canonical_axis("cumlogsumexp", axis, aval_of(operand).ndim)
+    return cumulative.cumlogsumexp(operand, axis, reverse)
 
 
 # ---------------------------------------------------------------- products summed over axes

@@ -1,4 +1,7 @@
-"""Running sums, products and extrema along an axis, forwards or (``reverse=True``) backwards."""
+"""Running sums, products, extrema and log-sums of exponentials along an axis.
+
+They run forwards or, with ``reverse=True``, backwards.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
-from weft.primitives.arithmetic import add, div, max, min, mul
+from weft.primitives.arithmetic import add, div, max, min, mul, neg, sign, sub
 from weft.primitives.comparison import eq
 from weft.primitives.rules import (
+    FLOAT,
     NUMBER,
     ORDERED,
     Accepts,
@@ -29,6 +33,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.select import select_n
 from weft.primitives.shaping import concatenate, full_like, move_axis, rev, slice_along
+from weft.primitives.transcendental import log, logistic
 from weft.terms import build, monoids
 from weft.terms.affine import Affine
 from weft.terms.lower import Indices, Lowering, Tensor, reduction_axes
@@ -174,3 +179,29 @@ def _def_extremum_jvp(primitive: Primitive, extremum: Callable[[Value, Value], V
 
 _def_extremum_jvp(cummax_p, max)
 _def_extremum_jvp(cummin_p, min)
+
+# ---------------------------------------------------------------- cumlogsumexp
+
+cumlogsumexp_p = _cumulative("cumlogsumexp", FLOAT, monoids.LOGADDEXP, np.logaddexp)
+cumlogsumexp = _function(cumlogsumexp_p)
+
+
+def _logsumexp_rule(earlier: State, later: State) -> State:
+    """Tangents are means of tangents, weighted by exponentials: rescaled as the total grows."""
+    (x, dx), (y, dy) = earlier, later
+    # Zeros and infinities of one sign have no difference: they count the same.
+    same = eq(x, y)
+    apart = select_n(same, sub(x, y), sub(sign(x), sign(y)))
+    from_x = logistic(apart)
+    total = add(max(x, y), neg(log(max(from_x, sub(full_like(from_x, 1), from_x)))))
+    return total, add(mul(from_x, dx), mul(sub(full_like(from_x, 1), from_x), dy))
+
+
+@cumlogsumexp_p.def_jvp
+def _(primals: Values, tangents: Values, *, axis: int, reverse: bool) -> Dual:
+    (x,), (t,) = primals, tangents
+    ans = cumlogsumexp(x, axis, reverse)
+    if is_zero(t):
+        return ans, zero_tangent(ans)
+    _, tangent = _scan_towards(_logsumexp_rule, (x, t), axis, reverse)
+    return ans, tangent

@@ -80,6 +80,16 @@ def _arg(name: str, better: str, worst: Callable[[np.dtype], Any]) -> Monoid:
     return Monoid(name, 2, combine, identity)
 
 
+def _logaddexp(emit: Emit, a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
+    """log(exp(a) + exp(b)) without overflow; the difference of equal infinities is 0 here."""
+    x, y = a[0], b[0]
+    high = emit("max", x, y)
+    apart = emit("sub", emit("min", x, y), high)
+    none = emit("sub", emit("sign", x), emit("sign", y))
+    apart = emit("select", emit("eq", x, y), none, apart)
+    return (emit("add", high, emit("log1p", emit("exp", apart))),)
+
+
 ADD = _simple("add", "add", lambda t: t.type(0))
 MUL = _simple("mul", "mul", lambda t: t.type(1))
 MAX = _simple("max", "max", _lowest)
@@ -89,5 +99,6 @@ OR = _simple("or", "or", lambda t: t.type(0))
 XOR = _simple("xor", "xor", lambda t: t.type(0))
 ARGMAX = _arg("argmax", "gt", _lowest)
 ARGMIN = _arg("argmin", "lt", _highest)
+LOGADDEXP = Monoid("logaddexp", 1, _logaddexp, lambda dtypes: (_lowest(dtypes[0]),))
 
-MONOIDS = {m.name: m for m in (ADD, MUL, MAX, MIN, AND, OR, XOR, ARGMAX, ARGMIN)}
+MONOIDS = {m.name: m for m in (ADD, MUL, MAX, MIN, AND, OR, XOR, ARGMAX, ARGMIN, LOGADDEXP)}
