@@ -71,6 +71,8 @@ class Primitive:
     - ``def_effects(**params) -> frozenset[str]``: names of side effects, which keep an equation
       alive and in order;
     - ``def_eval(*args, **params)``: runs at the bottom trace instead of the array evaluator;
+    - ``def_collective(axis_size, args, dims, **params) -> (out, out_dim)``: what an operation on a
+      named axis (its parameter ``axis_name``) is where that axis is mapped;
     - ``def_sizes(naming, in_shapes, out_shapes, **params) -> params``: which parameters are extents
       (`weft.core.shape_classes`); primitives without it are compiled for exact shapes.
 
@@ -156,6 +158,10 @@ class Primitive:
     def def_sizes(self, rule: RuleT) -> RuleT:
         """Sets the rule that says which parameters are extents."""
         return self._set("sizes", rule)
+
+    def def_collective(self, rule: RuleT) -> RuleT:
+        """Sets the meaning over the named axis."""
+        return self._set("collective", rule)
 
     def __repr__(self) -> str:
         return self.name

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.core.avals import ShapedArray
+from weft.core.axis_names import name_of
 from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr, Jaxpr
 from weft.core.linear import UndefPrimal, Zero
@@ -246,7 +247,7 @@ def batch_closed(
 
     Results that depend on them, or are marked in ``forced``, have that axis first (mask ``outs``).
     """
-    key = ("batch", axis_size, mapped, forced)
+    key = ("batch", axis_size, name_of(axis_size), mapped, forced)
     return closed.memo(key, lambda: _batch(closed, axis_size, mapped, forced))
 
 
@@ -268,7 +269,7 @@ def _batch(closed: ClosedJaxpr, axis_size: int, mapped: Mask, forced: Mask | Non
         ]
 
     avals = [
-        a.update(shape=(axis_size, *a.shape)) if m else a
+        a.update(shape=(int(axis_size), *a.shape)) if m else a
         for a, m in zip(closed.in_avals, mapped, strict=True)
     ]
     jaxpr, consts = _staged(fun, avals, info_of(closed, "vmap"))

@@ -21,6 +21,7 @@ from weft.array.arguments import as_argument
 from weft.array.value import Array
 from weft.config import config, jit_disabled_variable, jit_is_disabled
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.axis_names import axes_in_scope
 from weft.core.collector import collector_paused
 from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr
@@ -141,11 +142,12 @@ class _Call:
 
     def key(self) -> Any:
         """What a trace is valid for. Types are part of it: 1, 1.0 and True are equal in Python."""
-        if not self.static_args and not self.static_kwargs:
+        named = axes_in_scope()
+        if not self.static_args and not self.static_kwargs and not named:
             return self.treedef, self.avals
         static = tuple((i, type(v), v) for i, v in self.static_args)
         static_kw = tuple((n, type(v), v) for n, v in self.static_kwargs)
-        return self.treedef, self.avals, static, static_kw
+        return self.treedef, self.avals, static, static_kw, named
 
 
 class JitFunction(FastCallable):

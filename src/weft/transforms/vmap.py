@@ -7,11 +7,13 @@ computes on that axis all at once and says where it is in the result.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from weft import tree
 from weft.core.avals import ShapedArray, aval_of, is_array_like
+from weft.core.axis_names import MappedSize, name_of, named_axis, uses_axis
+from weft.core.jaxpr import subjaxprs
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo
 from weft.core.trace import Trace, Tracer, as_arguments, current_trace, set_trace
@@ -48,6 +50,7 @@ class BatchTrace(Trace):
         self.parent = parent
         self.tag = tag or self
         self.axis_size = axis_size
+        self.axis_name = name_of(axis_size)
         self.info = info
         self.name = str(info)
 
@@ -65,13 +68,26 @@ class BatchTrace(Trace):
         pairs = [self.split(arg) for arg in args]
         values, dims = [x for x, _ in pairs], [d for _, d in pairs]
         with set_trace(self.parent):
-            if all(dim is None for dim in dims):
+            if self._is_over_this_axis(primitive, params):
+                rule = primitive.rule("collective")
+            elif all(dim is None for dim in dims) and not self._holds_collectives(params):
                 return primitive.bind(*values, **params)
-            rule = primitive.rule("batch")
+            else:
+                rule = primitive.rule("batch")
             outs, out_dims = rule(self.axis_size, values, dims, **params)
         if primitive.multiple_results:
             return [self.join(o, d) for o, d in zip(outs, out_dims, strict=True)]
         return self.join(outs, out_dims)
+
+    def _is_over_this_axis(self, primitive: Primitive, params: dict[str, Any]) -> bool:
+        named = self.axis_name is not None and "collective" in primitive.rules
+        return named and params["axis_name"] == self.axis_name
+
+    def _holds_collectives(self, params: dict[str, Any]) -> bool:
+        """Whether a program in ``params`` depends on this axis by name."""
+        if self.axis_name is None:
+            return False
+        return any(uses_axis(closed.jaxpr, self.axis_name) for _, closed in subjaxprs(params))
 
     def process_custom_jvp(self, call: Any, args: list[Any]) -> list[Any]:
         return self._process_custom(call, args, "process_custom_jvp")
@@ -83,7 +99,8 @@ class BatchTrace(Trace):
         pairs = [self.split(arg) for arg in args]
         values, dims = [x for x, _ in pairs], [d for _, d in pairs]
         with set_trace(self.parent):
-            if all(dim is None for dim in dims):
+            # A function with a rule of its own may hold collectives: it is not looked into.
+            if self.axis_name is None and all(dim is None for dim in dims):
                 self.suspended = True
                 try:
                     return getattr(self.parent, method)(call, values)
@@ -110,7 +127,7 @@ def batch_flat(
     """Results of a flat function over the mapped axes ``dims``, and where their axes are."""
     trace = BatchTrace(current_trace(), axis_size, info or FunctionInfo(transform="vmap"), tag)
     try:
-        with set_trace(trace):
+        with set_trace(trace), named_axis(axis_size):
             outs = fun(*as_arguments(trace, map(trace.join, args, dims)))
             pairs = [trace.split(out) for out in outs]
     finally:
@@ -127,7 +144,7 @@ def place_axis(value: Any, axis_size: int, dim: int | None, wanted: int | None) 
         assert wanted is not None
         axis = wanted + len(shape) + 1 if wanted < 0 else wanted
         rest = tuple(i if i < axis else i + 1 for i in range(len(shape)))
-        return broadcast_in_dim(value, (*shape[:axis], axis_size, *shape[axis:]), rest)
+        return broadcast_in_dim(value, (*shape[:axis], int(axis_size), *shape[axis:]), rest)
     if wanted is None:
         raise ValueError("a mapped value has no unmapped form")
     return move_axis(value, dim, wanted + len(shape) if wanted < 0 else wanted)
@@ -137,7 +154,7 @@ def vmap(
     fun: Callable[..., Any],
     in_axes: Any = 0,
     out_axes: Any = 0,
-    *,
+    axis_name: Hashable | None = None,
     axis_size: int | None = None,
 ) -> Callable[..., Any]:
     """The function applied along an axis of its arguments, all at once.
@@ -145,7 +162,8 @@ def vmap(
     ``in_axes`` says which axis of each argument is mapped: an int, None (not mapped), or a tuple
     with one entry for each positional argument, which may itself be a tree that is a prefix of
     the argument. Keyword arguments are mapped over axis 0. ``out_axes`` says where the axis goes
-    in the results. ``axis_size`` is needed only when nothing is mapped.
+    in the results. ``axis_size`` is needed only when nothing is mapped. ``axis_name`` names the
+    axis for collectives in the function, such as ``weft.lax.psum(x, axis_name)``.
 
     >>> matrix, vector = np.arange(6.0).reshape(2, 3), np.ones(3)
     >>> weft.vmap(np.dot, in_axes=(0, None))(matrix, vector)  # one dot product for each row
@@ -179,7 +197,8 @@ def vmap(
             return outs
 
         info = FunctionInfo(name, names, "vmap")
-        outs, out_dims = batch_flat(flat, size, leaves, dims, info)
+        mapped = size if axis_name is None else MappedSize(size, axis_name)
+        outs, out_dims = batch_flat(flat, mapped, leaves, dims, info)
         placed = _placed_results(out_axes, out_def[0], outs, out_dims, size, name)
         return tree.unflatten(out_def[0], delivered(placed))
 
