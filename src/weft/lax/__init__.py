@@ -118,9 +118,11 @@ from weft.lax.indexing import (
     index_take,
     scatter,
     scatter_add,
+    scatter_apply,
     scatter_max,
     scatter_min,
     scatter_mul,
+    scatter_sub,
 )
 from weft.lax.padding import padtype_to_pads
 from weft.lax.reduction import (
@@ -354,9 +356,11 @@ __all__ = [
     "scan",
     "scatter",
     "scatter_add",
+    "scatter_apply",
     "scatter_max",
     "scatter_min",
     "scatter_mul",
+    "scatter_sub",
     "select",
     "select_n",
     "shift_left",

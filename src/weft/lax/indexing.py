@@ -20,7 +20,7 @@ from weft.lax.operands import (
 )
 from weft.primitives import dynamic_slice as windows
 from weft.primitives import indexing
-from weft.primitives.arithmetic import add
+from weft.primitives.arithmetic import add, neg
 from weft.primitives.comparison import lt
 from weft.primitives.convert import convert_element_type
 from weft.primitives.indexing import (
@@ -28,8 +28,15 @@ from weft.primitives.indexing import (
     GatherScatterMode,
     ScatterDimensionNumbers,
 )
+from weft.primitives.reduction import reduce_or
 from weft.primitives.select import select_n
-from weft.primitives.shaping import concatenate, full_like, reshape, slice_along
+from weft.primitives.shaping import (
+    broadcast_in_dim,
+    concatenate,
+    full_like,
+    reshape,
+    slice_along,
+)
 
 # ---------------------------------------------------------------- slices at computed positions
 
@@ -216,6 +223,89 @@ scatter_add = _scatter("scatter_add", indexing.scatter_add, "added")
 scatter_mul = _scatter("scatter_mul", indexing.scatter_mul, "multiplied in")
 scatter_min = _scatter("scatter_min", indexing.scatter_min, "combined by minimum")
 scatter_max = _scatter("scatter_max", indexing.scatter_max, "combined by maximum")
+
+
+def scatter_sub(
+    operand: ArrayLike,
+    scatter_indices: ArrayLike,
+    updates: ArrayLike,
+    dimension_numbers: ScatterDimensionNumbers,
+    **options: Any,
+) -> Value:
+    """`operand` with windows of `updates` subtracted; see :func:`scatter_add`."""
+    if is_scalar(updates):
+        updates = operands("scatter_sub", updates, _scalar_of(operand))[0]
+    return scatter_add(operand, scatter_indices, neg(updates), dimension_numbers, **options)
+
+
+def scatter_apply(
+    operand: ArrayLike,
+    scatter_indices: ArrayLike,
+    func: Callable[[Value], Value],
+    dimension_numbers: ScatterDimensionNumbers,
+    *,
+    update_shape: Sequence[int] = (),
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: str | GatherScatterMode | None = None,
+) -> Value:
+    """`operand` with `func` applied to the elements of windows, as often as windows hold each.
+
+    `func` works element by element; `update_shape` is that of the updates that :func:`scatter`
+    would take there. How often is known, and reverse-mode derivatives exist, for `unique_indices`
+    and where the indices are no tracers; otherwise it is a loop.
+    """
+    shape = canonical_shape("scatter_apply", update_shape)
+    params: dict[str, Any] = {
+        "dimension_numbers": ScatterDimensionNumbers(*map(tuple, dimension_numbers)),
+        "indices_are_sorted": bool(indices_are_sorted),
+        "unique_indices": bool(unique_indices),
+        "mode": GatherScatterMode.from_any(mode),
+    }
+    ones = np.ones(shape, np.int32)
+    values = func(indexing.gather_back(operand, scatter_indices, ones, **params))
+    if not unique_indices:
+        none = np.zeros(aval_of(operand).shape, np.int32)
+        values = _again(values, func, none, scatter_indices, ones, params)
+    return indexing.scatter_p.bind(operand, scatter_indices, values, **params)
+
+
+def _again(
+    values: Value,
+    func: Callable[[Value], Value],
+    none: np.ndarray,
+    indices: Value,
+    ones: np.ndarray,
+    params: dict[str, Any],
+) -> Value:
+    """`func` applied further to the elements that several windows hold."""
+    if isinstance(indices, np.ndarray):
+        counts = indexing.scatter_add_p.rule("numpy")(none, indices, ones, **params)
+        most = int(counts.max(initial=0))
+        times = indexing.gather_back(counts, indices, ones, **params)
+        for done in range(1, most):
+            more = lt(full_like(times, done), times)
+            values = select_n(more, values, func(values))
+        return values
+    from weft.transforms.control_flow import while_loop
+
+    counts = indexing.scatter_add_p.bind(none, indices, ones, **params)
+    times = indexing.gather_back(counts, indices, ones, **params)
+    axes = tuple(range(ones.ndim))
+
+    def unfinished(state: tuple[Value, Value]) -> Value:
+        return reduce_or(lt(_spread(state[0], times), times), axes)
+
+    def step(state: tuple[Value, Value]) -> tuple[Value, Value]:
+        done, values = state
+        more = lt(_spread(done, times), times)
+        return add(done, np.asarray(1, np.int32)), select_n(more, values, func(values))
+
+    return while_loop(unfinished, step, (np.asarray(1, np.int32), values))[1]
+
+
+def _spread(x: Value, like: Value) -> Value:
+    return broadcast_in_dim(x, aval_of(like).shape, ())
 
 
 def index_take(src: ArrayLike, idxs: Sequence[ArrayLike], axes: Sequence[int]) -> Value:

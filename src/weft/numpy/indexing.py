@@ -16,6 +16,7 @@ writes, as in JAX.
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,8 +106,11 @@ class Plan:
 # ---------------------------------------------------------------- taking an index apart
 
 
-def plan_index(index: Any, aval: ShapedArray) -> Plan:
-    """Checks an index of an array of type `aval` and takes it apart."""
+def plan_index(index: Any, aval: ShapedArray, checked: bool = True) -> Plan:
+    """Checks an index of an array of type `aval` and takes it apart.
+
+    Unless `checked`, numbers out of bounds are left to the mode of the access.
+    """
     entries = _expand(index if isinstance(index, tuple) else (index,), aval)
     box = Box(aval.shape)
     advanced: list[tuple[int, Any, int]] = []  # axis of the basic result, index, place in the index
@@ -124,7 +128,8 @@ def plan_index(index: Any, aval: ShapedArray) -> Plan:
             box.layout.append(axis)
         elif _is_advanced(entry):
             _add_slice(box, axis, 0, 1, size)
-            advanced.append((len(box.layout), _checked_array(entry, axis, size), place))
+            at = _checked_array(entry, axis, size) if checked else _any_array(entry, size)
+            advanced.append((len(box.layout), at, place))
             box.layout.append(axis)
         else:
             _add_slice(box, axis, _checked_integer(entry, axis, size), 1, 1)
@@ -300,6 +305,14 @@ def _checked_array(entry: Any, axis: int, size: int) -> Value:
     return wrap_negative(entry, size)
 
 
+def _any_array(entry: Any, size: int) -> Value:
+    """As `_checked_array`, with static indices out of bounds just outside of them."""
+    if isinstance(entry, np.ndarray):
+        wide = np.clip(entry, -size - 1, size).astype(_index_dtype(size + 1))
+        return np.where(wide < 0, wide + size, wide)
+    return wrap_negative(entry, size)
+
+
 def _index_dtype(size: int) -> np.dtype:
     return dtypes.int32 if size < 2**31 else dtypes.int64
 
@@ -407,9 +420,11 @@ def _gather_nothing(y: Value, plan: Plan, numbers: Any, mode: Any) -> Value:
     return lax.broadcast_in_dim(value, tuple(shape), ())
 
 
-def read(x: Value, index: Any, mode: Any = None, fill_value: Any = None) -> Value:
-    """`x[index]`."""
-    plan = plan_index(index, aval_of(x))
+def read(
+    x: Value, index: Any, mode: Any = None, fill_value: Any = None, checked: bool = True
+) -> Value:
+    """`x[index]`; unless `checked`, static indices may be out of bounds too."""
+    plan = plan_index(index, aval_of(x), checked)
     y = read_box(x, plan.box)
     return _gather_advanced(y, plan, mode, fill_value) if plan.arrays else y
 
@@ -452,32 +467,79 @@ def write(
     mode: Any = None,
     unique_indices: bool = False,
     indices_are_sorted: bool = False,
+    checked: bool = True,
 ) -> Value:
-    """`x` with the elements at `index` combined with `values`, which are broadcast."""
+    """`x` with the elements at `index` combined with `values`, which are broadcast.
+
+    Unless `checked`, static indices may be out of bounds too.
+    """
     check_arraylike(f"ndarray.at[...].{kind}", values)
-    plan = plan_index(index, aval_of(x))
+    plan = plan_index(index, aval_of(x), checked)
     y = read_box(x, plan.box)
     updates = _cast_updates(values, aval_of(x), kind)
     if not plan.arrays:
         updates = _fit(updates, shape_of(y))
         return write_box(x, _combine(kind, y, updates), plan.box)
-    shape = [n for d, n in enumerate(shape_of(y)) if d not in plan.arrays]
-    shape[plan.position : plan.position] = plan.batch
-    updates = _fit(updates, tuple(shape))
+    shape = _updated_shape(y, plan)
+    updates = _fit(updates, shape)
     if 0 in shape:
         return x
-    indexed = tuple(sorted(plan.arrays))
-    numbers = lax.ScatterDimensionNumbers(_offset_dims(plan, len(shape_of(y))), indexed, indexed)
     y = _SCATTERS[kind]()(
         y,
         _index_matrix(plan),
         updates,
-        numbers,
+        _scatter_numbers(y, plan),
         mode=mode,
         unique_indices=unique_indices or not plan.batch,
         indices_are_sorted=indices_are_sorted,
     )
     return write_box(x, y, plan.box)
+
+
+def write_applied(
+    x: Value,
+    index: Any,
+    function: Callable[[Value], Value],
+    mode: Any = None,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
+    checked: bool = True,
+) -> Value:
+    """`x` with `function` applied to the elements at `index`, as often as each is named."""
+    plan = plan_index(index, aval_of(x), checked)
+    y = read_box(x, plan.box)
+
+    def converted(v: Value) -> Value:
+        return convert("ndarray.at[...].apply", function(v), aval_of(x).dtype)
+
+    if not plan.arrays:
+        return write_box(x, _fit(converted(y), shape_of(y)), plan.box)
+    shape = _updated_shape(y, plan)
+    if 0 in shape:
+        return x
+    y = lax.scatter_apply(
+        y,
+        _index_matrix(plan),
+        converted,
+        _scatter_numbers(y, plan),
+        update_shape=shape,
+        mode=mode,
+        unique_indices=unique_indices or not plan.batch,
+        indices_are_sorted=indices_are_sorted,
+    )
+    return write_box(x, y, plan.box)
+
+
+def _updated_shape(y: Value, plan: Plan) -> tuple[int, ...]:
+    """The shape of the elements at an index."""
+    shape = [n for d, n in enumerate(shape_of(y)) if d not in plan.arrays]
+    shape[plan.position : plan.position] = plan.batch
+    return tuple(shape)
+
+
+def _scatter_numbers(y: Value, plan: Plan) -> Any:
+    indexed = tuple(sorted(plan.arrays))
+    return lax.ScatterDimensionNumbers(_offset_dims(plan, len(shape_of(y))), indexed, indexed)
 
 
 def _cast_updates(values: ArrayLike, aval: ShapedArray, kind: str) -> Value:

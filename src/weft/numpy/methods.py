@@ -209,9 +209,10 @@ class IndexUpdater:
 class IndexedUpdate:
     """`x.at[index]`: the updates that can be made there, each giving a new array.
 
-    `mode` treats dynamic indices out of bounds: "drop" (the default for updates), "clip",
-    "promise_in_bounds"; `get` clips by default, and has "fill" with `fill_value`. Where indices
-    repeat, `add`, `multiply`, `min` and `max` combine all updates; `set` keeps the last one.
+    `mode` treats indices out of bounds: "drop" (the default for updates), "clip" and
+    "promise_in_bounds"; `get` clips by default, and has "fill" with `fill_value`. Static indices
+    out of bounds are errors unless a mode is given. Where indices repeat, `add`, `multiply`, `min`,
+    `max`, `divide`, `power` and `apply` combine all updates; `set` keeps the last one.
     """
 
     __slots__ = ("array", "index")
@@ -224,7 +225,9 @@ class IndexedUpdate:
         unknown = set(options) - {"mode", "unique_indices", "indices_are_sorted"}
         if unknown:
             raise TypeError(f"x.at[...].{kind}: unknown arguments {sorted(unknown)}")
-        return indexing.write(self.array, self.index, values, kind, **options)
+        return indexing.write(
+            self.array, self.index, values, kind, checked=options.get("mode") is None, **options
+        )
 
     def set(self, values: ArrayLike, **options: Any) -> Value:
         """The array with `values` at the index."""
@@ -246,13 +249,17 @@ class IndexedUpdate:
 
     def divide(self, values: ArrayLike, **options: Any) -> Value:
         """The array divided by `values` at the index."""
-        ones = ufuncs.constant_like(self.array, 1)
-        factors = indexing.write(ones, self.index, values, "multiply", **options)
-        return ufuncs.divide(self.array, factors)
+        return ufuncs.divide(self.array, self._factors("divide", values, options))
 
     def power(self, values: ArrayLike, **options: Any) -> Value:
         """The array to the power of `values` at the index."""
-        return self.set(ufuncs.power(self.get(), values), **options)
+        return ufuncs.power(self.array, self._factors("power", values, options))
+
+    def _factors(self, kind: str, values: ArrayLike, options: dict[str, Any]) -> Value:
+        """Ones, multiplied by `values` at the index."""
+        dtype, _ = dtypes.result_type(self.array, values)
+        ones = ufuncs.constant_like(creation.astype(self.array, dtype), 1)
+        return IndexedUpdate(ones, self.index)._write("multiply", values, options)
 
     def min(self, values: ArrayLike, **options: Any) -> Value:
         """The smaller of the array and `values` at the index."""
@@ -263,12 +270,18 @@ class IndexedUpdate:
         return self._write("max", values, options)
 
     def apply(self, function: Callable[[Value], Value], **options: Any) -> Value:
-        """The array with `function` applied to the elements at the index."""
-        return self.set(function(self.get()), **options)
+        """The array with `function` applied to the elements at the index.
+
+        It takes and returns arrays, works element by element, and is applied again where indices
+        repeat (with `unique_indices` it is not).
+        """
+        return indexing.write_applied(
+            self.array, self.index, function, checked=options.get("mode") is None, **options
+        )
 
     def get(self, *, mode: str | None = None, fill_value: Any = None, **hints: bool) -> Value:
         """The elements at the index."""
-        return indexing.read(self.array, self.index, mode, fill_value)
+        return indexing.read(self.array, self.index, mode, fill_value, checked=mode is None)
 
 
 # ---------------------------------------------------------------- methods

@@ -417,7 +417,7 @@ def _scatter_function(primitive: Primitive) -> Callable[..., Value]:
     return scatter
 
 
-def _gather_back(
+def gather_back(
     source: Value,
     indices: Value,
     updates: Value,
@@ -465,7 +465,7 @@ def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cot
         zeros = full(shape_of(updates), 0, dtype_of(ct))
         ct_x = scatter_p.bind(ct, indices, zeros, **params)
     if is_undef(updates):
-        ct_updates = _gather_back(ct, indices, updates, **params)
+        ct_updates = gather_back(ct, indices, updates, **params)
         if not params["unique_indices"]:
             wins = _last_writers(shape_of(x), indices, updates, **params)
             ct_updates = select_n(wins, full_like(ct_updates, 0), ct_updates)
@@ -478,7 +478,7 @@ def _last_writers(x_shape: tuple[int, ...], indices: Value, updates: Value, **pa
     count = int(np.prod(shape, dtype=np.int64))
     ids = reshape(iota(np.int32 if count < 2**31 else np.int64, (count,), 0), shape)
     written = scatter_p.bind(full(x_shape, 0, dtype_of(ids)), indices, ids, **params)
-    return eq(ids, _gather_back(written, indices, updates, **params))
+    return eq(ids, gather_back(written, indices, updates, **params))
 
 
 scatter_add_p = _scatter_primitive("scatter_add", NUMBER, "add", np.add.at)
@@ -490,7 +490,7 @@ _def_jointly_linear_jvp(scatter_add_p)
 def _(ct: Value, x: Value, indices: Value, updates: Value, **params: Any) -> Cotangents:
     if is_zero(ct):
         return [None, None, None]
-    ct_updates = _gather_back(ct, indices, updates, **params) if is_undef(updates) else None
+    ct_updates = gather_back(ct, indices, updates, **params) if is_undef(updates) else None
     return [ct if is_undef(x) else None, None, ct_updates]
 
 
@@ -511,7 +511,7 @@ def _(primals: Values, tangents: Values, **params: Any) -> Dual:
                 "scatter_mul has a derivative with respect to its updates only with "
                 "unique_indices=True: repeated indices would need the product of the others."
             )
-        read = _gather_back(x, indices, updates, **params)
+        read = gather_back(x, indices, updates, **params)
         terms.append(scatter_add_p.bind(full_like(x, 0), indices, mul(tu, read), **params))
     if not terms:
         return ans, zero_tangent(ans)
@@ -546,7 +546,7 @@ def _def_extremum_jvp(primitive: Primitive) -> None:
             return ans, zero_tangent(ans)
         # Each result is the mean of the tangents of all candidates that attain it.
         x_attains = eq(x, ans)
-        u_attains = eq(updates, _gather_back(ans, indices, updates, **params))
+        u_attains = eq(updates, gather_back(ans, indices, updates, **params))
 
         def among(values_x: Value, values_u: Value) -> Value:
             kept_x = select_n(x_attains, full_like(values_x, 0), values_x)
