@@ -23,9 +23,8 @@ from weft.array.value import Array, donate
 from weft.config import config
 from weft.core.collector import collector_paused
 from weft.core.extents import OpenExtentError, Size, extent_at, typical
-from weft.core.jaxpr import ClosedJaxpr, all_equations
+from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import Family, NoClassError, ShapeClass, sizes_at
-from weft.core.source import describe
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.program import Launch, Program, Routine, walk_steps
@@ -260,7 +259,6 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     from weft.terms.lower import lower_jaxpr
 
     _dump("jaxpr", lambda: str(closed))
-    refuse_complex(closed)
     lowered = lower_jaxpr(closed)
     _dump("terms", lambda: _printed_terms(lowered))
     machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
@@ -273,19 +271,6 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     _dump("schedule", lambda: _printed_kernels(s.kernel for s in _launches(program)))
     _dump("program", lambda: print_program(program, kernels=False))
     return program
-
-
-def refuse_complex(closed: ClosedJaxpr) -> None:
-    """The CPU has no registers for complex numbers yet: say so, with the user's line."""
-    for eqn in all_equations(closed.jaxpr):
-        for atom in (*eqn.invars, *eqn.outvars):
-            if atom.aval.dtype.kind == "c":
-                where = describe(eqn.source)
-                raise TypeError(
-                    f"{eqn.primitive.name} of {atom.aval}: complex arrays are not compiled yet; "
-                    "keep real and imaginary parts as two arrays, or run with weft.disable_jit()"
-                    + (f".\nAt {where}" if where else "")
-                )
 
 
 def _printed_terms(lowered: Any) -> str:

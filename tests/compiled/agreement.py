@@ -17,6 +17,7 @@ BOOL = np.dtype(np.bool_)
 INTEGERS = tuple(map(np.dtype, ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")))
 HALF = (np.dtype(np.float16), dtypes.bfloat16)
 FLOATS = (*HALF, np.dtype(np.float32), np.dtype(np.float64))
+COMPLEX = (np.dtype(np.complex64), np.dtype(np.complex128))
 EVERY = (BOOL, *INTEGERS, *FLOATS)
 
 
@@ -46,6 +47,15 @@ def assert_close(
     assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
     if expected.dtype.kind in "biu":
         np.testing.assert_array_equal(actual, expected)
+        return
+    if expected.dtype.kind == "c":  # both parts to units of the larger one
+        size = np.abs(expected)
+        most = scale * np.max(size, initial=0.0, where=np.isfinite(size))
+        with np.errstate(invalid="ignore"):
+            slack = units * np.finfo(expected.dtype).eps * np.maximum(size, most)
+            near = np.abs(actual - expected) <= slack
+        for a, e in ((actual.real, expected.real), (actual.imag, expected.imag)):
+            assert_close(np.where(near, 0, a), np.where(near, 0, e), units)
         return
     with np.errstate(invalid="ignore"):  # a signalling NaN of a half type
         e = expected.astype(np.float64)

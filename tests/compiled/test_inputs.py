@@ -162,11 +162,3 @@ def test_an_array_donated_and_read_keeps_its_value_for_the_reader() -> None:
     doubled, increased = step(x, x)
     np.testing.assert_array_equal(doubled, [0, 2, 4, 6])
     np.testing.assert_array_equal(increased, [1, 2, 3, 4])
-
-
-def test_complex_arrays_are_refused_with_advice() -> None:
-    message = r"mul of c64\[2\]: complex arrays are not compiled yet; keep real and imaginary parts"
-    with pytest.raises(TypeError, match=message):
-        weft.jit(lambda x: x * x)(np.ones(2, np.complex64))
-    with weft.disable_jit():
-        np.testing.assert_array_equal(wnp.asarray(np.array([1 + 2j])) * 1j, [-2 + 1j])

@@ -127,7 +127,7 @@ def test_grad_of_what_has_no_gradient():
         weft.grad(lambda x: (x, x))(1.0)
     with pytest.raises(TypeError, match=r"the result is i32\[\], which has no derivative"):
         weft.grad(lambda x: np.asarray(3))(1.0)
-    with pytest.raises(TypeError, match=r"x\['a'\] has dtype complex64; .* holomorphic=True"):
+    with pytest.raises(TypeError, match=r"the result is c64\[\]; for a holomorphic function say"):
         weft.grad(lambda x: x["a"])({"a": 1j})
     with pytest.raises(TypeError, match=r"needs complex arguments"):
         weft.grad(f, holomorphic=True)(1.0)

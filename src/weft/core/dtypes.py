@@ -124,6 +124,11 @@ def real_dtype(dtype: np.dtype) -> np.dtype:
     return float64 if dtype == complex128 else dtype
 
 
+def complex_dtype(dtype: np.dtype) -> np.dtype:
+    """The complex dtype with real parts of ``dtype``, float32 or float64."""
+    return complex64 if dtype == float32 else complex128
+
+
 def kind_name(dtype: np.dtype) -> str:
     """``"bool"``, ``"int"``, ``"float"`` or ``"complex"``, for messages."""
     if is_bool(dtype):

@@ -38,6 +38,7 @@ _PURPOSE = {
     "transpose": "it cannot be differentiated in reverse mode (it is not linear in that operand)",
     "batch": "it cannot be used under vmap",
     "lower": "it cannot be compiled",
+    "lower_complex": "it cannot be compiled for complex numbers",
     "partial_eval": "it cannot be linearized",
 }
 
@@ -67,6 +68,7 @@ class Primitive:
       ``UndefPrimal``; ``cts`` is one cotangent (a list with ``multiple_results``), maybe ``Zero``;
     - ``def_batch(axis_size, args, dims, **params) -> (outs, out_dims)``;
     - ``def_lower(ctx, *args, **params)``: to index-space terms;
+    - ``def_lower_complex(ctx, *args, **params)``: the same where operands or results are complex;
     - ``def_partial_eval(trace, args, unknown, **params) -> outs``: higher-order primitives only;
     - ``def_effects(**params) -> frozenset[str]``: names of side effects, which keep an equation
       alive and in order;
@@ -142,6 +144,10 @@ class Primitive:
     def def_lower(self, rule: RuleT) -> RuleT:
         """Sets the lowering to terms."""
         return self._set("lower", rule)
+
+    def def_lower_complex(self, rule: RuleT) -> RuleT:
+        """Sets the lowering to terms of equations with complex numbers."""
+        return self._set("lower_complex", rule)
 
     def def_partial_eval(self, rule: RuleT) -> RuleT:
         """Sets the rule that splits a higher-order primitive into known and unknown parts."""

@@ -204,10 +204,6 @@ def absolute(x: ArrayLike, /) -> Value:
     (x,) = promote("absolute", x)
     if dtype_of(x) == np.bool_ or dtypes.is_unsigned(dtype_of(x)):
         return alias(x)
-    if dtypes.is_complex(dtype_of(x)):
-        from weft.numpy.special import hypot
-
-        return hypot(lax.real(x), lax.imag(x))
     return lax.abs(x)
 
 
@@ -224,10 +220,6 @@ def sign(x: ArrayLike, /) -> Value:
     """−1, 0 or 1 by the sign of x; x / |x| for complex numbers; NaN for NaN."""
     (x,) = promote("sign", x)
     _refuse_bool("sign", x, "booleans have no sign")
-    if dtypes.is_complex(dtype_of(x)):
-        from weft.numpy.select import where
-
-        return where(x == 0, 0, divide(x, absolute(x)))
     return lax.sign(x)
 
 

@@ -30,6 +30,7 @@ from weft.primitives.rules import (
     Values,
     check_accepts,
     check_same_dtype,
+    dtype_of,
     shape_of,
 )
 from weft.primitives.select import select_n
@@ -125,19 +126,25 @@ rem = rem_p.bind
 
 
 def _sign(x: np.ndarray) -> np.ndarray:
+    if dtypes.is_complex(x.dtype):
+        return np.where(x == 0, x, x / np.abs(x))
     return np.where(x == 0, x, np.sign(x))  # np.sign alone loses the sign of -0.0
 
 
-sign_p = elementwise("sign", REAL, 1, numpy=_sign)
+sign_p = elementwise("sign", NUMBER, 1, numpy=_sign)
 sign = sign_p.bind
 
-abs_p = elementwise(
-    "abs",
-    REAL,
-    1,
-    numpy=np.abs,
-    jvp=(lambda t, ans, x: select_n(ge(x, full_like(x, 0)), neg(t), t),),
-)
+
+def _abs_jvp(t: Value, ans: Value, x: Value) -> Value:
+    if not dtypes.is_complex(dtype_of(x)):
+        return select_n(ge(x, full_like(x, 0)), neg(t), t)
+    # Re(conj(direction) t); imported here, as it is made of arithmetic itself.
+    from weft.primitives.complex import conj, real
+
+    return real(mul(conj(sign(x)), t))
+
+
+abs_p = elementwise("abs", NUMBER, 1, numpy=np.abs, jvp=(_abs_jvp,), result=dtypes.real_dtype)
 abs = abs_p.bind
 
 # ---------------------------------------------------------------- max, min, clamp

@@ -28,7 +28,7 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.shaping import full_like, instantiate
-from weft.terms import lower
+from weft.terms.tensor import ComplexTensor
 
 COMPLEX = Accepts(
     "complex",
@@ -52,7 +52,6 @@ def _part(name: str) -> Primitive:
         return x.update(dtype=dtypes.real_dtype(x.dtype))
 
     primitive.def_batch(batch_rule(primitive))
-    primitive.def_lower(lower.elementwise(name))
     primitive.def_sizes(keep_params)
     return primitive
 
@@ -61,11 +60,13 @@ def _part(name: str) -> Primitive:
 
 real_p = _part("real")
 real = real_p.bind
+real_p.def_lower_complex(lambda ctx, x: x.re)
 real_p.def_numpy(lambda x: np.asarray(x.real))
 def_linear(real_p, lambda ct, x: complex(ct, full_like(ct, 0)))
 
 imag_p = _part("imag")
 imag = imag_p.bind
+imag_p.def_lower_complex(lambda ctx, x: x.im)
 imag_p.def_numpy(lambda x: np.asarray(x.imag))
 def_linear(imag_p, lambda ct, x: complex(full_like(ct, 0), neg(ct)))
 
@@ -107,7 +108,7 @@ def _(ct: Value, re: Value, im: Value) -> Cotangents:
 
 
 complex_p.def_batch(batch_rule(complex_p))
-complex_p.def_lower(lower.elementwise("complex"))
+complex_p.def_lower_complex(lambda ctx, re, im: ComplexTensor(re, im))
 complex_p.def_sizes(keep_params)
 
 # ---------------------------------------------------------------- conj

@@ -29,7 +29,8 @@ from weft.primitives.rules import (
 from weft.primitives.shaping import move_axis
 from weft.terms import build
 from weft.terms.affine import Affine
-from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.lower import Indices, Lowering, Tensor, cast_tensor
+from weft.terms.tensor import AnyTensor, ComplexTensor
 from weft.terms.term import Term
 
 # ---------------------------------------------------------------- convert_element_type
@@ -98,6 +99,19 @@ def _(ctx: Lowering, x: Tensor, *, new_dtype: np.dtype, weak_type: bool) -> Tens
     if x.dtype == new_dtype:
         return x
     return ctx.define(x.shape, new_dtype, lambda index: build.cast(x.at(index), new_dtype))
+
+
+@convert_element_type_p.def_lower_complex
+def _(ctx: Lowering, x: AnyTensor, *, new_dtype: np.dtype, weak_type: bool) -> AnyTensor:
+    part = dtypes.real_dtype(new_dtype)
+    if isinstance(x, Tensor):
+        return ComplexTensor(cast_tensor(ctx, x, part), Tensor.constant(0, part, x.shape))
+    re, im = cast_tensor(ctx, x.re, part), cast_tensor(ctx, x.im, part)
+    if dtypes.is_complex(new_dtype):
+        return ComplexTensor(re, im)
+    if not dtypes.is_bool(new_dtype):
+        return re
+    return ctx.define(x.shape, part, lambda index: build.op("or", re.at(index), im.at(index)))
 
 
 # ---------------------------------------------------------------- bitcast_convert_type

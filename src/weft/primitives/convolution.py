@@ -45,7 +45,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import full, move_axis, pad, rev, slice_along, transpose
 from weft.terms import build, monoids
-from weft.terms.lower import Indices, Lowering, Tensor, points, reduction_axes
+from weft.terms.lower import Indices, Lowering, Tensor, bilinear, points, reduction_axes
 from weft.terms.term import Term
 
 convolution_p = Primitive("convolution")
@@ -220,6 +220,9 @@ def _(
         return build.cast(product, out)
 
     return ctx.define(ctx.out.shape, out, element)
+
+
+bilinear(convolution_p)
 
 
 @convolution_p.def_jvp

@@ -36,8 +36,10 @@ from weft.primitives.shaping import concatenate, full_like, move_axis, rev, slic
 from weft.primitives.transcendental import log, logistic
 from weft.terms import build, monoids
 from weft.terms.affine import Affine
-from weft.terms.lower import Indices, Lowering, Tensor, reduction_axes
+from weft.terms.complex_math import Complex
+from weft.terms.lower import Indices, Lowering, Tensor, by_parts, reduction_axes
 from weft.terms.monoids import Monoid
+from weft.terms.tensor import ComplexTensor
 from weft.terms.term import Scan, Term
 
 State = tuple[Value, ...]  # what a scan carries beside each value, the value first
@@ -120,6 +122,7 @@ def _scan_towards(
 # ---------------------------------------------------------------- cumsum
 
 cumsum_p = _cumulative("cumsum", NUMBER, monoids.ADD, np.add)
+by_parts(cumsum_p)
 cumsum = _function(cumsum_p)
 def_linear(cumsum_p, lambda ct, x, *, axis, reverse: cumsum(ct, axis, not reverse))
 
@@ -127,6 +130,23 @@ def_linear(cumsum_p, lambda ct, x, *, axis, reverse: cumsum(ct, axis, not revers
 
 cumprod_p = _cumulative("cumprod", NUMBER, monoids.MUL, np.multiply)
 cumprod = _function(cumprod_p)
+
+
+@cumprod_p.def_lower_complex
+def _(ctx: Lowering, x: ComplexTensor, *, axis: int, reverse: bool) -> ComplexTensor:
+    last = x.shape[axis] - 1
+    if last < 1:
+        return x
+    (over,) = reduction_axes(x.shape, (axis,))
+
+    def element(index: Indices) -> Complex:
+        at = last - Affine.of(over) if reverse else Affine.of(over)
+        upto = last - index[axis] if reverse else index[axis]
+        body = x.at((*index[:axis], at, *index[axis + 1 :]))
+        product = Scan(monoids.COMPLEX_MUL, over, upto, body)
+        return build.component(product, 0), build.component(product, 1)
+
+    return ctx.define_complex(x.shape, x.dtype, element)
 
 
 def _product_rule(earlier: State, later: State) -> State:

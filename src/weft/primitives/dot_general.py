@@ -35,7 +35,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import move_axis, transpose
 from weft.terms import build, monoids
-from weft.terms.lower import Indices, Lowering, Tensor, reduction_axes
+from weft.terms.lower import Indices, Lowering, Tensor, bilinear, reduction_axes
 from weft.terms.term import Term
 
 DimensionNumbers = tuple[
@@ -173,6 +173,9 @@ def _(
         return build.cast(product, out)
 
     return ctx.define(ctx.out.shape, out, element)
+
+
+bilinear(dot_general_p)
 
 
 @dot_general_p.def_jvp

@@ -34,7 +34,7 @@ from weft.primitives.windows import (
     ScatterDimensionNumbers,
 )
 from weft.terms import build
-from weft.terms.lower import Lowering, Tensor
+from weft.terms.lower import Lowering, Tensor, by_parts
 
 
 def _check_starts(name: str, x: ShapedArray, starts: Sequence[ShapedArray]) -> None:
@@ -104,6 +104,9 @@ def _(ctx: Lowering, x: Tensor, *starts: Tensor, slice_sizes: Shape) -> Tensor:
         x.dtype,
         lambda index: x.at([start + i for start, i in zip(first, index, strict=True)]),
     )
+
+
+by_parts(dynamic_slice_p)
 
 
 @dynamic_slice_p.def_jvp
@@ -187,6 +190,9 @@ def _(ctx: Lowering, x: Tensor, update: Tensor, *starts: Tensor) -> Tensor:
         update.at,
         unique=True,
     )
+
+
+by_parts(dynamic_update_slice_p)
 
 
 @dynamic_update_slice_p.def_jvp

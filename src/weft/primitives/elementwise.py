@@ -31,6 +31,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import batch_at
 from weft.terms import lower
+from weft.terms.complex_math import has_complex
 
 Tangent = Callable[..., Value]
 Cotangent = Callable[..., Value]
@@ -50,9 +51,10 @@ def elementwise(
     """Declare an elementwise primitive of `arity` operands of one shape and dtype.
 
     `numpy` is the meaning on arrays (parameters are passed by name), `result` the dtype of the
-    result where it is not the operands'. ``transpose[k](ct, *xs)`` is the cotangent of operand k
-    for a primitive that is linear in it, given the others. `lowered` is the lowering of a primitive
-    that is not one scalar operation of its own name.
+    result where it is not the operands', or a function that gives it for theirs.
+    ``transpose[k](ct, *xs)`` is the cotangent of operand k for a primitive that is linear in it,
+    given the others. `lowered` is the lowering of a primitive that is not one scalar operation of
+    its own name.
     """
     primitive = Primitive(name)
     primitive.pointwise = True
@@ -64,13 +66,15 @@ def elementwise(
         check_accepts(name, accepts, *avals)
         check_same_shape(name, *avals)
         if result is not None:
-            return ShapedArray(avals[0].shape, result)
+            return ShapedArray(avals[0].shape, _result_dtype(result, avals[0].dtype))
         return ShapedArray(avals[0].shape, avals[0].dtype, all_weak(*avals))
 
     primitive.def_type(type_rule)
     primitive.def_numpy(numpy_meaning(numpy, result))
     primitive.def_batch(batch_rule(primitive))
     primitive.def_lower(lowered or lower.elementwise(name))
+    if has_complex(name):
+        primitive.def_lower_complex(lower.elementwise_complex(name))
     primitive.def_sizes(keep_params)
     if jvp:
         primitive.def_jvp(jvp_rule(primitive, jvp))
@@ -86,9 +90,15 @@ def numpy_meaning(function: Callable[..., Any], result: Any = None) -> Callable[
 
     def meaning(*xs: np.ndarray, **params: Any) -> np.ndarray:
         with np.errstate(all="ignore"):
-            return np.asarray(function(*xs, **params), xs[0].dtype if result is None else result)
+            return np.asarray(function(*xs, **params), _result_dtype(result, xs[0].dtype))
 
     return meaning
+
+
+def _result_dtype(result: Any, operand: np.dtype) -> np.dtype:
+    if result is None:
+        return operand
+    return result(operand) if callable(result) and not isinstance(result, type) else result
 
 
 def jvp_rule(primitive: Primitive, terms: Sequence[Tangent | None]) -> Callable[..., tuple]:

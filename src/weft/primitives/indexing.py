@@ -70,7 +70,8 @@ from weft.primitives.windows import (
 )
 from weft.terms import build
 from weft.terms.affine import Affine
-from weft.terms.lower import Indices, Lowering, Tensor, cast_tensor
+from weft.terms.lower import Indices, Lowering, Tensor, by_parts, cast_tensor, real_results
+from weft.terms.tensor import ComplexTensor
 from weft.terms.term import Term
 
 # ---------------------------------------------------------------- gather
@@ -198,6 +199,18 @@ def _(
         return build.select(fits, x.at(where), build.const(fill, x.dtype))
 
     return ctx.define(ctx.out.shape, x.dtype, element)
+
+
+@gather_p.def_lower_complex
+def _(
+    ctx: Lowering, x: ComplexTensor, indices: Tensor, *, fill_value: Any, **params: Any
+) -> ComplexTensor:
+    fill = np.complex128(default_fill_value(x.dtype) if fill_value is None else fill_value)
+    lowered = gather_p.rule("lower")
+    with real_results(ctx):
+        re = lowered(ctx, x.re, indices, fill_value=fill.real, **params)
+        im = lowered(ctx, x.im, indices, fill_value=fill.imag, **params)
+    return ComplexTensor(re, im)
 
 
 @gather_p.def_jvp
@@ -452,6 +465,7 @@ def _assign(flat: np.ndarray, index: np.ndarray, updates: np.ndarray) -> None:
 
 
 scatter_p = _scatter_primitive("scatter", ANY, "set", _assign)
+by_parts(scatter_p)
 scatter = _scatter_function(scatter_p)
 _def_jointly_linear_jvp(scatter_p)
 
@@ -482,6 +496,7 @@ def _last_writers(x_shape: tuple[int, ...], indices: Value, updates: Value, **pa
 
 
 scatter_add_p = _scatter_primitive("scatter_add", NUMBER, "add", np.add.at)
+by_parts(scatter_add_p)
 scatter_add = _scatter_function(scatter_add_p)
 _def_jointly_linear_jvp(scatter_add_p)
 

@@ -48,8 +48,10 @@ from weft.primitives.shaping import (
     transpose,
 )
 from weft.terms import build, monoids
-from weft.terms.lower import insert, reduction_axes
+from weft.terms.complex_math import Complex
+from weft.terms.lower import Lowering, by_parts, insert, reduction_axes
 from weft.terms.monoids import Monoid
+from weft.terms.tensor import ComplexTensor, Indices
 
 
 def least(dtype: np.dtype) -> Any:
@@ -125,6 +127,7 @@ def spread(x: Value, shape: Sequence[int], axes: Sequence[int]) -> Value:
 reduce_sum_p = reduction(
     "reduce_sum", NUMBER, monoids.ADD, numpy=lambda x, axis: np.sum(x, axis=axis, dtype=x.dtype)
 )
+by_parts(reduce_sum_p)
 reduce_sum = reducer(reduce_sum_p)
 def_linear(reduce_sum_p, lambda ct, x, *, axes: spread(ct, x.shape, axes))
 
@@ -134,6 +137,17 @@ reduce_prod_p = reduction(
     "reduce_prod", NUMBER, monoids.MUL, numpy=lambda x, axis: np.prod(x, axis=axis, dtype=x.dtype)
 )
 reduce_prod = reducer(reduce_prod_p)
+
+
+@reduce_prod_p.def_lower_complex
+def _(ctx: Lowering, x: ComplexTensor, *, axes: Axes) -> ComplexTensor:
+    over = reduction_axes(x.shape, axes)
+
+    def element(index: Indices) -> Complex:
+        product = build.fold(monoids.COMPLEX_MUL, over, *x.at(insert(index, axes, over)))
+        return build.component(product, 0), build.component(product, 1)
+
+    return ctx.define_complex(ctx.out.shape, ctx.out.dtype, element)
 
 
 @reduce_prod_p.def_jvp

@@ -26,7 +26,7 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import batch_first, broadcast_in_dim, full_like, instantiate
 from weft.terms import build
-from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.lower import Indices, Lowering, Tensor, by_parts
 from weft.terms.term import Term
 
 # ---------------------------------------------------------------- select_n
@@ -126,6 +126,8 @@ def _(ctx: Lowering, which: Tensor, *cases: Tensor) -> Tensor:
     return ctx.define(ctx.out.shape, ctx.out.dtype, element)
 
 
+by_parts(select_n_p)
+
 # ---------------------------------------------------------------- copy
 
 
@@ -142,9 +144,11 @@ copy_p = elementwise(
     transpose=(lambda ct, x: copy(ct),),
     lowered=_same,
 )
+by_parts(copy_p)
 copy: Apply = copy_p.bind
 
 # ---------------------------------------------------------------- stop_gradient
 
 stop_gradient_p = elementwise("stop_gradient", ANY, 1, numpy=np.copy, lowered=_same)
+by_parts(stop_gradient_p)
 stop_gradient = stop_gradient_p.bind

@@ -37,7 +37,7 @@ from weft.primitives.rules import (
 )
 from weft.terms import build
 from weft.terms.affine import Affine, delinearize, linearize, row_major
-from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.lower import Indices, Lowering, Tensor, by_parts
 from weft.terms.term import Term
 
 Shapes = Sequence[Shape]
@@ -107,6 +107,9 @@ def _(ctx: Lowering, x: Tensor, *, shape: Shape, broadcast_dimensions: Axes) -> 
             for n, d in zip(x.shape, broadcast_dimensions, strict=True)
         ],
     )
+
+
+by_parts(broadcast_in_dim_p)
 
 
 @broadcast_in_dim_p.def_sizes
@@ -192,6 +195,9 @@ def _(ctx: Lowering, x: Tensor, *, new_sizes: Shape) -> Tensor:
     )
 
 
+by_parts(reshape_p)
+
+
 @reshape_p.def_sizes
 def _(naming: Naming, inputs: Shapes, outputs: Shapes, *, new_sizes: Shape) -> dict[str, Any]:
     for before, after in _groups(inputs[0], new_sizes):
@@ -275,6 +281,9 @@ def_linear(transpose_p, lambda ct, x, *, permutation: transpose(ct, _inverse(per
 def _(ctx: Lowering, x: Tensor, *, permutation: Axes) -> Tensor:
     inverse = _inverse(permutation)
     return x.view(ctx.out.shape, lambda index: [index[d] for d in inverse])
+
+
+by_parts(transpose_p)
 
 
 transpose_p.def_sizes(keep_params)
@@ -372,6 +381,9 @@ def _(
             i * step + start for i, step, start in zip(index, steps, start_indices, strict=True)
         ],
     )
+
+
+by_parts(slice_p)
 
 
 @slice_p.def_sizes
@@ -493,6 +505,9 @@ def _(ctx: Lowering, x: Tensor, padding_value: Tensor, *, padding_config: Paddin
     return ctx.define(shape, x.dtype, element)
 
 
+by_parts(pad_p)
+
+
 @pad_p.def_jvp
 def _(primals: Values, tangents: Values, *, padding_config: PaddingConfig) -> Dual:
     ans = pad(primals[0], primals[1], padding_config)
@@ -580,6 +595,9 @@ def _(ctx: Lowering, x: Tensor, *, dimensions: Axes) -> Tensor:
     )
 
 
+by_parts(rev_p)
+
+
 rev_p.def_sizes(keep_params)
 
 
@@ -634,6 +652,9 @@ def _(ctx: Lowering, *operands: Tensor, dimension: int) -> Tensor:
         return build.fuse(index[dimension], tuple(pieces)) if pieces else operands[0].at(index)
 
     return ctx.define(ctx.out.shape, ctx.out.dtype, element)
+
+
+by_parts(concatenate_p)
 
 
 @concatenate_p.def_jvp

@@ -31,8 +31,8 @@ from weft.primitives.rules import (
     shape_of,
 )
 from weft.primitives.shaping import batch_first, expand_dims
-from weft.terms.lower import Lowering, Tensor
-from weft.terms.region import Call
+from weft.terms.lower import Lowering
+from weft.terms.tensor import AnyTensor
 
 sort_p = Primitive("sort", multiple_results=True)
 
@@ -160,11 +160,9 @@ def _(
     return outs, [0] * len(outs)
 
 
+@sort_p.def_lower_complex
 @sort_p.def_lower
-def _(ctx: Lowering, *xs: Tensor, **params: Any) -> Sequence[Tensor]:
+def _(ctx: Lowering, *xs: AnyTensor, **params: Any) -> Sequence[AnyTensor]:
     if xs[0].shape[params["dimension"]] < 2 or 0 in xs[0].shape:
         return list(xs)
-    inputs = tuple(ctx.value(x) for x in xs)
-    outputs = tuple(ctx.new_value(x.shape, x.dtype) for x in xs)
-    ctx.emit(Call(SortRoutine(**params), inputs, outputs, {}, ctx.source))
-    return [Tensor.whole(v) for v in outputs]
+    return ctx.call(SortRoutine(**params), xs, ctx.out_avals)

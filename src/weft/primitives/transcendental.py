@@ -7,6 +7,7 @@ Derivatives are written with the result where that is more accurate or cheaper, 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ from weft.primitives.rules import (
 from weft.primitives.select import select_n
 from weft.primitives.shaping import full_like
 from weft.terms import build
+from weft.terms.complex_math import complex_op, from_real
 from weft.terms.lower import Indices, Lowering, Tensor
+from weft.terms.tensor import AnyTensor, ComplexTensor
 from weft.terms.term import Term
 
 
@@ -174,6 +177,18 @@ def _(ctx: Lowering, x: Tensor, y: Tensor) -> Tensor:
     )
 
 
+@pow_p.def_lower_complex
+def _(ctx: Lowering, x: ComplexTensor, y: AnyTensor) -> ComplexTensor:
+    part = dtypes.real_dtype(x.dtype)
+
+    def element(index: Indices) -> Any:
+        if isinstance(y, ComplexTensor):
+            return complex_op("pow", x.at(index), y.at(index))
+        return complex_op("pow", x.at(index), from_real(build.cast(y.at(index), part)))
+
+    return ctx.define_complex(x.shape, x.dtype, element)
+
+
 integer_pow_p = Primitive("integer_pow")
 
 
@@ -218,26 +233,37 @@ integer_pow_p.def_batch(batch_rule(integer_pow_p))
 integer_pow_p.def_sizes(keep_params)
 
 
+def _by_squaring(op: Callable[..., Any], one: Any, x: Any, y: int) -> Any:
+    """`x` to the power `y` by squaring, as lax evaluates it, with operations `op(name, *args)`."""
+    left, result, square = abs(y), None, x
+    if y < 0:  # first, so that only results themselves overflow or underflow
+        square = op("div", one, x)
+    while left:
+        if left & 1:
+            result = square if result is None else op("mul", result, square)
+        left >>= 1
+        if left:
+            square = op("mul", square, square)
+    return one if result is None else result
+
+
 @integer_pow_p.def_lower
 def _(ctx: Lowering, x: Tensor, *, y: int) -> Tensor:
-    half = x.dtype.itemsize == 2 and dtypes.is_inexact(x.dtype)
-    dtype = np.dtype(np.float32) if half else x.dtype
+    dtype = build.accumulator_dtype(x.dtype)
 
     def element(index: Indices) -> Term:
-        one, left, result = build.const(1, dtype), abs(y), None
-        square = build.cast(x.at(index), dtype)
-        if y < 0:  # first, so that only results themselves overflow or underflow
-            square = build.op("div", one, square)
-        while left:  # by squaring, as lax evaluates it
-            if left & 1:
-                result = square if result is None else build.op("mul", result, square)
-            left >>= 1
-            if left:
-                square = build.op("mul", square, square)
-        result = one if result is None else result
-        return build.cast(result, x.dtype)
+        power = _by_squaring(build.op, build.const(1, dtype), build.cast(x.at(index), dtype), y)
+        return build.cast(power, x.dtype)
 
     return ctx.define(x.shape, x.dtype, element)
+
+
+@integer_pow_p.def_lower_complex
+def _(ctx: Lowering, x: ComplexTensor, *, y: int) -> ComplexTensor:
+    one = ComplexTensor.constant(1, x.dtype).at(())
+    return ctx.define_complex(
+        x.shape, x.dtype, lambda index: _by_squaring(complex_op, one, x.at(index), y)
+    )
 
 
 # ---------------------------------------------------------------- trigonometry

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from weft.core.dtypes import is_complex, real_dtype
 from weft.core.jaxpr import ClosedJaxpr
 from weft.terms import build
 from weft.terms.affine import Affine
-from weft.terms.lower import Lowering, Tensor
+from weft.terms.lower import Lowering
 from weft.terms.region import Block, Carry, For, If, While
+from weft.terms.tensor import AnyTensor, ComplexTensor, Tensor, from_parts, real_parts
 from weft.terms.term import Const, Load, Value, dynamic_index
 
 _COUNTER = np.dtype(np.int32)
@@ -59,24 +61,28 @@ def own_values(
 class _State:
     """The state of a loop: what is carried, and what the body only passes on.
 
-    ``inside`` are the tensors that the body (and the condition) reads for it.
+    ``inside`` are the tensors that the body (and the condition) reads for it. The parts of complex
+    numbers are carried in arrays of their own.
     """
 
-    def __init__(self, ctx: Lowering, inits: Sequence[Tensor], moving: Sequence[bool]) -> None:
+    def __init__(self, ctx: Lowering, inits: Sequence[AnyTensor], moving: Sequence[bool]) -> None:
         self.ctx = ctx
         self.inits = inits
         self.moving = moving
         self.starts = [ctx.value(t) for t in self._moved(inits)]
         self.entries = [ctx.new_value(v.shape, v.dtype) for v in self.starts]
-        entries = iter(self.entries)
-        self.inside = [
-            Tensor.whole(next(entries)) if m else t for t, m in zip(inits, moving, strict=True)
-        ]
+        self.inside = self._state(self.entries)
 
-    def _moved(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        return [t for t, m in zip(tensors, self.moving, strict=True) if m]
+    def _moved(self, tensors: Sequence[AnyTensor]) -> list[Tensor]:
+        return real_parts(t for t, m in zip(tensors, self.moving, strict=True) if m)
 
-    def exits(self, results: Sequence[Tensor]) -> list[Value]:
+    def _state(self, values: Sequence[Value]) -> list[AnyTensor]:
+        """The state where ``values`` are carried."""
+        moved = [t for t, m in zip(self.inits, self.moving, strict=True) if m]
+        tensors = iter(from_parts(map(Tensor.whole, values), moved))
+        return [next(tensors) if m else t for t, m in zip(self.inits, self.moving, strict=True)]
+
+    def exits(self, results: Sequence[AnyTensor]) -> list[Value]:
         """The carried ones of the results of the body, whose block is the current one."""
         return own_values(self.ctx, self._moved(results), self.entries)
 
@@ -86,13 +92,9 @@ class _State:
             for start, entry, exit in zip(self.starts, self.entries, exits, strict=True)
         )
 
-    def results(self, carries: Sequence[Carry]) -> list[Tensor]:
+    def results(self, carries: Sequence[Carry]) -> list[AnyTensor]:
         """The state after the loop."""
-        after = iter(carries)
-        return [
-            Tensor.whole(next(after).result) if m else t
-            for t, m in zip(self.inits, self.moving, strict=True)
-        ]
+        return self._state([c.result for c in carries])
 
 
 def _moving(body: ClosedJaxpr, consts: int, count: int) -> list[bool]:
@@ -104,17 +106,17 @@ def _moving(body: ClosedJaxpr, consts: int, count: int) -> list[bool]:
 def lower_while(
     ctx: Lowering,
     condition: ClosedJaxpr,
-    condition_consts: Sequence[Tensor],
+    condition_consts: Sequence[AnyTensor],
     body: ClosedJaxpr,
-    body_consts: Sequence[Tensor],
-    inits: Sequence[Tensor],
-) -> list[Tensor]:
+    body_consts: Sequence[AnyTensor],
+    inits: Sequence[AnyTensor],
+) -> list[AnyTensor]:
     """Results of ``while condition(*consts, *state): state = body(*consts, *state)``."""
     source = ctx.source
     state = _State(ctx, inits, _moving(body, len(body_consts), len(inits)))
     with ctx.new_block() as condition_block:
-        (holds,) = ctx.inline(condition, [*condition_consts, *state.inside])
-        (predicate,) = own_values(ctx, [holds], [None])
+        holds = real_parts(ctx.inline(condition, [*condition_consts, *state.inside]))
+        (predicate,) = own_values(ctx, holds, [None])
     with ctx.new_block() as body_block:
         exits = state.exits(ctx.inline(body, [*body_consts, *state.inside]))
     carries = state.carries(exits)
@@ -123,8 +125,8 @@ def lower_while(
 
 
 def lower_switch(
-    ctx: Lowering, index: Tensor, branches: Sequence[ClosedJaxpr], operands: Sequence[Tensor]
-) -> list[Tensor]:
+    ctx: Lowering, index: Tensor, branches: Sequence[ClosedJaxpr], operands: Sequence[AnyTensor]
+) -> list[AnyTensor]:
     """Results of ``branches[index](*operands)``; ``index`` is an int32, clamped to the branches."""
     source = ctx.source
     if isinstance(index.source, Const):
@@ -134,23 +136,23 @@ def lower_switch(
     blocks, outputs = [], []
     for branch in branches:
         with ctx.new_block() as block:
-            results = ctx.inline(branch, operands)
+            results = real_parts(ctx.inline(branch, operands))
             outputs.append(tuple(own_values(ctx, results, [None] * len(results))))
         blocks.append(block)
     values = tuple(ctx.new_value(v.shape, v.dtype) for v in outputs[0])
     ctx.emit(If(selector, tuple(blocks), tuple(outputs), values, source))
-    return [Tensor.whole(v) for v in values]
+    return from_parts(map(Tensor.whole, values), branches[0].out_avals)
 
 
 def lower_scan(
     ctx: Lowering,
     body: ClosedJaxpr,
-    consts: Sequence[Tensor],
-    inits: Sequence[Tensor],
-    xs: Sequence[Tensor],
+    consts: Sequence[AnyTensor],
+    inits: Sequence[AnyTensor],
+    xs: Sequence[AnyTensor],
     length: int,
     reverse: bool,
-) -> list[Tensor]:
+) -> list[AnyTensor]:
     """Final carries and stacked results of ``body(*consts, *carry, *x) -> (*carry, *y)``.
 
     ``xs`` are read at the counter; every ``y`` is scattered into a carried array at the counter
@@ -180,13 +182,19 @@ def lower_scan(
     return state.results(carries)
 
 
-def _zeros(ctx: Lowering, shape: tuple[int, ...], dtype: np.dtype) -> Tensor:
-    return ctx.define(shape, dtype, lambda index: build.const(0, dtype))
+def _zeros(ctx: Lowering, shape: tuple[int, ...], dtype: np.dtype) -> AnyTensor:
+    part = real_dtype(dtype)
+    zeros = ctx.define(shape, part, lambda index: build.const(0, part))
+    return ComplexTensor(zeros, zeros) if is_complex(dtype) else zeros
 
 
-def _row(x: Tensor, now: Affine) -> Tensor:
+def _row(x: AnyTensor, now: Affine) -> AnyTensor:
     return x.view(x.shape[1:], lambda index: (now, *index))
 
 
-def _put(ctx: Lowering, stack: Tensor, now: Affine, y: Tensor) -> Tensor:
-    return ctx.scatter(stack, y.shape, lambda index: (now, *index), y.at, unique=True)
+def _put(ctx: Lowering, stack: AnyTensor, now: Affine, y: AnyTensor) -> AnyTensor:
+    def put(stack: Tensor, y: Tensor) -> Tensor:
+        return ctx.scatter(stack, y.shape, lambda index: (now, *index), y.at, unique=True)
+
+    parts = zip(real_parts([stack]), real_parts([y]), strict=True)
+    return from_parts([put(s, x) for s, x in parts], [stack])[0]

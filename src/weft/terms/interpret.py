@@ -22,6 +22,7 @@ from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 from weft.terms.print import format_term
 from weft.terms.region import Block, Call, Carry, Def, For, If, Program, Scatter, Step, While
+from weft.terms.tensor import with_parts
 from weft.terms.term import (
     Const,
     Fold,
@@ -68,13 +69,14 @@ def _sorted(axes: Any) -> tuple[Axis, ...]:
 def interpret(program: Program, *args: Any) -> list[np.ndarray]:
     """Runs a program on arrays for its inputs; the results as NumPy arrays.
 
+    Complex arrays are taken (and returned) as arrays of parts, see `weft.terms.tensor`.
     Raises IndexError, with the term, where a load that is used is out of bounds.
     """
     if len(args) != len(program.inputs):
         raise TypeError(f"the program takes {len(program.inputs)} arguments, got {len(args)}")
     memory: Memory = dict(program.constants)
     for value, arg in zip(program.inputs, args, strict=True):
-        array = np.asarray(arg, value.dtype)
+        array = np.asarray(with_parts(np.asarray(arg)), value.dtype)
         if array.shape != value.shape:
             raise ValueError(f"input {value} has shape {value.shape}, got {array.shape}")
         memory[value] = array

@@ -14,7 +14,6 @@ them for primitives with several results. ``ctx`` is the :class:`Lowering`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,110 +22,29 @@ import numpy as np
 
 from weft.core.avals import ShapedArray
 from weft.core.canonical import params_key
+from weft.core.dtypes import is_complex, real_dtype
 from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
+from weft.core.primitive import Primitive
 from weft.core.source import describe
 from weft.terms import build
 from weft.terms.affine import Affine, Axis
+from weft.terms.complex_math import Complex, complex_op
 from weft.terms.liveness import prune
-from weft.terms.region import Block, Def, Program, Scatter, Step
-from weft.terms.term import Const, Load, Map, Term, Value, folded
-
-Indices = tuple[Affine, ...]
-
-#: Names of the axes of definitions, by dimension.
-_AXIS_NAMES = "ijklmnop"
-
-
-def axis_name(dimension: int) -> str:
-    """``i``, ``j``, … for the dimensions of a definition."""
-    return _AXIS_NAMES[dimension] if dimension < len(_AXIS_NAMES) else f"i{dimension}"
-
-
-def new_axes(shape: Sequence[int]) -> tuple[Axis, ...]:
-    """A fresh axis for each dimension."""
-    return tuple(Axis(axis_name(d), n) for d, n in enumerate(shape))
-
-
-def points(axes: Sequence[Axis]) -> Indices:
-    """The axes as index expressions; an axis of extent 1 is the constant 0."""
-    return tuple(Affine() if a.extent == 1 else Affine.of(a) for a in axes)
-
-
-class Tensor:
-    """An array as a function on its index space: ``source`` read through an affine map.
-
-    ``source`` is a `Const` that every index reads, or a `Value` that is read at ``index``:
-    expressions over ``axes``, one axis for each dimension of the tensor. ``index`` is None where
-    the value is read as it is.
-    """
-
-    __slots__ = ("axes", "dtype", "index", "shape", "source")
-
-    def __init__(
-        self,
-        source: Value | Const,
-        shape: tuple[int, ...],
-        axes: tuple[Axis, ...] = (),
-        index: Indices | None = None,
-    ) -> None:
-        self.source = source
-        self.shape = shape
-        self.dtype = source.dtype
-        self.axes = axes
-        self.index = index
-
-    @staticmethod
-    def whole(value: Value) -> Tensor:
-        """A value read as it is."""
-        return Tensor(value, value.shape)
-
-    @staticmethod
-    def constant(value: Any, dtype: np.dtype, shape: tuple[int, ...] = ()) -> Tensor:
-        """The same scalar everywhere."""
-        return Tensor(Const(value, dtype), shape)
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether this is a value in its own layout."""
-        return self.index is None and isinstance(self.source, Value)
-
-    def at(self, index: Sequence[Affine | Axis | int]) -> Term:
-        """The element at ``index``, one expression for each dimension."""
-        if isinstance(self.source, Const):
-            return self.source
-        return Load(self.source, self._mapped(index))
-
-    def view(self, shape: tuple[int, ...], move: Callable[[Indices], Sequence[Affine]]) -> Tensor:
-        """The tensor of ``shape`` whose element at ``index`` is this one's at ``move(index)``."""
-        if isinstance(self.source, Const):
-            return Tensor(self.source, shape)
-        axes = new_axes(shape)
-        start = points(axes)
-        index = self._mapped(move(start))
-        if shape == self.source.shape and index == start:
-            return Tensor(self.source, shape)
-        return Tensor(self.source, shape, axes, index)
-
-    def _mapped(self, index: Sequence[Affine | Axis | int]) -> Indices:
-        exprs = tuple(map(Affine.of, index))
-        if self.index is None:
-            return exprs
-        mapping = dict(zip(self.axes, exprs, strict=True))
-        return tuple(e.substitute(mapping) for e in self.index)
-
-    def __repr__(self) -> str:
-        return f"Tensor({self.source!r}, {self.shape})"
+from weft.terms.region import Block, Call, Def, Program, Scatter, Step
+from weft.terms.tensor import (
+    AnyTensor,
+    ComplexTensor,
+    Indices,
+    OnPairs,
+    Tensor,
+    constant_tensor,
+    new_axes,
+    points,
+    tensor_of,
+    with_parts,
+)
+from weft.terms.term import Const, Map, Term, Value, folded
 
 
 class Lowering:
@@ -137,8 +55,8 @@ class Lowering:
         self.constants: dict[Value, np.ndarray] = {}
         self.out_avals: list[ShapedArray] = []
         self.source: Any = None
-        self._captured: dict[int, tuple[Any, Tensor]] = {}
-        self._computed: dict[Hashable, tuple[Sequence[Tensor], Sequence[Tensor]]] = {}
+        self._captured: dict[int, tuple[Any, AnyTensor]] = {}
+        self._computed: dict[Hashable, tuple[Sequence[AnyTensor], Sequence[AnyTensor]]] = {}
         self._names = 0
 
     # -- what rules use ----------------------------------------------------------------------------
@@ -176,6 +94,33 @@ class Lowering:
             results.append(Tensor.whole(value))
         return results
 
+    def define_complex(
+        self, shape: tuple[int, ...], dtype: np.dtype, body: Callable[[Indices], Complex]
+    ) -> ComplexTensor:
+        """A new array of complex numbers; ``body`` gives the parts of the element at an index."""
+        part = real_dtype(dtype)
+        re, im = self.define_all(shape, [part, part], body)
+        return ComplexTensor(re, im)
+
+    def call(
+        self, routine: Any, operands: Sequence[AnyTensor], results: Sequence[ShapedArray]
+    ) -> list[AnyTensor]:
+        """The results of a library routine or callback on whole arrays, complex ones included."""
+        inputs = tuple(map(self.value, operands))
+        outputs = tuple(self.memory_of(a) for a in results)
+        complex_inputs = tuple(is_complex(x.dtype) for x in operands)
+        complex_outputs = tuple(is_complex(a.dtype) for a in results)
+        if any(complex_inputs + complex_outputs):
+            routine = OnPairs(routine, complex_inputs, complex_outputs)
+        self.emit(Call(routine, inputs, outputs, {}, self.source))
+        return [tensor_of(v, a) for v, a in zip(outputs, results, strict=True)]
+
+    def memory_of(self, aval: ShapedArray) -> Value:
+        """A new value for an array of that type: complex numbers have an axis of parts."""
+        if is_complex(aval.dtype):
+            return self.new_value((*aval.shape, 2), real_dtype(aval.dtype))
+        return self.new_value(aval.shape, aval.dtype)
+
     def scatter(
         self,
         operand: Tensor,
@@ -205,8 +150,10 @@ class Lowering:
         )
         return Tensor.whole(value)
 
-    def value(self, tensor: Tensor) -> Value:
+    def value(self, tensor: AnyTensor) -> Value:
         """The tensor as a value in memory: itself, or a copy when it is a view or a constant."""
+        if isinstance(tensor, ComplexTensor):
+            return tensor.memory or self._interleaved(tensor)
         if isinstance(tensor.source, Value) and tensor.is_whole:
             return tensor.source
         return self.copy(tensor)
@@ -218,7 +165,20 @@ class Lowering:
         self.emit(Def(value, axes, tensor.at(points(axes)), self.source))
         return value
 
-    def inline(self, closed: ClosedJaxpr, args: Sequence[Tensor]) -> list[Tensor]:
+    def _interleaved(self, tensor: ComplexTensor) -> Value:
+        """The parts in turn, along one more axis."""
+
+        def element(index: Indices) -> Term:
+            re, im = tensor.at(index[:-1])
+            return build.fuse(index[-1], ((0, 1, re), (1, 2, im)))
+
+        shape = (*tensor.shape, 2)
+        axes = new_axes(shape)
+        value = self.new_value(shape, tensor.re.dtype)
+        self.emit(Def(value, axes, element(points(axes)), self.source))
+        return value
+
+    def inline(self, closed: ClosedJaxpr, args: Sequence[AnyTensor]) -> list[AnyTensor]:
         """The equations of ``closed`` in the current block: its results for ``args``."""
         outer = self.out_avals, self.source
         results = _lower_equations(self, closed, args)
@@ -246,8 +206,8 @@ class Lowering:
             self._computed = computed
 
     def numbered(
-        self, eqn: Eqn, operands: Sequence[Tensor], lower: Callable[[], Sequence[Tensor]]
-    ) -> Sequence[Tensor]:
+        self, eqn: Eqn, operands: Sequence[AnyTensor], lower: Callable[[], Sequence[AnyTensor]]
+    ) -> Sequence[AnyTensor]:
         """The results of ``eqn``: those of an equal equation before it, or else of ``lower``.
 
         Equations are equal if their primitives, parameters and operands are (value numbering);
@@ -275,18 +235,18 @@ class Lowering:
         self._names += 1
         return Value(f"v{self._names}", tuple(shape), dtype)
 
-    def capture(self, data: Any, aval: ShapedArray) -> Tensor:
+    def capture(self, data: Any, aval: ShapedArray) -> AnyTensor:
         """An array that the program closes over: a scalar constant, or a value with known data."""
         found = self._captured.get(id(data))
         if found is not None:
             return found[1]
         array = np.asarray(data, aval.dtype)
         if array.shape == ():
-            tensor = Tensor.constant(array[()], aval.dtype)
+            tensor = constant_tensor(array[()], aval.dtype)
         else:
-            value = self.new_value(array.shape, aval.dtype)
-            self.constants[value] = array
-            tensor = Tensor.whole(value)
+            value = self.memory_of(aval)
+            self.constants[value] = with_parts(array)
+            tensor = tensor_of(value, aval)
         # Holding `data` keeps its id from being reused.
         self._captured[id(data)] = (data, tensor)
         return tensor
@@ -302,20 +262,23 @@ def lower_jaxpr(closed: ClosedJaxpr) -> Program:
     ctx = Lowering()
     inputs = []
     for var in closed.jaxpr.invars:
-        inputs.append(ctx.new_value(var.aval.shape, var.aval.dtype))
-    results = ctx.inline(closed, [Tensor.whole(v) for v in inputs])
+        inputs.append(ctx.memory_of(var.aval))
+    arguments = [tensor_of(v, a) for v, a in zip(inputs, closed.in_avals, strict=True)]
+    results = ctx.inline(closed, arguments)
     ctx.source = None
     outputs = tuple(ctx.value(t) for t in results)
     return prune(Program(tuple(inputs), outputs, ctx.block, ctx.constants))
 
 
-def _lower_equations(ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor]) -> list[Tensor]:
+def _lower_equations(
+    ctx: Lowering, closed: ClosedJaxpr, args: Sequence[AnyTensor]
+) -> list[AnyTensor]:
     jaxpr = closed.jaxpr
-    env: dict[int, Tensor] = {}
+    env: dict[int, AnyTensor] = {}
 
-    def read(atom: Any) -> Tensor:
+    def read(atom: Any) -> AnyTensor:
         if isinstance(atom, Literal):
-            return Tensor.constant(np.asarray(atom.value)[()], atom.aval.dtype)
+            return constant_tensor(np.asarray(atom.value)[()], atom.aval.dtype)
         return env[id(atom)]
 
     for var, data in zip(jaxpr.constvars, closed.consts, strict=True):
@@ -328,17 +291,20 @@ def _lower_equations(ctx: Lowering, closed: ClosedJaxpr, args: Sequence[Tensor])
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> Sequence[Tensor]:
+def _lower_equation(
+    ctx: Lowering, eqn: Eqn, read: Callable[[Any], AnyTensor]
+) -> Sequence[AnyTensor]:
     ctx.source = eqn.source
     ctx.out_avals = [v.aval for v in eqn.outvars]
+    on_complex = any(is_complex(x.aval.dtype) for x in (*eqn.invars, *eqn.outvars))
     try:
-        rule = eqn.primitive.rule("lower")
+        rule = eqn.primitive.rule("lower_complex" if on_complex else "lower")
     except MissingRuleError as error:
         where = describe(eqn.source)
         raise MissingRuleError(f"{error}\nAt {where}" if where else str(error)) from None
     operands = [read(atom) for atom in eqn.invars]
 
-    def lower() -> Sequence[Tensor]:
+    def lower() -> Sequence[AnyTensor]:
         results = rule(ctx, *operands, **eqn.params)
         return results if eqn.primitive.multiple_results else [results]
 
@@ -352,8 +318,10 @@ def _lower_equation(ctx: Lowering, eqn: Eqn, read: Callable[[Any], Tensor]) -> S
     return results
 
 
-def _operand_key(tensor: Tensor) -> Hashable:
+def _operand_key(tensor: AnyTensor) -> Hashable:
     """Equal for equal constants; tensors of values are told apart by identity."""
+    if isinstance(tensor, ComplexTensor):
+        return _operand_key(tensor.re), _operand_key(tensor.im)
     if isinstance(tensor.source, Const):
         return tensor.source, tensor.shape
     return id(tensor)
@@ -388,6 +356,78 @@ def elementwise(op: str) -> Callable[..., Tensor]:
         )
 
     return rule
+
+
+def elementwise_complex(op: str) -> Callable[..., AnyTensor]:
+    """The rule of a primitive that is one operation on complex numbers of one shape."""
+
+    def rule(ctx: Lowering, *args: ComplexTensor, **params: Any) -> AnyTensor:
+        def element(index: Indices) -> Any:
+            return complex_op(op, *(a.at(index) for a in args))
+
+        define = ctx.define_complex if is_complex(ctx.out.dtype) else ctx.define
+        return define(ctx.out.shape, ctx.out.dtype, element)
+
+    return rule
+
+
+def _part(tensor: AnyTensor, which: int) -> Tensor:
+    if isinstance(tensor, ComplexTensor):
+        return tensor.im if which else tensor.re
+    return tensor
+
+
+@contextmanager
+def real_results(ctx: Lowering) -> Iterator[None]:
+    """Rules called inside see the real dtypes of the equation's results."""
+    outer = ctx.out_avals
+    ctx.out_avals = [ShapedArray(a.shape, real_dtype(a.dtype)) for a in outer]
+    try:
+        yield
+    finally:
+        ctx.out_avals = outer
+
+
+def by_parts(primitive: Primitive) -> None:
+    """On complex numbers the primitive acts on real and imaginary parts alone.
+
+    So does whatever moves elements around, and sums. Operands that are not complex (indices,
+    predicates) are the same for both parts.
+    """
+
+    def rule(ctx: Lowering, *args: AnyTensor, **params: Any) -> Any:
+        real = primitive.rule("lower")
+        with real_results(ctx):
+            re, im = (real(ctx, *(_part(a, k) for a in args), **params) for k in (0, 1))
+        if primitive.multiple_results:
+            return [ComplexTensor(*pair) for pair in zip(re, im, strict=True)]
+        return ComplexTensor(re, im)
+
+    primitive.def_lower_complex(rule)
+
+
+def bilinear(primitive: Primitive) -> None:
+    """On complex numbers the primitive is a product of its two operands: four real ones of it."""
+
+    def rule(ctx: Lowering, x: ComplexTensor, y: ComplexTensor, **params: Any) -> ComplexTensor:
+        out = ctx.out
+        part = params.get("preferred_element_type")
+        if part is not None:
+            params = {**params, "preferred_element_type": real_dtype(part)}
+        with real_results(ctx):
+            real = primitive.rule("lower")
+            products = [real(ctx, a, b, **params) for a in (x.re, x.im) for b in (y.re, y.im)]
+        rr, ri, ir, ii = products
+        return ctx.define_complex(
+            out.shape,
+            out.dtype,
+            lambda index: (
+                build.op("sub", rr.at(index), ii.at(index)),
+                build.op("add", ri.at(index), ir.at(index)),
+            ),
+        )
+
+    primitive.def_lower_complex(rule)
 
 
 def cast_tensor(ctx: Lowering, tensor: Tensor, dtype: np.dtype) -> Tensor:

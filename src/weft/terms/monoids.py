@@ -90,6 +90,13 @@ def _logaddexp(emit: Emit, a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...
     return (emit("add", high, emit("log1p", emit("exp", apart))),)
 
 
+def _complex_mul(emit: Emit, a: Sequence[Any], b: Sequence[Any]) -> tuple[Any, ...]:
+    """The product of complex numbers as pairs."""
+    (x, y), (u, v) = a, b
+    re = emit("sub", emit("mul", x, u), emit("mul", y, v))
+    return re, emit("add", emit("mul", x, v), emit("mul", y, u))
+
+
 ADD = _simple("add", "add", lambda t: t.type(0))
 MUL = _simple("mul", "mul", lambda t: t.type(1))
 MAX = _simple("max", "max", _lowest)
@@ -100,5 +107,9 @@ XOR = _simple("xor", "xor", lambda t: t.type(0))
 ARGMAX = _arg("argmax", "gt", _lowest)
 ARGMIN = _arg("argmin", "lt", _highest)
 LOGADDEXP = Monoid("logaddexp", 1, _logaddexp, lambda dtypes: (_lowest(dtypes[0]),))
+COMPLEX_MUL = Monoid(
+    "complex_mul", 2, _complex_mul, lambda dtypes: (dtypes[0].type(1), dtypes[1].type(0))
+)
 
-MONOIDS = {m.name: m for m in (ADD, MUL, MAX, MIN, AND, OR, XOR, ARGMAX, ARGMIN, LOGADDEXP)}
+_ALL = (ADD, MUL, MAX, MIN, AND, OR, XOR, ARGMAX, ARGMIN, LOGADDEXP, COMPLEX_MUL)
+MONOIDS = {m.name: m for m in _ALL}

@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from weft.core.dtypes import complex64, complex128, float64, real_dtype
 from weft.core.primitive import primitive_named
 
 
 @dataclass(frozen=True)
 class Op:
-    """``result`` is ``same`` (dtype of the first operand), ``part`` or ``complex`` (those of it),
-    ``bool``, or ``given`` (by the term)."""
+    """``result`` is ``same`` (dtype of the first operand), ``bool``, or ``given`` (by the term)."""
 
     name: str
     arity: int
@@ -47,10 +45,6 @@ OPS: dict[str, Op] = {
     **{n: Op(n, 2) for n in _BINARY},
     **{n: Op(n, 2, "bool") for n in _COMPARE},
     "is_finite": Op("is_finite", 1, "bool"),
-    "conj": Op("conj", 1),
-    "real": Op("real", 1, "part"),
-    "imag": Op("imag", 1, "part"),
-    "complex": Op("complex", 2, "complex"),
     "select": Op("select", 3, "given"),
     "cast": Op("cast", 1, "given"),
     "bitcast": Op("bitcast", 1, "given"),
@@ -63,10 +57,6 @@ def result_dtype(op: str, dtypes: tuple[np.dtype, ...], given: np.dtype | None =
     kind = OPS[op].result
     if kind == "bool":
         return np.dtype(np.bool_)
-    if kind == "part":
-        return real_dtype(dtypes[0])
-    if kind == "complex":
-        return complex128 if dtypes[0] == float64 else complex64
     if kind == "given":
         if op == "select":
             return dtypes[1]

@@ -483,13 +483,11 @@ def _check_grad_inputs(
                 "array; choose arguments to differentiate with argnums"
             ) from None
         is_complex = dtypes.is_complex(aval.dtype)
-        if is_complex == holomorphic and (allow_int or is_differentiable(aval)):
+        if (is_complex or not holomorphic) and (allow_int or is_differentiable(aval)):
             continue
         where = f"grad of '{name}': {names()[i]} has dtype {aval.dtype}"
         if holomorphic and not is_complex:
             raise TypeError(f"{where}, but holomorphic=True needs complex arguments")
-        if is_complex and not holomorphic:
-            raise TypeError(f"{where}; for a holomorphic function say holomorphic=True")
         if not is_differentiable(aval) and not allow_int:
             raise TypeError(
                 f"{where}, which has no derivative; pass it as floating point, choose others with "

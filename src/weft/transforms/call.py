@@ -106,6 +106,7 @@ def _(axis_size: int, args: list[Any], dims: list[Any], *, jaxpr: ClosedJaxpr, n
     return outs, [0 if m else None for m in derived.outs]
 
 
+@jit_p.def_lower_complex
 @jit_p.def_lower
 def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
     return ctx.inline(jaxpr, args)

@@ -16,8 +16,6 @@ from weft import tree
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
 from weft.primitives.shaping import move_axis
-from weft.terms.lower import Tensor
-from weft.terms.region import Call
 from weft.transforms.vmap import place_axis
 
 pure_callback_p = Primitive("pure_callback", multiple_results=True)
@@ -185,9 +183,7 @@ def _(
     return pure_callback_p.bind(*full, avals=wide, **params), zeros
 
 
+@pure_callback_p.def_lower_complex
 @pure_callback_p.def_lower
 def _(ctx: Any, *args: Any, callback: FlatCallback, avals: Sequence[ShapedArray], **_: Any) -> Any:
-    inputs = tuple(ctx.value(x) for x in args)
-    outputs = tuple(ctx.new_value(a.shape, a.dtype) for a in avals)
-    ctx.emit(Call(callback, inputs, outputs, {}, ctx.source))
-    return [Tensor.whole(v) for v in outputs]
+    return ctx.call(callback, args, avals)

@@ -64,6 +64,7 @@ def _(index: np.ndarray, *args: np.ndarray, branches: Branches) -> list[np.ndarr
     return numpy_closed(branches[min(max(int(index), 0), len(branches) - 1)], *args)
 
 
+@cond_p.def_lower_complex
 @cond_p.def_lower
 def _(ctx: Any, index: Any, *args: Any, branches: Branches) -> list[Any]:
     return lower_switch(ctx, index, branches, args)

@@ -99,6 +99,7 @@ def _(*args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> l
     return numpy_closed(jaxpr, *args)
 
 
+@custom_jvp_call_p.def_lower_complex
 @custom_jvp_call_p.def_lower
 def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, call: CustomJvpCall, num_consts: int) -> list[Any]:
     return ctx.inline(jaxpr, args)

@@ -55,6 +55,7 @@ def _(*args: Any, jaxpr: ClosedJaxpr) -> list[Any]:
     return numpy_closed(jaxpr, *args)
 
 
+@checkpoint_p.def_lower_complex
 @checkpoint_p.def_lower
 def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr) -> list[Any]:
     with ctx.computed_anew():

@@ -117,6 +117,7 @@ def _(
 # ---------------------------------------------------------------- forward mode
 
 
+@scan_p.def_lower_complex
 @scan_p.def_lower
 def _(
     ctx: Any,

@@ -85,6 +85,7 @@ def _(
     return carry
 
 
+@while_p.def_lower_complex
 @while_p.def_lower
 def _(
     ctx: Any,
