@@ -50,7 +50,7 @@ from weft.primitives.shaping import (
 )
 from weft.terms import build, monoids
 from weft.terms.affine import Affine
-from weft.terms.lower import Indices, Lowering, Tensor, new_axes
+from weft.terms.lower import Indices, Lowering, Tensor, by_parts, new_axes
 from weft.terms.monoids import Monoid
 from weft.terms.term import Term
 
@@ -200,6 +200,7 @@ def _windowed(name: str, accepts: Accepts, monoid: Monoid, numpy: Callable[..., 
 reduce_window_sum_p = _windowed(
     "reduce_window_sum", NUMBER, monoids.ADD, lambda w: np.sum(w, axis=-1, dtype=w.dtype)
 )
+by_parts(reduce_window_sum_p)
 reduce_window_sum = _bind(reduce_window_sum_p)
 
 
