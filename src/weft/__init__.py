@@ -45,6 +45,7 @@ _NAMES = {
     # submodules
     "array": "",
     "core": "",
+    "debug": "",
     "lax": "",
     "nn": "",
     "numpy": "",

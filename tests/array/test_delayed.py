@@ -261,3 +261,10 @@ def test_random_sessions_agree_with_numpy(steps):
             arrays[i] = arrays[i].copy()
     for array, value in zip(arrays, expected, strict=True):
         np.testing.assert_array_equal(np.asarray(array), value)
+
+
+def test_callbacks_without_results_run_outside_jit() -> None:
+    seen: list[float] = []
+    x = wnp.ones(3) * 2
+    weft.io_callback(lambda v: seen.append(float(v)), None, x.sum())
+    assert seen == [6.0]

@@ -143,11 +143,13 @@ class Segment:
                 found.setdefault((id(pending[0]), pending[1]), []).append(array)
         return found
 
-    def run(self, wanted: Iterable[Array] | None = None) -> None:
-        """Computes the arrays `wanted`, or everything somebody holds."""
+    def run(self, wanted: Iterable[Array] | None = None, effect: Operation | None = None) -> None:
+        """Computes the arrays `wanted` or the operation `effect`, or everything somebody holds."""
         with self.lock:
             live = self.live()
-            if wanted is None:
+            if effect is not None:
+                program = _closure([(effect, 0)])  # its results are not looked at: it may have none
+            elif wanted is None:
                 program = _closure(pending_of(live))
             else:
                 program = _closure(array._pending for array in wanted)
@@ -403,7 +405,7 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
         immediate.note_recorded(key, avals, out_avals, params)
     # What has effects, or reads memory that others may change, cannot wait.
     if borrowed or ("effects" in primitive.rules and primitive.effects(params)):
-        segment.run(outputs)
+        segment.run(effect=operation)
     return outputs if primitive.multiple_results else outputs[0]
 
 
