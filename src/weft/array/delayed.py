@@ -23,7 +23,7 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Container, Hashable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable, Sequence
 from operator import attrgetter
 from types import FrameType
 from typing import Any
@@ -143,9 +143,14 @@ class Segment:
                 found.setdefault((id(pending[0]), pending[1]), []).append(array)
         return found
 
-    def run(self, wanted: Iterable[Array] | None = None, effect: Operation | None = None) -> None:
+    def run(self, wanted: Sequence[Array] | None = None, effect: Operation | None = None) -> None:
         """Computes the arrays `wanted` or the operation `effect`, or everything somebody holds."""
         with self.lock:
+            if wanted is not None and len(wanted) == 1 and self.count == 1 and effect is None:
+                pending = wanted[0]._pending
+                if pending is not None and len(pending[0].out_avals) == 1:
+                    self._run_only(wanted[0], pending)
+                    return
             live = self.live()
             if effect is not None:
                 program = _closure([(effect, 0)])  # its results are not looked at: it may have none
@@ -163,6 +168,16 @@ class Segment:
             self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
             if not self.arrays:
                 self.count = 0
+
+    def _run_only(self, array: Array, pending: Pending) -> None:
+        """Computes the only operation; other handles of its result find it by themselves."""
+        operation = pending[0]
+        if operation.results is None:
+            operation.results = list(_execute([operation], [pending]))
+            operation.inputs = []
+        array._buffer, array._pending = operation.results[0], None
+        self.arrays = []
+        self.count = 0
 
     def _hand_out(
         self,
@@ -519,7 +534,10 @@ def block_until_ready(x: Any) -> Any:
     >>> weft.block_until_ready({"a": np.ones(2) + 1})
     {'a': Array([2., 2.], dtype=float32)}
     """
-    evaluate([leaf for leaf in tree.leaves(x) if type(leaf) is Array])
+    if type(x) is Array:
+        x.materialise()
+    else:
+        evaluate([leaf for leaf in tree.leaves(x) if type(leaf) is Array])
     return x
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.array import families
 from weft.array.value import Array, from_numpy
 from weft.core.avals import ShapedArray
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
@@ -103,11 +104,9 @@ def _compiled(
     out_avals: list[ShapedArray],
     params: dict[str, Any],
 ) -> Callable[..., Array | None]:
-    from weft.compile import compile_jaxpr
-
     invars, outvars = [Var(a) for a in avals], [Var(a) for a in out_avals]
     eqn = Eqn(primitive, list(invars), outvars, params)
-    executable = compile_jaxpr(ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn])))
+    executable = families.executable(ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn])))
     return executable.call_path(_no_fit, single=True)
 
 

@@ -121,9 +121,7 @@ class Array:
         pending = self._pending
         if pending is not None:
             if pending[0].results is None:
-                from weft.array.delayed import evaluate
-
-                evaluate([self])
+                pending[0].segment.run((self,))
             results = pending[0].results
             if self._buffer is None and results is not None:  # through another handle of the value
                 self._buffer, self._pending = results[pending[1]], None

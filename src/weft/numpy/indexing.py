@@ -18,6 +18,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
+from weft.primitives.shaping import reshape, rev
+from weft.primitives.shaping import slice as static_slice
 
 
 @dataclass
@@ -335,18 +338,57 @@ def wrap_negative(index: Value, size: int) -> Value:
 
 def read_box(x: Value, box: Box) -> Value:
     """`x[basic]`."""
-    result = _slice_box(x, box)
-    return lax.reshape(result, box.result_shape)
+    return _read_steps(x, _reading(box))
 
 
-def _slice_box(x: Value, box: Box) -> Value:
+_Ints = tuple[int, ...]
+#: Starts, limits and strides (None for ones) of a slice, axes to reverse, the shape of the result.
+_Reading = tuple[_Ints, _Ints, _Ints | None, _Ints, _Ints]
+
+
+def _read_steps(x: Value, reading: _Reading) -> Value:
+    starts, limits, strides, reversed_axes, shape = reading
+    return reshape(rev(static_slice(x, starts, limits, strides), reversed_axes), shape)
+
+
+def _reading(box: Box) -> _Reading:
     starts = [box.low(d) for d in range(len(box.shape))]
     strides = [abs(step) if n > 1 else 1 for step, n in zip(box.step, box.length, strict=True)]
     limits = [
         start + (n - 1) * stride + 1 if n else start
         for start, stride, n in zip(starts, strides, box.length, strict=True)
     ]
-    return lax.rev(lax.slice(x, starts, limits, strides), box.reversed_axes)
+    reversed_axes, shape = tuple(box.reversed_axes), tuple(box.result_shape)
+    steps = tuple(strides) if any(stride != 1 for stride in strides) else None
+    return tuple(starts), tuple(limits), steps, reversed_axes, shape
+
+
+@lru_cache(4096)
+def _basic_reading(aval: ShapedArray, entries: tuple[Any, ...]) -> _Reading:
+    """How to read an index of which `_basic_entries` are known: it recurs in eager code."""
+    index = tuple(slice(*e) if type(e) is tuple else e for e in entries)
+    return _reading(plan_index(index, aval).box)
+
+
+def _basic_entries(index: Any) -> tuple[Any, ...] | None:
+    """A static index of Python's own integers and slices as a key; None for any other."""
+    entries = index if type(index) is tuple else (index,)
+    key: list[Any] = []
+    for e in entries:
+        kind = type(e)
+        if kind is slice:
+            parts = (e.start, e.stop, e.step)
+            if not _PLAIN.issuperset(map(type, parts)):
+                return None
+            key.append(parts)
+        elif kind is int or e is None or e is Ellipsis:
+            key.append(e)
+        else:
+            return None
+    return tuple(key)
+
+
+_PLAIN = frozenset([int, type(None)])
 
 
 def write_box(x: Value, y: Value, box: Box) -> Value:
@@ -424,6 +466,9 @@ def read(
     x: Value, index: Any, mode: Any = None, fill_value: Any = None, checked: bool = True
 ) -> Value:
     """`x[index]`; unless `checked`, static indices may be out of bounds too."""
+    entries = _basic_entries(index) if checked else None
+    if entries is not None:
+        return _read_steps(x, _basic_reading(aval_of(x), entries))
     plan = plan_index(index, aval_of(x), checked)
     y = read_box(x, plan.box)
     return _gather_advanced(y, plan, mode, fill_value) if plan.arrays else y

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from weft.numpy._common import (
 from weft.numpy.classify import isnan
 from weft.numpy.select import extremum_limits, where, where_mask
 from weft.numpy.ufuncs import constant_like, divide, sqrt, subtract, truth
+from weft.primitives import reduction
 
 Reducer = Callable[[Value, tuple[int, ...]], Value]
 
@@ -44,6 +46,7 @@ def _keep(x: Value, result: Value, axes: tuple[int, ...], keepdims: bool) -> Val
     return lax.reshape(result, tuple(1 if d in axes else n for d, n in enumerate(shape_of(x))))
 
 
+@cache
 def _sum_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype integers are added up in: at least 32 bits wide."""
     if dtype == np.bool_ or (dtypes.is_signed(dtype) and dtype.itemsize < 4):
@@ -53,6 +56,7 @@ def _sum_dtype(dtype: np.dtype) -> np.dtype:
     return dtype
 
 
+@cache
 def _is_half(dtype: np.dtype) -> bool:
     return dtype in (dtypes.float16, dtypes.bfloat16)
 
@@ -84,7 +88,9 @@ def _accumulate(
     work = dtypes.float32 if _is_half(result_dtype) else result_dtype
     x = where_mask(convert(name, x, work), mask, neutral)
     axes = canonical_axes(name, axis, len(shape_of(x)))
-    result = convert(name, op(x, axes), result_dtype)
+    result = op(x, axes)
+    if work is not result_dtype:
+        result = convert(name, result, result_dtype)
     result = _keep(x, result, axes, keepdims)
     if initial is not None:
         result = (result + initial) if neutral == 0 else (result * initial)
@@ -104,7 +110,7 @@ def sum(
     >>> sum(np.ones((2, 3)), axis=1)
     Array([3., 3.], dtype=float32)
     """
-    return _accumulate("sum", lax.reduce_sum, 0, a, axis, dtype, keepdims, initial, where)
+    return _accumulate("sum", reduction.reduce_sum, 0, a, axis, dtype, keepdims, initial, where)
 
 
 def prod(
@@ -116,7 +122,7 @@ def prod(
     where: ArrayLike | None = None,
 ) -> Value:
     """The product of elements over `axis`."""
-    return _accumulate("prod", lax.reduce_prod, 1, a, axis, dtype, keepdims, initial, where)
+    return _accumulate("prod", reduction.reduce_prod, 1, a, axis, dtype, keepdims, initial, where)
 
 
 def _extremum(
@@ -142,8 +148,8 @@ def _extremum(
                 f"weft.numpy.{name}: no {name} of no elements: {aval_of(x)} over axis {axis}; "
                 "give initial= if that should have a value"
             )
-    neutral = extremum_limits(dtype)[neutral_index]
-    x = where_mask(x, mask, neutral)
+    if mask is not None:
+        x = where_mask(x, mask, extremum_limits(dtype)[neutral_index])
     result = _keep(x, op(x, axes), axes, keepdims)
     if initial is None:
         return result
@@ -160,7 +166,7 @@ def max(
     where: ArrayLike | None = None,
 ) -> Value:
     """The largest element over `axis`; NaN if there is one."""
-    return _extremum("max", lax.reduce_max, 0, a, axis, keepdims, initial, where)
+    return _extremum("max", reduction.reduce_max, 0, a, axis, keepdims, initial, where)
 
 
 def min(
@@ -171,7 +177,7 @@ def min(
     where: ArrayLike | None = None,
 ) -> Value:
     """The smallest element over `axis`; NaN if there is one."""
-    return _extremum("min", lax.reduce_min, 1, a, axis, keepdims, initial, where)
+    return _extremum("min", reduction.reduce_min, 1, a, axis, keepdims, initial, where)
 
 
 amax, amin = max, min
