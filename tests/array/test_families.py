@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
+from tests.levels import programs as random_programs
 from weft.array import delayed, families
 from weft.compile import OpenProgram, compile_family, compiled
 from weft.core.avals import ShapedArray
@@ -120,6 +121,32 @@ def test_every_level_says_the_same(name: str, n: int, m: int) -> None:
     with np.errstate(all="ignore"):
         for actual, value in zip(run_program(at, arrays), expected, strict=True):
             agree(actual, value)
+
+
+@settings(max_examples=40)
+@given(random_programs.programs)
+def test_random_programs_of_a_class_are_right_at_every_level(
+    program: random_programs.Program,
+) -> None:
+    arrays = random_programs.inputs_of(program)
+    closed = trace_to_jaxpr(program, [ShapedArray(x.shape, x.dtype) for x in arrays])
+    try:
+        instance = shape_class(closed)
+        opened = compile_family(instance.family())
+    except NoClassError:
+        return
+    family = opened.family
+    values = sizes_at(family.sizes, family.values_of(instance))
+    check_program(instantiate_program(opened.program, values))
+    expected = eval_jaxpr_numpy(closed.jaxpr, closed.consts, *arrays)
+    for actual, value in zip(opened.at(instance)(*arrays), expected, strict=True):
+        agree(actual, value)
+
+
+def test_sizes_made_of_small_extents_are_no_class() -> None:
+    closed = traced(lambda x: wnp.pad(x, 2) + 1, [(15,)])
+    with pytest.raises(NoClassError, match="all extents are small"):
+        shape_class(closed).family()
 
 
 @pytest.fixture

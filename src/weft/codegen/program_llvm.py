@@ -99,6 +99,9 @@ class _ProgramEmitter:
                 return known[key]
 
             self.extent = ExtentValues(f, self.table, p.sizes, once).value
+            for step in walk_steps(p.steps):
+                if isinstance(step, ir.Copy):  # here, before the branches that use it
+                    self.extent(step.target.nbytes)
         for n, slot in enumerate((*p.constants, *p.inputs, *p.outputs), first):
             self.pointers[slot] = f.load("ptr", f.gep("i64", "%args", n))
         for slot in p.temporaries:

@@ -214,6 +214,8 @@ class _Writer:
                 self._know(relation)
         except OpenExtentError as why:
             raise NoClassError("its extents hang together in a way that is not followed") from why
+        if not self.order:  # the larger ones are made of small ones
+            raise NoClassError("all extents are small")
         return Family(self._closed(), self.sizes, tuple(self.order))
 
     def _extent(self, dim: Dim, within: tuple[Token, ...]) -> Any:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from weft.core.extents import Extent
 from weft.kernels.ir import Buffer, For, Guard, Iota, Kernel, Load, Map, Stmt, Store, Var, walk
 from weft.kernels.schedule.split import peel
 from weft.kernels.schedule.tile import widen
@@ -78,17 +77,15 @@ def _guarded(body: list[Stmt], axis: Axis, guard: Guard) -> list[Stmt]:
 
 
 def flatten_buffers(kernel: Kernel) -> Kernel:
-    """Address a buffer by one index where several are quotients by open extents::
+    """Address a buffer by one index where that is no quotient, unlike its several indices::
 
     load a[ij // n, ij - n·(ij // n)]  (a: m × n)
     →
     load a[ij]                         (a: m·n)
     """
-    divided = {
-        s.buffer
-        for s in walk(kernel.body)
-        if isinstance(s, Load | Store) and any(map(_divides_open, s.index))
-    }
+    accesses = [s for s in walk(kernel.body) if isinstance(s, Load | Store)]
+    divided = {s.buffer for s in accesses if any(i.divisions() for i in s.index)}
+    divided -= {s.buffer for s in accesses if _address(s).divisions()}
     if not divided:
         return kernel
     flat = {b: replace(b, shape=(b.size,)) for b in divided}
@@ -96,8 +93,8 @@ def flatten_buffers(kernel: Kernel) -> Kernel:
     return kernel.evolve(params=params, body=_addressed(kernel.body, flat))
 
 
-def _divides_open(index: Affine) -> bool:
-    return any(isinstance(d.divisor, Extent) for d in index.divisions())
+def _address(access: Load | Store) -> Affine:
+    return linearize(access.index, access.buffer.element_strides)
 
 
 def _addressed(body: list[Stmt], flat: dict[Buffer, Buffer]) -> list[Stmt]:
@@ -106,8 +103,7 @@ def _addressed(body: list[Stmt], flat: dict[Buffer, Buffer]) -> list[Stmt]:
         if isinstance(stmt, For):
             out.append(replace(stmt, body=_addressed(stmt.body, flat)))
         elif isinstance(stmt, Load | Store) and stmt.buffer in flat:
-            linear = linearize(stmt.index, stmt.buffer.element_strides)
-            out.append(replace(stmt, buffer=flat[stmt.buffer], index=(linear,)))
+            out.append(replace(stmt, buffer=flat[stmt.buffer], index=(_address(stmt),)))
         else:
             out.append(stmt)
     return out
