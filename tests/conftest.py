@@ -1,4 +1,5 @@
-"""Settings for every test: the same examples on every run, and no deadline on a busy machine.
+"""Settings for every test: the same examples on every run, no deadline on a busy machine, and
+nothing from earlier runs: programs are planned and compiled anew.
 
 ``pytest --cpu sse2`` runs the tests with code that uses no more than those instructions.
 """
@@ -30,3 +31,4 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _compile_for(cpu: str) -> None:
     config.cpu = cpu
+    config.cache_dir = None

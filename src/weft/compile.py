@@ -12,45 +12,27 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft.array.layout import array_layout
-from weft.array.value import Array, donate
 from weft.config import config
 from weft.core.collector import collector_paused
 from weft.core.extents import OpenExtentError, Size, extent_at, typical
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import Family, NoClassError, ShapeClass, sizes_at
+from weft.executable import Executable, Stats
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.program import Launch, Program, Routine, walk_steps
 from weft.runtime.buffer import Buffer
+from weft.runtime.executable import NativeProgram
+from weft.runtime.record import ProgramRecord
 
 if TYPE_CHECKING:
     from weft.runtime.native import CPU
-
-
-@dataclass
-class Stats:
-    """What compiling one program took and made; times in seconds.
-
-    ``refused`` counts the scheduling steps that kernels had to do without (`weft.config.dump` shows
-    them with the ``schedule``).
-    """
-
-    passes: dict[str, float] = field(default_factory=dict)
-    kernels: int = 0
-    arena_bytes: int = 0
-    refused: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """Compile time in all."""
-        return sum(self.passes.values())
 
 
 @dataclass
@@ -61,96 +43,6 @@ class Compilations:
 
 
 compiled = Compilations()
-
-
-class Executable:
-    """A compiled program for arrays of fixed shapes and dtypes.
-
-    Calling it with materialised or delayed arrays of the right avals returns the list of its
-    results. ``program`` and ``stats`` tell what was compiled. Arrays at the ``donated`` positions
-    have no value after a call; ``reuse`` says which results may lie in their memory.
-    """
-
-    def __init__(
-        self,
-        closed: ClosedJaxpr,
-        program: Program,
-        native: Any,
-        stats: Stats,
-        donated: Sequence[int] = (),
-    ) -> None:
-        from weft.kernels.donation import reuse
-        from weft.runtime.call_path import CallPath
-
-        self.donated = tuple(donated)
-        self.reuse = reuse(program, donated)
-        self.program = program
-        self.native = native
-        self.stats = stats
-        self.in_avals = tuple(closed.in_avals)
-        self.out_avals = tuple(closed.out_avals)
-        self._path = CallPath(native, self.in_avals, self.out_avals, array_layout(), self._slow)
-        self._call = self._donating if donated else self._path.native
-
-    def __call__(self, *arrays: Any) -> list[Any]:
-        return list(self._call(*arrays))
-
-    def call_path(self, slow: Callable[..., Any], single: bool) -> Callable[..., Any]:
-        """A callable for exactly these avals, native unless something is donated.
-
-        Everything else goes to ``slow``.
-        """
-        from weft.runtime.call_path import CallPath
-
-        if self.donated:
-            return self._donating_path(slow, single)
-        path = CallPath(
-            self.native, self.in_avals, self.out_avals, array_layout(), slow, single=single
-        )
-        return path.native
-
-    def _slow(self, *arrays: Any) -> tuple[Any, ...]:
-        """Arguments that are delayed, or not arrays yet."""
-        if len(arrays) != len(self.in_avals):
-            raise TypeError(f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}")
-        buffers = [
-            _buffer_of(x, aval, Buffer.borrow)  # read before the call returns
-            for x, aval in zip(arrays, self.in_avals, strict=True)
-        ]
-        results = self.native(buffers)
-        return tuple(Array(a, b) for a, b in zip(self.out_avals, results, strict=True))
-
-    def _donating_path(self, slow: Callable[..., Any], single: bool) -> Callable[..., Any]:
-        def call(*arrays: Any) -> Any:
-            if len(arrays) != len(self.in_avals):
-                return slow(*arrays)
-            for array, aval in zip(arrays, self.in_avals, strict=True):
-                if type(array) is not Array or array.aval is not aval or array._buffer is None:
-                    return slow(*arrays)
-            results = self._donating(*arrays)
-            return results[0] if single else results
-
-        return call
-
-    def _donating(self, *arrays: Any) -> tuple[Any, ...]:
-        """Any arguments; the donated ones are taken."""
-        if len(arrays) != len(self.in_avals):
-            raise TypeError(f"this program takes {len(self.in_avals)} arrays, got {len(arrays)}")
-        inputs = [
-            _buffer_of(x, aval, Buffer.from_numpy)
-            for x, aval in zip(arrays, self.in_avals, strict=True)
-        ]
-        taken = [arrays[n] for n in self.donated if isinstance(arrays[n], Array)]
-        donate(taken, "donated to a jitted function")
-        outputs = []
-        for n, nbytes in enumerate(self.native.output_nbytes):
-            source = self.reuse.get(n)
-            if source is not None and _is_ours_alone(inputs, source, nbytes):
-                outputs.append(inputs[source])
-            else:
-                outputs.append(Buffer.alloc(nbytes))
-        self.native.run(inputs, outputs)
-        return tuple(Array(a, b) for a, b in zip(self.out_avals, outputs, strict=True))
 
 
 class OpenProgram:
@@ -177,37 +69,26 @@ class OpenProgram:
             constants=[table, *self.native.constants],
             arena_nbytes=extent_at(self.program.arena_bytes, sizes),
         )
-        return Executable(closed, self.program, native, self.stats)
+        return Executable(closed, native, self.stats, program=self.program)
 
 
-def _is_ours_alone(inputs: list[Buffer], position: int, nbytes: int) -> bool:
-    """Whether only the call under way can see the memory of an input.
-
-    Other arrays, views and pending work hold references to its buffer.
-    """
-    buffer = inputs[position]
-    # Here, in the list, and as the argument of getrefcount: three.
-    return buffer.owned and buffer.nbytes == nbytes and sys.getrefcount(buffer) == 3
-
-
-def _buffer_of(x: Any, aval: Any, of_numpy: Callable[[np.ndarray], Buffer]) -> Buffer:
-    if isinstance(x, Array):
-        if (x.shape, x.dtype) != (aval.shape, aval.dtype):
-            raise TypeError(f"this program was compiled for {aval}, got an array of {x.aval}")
-        return x.materialise()
-    data = np.asarray(x, dtype=aval.dtype)
-    if data.shape != aval.shape:
-        raise TypeError(f"this program was compiled for {aval}, got shape {data.shape}")
-    return of_numpy(data)
-
-
-def compile_jaxpr(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executable:
+def compile_jaxpr(
+    closed: ClosedJaxpr,
+    donated: Sequence[int] = (),
+    store: Callable[[ProgramRecord], None] | None = None,
+) -> Executable:
     """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
-    ``donated`` are the positions of arguments whose memory the results may take over.
+    ``donated`` are the positions of arguments whose memory the results may take over. ``store``
+    is given what another process needs to run the same program, unless that is not possible.
     """
-    program, native, stats = _compiled(closed)
-    return Executable(closed, program, native, stats, donated)
+    from weft.kernels.donation import reuse
+
+    program, record, native, stats = _compiled(closed)
+    record.reuse = reuse(program, donated)
+    if store is not None and not native.callbacks:
+        store(record)
+    return Executable(closed, native, stats, donated, record.reuse, program)
 
 
 def compile_family(family: Family) -> OpenProgram:
@@ -216,13 +97,16 @@ def compile_family(family: Family) -> OpenProgram:
     Raises `NoClassError` where the compiler needs to know more than the class says.
     """
     try:
-        program, native, stats = _compiled(family.closed, tuple(family.sizes.sizes))
+        program, _, native, stats = _compiled(family.closed, tuple(family.sizes.sizes))
     except OpenExtentError as why:
         raise NoClassError("the compiler needs to know an extent") from why
     return OpenProgram(family, program, native, stats)
 
 
-def _compiled(closed: ClosedJaxpr, sizes: tuple[Size, ...] = ()) -> tuple[Program, Any, Stats]:
+def _compiled(
+    closed: ClosedJaxpr, sizes: tuple[Size, ...] = ()
+) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
+    from weft.codegen.program_llvm import routines_of
     from weft.runtime.processors import target_cpu
 
     cpu = target_cpu()
@@ -231,13 +115,15 @@ def _compiled(closed: ClosedJaxpr, sizes: tuple[Size, ...] = ()) -> tuple[Progra
         program = _timed(stats, "plan", lambda: plan_program(closed, cpu))
         program.sizes = sizes
         text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
-    native = _timed(stats, "llvm", lambda: _native(program, text, cpu))
+    record = _timed(stats, "llvm", lambda: _record(program, text, cpu))
+    callbacks = {symbol: _host_callback(step) for symbol, step in routines_of(program)}
+    native = _timed(stats, "link", lambda: record.link(callbacks))
     compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
-    stats.kernels = len(kernels)
-    stats.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
+    stats.kernels = record.kernels = len(kernels)
+    stats.refused = record.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
-    return program, native, stats
+    return program, record, native, stats
 
 
 def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
@@ -321,21 +207,19 @@ def emit_llvm(program: Program, cpu: CPU) -> str:
     return text
 
 
-def _native(program: Program, text: str, cpu: CPU) -> Any:
-    from weft.codegen.program_llvm import routines_of, uses_pool
+def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
+    from weft.codegen.program_llvm import uses_pool
     from weft.kernels.work import seconds
     from weft.runtime.cache import compile_cached
-    from weft.runtime.executable import NativeProgram
 
-    return NativeProgram(
-        compile_cached(text, cpu),
+    return ProgramRecord(
+        object_code=compile_cached(text, cpu),
         input_nbytes=[typical(s.nbytes) for s in program.inputs],
         output_nbytes=[typical(s.nbytes) for s in program.outputs],
-        constants=[Buffer.from_numpy(np.asarray(s.data)) for s in program.constants],
+        constants=[np.asarray(s.data).tobytes() for s in program.constants],
         arena_nbytes=typical(program.arena_bytes),
         uses_pool=uses_pool(program),
         seconds=seconds(program.steps),
-        callbacks={symbol: _host_callback(step) for symbol, step in routines_of(program)},
     )
 
 

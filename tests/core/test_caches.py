@@ -103,7 +103,7 @@ def test_stats_tell_what_was_compiled():
     stats = f.stats(X)
     assert stats.kernels >= 1
     assert stats.seconds == sum(stats.passes.values()) > 0
-    assert set(stats.passes) == {"plan", "codegen", "llvm"}
+    assert set(stats.passes) == {"plan", "codegen", "llvm", "link"}
 
 
 def test_the_least_recently_used_is_dropped():

@@ -33,7 +33,7 @@ def test_host_cpu_is_described():
     assert native.host_cpu() is cpu
 
 
-def test_cache_sizes_are_read_from_sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def testcache_sizes_are_read_from_sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(native.os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
     entries = [("Data", 1, "48K"), ("Instruction", 1, "32K"), ("Unified", 2, "2M")]
     for i, (kind, level, size) in enumerate(entries):
@@ -43,7 +43,7 @@ def test_cache_sizes_are_read_from_sysfs(tmp_path: Path, monkeypatch: pytest.Mon
         (folder / "level").write_text(f"{level}\n")
         (folder / "size").write_text(size + "\n")
     (tmp_path / "cpu3" / "cache" / "index3").mkdir()  # what is not described is not known
-    assert native._cache_sizes(tmp_path) == {1: 48 << 10, 2: 2 << 20}
+    assert native.cache_sizes(tmp_path) == {1: 48 << 10, 2: 2 << 20}
 
 
 def test_importing_the_runtime_leaves_llvm_alone(run_python):

@@ -17,7 +17,8 @@ from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import NoClassError, ShapeClass, shape_class
 
 if TYPE_CHECKING:
-    from weft.compile import Executable, OpenProgram
+    from weft.compile import OpenProgram
+    from weft.executable import Executable
 
 CACHE_LIMIT = 512
 
@@ -41,7 +42,7 @@ _families: BoundedCache[OpenProgram | NoClassError] = BoundedCache(CACHE_LIMIT)
 
 def executable(closed: ClosedJaxpr) -> Executable:
     """The native program for ``closed``, a jaxpr without constants."""
-    from weft.compile import compile_jaxpr
+    from weft.stored import executable_for
 
     try:
         instance = shape_class(closed)
@@ -54,7 +55,7 @@ def executable(closed: ClosedJaxpr) -> Executable:
         return found.at(instance)
     except NoClassError as why:
         counts.exact[str(why)] += 1
-    return compile_jaxpr(closed)
+    return executable_for(closed)
 
 
 def _compiled(instance: ShapeClass) -> OpenProgram | NoClassError:

@@ -6,12 +6,16 @@ Where the equations were written is not.
 
 from __future__ import annotations
 
+import hashlib
+import io
+import pickle
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 
 from weft.core.jaxpr import Atom, ClosedJaxpr, Jaxpr, Literal, Var
+from weft.core.primitive import Primitive
 
 #: Programs with more bytes of captured arrays have no key: it would keep copies of them alive.
 MAX_CONSTANT_BYTES = 4096
@@ -25,6 +29,32 @@ def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
     except TypeError:  # something unhashable among the parameters
         return None
     return key
+
+
+def jaxpr_digest(closed: ClosedJaxpr) -> str | None:
+    """The key as a hash that is the same in every process; None if it has no such form."""
+    key = jaxpr_key(closed)
+    if key is None:
+        return None
+    data = io.BytesIO()
+    pickler = _Stable(data)
+    pickler.fast = True  # by value: whether two parts are one object is no matter of structure
+    try:
+        pickler.dump(key)
+    except (TypeError, AttributeError, pickle.PicklingError):  # something has no name elsewhere
+        return None
+    return hashlib.sha256(data.getbuffer()).hexdigest()
+
+
+class _Stable(pickle.Pickler):
+    """Writes what is the same in another process: no functions, whose code may differ."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, Primitive):
+            return str, (value.name,)
+        if callable(value) and not isinstance(value, type):
+            raise TypeError("code among the parameters")
+        return NotImplemented
 
 
 def params_key(params: Mapping[str, Any]) -> Hashable:

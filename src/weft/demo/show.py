@@ -20,7 +20,7 @@ from weft.demo.marbling import picture
 from weft.demo.png import write_png
 
 if TYPE_CHECKING:
-    from weft.compile import Stats
+    from weft.executable import Stats
 
 FLUID_STEPS = 300
 NUMPY_FLUID_STEPS = 30  # enough to time them and to compare the results

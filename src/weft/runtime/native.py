@@ -80,7 +80,7 @@ def host_cpu() -> CPU:
         triple = binding.get_process_triple()
         name = binding.get_host_cpu_name()
         features = binding.get_host_cpu_features().flatten()
-    caches = _cache_sizes(Path("/sys/devices/system/cpu"))
+    caches = cache_sizes()
     return CPU(
         architecture=architecture(),
         triple=triple,
@@ -108,7 +108,7 @@ def _vector_bits(features: str) -> int:
     return 128
 
 
-def _cache_sizes(root: Path) -> dict[int, int]:
+def cache_sizes(root: Path = Path("/sys/devices/system/cpu")) -> dict[int, int]:
     """Level -> bytes of the data or unified caches of the first usable core, from sysfs.
 
     Levels that sysfs does not show (some virtual machines hide them) are absent.

@@ -128,14 +128,14 @@ def executable_of(closed: ClosedJaxpr, donated: tuple[int, ...] = ()) -> Any:
 
     Programs of equal structure share it.
     """
-    from weft.compile import compile_jaxpr
+    from weft.stored import executable_for
 
     def build() -> Any:
         structure = jaxpr_key(closed)
         if structure is None or config.dump:  # what is to be printed is compiled anew
-            return compile_jaxpr(closed, donated=donated)
+            return executable_for(closed, donated)
         key = (structure, donated, config.compiled_for)
-        return _executables.get(key, lambda: compile_jaxpr(closed, donated=donated))
+        return _executables.get(key, lambda: executable_for(closed, donated))
 
     if closed.consts:  # the jaxpr is shared by closures over different values: do not keep it there
         return build()

@@ -1,0 +1,79 @@
+"""`ProgramRecord`: a compiled program as plain data, which can lie on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weft.runtime.buffer import Buffer
+from weft.runtime.callback import HostCallback
+from weft.runtime.executable import NativeProgram
+
+_LENGTH_BYTES = 8
+
+
+@dataclass
+class ProgramRecord:
+    """All that a `NativeProgram` is made of, and what its caller wants to know.
+
+    ``constants`` are their bytes; ``reuse`` says which outputs may lie in the memory of which
+    inputs; ``kernels`` and ``refused`` are statistics.
+    """
+
+    object_code: bytes
+    input_nbytes: Sequence[int]
+    output_nbytes: Sequence[int]
+    constants: Sequence[bytes]
+    arena_nbytes: int
+    uses_pool: bool
+    seconds: float
+    reuse: Mapping[int, int] = field(default_factory=dict)
+    kernels: int = 0
+    refused: int = 0
+
+    def link(self, callbacks: Mapping[str, HostCallback] | None = None) -> NativeProgram:
+        """The program, ready to run."""
+        return NativeProgram(
+            self.object_code,
+            input_nbytes=self.input_nbytes,
+            output_nbytes=self.output_nbytes,
+            constants=[Buffer.from_numpy(np.frombuffer(c, np.uint8)) for c in self.constants],
+            arena_nbytes=self.arena_nbytes,
+            uses_pool=self.uses_pool,
+            seconds=self.seconds,
+            callbacks=callbacks,
+        )
+
+    def pack(self) -> bytes:
+        """As bytes: the length of a header in JSON, the header, the object code, the constants."""
+        header = json.dumps(
+            {
+                "object_code": len(self.object_code),
+                "constants": [len(c) for c in self.constants],
+                "input_nbytes": list(self.input_nbytes),
+                "output_nbytes": list(self.output_nbytes),
+                "arena_nbytes": self.arena_nbytes,
+                "uses_pool": self.uses_pool,
+                "seconds": self.seconds,
+                "reuse": list(self.reuse.items()),
+                "kernels": self.kernels,
+                "refused": self.refused,
+            }
+        ).encode()
+        length = len(header).to_bytes(_LENGTH_BYTES, "little")
+        return b"".join([length, header, self.object_code, *self.constants])
+
+    @staticmethod
+    def unpack(data: bytes) -> ProgramRecord:
+        """The record that `pack` made these bytes of."""
+        start = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
+        fields = json.loads(data[_LENGTH_BYTES:start])
+        pieces = []
+        for length in (fields.pop("object_code"), *fields.pop("constants")):
+            pieces.append(data[start : start + length])
+            start += length
+        reuse = {output: source for output, source in fields.pop("reuse")}
+        return ProgramRecord(pieces[0], constants=pieces[1:], reuse=reuse, **fields)

@@ -1,0 +1,97 @@
+"""Compiled programs that outlive the process: traced again, but neither planned nor compiled.
+
+A program is looked up by its structure, the settings it is compiled for, the processor, and what
+compiles it: the sources of this package and the LLVM library. Nothing that plans or generates code
+is imported when it is found. Programs that call back to Python are not kept, since their code is
+not a matter of structure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from weft.config import config
+from weft.core.canonical import jaxpr_digest
+from weft.core.jaxpr import ClosedJaxpr
+from weft.executable import Executable, Stats
+
+
+def executable_for(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executable:
+    """The program, from disk if an equal one was compiled before, by this process or another."""
+    from weft.runtime.cache import object_cache
+
+    cache = None if config.dump else object_cache()
+    digest = None if cache is None else jaxpr_digest(closed)
+    if cache is None or digest is None:
+        return _compile(closed, donated)
+    from weft.runtime.record import ProgramRecord
+
+    start = time.perf_counter()
+    parts = (digest, tuple(donated), config.compiled_for, _toolchain(), _processor())
+    key = "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
+    payload = cache.get(key)
+    if payload is None:
+
+        def store(record: ProgramRecord) -> None:
+            # A disk that cannot be written costs the next process a compilation.
+            with contextlib.suppress(OSError):
+                cache.put(key, record.pack())
+
+        return _compile(closed, donated, store)
+    record = ProgramRecord.unpack(payload)
+    native = record.link()
+    stats = Stats(
+        {"disk": time.perf_counter() - start}, record.kernels, record.arena_nbytes, record.refused
+    )
+    return Executable(closed, native, stats, donated, record.reuse)
+
+
+def _compile(closed: ClosedJaxpr, donated: Sequence[int], *store: Any) -> Executable:
+    from weft.compile import compile_jaxpr
+
+    return compile_jaxpr(closed, donated, *store)
+
+
+@functools.cache
+def _toolchain() -> str:
+    """Tells this version of the compiler from others: the package's files and LLVM's."""
+    root = Path(__file__).parent
+    files = sorted(root.rglob("*.py"))
+    llvm = importlib.util.find_spec("llvmlite")
+    if llvm is not None and llvm.origin is not None:
+        files += sorted((Path(llvm.origin).parent / "binding").glob("*.so"))
+    digest = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _processor() -> str:
+    """Tells this processor from others, without LLVM's help."""
+    from weft.runtime.native import architecture, cache_sizes
+
+    text = f"{architecture()} {sorted(cache_sizes().items())} "
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if not line.strip():  # the others are alike
+                break
+            name = line.split(":")[0].strip().lower()
+            if name in _IDENTITY:
+                text += line
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+#: Lines of /proc/cpuinfo, on x86-64 and AArch64.
+_IDENTITY = frozenset(
+    ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "features")
+    + ("cpu implementer", "cpu architecture", "cpu variant", "cpu part", "cpu revision")
+)
