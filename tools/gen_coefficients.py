@@ -201,6 +201,7 @@ def splittings() -> list[tuple[str, list[float], list[float]]]:
     return [
         ("LN2", parts(LN2, [15, 24]), parts(LN2, [40, 0])),
         ("LOG2_E", parts(1 / LN2, [24, 24]), parts(1 / LN2, [0, 0])),
+        ("LOG10_2", parts(mp.log10(2), [24, 24]), parts(mp.log10(2), [0, 0])),
         ("PI_2", parts(half_pi, [24, 24, 24]), parts(half_pi, [0, 0, 0])),
         ("PI_2_SHORT", parts(half_pi, [11, 11, 11, 24]), parts(half_pi, [33, 33, 33, 0])),
     ]

@@ -225,6 +225,12 @@ def test_exact_cases(native, target):
     exp2 = native(emit("exp2", "double", width // 8, features), cpu)
     whole = np.arange(-1074, 1022.0)
     np.testing.assert_array_equal(apply(exp2, whole, whole), np.ldexp(1.0, whole.astype(int)))
+    for element, largest in (("double", 304), ("float", 38)):
+        decades = (10.0 ** np.arange(-largest % 8 - largest, largest + 1))[: 2 * largest // 8 * 8]
+        log10 = native(emit("log10", element, width // NUMPY[element]().itemsize, features), cpu)
+        tens = decades.astype(NUMPY[element])
+        tens = np.concatenate([tens, np.ones(-tens.size % 64, tens.dtype)])
+        np.testing.assert_array_equal(apply(log10, tens, tens), np.round(np.log10(tens)))
     cbrt = native(emit("cbrt", "double", width // 8, features), cpu)
     roots = np.arange(1, 161.0)
     np.testing.assert_array_equal(apply(cbrt, roots**3, roots), roots)

@@ -114,8 +114,8 @@ def test_exact_operations_on_special_values_and_random_bits(
 
 
 ELEMENTARY = """
-    exp exp2 expm1 log log1p logistic sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh
-    erf erf_inv erfc cbrt rsqrt pow atan2
+    exp exp2 expm1 log log1p log2 log10 logistic sin cos tan asin acos atan sinh cosh tanh asinh
+    acosh atanh erf erf_inv erfc cbrt rsqrt pow atan2
 """
 
 

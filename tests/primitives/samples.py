@@ -169,7 +169,7 @@ def _transcendental() -> Iterator[Sample]:
     anywhere = (t.exp_p, t.exp2_p, t.expm1_p, t.logistic_p, t.sin_p, t.cos_p, t.atan_p, t.sinh_p)
     for primitive in (*anywhere, t.cosh_p, t.tanh_p, t.asinh_p, t.erf_p, t.erfc_p, t.cbrt_p):
         yield from elementwise(primitive, dtypes=FLOATS)
-    for primitive in (t.log_p, t.sqrt_p, t.rsqrt_p):
+    for primitive in (t.log_p, t.log2_p, t.log10_p, t.sqrt_p, t.rsqrt_p):
         yield from elementwise(primitive, dtypes=FLOATS, low=0.1)
     yield from elementwise(t.log1p_p, dtypes=FLOATS, low=-0.9)
     for primitive in (t.asin_p, t.acos_p, t.atanh_p, t.erf_inv_p):

@@ -38,8 +38,8 @@ KEYWORDS = frozenset(
     using virtual void volatile wchar_t while xor xor_eq main int8_t int16_t int32_t int64_t
     uint8_t uint16_t uint32_t uint64_t INFINITY NAN memcpy threadIdx blockIdx blockDim gridDim
     warpSize acos acosh asin asinh atan atanh atan2 cbrt ceil cos cosh erf erfc erfinv exp exp2
-    expm1 fabs floor fma fmod log log1p nextafter pow rint round rsqrt sin sinh sqrt tan tanh j0
-    j1 jn y0 y1 yn
+    expm1 fabs floor fma fmod log log1p log2 log10 nextafter pow rint round rsqrt sin sinh sqrt tan
+    tanh j0 j1 jn y0 y1 yn
     """.split()  # noqa: SIM905
 )
 
@@ -55,9 +55,9 @@ _FUNCTIONS = {
     **{
         n: n
         for n in (
-            "floor", "ceil", "exp", "exp2", "log", "log1p", "expm1", "sqrt", "cbrt", "sin", "cos",
-            "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf",
-            "erfc", "pow", "atan2", "nextafter", "fma",
+            "floor", "ceil", "exp", "exp2", "log", "log1p", "log2", "log10", "expm1", "sqrt",
+            "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh",
+            "acosh", "atanh", "erf", "erfc", "pow", "atan2", "nextafter", "fma",
         )
     },
 }  # fmt: skip

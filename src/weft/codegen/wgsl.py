@@ -44,7 +44,7 @@ RESERVED = frozenset(
     unsized use using varying virtual volatile wgsl where with writeonly yield
     bool i32 u32 f32 f16 array vec2 vec3 vec4 bitcast select abs acos acosh asin asinh atan
     atan2 atanh ceil clamp cos cosh countLeadingZeros countOneBits exp exp2 floor fma
-    inverseSqrt log max min pow round sign sin sinh sqrt tan tanh trunc group groups thread
+    inverseSqrt log log2 max min pow round sign sin sinh sqrt tan tanh trunc group groups thread
     """.split()  # noqa: SIM905
 )
 
@@ -55,8 +55,8 @@ _FLOAT = {
     **{
         n: f"{n}({{0}})"
         for n in (
-            "abs", "floor", "ceil", "exp", "exp2", "log", "sqrt", "sin", "cos", "tan", "asin",
-            "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+            "abs", "floor", "ceil", "exp", "exp2", "log", "log2", "sqrt", "sin", "cos", "tan",
+            "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
         )
     },
     "atan2": "atan2({0}, {1})",
@@ -67,6 +67,7 @@ _FLOAT = {
     "erf_inv": "weft_erf_inv({0})",
     "expm1": "weft_expm1({0})",
     "log1p": "weft_log1p({0})",
+    "log10": "log2({0}) * 0.30102999566f",
     "logistic": "1.0f / (1.0f + exp(-{0}))",
     "max": "select({1}, {0}, {0} > {1} || weft_nan({0}))",
     "min": "select({1}, {0}, {0} < {1} || weft_nan({0}))",

@@ -39,9 +39,9 @@ MAX_NODES = 600  # operators in one kernel's term; keeps compile time linear in 
 # Nanoseconds per element and vectorised operation, one core; only the ratio to memory matters here.
 _OPERATION_NS = {
     **dict.fromkeys(("exp", "exp2", "log", "sin", "cos", "logistic", "rsqrt", "log1p"), 0.25),
-    **dict.fromkeys(("tanh", "expm1", "erf", "erfc", "tan", "sqrt", "div", "cbrt"), 0.35),
+    **dict.fromkeys(("tanh", "expm1", "erf", "erfc", "tan", "sqrt", "div", "cbrt", "log2"), 0.35),
     **dict.fromkeys(("pow", "asin", "acos", "atan", "atan2", "sinh", "cosh", "erf_inv"), 1.0),
-    **dict.fromkeys(("asinh", "acosh", "atanh", "rem"), 1.0),
+    **dict.fromkeys(("asinh", "acosh", "atanh", "rem", "log10"), 1.0),
 }
 _CHEAP_NS = 0.03
 

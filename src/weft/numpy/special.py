@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from weft import lax
@@ -18,9 +21,30 @@ from weft.numpy.ufuncs import constant_like, zeros_of
 from weft.transforms.custom_jvp import custom_jvp
 
 
+def _once_rounded(function: Callable[..., Value]) -> Callable[..., Value]:
+    """``function`` of arrays of one dtype, with half types computed in float32 and rounded once.
+
+    A chain of operations on half types would round after each.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: Value) -> Value:
+        dtype = dtype_of(args[0])
+        if dtype.itemsize != 2:
+            return function(*args)
+        wide = (lax.convert_element_type(x, dtypes.float32) for x in args)
+        return lax.convert_element_type(function(*wide), dtype)
+
+    return wrapped
+
+
 def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """√(x1² + x2²) without needless overflow."""
-    x1, x2 = promote_and_broadcast("hypot", x1, x2, inexact=True)
+    return _hypot(*promote_and_broadcast("hypot", x1, x2, inexact=True))
+
+
+@_once_rounded
+def _hypot(x1: Value, x2: Value) -> Value:
     x1, x2 = lax.abs(x1), lax.abs(x2)
     big, small = lax.max(x1, x2), lax.min(x1, x2)
     one = constant_like(big, 1)
@@ -38,6 +62,7 @@ def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 
 @custom_jvp
+@_once_rounded
 def _logaddexp(x1: Value, x2: Value) -> Value:
     # Written with max and |difference|, which have a kink that the whole function does not have.
     difference = lax.sub(x1, x2)
@@ -52,31 +77,57 @@ def _logaddexp_jvp(
     primals: tuple[Value, Value], tangents: tuple[Value, Value]
 ) -> tuple[Value, Value]:
     (x1, x2), (t1, t2) = primals, tangents
-    difference = lax.sub(x1, x2)
-    infinite = lax.bitwise_and(lax.eq(x1, x2), lax.ne(difference, difference))
-    difference = lax.select_n(infinite, difference, zeros_of(x1))
+    difference = _finite_difference(x1, x2)
     first = lax.mul(t1, lax.logistic(difference))
     second = lax.mul(t2, lax.logistic(lax.neg(difference)))
     return _logaddexp(x1, x2), lax.add(first, second)
 
 
+def _finite_difference(x1: Value, x2: Value) -> Value:
+    """x1 − x2, and 0 for equal infinities."""
+    difference = lax.sub(x1, x2)
+    infinite = lax.bitwise_and(lax.eq(x1, x2), lax.ne(difference, difference))
+    return lax.select_n(infinite, difference, zeros_of(x1))
+
+
 def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """log2(2^x1 + 2^x2) without overflow."""
-    x1, x2 = promote_and_broadcast("logaddexp2", x1, x2, inexact=True)
-    log_of_2 = constant_like(x1, np.log(2.0))
-    return lax.div(logaddexp(lax.mul(x1, log_of_2), lax.mul(x2, log_of_2)), log_of_2)
+    return _logaddexp2(*promote_and_broadcast("logaddexp2", x1, x2, inexact=True))
+
+
+@custom_jvp
+@_once_rounded
+def _logaddexp2(x1: Value, x2: Value) -> Value:
+    difference = lax.sub(x1, x2)
+    decay = lax.exp2(lax.neg(lax.abs(difference)))
+    more = lax.mul(lax.log1p(decay), constant_like(x1, 1 / np.log(2.0)))
+    smooth = lax.add(lax.max(x1, x2), more)
+    return lax.select_n(lax.ne(difference, difference), smooth, lax.add(x1, x2))
+
+
+@_logaddexp2.defjvp
+def _logaddexp2_jvp(
+    primals: tuple[Value, Value], tangents: tuple[Value, Value]
+) -> tuple[Value, Value]:
+    (x1, x2), (t1, t2) = primals, tangents
+    difference = lax.mul(_finite_difference(x1, x2), constant_like(x1, np.log(2.0)))
+    first = lax.mul(t1, lax.logistic(difference))
+    second = lax.mul(t2, lax.logistic(lax.neg(difference)))
+    return _logaddexp2(x1, x2), lax.add(first, second)
 
 
 def deg2rad(x: ArrayLike, /) -> Value:
     """Degrees to radians."""
-    (x,) = promote_inexact("deg2rad", x)
-    return lax.mul(x, constant_like(x, np.pi / 180))
+    return _scaled(np.pi / 180, *promote_inexact("deg2rad", x))
 
 
 def rad2deg(x: ArrayLike, /) -> Value:
     """Radians to degrees."""
-    (x,) = promote_inexact("rad2deg", x)
-    return lax.mul(x, constant_like(x, 180 / np.pi))
+    return _scaled(180 / np.pi, *promote_inexact("rad2deg", x))
+
+
+def _scaled(factor: float, x: Value) -> Value:
+    return _once_rounded(lambda x: lax.mul(x, constant_like(x, factor)))(x)
 
 
 radians, degrees = deg2rad, rad2deg
@@ -84,14 +135,34 @@ radians, degrees = deg2rad, rad2deg
 
 def sinc(x: ArrayLike, /) -> Value:
     """sin(πx) / (πx), and 1 at 0."""
-    (x,) = promote_inexact("sinc", x)
+    return _sinc(*promote_inexact("sinc", x))
+
+
+@_once_rounded
+def _sinc(x: Value) -> Value:
     zero = lax.eq(x, zeros_of(x))
-    one = constant_like(x, 1)
-    angle = lax.mul(lax.select_n(zero, x, one), constant_like(x, np.pi))
+    one, pi = constant_like(x, 1), constant_like(x, np.pi)
     # At 0 the series, which has the derivatives (1 is all of its value there).
-    near = lax.mul(lax.select_n(zero, zeros_of(x), x), constant_like(x, np.pi))
+    near = lax.mul(lax.select_n(zero, zeros_of(x), x), pi)
     series = lax.sub(one, lax.div(lax.mul(near, near), constant_like(x, 6)))
-    return lax.select_n(zero, lax.div(lax.sin(angle), angle), series)
+    far = lax.select_n(zero, x, one)
+    if dtypes.is_complex(dtype_of(x)):
+        sine = lax.sin(lax.mul(far, pi))
+    else:
+        far = lax.abs(far)
+        sine = _sin_of_pi(far)
+    return lax.select_n(zero, lax.div(sine, lax.mul(far, pi)), series)
+
+
+def _sin_of_pi(x: Value) -> Value:
+    """sin(πx), to the last digits also where it is nearly 0: x less an even number is exact."""
+    two = constant_like(x, 2)
+    halves = lax.round(lax.div(x, two), lax.RoundingMethod.TO_NEAREST_EVEN)
+    rest = lax.sub(x, lax.stop_gradient(lax.mul(two, halves)))  # in [-1, 1]
+    # sin(π - a) = sin(a), so that the angle stays small where the sine does.
+    beyond = lax.gt(lax.abs(rest), constant_like(x, 0.5))
+    folded = lax.select_n(beyond, rest, lax.sub(lax.sign(rest), rest))
+    return lax.sin(lax.mul(folded, constant_like(x, np.pi)))
 
 
 def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:

@@ -29,7 +29,7 @@ from weft.numpy._common import (
     promote_inexact,
     scalar_constant,
 )
-from weft.primitives import arithmetic
+from weft.primitives import arithmetic, transcendental
 
 Op = Callable[..., Value]
 
@@ -283,15 +283,19 @@ def reciprocal(x: ArrayLike, /) -> Value:
 
 
 def log2(x: ArrayLike, /) -> Value:
-    """The logarithm to base 2."""
+    """The logarithm to base 2; that of a power of two is exact."""
     (x,) = promote_inexact("log2", x)
-    return lax.div(lax.log(x), constant_like(x, np.log(2.0)))
+    if dtypes.is_complex(dtype_of(x)):
+        return lax.div(lax.log(x), constant_like(x, np.log(2.0)))
+    return transcendental.log2(x)
 
 
 def log10(x: ArrayLike, /) -> Value:
-    """The logarithm to base 10."""
+    """The logarithm to base 10; that of a power of ten is exact."""
     (x,) = promote_inexact("log10", x)
-    return lax.div(lax.log(x), constant_like(x, np.log(10.0)))
+    if dtypes.is_complex(dtype_of(x)):
+        return lax.div(lax.log(x), constant_like(x, np.log(10.0)))
+    return transcendental.log10(x)
 
 
 # ---------------------------------------------------------------- division and powers
@@ -325,8 +329,13 @@ def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     rest = lax.rem(x1, x2)
     zero = zeros_of(x1)
     differs = lax.ne(lax.lt(rest, zero), lax.lt(x2, zero))
-    adjust = lax.bitwise_and(differs, lax.ne(rest, zero))
-    return lax.select_n(adjust, rest, lax.add(rest, x2))
+    whole = lax.eq(rest, zero)
+    adjust = lax.bitwise_and(differs, lax.bitwise_not(whole))
+    result = lax.select_n(adjust, rest, lax.add(rest, x2))
+    if not dtypes.is_floating(dtype_of(x1)):
+        return result
+    signed = lax.select_n(lax.lt(x2, zero), zero, lax.neg(zero))  # zero with the divisor's sign
+    return lax.select_n(whole, result, signed)
 
 
 mod = remainder

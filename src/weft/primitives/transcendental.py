@@ -102,6 +102,16 @@ log1p_p = elementwise(
 )
 log1p = log1p_p.bind
 
+log2_p = elementwise(
+    "log2", FLOAT, 1, numpy=np.log2, jvp=(lambda t, ans, x: div(_scale(t, 1 / math.log(2)), x),)
+)
+log2 = log2_p.bind
+
+log10_p = elementwise(
+    "log10", FLOAT, 1, numpy=np.log10, jvp=(lambda t, ans, x: div(_scale(t, 1 / math.log(10)), x),)
+)
+log10 = log10_p.bind
+
 # ---------------------------------------------------------------- roots
 
 sqrt_p = elementwise(

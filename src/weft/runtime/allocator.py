@@ -27,6 +27,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,8 +155,11 @@ class Allocator:
         size = -(-free_list.size // free_list.alignment) * free_list.alignment
         return _libc.aligned_alloc(free_list.alignment, size)
 
-    def _discard(self, address: int, free_list: FreeList) -> None:
-        _libc.free(address)
+    # A default rather than a global, which may be gone when the interpreter shuts down.
+    def _discard(
+        self, address: int, free_list: FreeList, _free: Callable[[int], None] = _libc.free
+    ) -> None:
+        _free(address)
         free_list.acquired -= 1
         self._small_held -= free_list.size
 

@@ -29,8 +29,8 @@ class Op:
 # fmt: off
 _UNARY = (
     "neg", "sign", "abs", "floor", "ceil", "round_even", "round_away", "exp", "exp2", "log",
-    "log1p", "expm1", "sqrt", "rsqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan",
-    "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "logistic", "erf", "erfc", "erf_inv",
+    "log1p", "log2", "log10", "expm1", "sqrt", "rsqrt", "cbrt", "sin", "cos", "tan", "asin", "acos",
+    "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "logistic", "erf", "erfc", "erf_inv",
     "not", "population_count", "clz",
 )
 _BINARY = (

@@ -35,6 +35,7 @@ UNARY: dict[str, Callable[[Vec, str], str]] = {
     "log": logarithm.log,
     "log1p": logarithm.log1p,
     "log2": logarithm.log2,
+    "log10": logarithm.log10,
     "sin": trigonometric.sin,
     "cos": trigonometric.cos,
     "tan": trigonometric.tan,

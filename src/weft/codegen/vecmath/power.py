@@ -8,8 +8,7 @@ put right in one rare branch.
 
 from __future__ import annotations
 
-from weft.codegen.vecmath import coefficients
-from weft.codegen.vecmath.logarithm import decompose
+from weft.codegen.vecmath.logarithm import decompose, log2_in_double, log2_sum
 from weft.codegen.vecmath.rounding import trunc
 from weft.codegen.vecmath.vec import Vec
 
@@ -58,15 +57,7 @@ def _pow_single(v: Vec, a: str, y: str) -> str:
     """a^y for finite a > 0, through double."""
     w = v.like("double")
     x, y = v.widen(a), v.widen(y)
-    one = w.bias << 52
-    bits = w.to_bits(x)
-    offset = one - 0x3FE6A09E667F3BCD  # so that m is in [√½, √2)
-    biased = w.integer("lshr", w.integer("add", bits, offset), 52)
-    shifted = w.integer("shl", biased, 52)
-    m = w.from_bits(w.integer("add", w.integer("sub", bits, shifted), one))
-    e = w.sub(w.small_integer_to_float(biased), 1023.0)
-    s = w.div(w.sub(m, 1.0), w.add(m, 1.0))
-    log2 = w.fma(w.approximation("log2_single", w.mul(s, s)), s, e)
+    log2 = log2_in_double(w, x)
     p = w.clamp(w.mul(y, log2), -200.0, 200.0)
     n = w.round_product(p, 1.0)
     r = w.approximation("exp2_single", w.sub(p, n.real))
@@ -75,7 +66,7 @@ def _pow_single(v: Vec, a: str, y: str) -> str:
 
 def _pow_double(v: Vec, a: str, y: str) -> str:
     """a^y for finite a > 0."""
-    hi, lo = _log2_sum(v, a)
+    hi, lo = log2_sum(v, a)
     y = v.clamp(y, -(2.0**66), 2.0**66)  # |log2 a| ≥ 2^-53 unless a = 1: the result is the same
     p, p_low = v.two_product(y, hi)
     p_low = v.fma(y, lo, p_low)
@@ -84,47 +75,6 @@ def _pow_double(v: Vec, a: str, y: str) -> str:
     n = v.round_product(bounded, 1.0)
     f = v.add(v.sub(bounded, n.real), p_low)
     return v.scale(v.fma(v.approximation("exp2", f), f, 1.0), n)
-
-
-def _log2_sum(v: Vec, a: str) -> tuple[str, str]:
-    """log2(a) = hi + lo to about 2^-67, for finite a > 0 in double.
-
-    With s = (m-1)/(m+1): log m = 2s + s³·(2/3 + s²·P(s²)); s, s² and the product are sums of two.
-    """
-    k = 54.0
-    small = v.compare("olt", a, v.smallest_normal)
-    a = v.select(small, v.mul(a, 2.0**k), a)
-    m, e = decompose(v, a)
-    # From [3/4, 3/2) to [√½, √2): a shorter series.
-    above = v.compare("ogt", m, 1.4142135623730951)
-    m = v.select(above, v.mul(m, 0.5), m)
-    e = v.add(e, v.select(above, 1.0, 0.0))
-    e = v.sub(e, v.select(small, k, 0.0))
-    numerator = v.sub(m, 1.0)
-    d, d_low = v.two_sum(m, 1.0)
-    inverse = v.div(1.0, d)
-    s = v.mul(numerator, inverse)
-    p, p_low = v.two_product(s, d)
-    rest = v.sub(v.sub(numerator, p), p_low)
-    s_low = v.mul(v.fnma(s, d_low, rest), inverse)
-    z, z_low = v.two_product(s, s)
-    z_low = v.fma(v.add(s, s), s_low, z_low)
-    third = 2.0 / 3.0
-    third_low = 3.700743415417188e-17  # 2/3 - third
-    c, c_low = v.fast_two_sum(third, v.mul(v.approximation("log_tail", z), z))
-    c_low = v.add(c_low, third_low)
-    c, c_low = _multiply(v, c, c_low, z, z_low)
-    c, c_low = _multiply(v, c, c_low, s, s_low)
-    log, log_low = v.fast_two_sum(v.add(s, s), c)
-    log_low = v.add(log_low, v.fma(s_low, 2.0, c_low))
-    log, log_low = _multiply(v, log, log_low, *map(v.const, coefficients.LOG2_E_DOUBLE))
-    hi, lo = v.fast_two_sum(e, log)
-    return v.fast_two_sum(hi, v.add(lo, log_low))
-
-
-def _multiply(v: Vec, a: str, a_low: str, b: str, b_low: str) -> tuple[str, str]:
-    p, error = v.two_product(a, b)
-    return p, v.add(error, v.fma(a, b_low, v.mul(a_low, b)))
 
 
 def integer_power(v: Vec, x: str, n: int) -> str:

@@ -53,6 +53,7 @@ _FLOAT: dict[str, OpCost] = {
     "exp": OpCost(10, 5, 3, 0, 48), "exp2": OpCost(8, 6, 3, 0, 44),
     "expm1": OpCost(12, 9, 7, 0, 60),
     "log": OpCost(16, 4, 1, 0, 60), "log1p": OpCost(17, 18, 7, 0, 84),
+    "log2": OpCost(18, 12, 5, 0, 76), "log10": OpCost(20, 8, 24, 2, 110),
     "logistic": OpCost(10, 9, 8, 1, 76), "tanh": OpCost(18, 9, 4, 1, 84),
     "sinh": OpCost(16, 7, 5, 1, 80), "cosh": OpCost(10, 6, 3, 1, 70),
     "erf": OpCost(26, 8, 4, 0, 100), "erfc": OpCost(44, 35, 15, 1, 160),
