@@ -339,8 +339,9 @@ The largest error of every elementwise function of real numbers, in units in the
 of the exact result, and an input that has it. Written by `tools/ulp_tables.py`, which measures
 functions as they are compiled ({cpu}).
 
-- float32 functions of one argument: **all 2³² inputs**, against the float64 function (a million,
-  where the figure has a *).
+- float32 functions of one argument: **all 2³² inputs**, against the float64 function. Where the
+  figure has a *, it is from a million of them; [vector-math.md](vector-math.md) has what elementary
+  functions reach on all inputs, measured as generated code.
 - float64 functions, and float32 ones of two arguments: a million inputs or pairs over all
   exponents, special values and the ranges where a function is hard, against libm's long double.
 - float16 and bfloat16: all inputs of one argument, a million pairs of two. They are computed in
