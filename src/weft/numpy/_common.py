@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from weft.array import Array, immediate
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.trace import Tracer, current_trace, eval_trace
+from weft.primitives.shaping import broadcast_in_dim
 
 Value = Any  # an Array or a tracer
 ArrayLike = Any  # an Array, a tracer, a NumPy array or a scalar
@@ -158,12 +160,38 @@ def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) ->
         else:
             if not inexact or dtypes.is_inexact(aval.dtype):
                 return list(args)
-    if len(args) == 2 and current_trace() is eval_trace:
-        filled = _with_filled(*args, inexact)
-        if filled is not None:
-            return filled
+    if len(args) == 2:
+        a, b = args
+        if type(a) is Array and type(b) is Array:
+            joined = _joined(name, a.aval, b.aval, inexact)
+            return [_fitted(name, a, *joined), _fitted(name, b, *joined)]
+        if current_trace() is eval_trace:
+            filled = _with_filled(a, b, inexact)
+            if filled is not None:
+                return filled
     promoted = promote_inexact(name, *args) if inexact else promote(name, *args)
     return broadcast(name, *promoted)
+
+
+@lru_cache(4096)
+def _joined(
+    name: str, a: ShapedArray, b: ShapedArray, inexact: bool
+) -> tuple[np.dtype, bool, tuple[int, ...]]:
+    """What two arrays become beside each other: dtype, weakness and shape."""
+    types = (a.dtype, a.weak_type), (b.dtype, b.weak_type)
+    dtype, weak = dtypes.promote_weak(types)
+    if inexact and not dtypes.is_inexact(dtype):
+        dtype = dtypes.float32
+    return dtype, weak, broadcast_shape(name, a.shape, b.shape)
+
+
+def _fitted(name: str, x: Array, dtype: np.dtype, weak: bool, shape: tuple[int, ...]) -> Value:
+    if x.aval.dtype is not dtype:
+        return broadcast_to_shape(convert(name, x, dtype, weak), shape)
+    own = x.aval.shape
+    if own == shape:
+        return x
+    return broadcast_in_dim(x, shape, tuple(range(len(shape) - len(own), len(shape))))
 
 
 def _with_filled(a: ArrayLike, b: ArrayLike, inexact: bool) -> list[Value] | None:
