@@ -130,13 +130,28 @@ def broadcast(name: str, *args: Value) -> list[Value]:
 
 def promote(name: str, *args: ArrayLike) -> list[Value]:
     """Operands converted to their common dtype."""
+    if _dtype_of_all(args) is not None:
+        return list(args)
     check_arraylike(name, *args)
     dtype, weak = dtypes.result_type(*args)
     return [convert(name, arg, dtype, weak) for arg in args]
 
 
+def _dtype_of_all(args: Sequence[Any]) -> np.dtype | None:
+    """The dtype of arrays that agree on it; None for any others, and for what is no array."""
+    dtype = None
+    for x in args:
+        if type(x) is not Array or (dtype is not None and x.aval.dtype is not dtype):
+            return None
+        dtype = x.aval.dtype
+    return dtype
+
+
 def promote_inexact(name: str, *args: ArrayLike) -> list[Value]:
     """As `promote`, with integers and booleans made floating-point."""
+    dtype = _dtype_of_all(args)
+    if dtype is not None and dtypes.is_inexact(dtype):
+        return list(args)
     check_arraylike(name, *args)
     dtype, weak = inexact_type(*args)
     return [convert(name, arg, dtype, weak) for arg in args]

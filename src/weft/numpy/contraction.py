@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array import Array
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -48,7 +49,7 @@ def _operands(name: str, a: ArrayLike, b: ArrayLike, preferred: DType) -> list[V
         operands = [convert(name, x, target) for x in operands]
     from weft.numpy.creation import asarray
 
-    return [asarray(x) for x in operands]
+    return [x if type(x) is Array else asarray(x) for x in operands]
 
 
 def matmul(
