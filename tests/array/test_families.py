@@ -52,6 +52,7 @@ FUNCTIONS: dict[str, Function] = {
     "integers": lambda x, y: (x * 10).astype(np.int32) // 3,
     "halves": lambda x, y: x.astype(np.float16) + y.astype(np.float16),
     "doubles": lambda x, y: x.astype(np.float64).sum(1),
+    "complex": lambda x, y: (x + 1j * y).real * 2 + wnp.abs(x * 1j),
 }
 
 rows = st.integers(22, 90)
