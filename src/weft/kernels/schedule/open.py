@@ -89,8 +89,10 @@ def flatten_buffers(kernel: Kernel) -> Kernel:
     if not divided:
         return kernel
     flat = {b: replace(b, shape=(b.size,)) for b in divided}
-    params = tuple(flat.get(b, b) for b in kernel.params)
-    return kernel.evolve(params=params, body=_addressed(kernel.body, flat))
+    params, scratch = (
+        tuple(flat.get(b, b) for b in buffers) for buffers in (kernel.params, kernel.scratch)
+    )
+    return kernel.evolve(params=params, scratch=scratch, body=_addressed(kernel.body, flat))
 
 
 def _address(access: Load | Store) -> Affine:
