@@ -41,6 +41,7 @@ _NAMES = {
     # arrays
     "Array": "weft.array",
     "compute": "weft.array",
+    "compute_async": "weft.array.asynchronous",
     "block_until_ready": "weft.array",
     # submodules
     "array": "",

@@ -507,6 +507,12 @@ def compute(*arrays: Any) -> Any:
     >>> weft.compute(x + 1, x * 2)
     (Array([1., 2., 3., 4.], dtype=float32), Array([0., 2., 4., 6.], dtype=float32))
     """
+    evaluate(delayed_leaves("weft.compute", arrays))
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def delayed_leaves(caller: str, arrays: Sequence[Any]) -> list[Array]:
+    """The arrays among arguments; TypeError for an argument that is not made of arrays."""
     leaves: list[Array] = []
     for position, argument in enumerate(arrays):
         for leaf in tree.leaves(argument):
@@ -514,11 +520,10 @@ def compute(*arrays: Any) -> Any:
                 leaves.append(leaf)
             elif leaf is argument or isinstance(leaf, Tracer) or not is_array_like(leaf):
                 raise TypeError(
-                    f"weft.compute: argument {position} is {_described(argument, leaf)}, not a "
+                    f"{caller}: argument {position} is {_described(argument, leaf)}, not a "
                     "weft array"
                 )
-    evaluate(leaves)
-    return arrays[0] if len(arrays) == 1 else arrays
+    return leaves
 
 
 def _described(argument: Any, leaf: Any) -> str:
