@@ -281,6 +281,18 @@ def test_at():
     assert x.tolist() == [0, 1, 2, 3]
 
 
+def test_at_says_what_it_has():
+    x = wnp.arange(4.0)
+    assert repr(x.at[1:, None]) == (
+        "<x.at[1:, None] of f32[4]: set, add, subtract, multiply, divide, power, min, max, apply "
+        "and get>"
+    )
+    with pytest.raises(AttributeError, match=r"x\.at\[\.\.\.\] has no 'put'; it has set, add, sub"):
+        x.at[0].put(1)
+    with pytest.raises(AttributeError, match=r"x\.at has no 'set': index it first, x\.at\["):
+        x.at.set(1)
+
+
 # ---------------------------------------------------------------- deletion
 
 

@@ -110,6 +110,8 @@ REFUSED = [
     (lambda x: np.add(x, 1, out=x), "numpy.add: out cannot be a weft array, which is a value"),
     (lambda x: np.sum(x, out=x), "write x = weft.numpy.sum(...)"),
     (lambda x: np.add.at(x, [0], 1), "write x = x.at[index].add(values)"),
+    (lambda x: np.fill_diagonal(x, 1), "numpy.fill_diagonal cannot change a weft array"),
+    (lambda x: np.copyto(x, X), "write x = x.at[index].set(values)"),
     (lambda x: np.sin(x, where=X > 1), "use weft.numpy.where(mask, weft.numpy.sin(...), other)"),
     (lambda x: np.add(x, 1, dtype=np.float64), "numpy.add of weft arrays does not take dtype"),
     (

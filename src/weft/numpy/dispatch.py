@@ -34,6 +34,8 @@ _REDUCTIONS = {
     "logical_and": "all",
     "logical_or": "any",
 }
+#: Functions that change their first argument.
+_IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
 _ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod"}
 #: What updates elements in place in NumPy: the method of `x.at[i]`.
 _UPDATES = {
@@ -144,6 +146,8 @@ def array_function(
     name = _dotted_name(function)
     ours = _counterpart(function)
     if ours is None:
+        if name in _IN_PLACE and args and isinstance(args[0], Array | Tracer):
+            raise _in_place_error(name, "set")
         return function(*_as_numpy(name, args), **_as_numpy(name, kwargs))
     args, kwargs, out = _arguments_for(name, function, ours, args, kwargs)
     out = () if out is None else (out,)

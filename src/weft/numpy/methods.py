@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -200,6 +200,9 @@ class IndexUpdater:
     def __getitem__(self, index: Any) -> IndexedUpdate:
         return IndexedUpdate(self.array, index)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"x.at has no {name!r}: index it first, x.at[index].{name}(...)")
+
     def __repr__(self) -> str:
         return (
             f"<x.at of {aval_of(self.array)}: index it, then call set, add, multiply, min, max, …>"
@@ -220,6 +223,12 @@ class IndexedUpdate:
     def __init__(self, array: Value, index: Any):
         self.array = array
         self.index = index
+
+    def __repr__(self) -> str:
+        return f"<x.at[{_index_text(self.index)}] of {aval_of(self.array)}: {_UPDATES}>"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"x.at[...] has no {name!r}; it has {_UPDATES}")
 
     def _write(self, kind: str, values: ArrayLike, options: dict[str, Any]) -> Value:
         unknown = set(options) - {"mode", "unique_indices", "indices_are_sorted"}
@@ -282,6 +291,9 @@ class IndexedUpdate:
     def get(self, *, mode: str | None = None, fill_value: Any = None, **hints: bool) -> Value:
         """The elements at the index."""
         return indexing.read(self.array, self.index, mode, fill_value, checked=mode is None)
+
+
+_UPDATES = "set, add, subtract, multiply, divide, power, min, max, apply and get"
 
 
 # ---------------------------------------------------------------- methods
