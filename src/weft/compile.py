@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from weft.config import config
 from weft.core.collector import collector_paused
 from weft.core.extents import OpenExtentError, Size, extent_at, typical
 from weft.core.jaxpr import ClosedJaxpr
-from weft.core.shape_classes import Family, NoClassError, ShapeClass, sizes_at
+from weft.core.shape_classes import WORKING_SETS, Family, NoClassError, ShapeClass, sizes_at
 from weft.executable import Executable, Stats
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
@@ -219,8 +220,13 @@ def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
         constants=[np.asarray(s.data).tobytes() for s in program.constants],
         arena_nbytes=typical(program.arena_bytes),
         uses_pool=uses_pool(program),
-        seconds=seconds(program.steps),
+        seconds=inf if _may_be_long(program) else seconds(program.steps),
     )
+
+
+def _may_be_long(program: Program) -> bool:
+    """Whether a program for a class of shapes is long for some: nobody knows for which it runs."""
+    return any(size.hi > WORKING_SETS[0] for size in program.sizes)
 
 
 def _host_callback(step: Routine) -> Any:

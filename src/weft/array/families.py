@@ -68,8 +68,3 @@ def _compiled(instance: ShapeClass) -> OpenProgram | NoClassError:
         return why
     counts.compiled += 1
     return family
-
-
-def clear() -> None:
-    """Forgets all programs."""
-    _families.clear()
