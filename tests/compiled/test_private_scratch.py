@@ -11,7 +11,7 @@ import pytest
 import weft
 from weft.compile import compile_jaxpr
 from weft.core.bounded import BoundedCache
-from weft.kernels import candidates, plan
+from weft.kernels import candidates, plan, strategy
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.program import STACK_SCRATCH, placed_scratch, walk_steps
@@ -53,8 +53,12 @@ def packed_by_each_thread(kernel: Kernel, machine: Machine) -> Kernel:
 
 
 def test_a_pool_that_has_grown_since_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(plan.STRATEGIES, "cpu", packed_by_each_thread)
-    monkeypatch.setattr(plan, "_kernels", BoundedCache(16))
+    def contest(kernel: Kernel, machine: Machine) -> candidates.Contest:
+        alone = [lambda: packed_by_each_thread(kernel, machine)]
+        return candidates.Contest(kernel, machine, alone)
+
+    monkeypatch.setattr(strategy, "contest", contest)
+    monkeypatch.setattr(plan, "_entries", BoundedCache(16))
     weft.config.threads = 2
     a, b = operands(8)
     executable = compile_jaxpr(weft.make_jaxpr(lambda a, b: a @ b)(a, b))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
 
 from tests.kernels.samples import matmul, softmax
-from weft.kernels.candidates import Choice, best, choices
+from weft.kernels.candidates import Choice, Contest, choices
 from weft.kernels.check import check_kernel
 from weft.kernels.ir import Kernel
-from weft.kernels.machine import cpu_machine
+from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.price import price
 from weft.kernels.schedule import (
     Params,
@@ -32,6 +32,10 @@ def proposals(*kernels: Kernel) -> Iterator[Callable[[], Kernel]]:
     return (lambda k=k: k for k in kernels)
 
 
+def winner(kernel: Kernel, machine: Machine, proposals: Iterable[Callable[[], Kernel]]) -> Kernel:
+    return Contest(kernel, machine, proposals).winner().kernel
+
+
 def refuse() -> Kernel:
     raise ScheduleError("no")
 
@@ -39,21 +43,21 @@ def refuse() -> Kernel:
 def test_the_cheapest_wins() -> None:
     s = matmul(64, 64, 64)
     wide = vectorize(s.kernel, s.axes["j"], 32)
-    assert best(s.kernel, machine, proposals(s.kernel, wide)) is wide
-    assert best(s.kernel, machine, proposals(wide, s.kernel)) is wide
+    assert winner(s.kernel, machine, proposals(s.kernel, wide)) is wide
+    assert winner(s.kernel, machine, proposals(wide, s.kernel)) is wide
 
 
 def test_equals_leave_the_default() -> None:
     s = matmul(64, 64, 64)
     one, two = (vectorize(s.kernel, s.axes["j"], 32) for _ in range(2))
-    assert best(s.kernel, machine, proposals(one, two)) is one
+    assert winner(s.kernel, machine, proposals(one, two)) is one
 
 
 def test_refusals_are_passed_over() -> None:
     s = matmul(64, 64, 64)
     wide = vectorize(s.kernel, s.axes["j"], 32)
-    assert best(s.kernel, machine, iter([refuse, lambda: wide])) is wide
-    assert best(s.kernel, machine, iter([refuse])) is s.kernel
+    assert winner(s.kernel, machine, iter([refuse, lambda: wide])) is wide
+    assert winner(s.kernel, machine, iter([refuse])) is s.kernel
 
 
 def test_small_kernels_are_shared_only_for_a_clear_gain() -> None:
@@ -61,7 +65,7 @@ def test_small_kernels_are_shared_only_for_a_clear_gain() -> None:
     serial = vectorize(s.kernel, s.axes["j"], 64)
     shared = parallelize(serial, s.axes["i"])
     assert price(shared, pair).seconds < 5e-6
-    assert best(s.kernel, pair, proposals(shared, serial)) is serial
+    assert winner(s.kernel, pair, proposals(shared, serial)) is serial
 
 
 def test_effort_grows_with_the_price() -> None:
@@ -73,7 +77,7 @@ def test_effort_grows_with_the_price() -> None:
             count += 1
             return kernel
 
-        best(kernel, machine, (propose for _ in range(100)))
+        winner(kernel, machine, (propose for _ in range(100)))
         return count
 
     assert looked(softmax(1, 16).kernel) == 1

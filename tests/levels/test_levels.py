@@ -52,9 +52,8 @@ def agree(actual: list[Any], expected: list[np.ndarray], level: str) -> None:
         np.testing.assert_allclose(a, e, rtol=2e-5, atol=2e-5 * scale, err_msg=level)
 
 
-@settings(max_examples=150)
-@given(random_programs.programs)
-def test_every_level_agrees_on_random_programs(program: random_programs.Program) -> None:
+def check_levels(program: random_programs.Program) -> None:
+    """The interpreter of every level and the machine code agree."""
     arrays = random_programs.inputs_of(program)
     closed = trace(program, arrays)
     expected = eval_jaxpr_numpy(closed.jaxpr, closed.consts, *arrays)
@@ -68,3 +67,9 @@ def test_every_level_agrees_on_random_programs(program: random_programs.Program)
     with np.errstate(all="ignore"):
         agree(run_launches(executable.program, arrays), expected, "kernels")
     agree(executable(*arrays), expected, "machine code")
+
+
+@settings(max_examples=150)
+@given(random_programs.programs)
+def test_every_level_agrees_on_random_programs(program: random_programs.Program) -> None:
+    check_levels(program)

@@ -1,20 +1,22 @@
 """Candidates: alternative schedules of one kernel, and the choice among them by price.
 
 `choices` enumerates what the strategy leaves open: how many vectors a tile holds, along which axis,
-whether threads share the work, and the numbers of a contraction's tile.  `best` prices the
+whether threads share the work, and the numbers of a contraction's tile.  A `Contest` prices the
 schedules and keeps the cheapest; the first proposal is the default, which stays unless another is
 clearly cheaper, as prices only rank to within some ten percent.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from math import log2, prod
+from math import inf, log2, prod
 
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
-from weft.kernels.price import price
+from weft.kernels.price import Estimate
 from weft.kernels.schedule.contraction import Contraction, Params
 from weft.kernels.schedule.errors import ScheduleError
 
@@ -91,33 +93,65 @@ def _tiles(
             yield replace(params, row_block=max(params.rows, params.row_block // 2))
 
 
-def best(
-    kernel: Kernel, machine: Machine, proposals: Iterable[Proposal], worth: float = WORTH
-) -> Kernel:
-    """The cheapest of the kernels that ``proposals`` make; ``kernel`` if none can be made.
+@dataclass(frozen=True)
+class Priced:
+    """A scheduled kernel and its price, which can be asked again for other circumstances."""
 
-    The first proposal that works is the default.  Proposals that refuse (`ScheduleError`) are
-    passed over, as are those whose arithmetic alone costs more than the best so far.  How many are
-    looked at grows with the logarithm of the default's price over ``worth`` seconds.
+    kernel: Kernel
+    seconds: float
+    estimate: Estimate
+
+
+class Contest:
+    """The schedules of one kernel, of which the cheapest wins.
+
+    The first of ``proposals`` that works is the ``default``; it is ``kernel`` itself if none does.
+    Nothing else is made before somebody asks for the `winner`.
     """
-    found: Kernel | None = None
-    limit = float("inf")
-    looked, most = 0, 1
-    for propose in proposals:
-        if looked == most:
-            break
-        try:
-            candidate = propose()
-        except ScheduleError:
-            continue
-        cost = price(candidate, machine, limit=limit)
-        looked += 1
-        if found is None:
-            found = candidate
-            shared = cost.threads > 1
-            small = shared and cost.seconds < SMALL_SECONDS
-            limit = cost.seconds * (SHARING_GAIN if small else CLEARLY)
-            most = 1 + small + int(log2(1 + cost.seconds / worth))
-        elif cost.seconds < limit:
-            found, limit = candidate, cost.seconds
-    return kernel if found is None else found
+
+    def __init__(
+        self, kernel: Kernel, machine: Machine, proposals: Iterable[Proposal], worth: float = WORTH
+    ) -> None:
+        self.machine = machine
+        self.worth = worth
+        self._winner: Priced | None = None
+        rest = deque(proposals)
+        self.default = self._next(rest) or _priced(kernel, machine)
+        self._others = tuple(rest)
+
+    def _next(self, rest: deque[Proposal], limit: float = inf) -> Priced | None:
+        """The next proposal that does not refuse (`ScheduleError`), priced as far as ``limit``."""
+        while rest:
+            with suppress(ScheduleError):
+                return _priced(rest.popleft()(), self.machine, limit)
+        return None
+
+    def winner(self) -> Priced:
+        """The cheapest schedule; the default unless another is clearly cheaper.
+
+        Proposals whose arithmetic alone costs more than the best so far are passed over.  How many
+        are looked at grows with the logarithm of the default's price over ``worth`` seconds.
+        """
+        if self._winner is None:
+            self._winner = self._contest()
+        return self._winner
+
+    def _contest(self) -> Priced:
+        best = self.default
+        small = best.estimate.threads > 1 and best.seconds < SMALL_SECONDS
+        limit = best.seconds * (SHARING_GAIN if small else CLEARLY)
+        rest = deque(self._others)
+        for _ in range(small + int(log2(1 + best.seconds / self.worth))):
+            candidate = self._next(rest, limit)
+            if candidate is None:
+                break
+            if candidate.seconds < limit:
+                best, limit = candidate, candidate.seconds
+        return best
+
+
+def _priced(kernel: Kernel, machine: Machine, limit: float = inf) -> Priced:
+    """Seconds of running again and again; without traffic where the rest is beyond ``limit``."""
+    estimate = Estimate(kernel, machine)
+    seconds = estimate.least if estimate.least > limit else estimate.price({}).seconds
+    return Priced(kernel, seconds, estimate)

@@ -7,13 +7,14 @@ several outputs (an optimiser's moments and its update; a layer's value and its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from weft.core.extents import rank
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
-from weft.kernels.fusion import MAX_NODES, Choice, has_scan, is_contraction, own_folds
+from weft.kernels.fusion import Choice
 from weft.kernels.groups import Groups
+from weft.kernels.uses import MAX_NODES, has_scan, is_contraction, own_folds
 from weft.terms.affine import Affine, Axis
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Scatter
@@ -34,8 +35,17 @@ from weft.terms.term import (
 _Reading = tuple[Value, tuple[Affine, ...]]
 
 
-def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scatter | None]]:
-    """Kernels to build, in an order that respects their dependences (with the scatter it performs).
+@dataclass(frozen=True)
+class Grouped:
+    """A cone, the scatter that it performs (if it does), and the values that it stores."""
+
+    cone: Cone
+    scatter: Scatter | None
+    stores: tuple[Value, ...]
+
+
+def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[Grouped]:
+    """Kernels to build, in an order that respects their dependences.
 
     ``wanted`` are the values needed after the region; others are stored only if another kernel
     reads them.
@@ -44,21 +54,27 @@ def make_cones(choice: Choice, wanted: Iterable[Value]) -> list[tuple[Cone, Scat
     inlined = _inline_all(choice, inliner)
     stored = [_expanded(s, inliner) if isinstance(s, Scatter) else s for s in choice.stored]
     choice = replace(choice, stored=stored)
-    cones: list[tuple[Cone, Scatter | None]] = []
+    cones: list[Grouped] = []
     outside = set(wanted).union(*(_reads(inlined[v], inlined) for v in choice.rows))
     for group in _without_internal(_merge(choice, inlined, set(wanted)), inlined, outside):
-        first = group[0]
-        if isinstance(first, Scatter):
-            cones.append((Cone(first.value.name, (_scatter_output(first),)), first))
-            continue
-        if has_scan(inlined[first.value].term):
-            cones.append((Cone(first.value.name, (_scan_output(inlined[first.value]),)), None))
-            continue
-        defs = _shared_axes([inlined[d.value] for d in group])
-        outputs = [Output(d.value, d.axes, tuple(map(Affine.of, d.axes)), d.term) for d in defs]
-        rows = _rows(outputs, choice, inlined)
-        cones.append((Cone(first.value.name, normalize_axes(outputs), rows), None))
+        cone = _cone(group, choice, inlined)
+        first = group[0] if isinstance(group[0], Scatter) else None
+        cones.append(Grouped(cone, first, tuple(s.value for s in group)))
     return cones
+
+
+def _cone(group: list[Def | Scatter], choice: Choice, inlined: dict[Value, Def]) -> Cone:
+    """What the kernel of a group computes."""
+    first = group[0]
+    if isinstance(first, Scatter):
+        return Cone(first.value.name, (_scatter_output(first),))
+    if has_scan(inlined[first.value].term):
+        return Cone(first.value.name, (_scan_output(inlined[first.value]),))
+    outputs: list[Output] = []
+    for step, d in zip(group, _shared_axes([inlined[d.value] for d in group]), strict=True):
+        loops = tuple(d.axes[n] for n, _ in _loops(step, choice))
+        outputs.append(Output(d.value, loops, tuple(map(Affine.of, d.axes)), d.term))
+    return Cone(first.value.name, normalize_axes(outputs), _rows(outputs, choice, inlined))
 
 
 class _Inliner:
@@ -191,7 +207,57 @@ def _merge(
             if _joins(first, second, load, inlined, kept) and not groups.path_around(a, b):
                 groups.merge(a, b)
                 _forward(groups.members[b], inlined)
+    for x, y in choice.joined:
+        a, b = groups.of[x], groups.of[y]
+        if a == b:
+            continue
+        # What lies between them has to come along.
+        chain = [a, *groups.between(a, b), *groups.between(b, a), b]
+        if _side_by_side([s for g in chain for s in groups.members[g]], choice, inlined, size):
+            for group in chain[:-1]:
+                groups.merge(group, b)
+            _forward(groups.members[b], inlined)
     return groups.in_order()
+
+
+def _side_by_side(
+    members: list[Def | Scatter],
+    choice: Choice,
+    inlined: dict[Value, Def],
+    size: dict[Value, int],
+) -> bool:
+    """Whether definitions can be one kernel over shared outer loops, whatever they read of others.
+
+    The loops of each must be the outermost ones of the longest.  What one reads of another is
+    computed on the way, so it must belong to the same iteration of the loops that they share.
+    """
+    if any(isinstance(s, Scatter) or has_scan(inlined[s.value].term) for s in members):
+        return False
+    if any(_is_one_contraction(inlined[s.value].term) for s in members):
+        return False
+    if sum(size[s.value] for s in members) > MAX_NODES:
+        return False
+    longest = max(members, key=lambda s: len(s.axes))
+    ordered = [s for s in members if s.value in choice.order]
+    if ordered and any(len(s.axes) < len(longest.axes) for s in members):
+        return False
+    loops = {s.value: _loops(s, choice) for s in members}
+    if any(own != loops[longest.value][: len(own)] for own in loops.values()):
+        return False
+    if any(loops.keys() & _reads(inlined[v], inlined) for v in choice.rows):
+        return False  # a row is filled from memory, before anything of this kernel is there
+    for step in members:
+        for term in postorder(inlined[step.value].term):
+            if isinstance(term, Load) and term.value in loops:
+                pairs = zip(term.index, step.axes, strict=False)
+                if any(i != Affine.of(a) and a.extent > 1 for i, a in pairs):
+                    return False
+    return True
+
+
+def _loops(step: Def | Scatter, choice: Choice) -> list[tuple[int, int]]:
+    """The loops of a definition: places of its axes, and their extents."""
+    return [(step.axes.index(a), a.extent) for a in choice.order.get(step.value, step.axes)]
 
 
 def _join_consumers(
@@ -311,16 +377,14 @@ def _forward(group: list[Def | Scatter], inlined: dict[Value, Def]) -> None:
 
 
 def _shared_axes(defs: list[Def]) -> list[Def]:
-    """Definitions of one shape over the first one's axes, so that their terms share subterms."""
-    first = defs[0]
-    out = [first]
-    for d in defs[1:]:
-        if [a.extent for a in d.axes] == [a.extent for a in first.axes]:
-            mapping = {
-                a: Affine.of(b) for a, b in zip(d.axes, first.axes, strict=True) if a is not b
-            }
-            term = substitute(d.term, mapping) if mapping else d.term
-            out.append(Def(d.value, first.axes, term, d.source))
-        else:
-            out.append(d)
+    """Definitions over the axes of the longest, so that their terms share subterms."""
+    longest = max(defs, key=lambda d: len(d.axes)).axes
+    out: list[Def] = []
+    for d in defs:
+        pairs = list(zip(d.axes, longest, strict=False))
+        if d.axes != longest[: len(d.axes)] and all(a.extent == b.extent for a, b in pairs):
+            mapping = {a: Affine.of(b) for a, b in pairs if a is not b}
+            term = substitute(d.term, mapping)
+            d = Def(d.value, longest[: len(d.axes)], term, d.source)
+        out.append(d)
     return out

@@ -1,63 +1,57 @@
-"""Which definitions of a region get memory, and which are computed where they are used.
+"""Which definitions of a region get memory, and which are computed where they are used: estimates.
 
 The region is read backwards, consumers first.  A definition that is not stored is computed inside
 the kernels of its *roots* (stored definitions), at index maps composed along the way; from these
 effective uses follow how often each element would be computed again, and whether a fold could run
-in the loops of its consumer.  Storing costs bytes, computing again costs operations: the cheaper
-one is taken.
+in the loops of its consumer.  Storing costs bytes, computing again costs operations: what seems
+cheaper is taken, unless the caller decides otherwise.  Decisions that could have gone another way
+are reported with what is at stake, for `weft.kernels.partition` to settle them by price.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import Literal
 
 from weft.core.extents import typical
 from weft.kernels.machine import Machine
+from weft.kernels.uses import (
+    MAX_NODES,
+    Use,
+    Weight,
+    has_scan,
+    is_contraction,
+    only_axis,
+    own_folds,
+    points,
+    readings,
+    through,
+    weights,
+)
 from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import (
-    Const,
-    Fold,
-    Fuse,
-    Index,
-    Load,
-    Map,
-    Proj,
-    Scan,
-    Term,
-    Value,
-    known_index,
-    postorder,
-    substitute,
-)
+from weft.terms.term import Const, Index, Load, Value
 
 MAX_USES = 12  # effective uses followed before a definition is simply stored
-MAX_NODES = 600  # operators in one kernel's term; keeps compile time linear in the program
+MANY = 16  # iterations per thread that leave no doubt about parallelism
 
-# Nanoseconds per element and vectorised operation, one core; only the ratio to memory matters here.
-_OPERATION_NS = {
-    **dict.fromkeys(("exp", "exp2", "log", "sin", "cos", "logistic", "rsqrt", "log1p"), 0.25),
-    **dict.fromkeys(("tanh", "expm1", "erf", "erfc", "tan", "sqrt", "div", "cbrt", "log2"), 0.35),
-    **dict.fromkeys(("pow", "asin", "acos", "atan", "atan2", "sinh", "cosh", "erf_inv"), 1.0),
-    **dict.fromkeys(("asinh", "acosh", "atanh", "rem", "log10"), 1.0),
-}
-_CHEAP_NS = 0.03
+#: ``store`` it in memory, compute it where it is used (``inline``), or keep a ``row`` of it there.
+Side = Literal["store", "inline", "row"]
 
 
 @dataclass(frozen=True)
-class Use:
-    """A definition read at ``index`` in the kernel of ``root``, under folds over ``over``.
+class Open:
+    """A decision with more than one legal outcome: what was taken, and what could be instead.
 
-    ``in_product`` says that it is an operand of a contraction, ``in_fuse`` that it is in a piece.
+    ``stake`` is an estimate from above of the nanoseconds that another side could save.
     """
 
-    root: Def | Scatter
-    index: tuple[Affine, ...]
-    over: tuple[Axis, ...] = ()
-    in_fuse: bool = False
-    in_product: bool = False
+    value: Value
+    side: Side
+    others: tuple[Side, ...]
+    stake: float
 
 
 @dataclass
@@ -66,66 +60,210 @@ class Choice:
 
     A *row* is an interior definition read in several passes over its last axes: it is computed once
     per iteration of the loops over its first ``rows[value]`` axes and kept in cache.
+    ``order`` gives the loops of stored definitions whose folds need some of them outermost.
+    ``joined`` are pairs of stored definitions to compute in one kernel though neither needs the
+    other.
     """
 
     stored: list[Def | Scatter] = field(default_factory=list)
     interior: dict[Value, Def] = field(default_factory=dict)
     rows: dict[Value, int] = field(default_factory=dict)
+    order: dict[Value, tuple[Axis, ...]] = field(default_factory=dict)
+    joined: tuple[tuple[Value, Value], ...] = ()
+    open: list[Open] = field(default_factory=list)
+
+    def side_of(self, value: Value) -> Side:
+        """What was decided for a definition."""
+        return "row" if value in self.rows else "inline" if value in self.interior else "store"
 
 
-def choose(region: Region, machine: Machine) -> Choice:
-    """Decide for every definition of ``region``."""
-    choice = Choice()
-    needed = set(region.outputs) | _fixed(region)
-    producers = {s.value: s for s in region.steps}
-    uses: dict[Value, list[Use]] = {v: [] for v in producers}
-    weight = _weights(region)
-    contracted: set[int] = set()  # roots that are the epilogue of a contraction already
-    for step in reversed(region.steps):
-        if isinstance(step, Def) and step.value not in needed:
-            if not uses[step.value]:
-                continue  # dead: nothing reads it
-            if _inline(step, uses[step.value], weight[step.value], machine, contracted):
-                choice.interior[step.value] = step
-                if is_contraction(step.term):
-                    contracted.add(id(uses[step.value][0].root))
-                depth = _row_depth(step, uses[step.value], weight[step.value], machine)
-                if depth is not None:
-                    choice.rows[step.value] = depth
-                for reading in _loads(step.term):
-                    if reading.load.value in uses:
-                        for use in uses[step.value]:
-                            _add(uses[reading.load.value], _through(use, step, reading))
-                continue
-        choice.stored.append(step)
-        for term in step.terms:
-            for r in _loads(term):
-                if r.load.value in uses:
-                    use = Use(step, r.load.index, r.over, r.in_fuse, r.in_product)
-                    _add(uses[r.load.value], use)
-    choice.stored.reverse()
-    return choice
+def choose(region: Region, machine: Machine, sides: Mapping[Value, Side] | None = None) -> Choice:
+    """Decide for every definition of ``region``; ``sides`` are taken where they are legal."""
+    return _Chooser(region, machine, sides or {}).run()
 
 
-def _add(uses: list[Use], use: Use) -> None:
-    if use not in uses:
-        uses.append(use)
+class _Chooser:
+    """The walk backwards; ``uses`` are those of each definition in the kernels of its roots."""
 
+    def __init__(self, region: Region, machine: Machine, sides: Mapping[Value, Side]) -> None:
+        self.region = region
+        self.machine = machine
+        self.sides = sides
+        self.choice = Choice()
+        self.uses: dict[Value, list[Use]] = {s.value: [] for s in region.steps}
+        self.weight = weights(region)
+        self.contracted: set[Value] = set()  # roots that are a contraction's epilogue already
 
-def _through(use: Use, step: Def, reading: _Reading) -> Use:
-    """The use of what ``step`` reads, seen from the root that uses ``step``."""
-    mapping = dict(zip(step.axes, use.index, strict=True))
-    index = tuple(
-        i.substitute(mapping, lambda t: known_index(substitute(t, mapping)))
-        for i in reading.load.index
-    )
-    return Use(
-        use.root,
-        index,
-        (*use.over, *reading.over),
-        use.in_fuse or reading.in_fuse,
-        use.in_product or reading.in_product,
-    )
+    def run(self) -> Choice:
+        choice = self.choice
+        needed = set(self.region.outputs) | _fixed(self.region)
+        for step in reversed(self.region.steps):
+            uses = self.uses[step.value]
+            if isinstance(step, Def) and step.value not in needed:
+                if not uses:
+                    continue  # dead: nothing reads it
+                side = self.decide(step, uses)
+                if side != "store":
+                    self.place(step, uses, side)
+                    continue
+            choice.stored.append(step)
+            for term in step.terms:
+                for r in readings(term):
+                    self.add(Use(step, r.load.index, r.over, r.in_fuse, r.in_product), r.load)
+        choice.stored.reverse()
+        return choice
+
+    def place(self, step: Def, uses: list[Use], side: Side) -> None:
+        """Make ``step`` interior: what it reads is used by its roots."""
+        root = uses[0].root
+        if is_contraction(step.term):
+            self.contracted.add(root.value)
+        elif own_folds(step.term) and isinstance(root, Def):
+            order = self.order_for(root, uses)
+            if order is not None and order != root.axes:
+                self.choice.order[root.value] = order
+        self.choice.interior[step.value] = step
+        if side == "row":
+            self.choice.rows[step.value] = _row_depth(uses)
+        for reading in readings(step.term):
+            if reading.load.value in self.uses:
+                for use in uses:
+                    self.add(through(use, step, reading), reading.load)
+
+    def add(self, use: Use, load: Load) -> None:
+        uses = self.uses.get(load.value)
+        if uses is not None and use not in uses:
+            uses.append(use)
+
+    # -- decisions ---------------------------------------------------------------------------------
+
+    def decide(self, step: Def, uses: list[Use]) -> Side:
+        """What to do with ``step``: as wished where that is legal, else as estimated."""
+        legal, side, stake = self.sides_of(step, uses)
+        wished = self.sides.get(step.value)
+        if wished in legal:
+            side = wished
+        if len(legal) > 1:
+            others = tuple(s for s in legal if s != side)
+            self.choice.open.append(Open(step.value, side, others, stake))
+        return side
+
+    def sides_of(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
+        """Legal sides, the one that seems best, and what another could save at most (ns)."""
+        term, weight = step.term, self.weight[step.value]
+        if isinstance(term, Load | Const):  # a view or a constant: nothing to compute
+            return ("inline",), "inline", 0.0
+        if has_scan(term) or len(uses) > MAX_USES or weight.nodes > MAX_NODES:
+            return ("store",), "store", 0.0
+        if is_contraction(term):
+            alone = len(uses) == 1 and uses[0].root.value not in self.contracted
+            side: Side = "inline" if alone and _is_epilogue(step, uses[0]) else "store"
+            return (side,), side, 0.0
+        if own_folds(term):
+            return self.fold_sides(step, uses)
+        if isinstance(term, Index):
+            return ("inline",), "inline", 0.0
+        if any(use.in_product for use in uses):
+            return ("store",), "store", 0.0
+        return self.element_sides(step, uses, weight)
+
+    def fold_sides(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
+        """A fold runs where it is used, or in a kernel of its own."""
+        root = uses[0].root
+        blocked = any(u.in_fuse or u.in_product or u.root is not root for u in uses)
+        if blocked or not isinstance(root, Def) or is_contraction(root.term):
+            return ("store",), "store", 0.0
+        order = self.order_for(root, uses)
+        if order is None or root.value in self.contracted:
+            return ("store",), "store", 0.0
+        outer = _wide(uses[0])
+        parallel = prod(typical(a.extent) for a in outer)
+        work = prod(typical(a.extent) for f in own_folds(step.term) for a in f.over)
+        work *= max(1, typical(step.value.size))
+        # Both passes over the data of an iteration may be served by a cache.
+        read = [r.load.value for r in readings(step.term)]
+        stake = sum(self.traffic(v) for v in dict.fromkeys(read)) if outer else 0.0
+        if order != (self.choice.order.get(root.value) or root.axes):
+            return ("inline", "store"), "store", stake
+        enough = parallel >= 4 * self.machine.threads
+        if root.value.size == 1 or enough or work <= self.machine.small_work:
+            sure = parallel >= 4 * MANY * self.machine.threads or root.value.size == 1
+            return ("inline", "store"), "inline", 0.0 if sure else stake
+        return ("inline", "store"), "store", stake
+
+    def order_for(self, root: Def, uses: list[Use]) -> tuple[Axis, ...] | None:
+        """The loops of ``root``, those that all ``uses`` depend on outermost; None if there are
+        other uses, or folds that need another order."""
+        wide = _wide(uses[0])
+        if any(_wide(use) != wide for use in uses[1:]):
+            return None
+        order = self.choice.order.get(root.value, root.axes)
+        loops = [a for a in order if a.extent > 1]
+        if set(loops[: len(wide)]) == wide:
+            return order
+        plain = all(only_axis(i) or not i.axes() for u in uses for i in u.index)
+        moved = root.value in self.choice.order or self.holds_folds(root)
+        if moved or not plain or not wide < set(loops) or has_scan(root.term):
+            return None
+        return (*(a for a in order if a in wide), *(a for a in order if a not in wide))
+
+    def holds_folds(self, root: Def) -> bool:
+        """Whether a fold runs in the loops of ``root`` already, as they stand."""
+        if own_folds(root.term):
+            return True
+        return any(
+            own_folds(step.term) and any(u.root is root for u in self.uses[v])
+            for v, step in self.choice.interior.items()
+        )
+
+    def element_sides(
+        self, step: Def, uses: list[Use], weight: Weight
+    ) -> tuple[tuple[Side, ...], Side, float]:
+        """Elementwise: stored, computed again for each use, or kept in cache for a while."""
+        size = max(1, typical(step.value.size))
+        # A piece of a fuse is a loop of its own, over what the piece covers.
+        again = -1.0
+        for use in uses:
+            order = self.choice.order.get(use.root.value, use.root.axes)
+            often = points(use, order)
+            again += (min(often, size) if use.in_fuse else often) / size
+        rows = self.keeps_rows(step, uses)
+        computed = max(0.0, again) * weight.ns * size
+        if again <= 0.01:
+            if not rows:
+                return ("inline",), "inline", 0.0
+            return ("inline", "row"), "inline", 0.0
+        roots = len({u.root.value for u in uses})
+        moved = self.traffic(step.value)
+        # Within one kernel a row can be kept in cache instead, which is cheaper than memory.
+        inline = computed <= 2 * moved or (roots == 1 and again <= len(uses) - 1 + 0.01)
+        stake = min(computed, moved) if inline else moved * (1 + roots)
+        if inline and rows:
+            # Reading a row back costs what its cache level costs.
+            read_back = 2 * step.value.dtype.itemsize / self.machine.levels[1].bandwidth
+            kept: Side = "row" if weight.ns > read_back else "inline"
+            other: Side = "inline" if kept == "row" else "row"
+            return (kept, other, "store"), kept, max(stake, 0.5 * computed)
+        legal: tuple[Side, ...] = ("inline", "store", "row") if rows else ("inline", "store")
+        return legal, "inline" if inline else "store", stake
+
+    def keeps_rows(self, step: Def, uses: list[Use]) -> bool:
+        """Whether ``step`` can be kept as rows: read by one kernel in passes over its last axes."""
+        roots = {u.root.value for u in uses}
+        if len(uses) < 2 or len(roots) != 1 or any(u.in_fuse for u in uses):
+            return False
+        depth = _row_depth(uses)
+        if depth == len(step.axes) or not any(u.over for u in uses):
+            return False
+        if roots & self.choice.order.keys():
+            return False
+        row = prod(typical(a.extent) for a in step.axes[depth:]) * step.value.dtype.itemsize
+        second = self.machine.levels[min(1, len(self.machine.levels) - 1)].capacity
+        return row <= second // 4
+
+    def traffic(self, value: Value) -> float:
+        """Nanoseconds to write or read a value once, where it lives."""
+        return self.machine.traffic_ns(typical(value.size) * value.dtype.itemsize)
 
 
 def _fixed(region: Region) -> set[Value]:
@@ -133,178 +271,20 @@ def _fixed(region: Region) -> set[Value]:
     return {s.operand for s in region.steps if isinstance(s, Scatter)}
 
 
-@dataclass(frozen=True)
-class _Reading:
-    """A load inside a term: the axes of the folds around it, and what kinds of terms are."""
-
-    load: Load
-    over: tuple[Axis, ...]
-    in_fuse: bool
-    in_product: bool
+def _wide(use: Use) -> set[Axis]:
+    """The axes of more than one iteration that a use depends on."""
+    return {a for a in use.axes if a.extent > 1}
 
 
-def _loads(term: Term) -> list[_Reading]:
-    """Every load of a term, once for each surrounding that it has."""
-    found: list[_Reading] = []
-    seen: set[tuple[Term, tuple[Axis, ...], bool, bool]] = set()
-    stack: list[tuple[Term, tuple[Axis, ...], bool, bool]] = [(term, (), False, False)]
-    while stack:
-        item = stack.pop()
-        if item in seen:
-            continue
-        seen.add(item)
-        t, over, fused, product = item
-        if isinstance(t, Load):
-            found.append(_Reading(t, over, fused, product))
-        if isinstance(t, Fold):
-            over = (*over, *t.over)
-            product = product or _sums_products(t)
-        elif isinstance(t, Scan):
-            over = (*over, t.over)
-        fused = fused or isinstance(t, Fuse)
-        stack.extend((c, over, fused, product) for c in t.children)
-    return found
-
-
-def operation_ns(term: Term) -> float:
-    """Estimated time per element of the operations of ``term`` (those inside folds excluded)."""
-    total = 0.0
-    stack, seen = [term], set()
-    while stack:
-        t = stack.pop()
-        if t in seen or isinstance(t, Fold | Scan | Proj):
-            continue
-        seen.add(t)
-        if isinstance(t, Map):
-            total += _OPERATION_NS.get(t.op, _CHEAP_NS)
-        stack.extend(t.children)
-    return total
-
-
-def own_folds(term: Term) -> list[Fold]:
-    """Folds in a term, outermost first."""
-    return [t for t in reversed(postorder(term)) if isinstance(t, Fold)]
-
-
-def has_scan(term: Term) -> bool:
-    """Whether a term holds a running reduction."""
-    return any(isinstance(t, Scan) for t in postorder(term))
-
-
-def is_contraction(term: Term) -> bool:
-    """Whether a fold sums a product of two factors that do not have the same free axes.
-
-    Such a fold reuses each loaded element many times, so its operands should be plain memory.
-    """
-    return any(_sums_products(fold) for fold in own_folds(term))
-
-
-def _sums_products(fold: Fold) -> bool:
-    body = fold.bodies[0]
-    if fold.monoid.name != "add" or not isinstance(body, Map) or body.op != "mul":
-        return False
-    a, b = (x.axes for x in body.args)
-    return bool((a - b) - set(fold.over)) and bool((b - a) - set(fold.over))
-
-
-@dataclass
-class _Weight:
-    """What computing one element of a definition takes, with everything elementwise before it.
-
-    ``behind`` are the definitions that would be inlined; shared ones count once.
-    """
-
-    ns: float
-    nodes: int
-    behind: frozenset[Value]
-
-
-def _weights(region: Region) -> dict[Value, _Weight]:
-    own: dict[Value, tuple[float, int]] = {}
-    weights: dict[Value, _Weight] = {}
-    for step in region.steps:
-        if not isinstance(step, Def):
-            continue
-        own[step.value] = (operation_ns(step.term), len(postorder(step.term)))
-        behind: set[Value] = {step.value}
-        if not own_folds(step.term):
-            for reading in _loads(step.term):
-                before = weights.get(reading.load.value)
-                if before is not None and before.nodes <= MAX_NODES:
-                    behind |= before.behind
-        ns = sum(own[v][0] for v in behind)
-        nodes = sum(own[v][1] for v in behind)
-        weights[step.value] = _Weight(ns, nodes, frozenset(behind))
-    return weights
-
-
-def _inline(
-    step: Def, uses: list[Use], weight: _Weight, machine: Machine, contracted: set[int]
-) -> bool:
-    """Whether to compute ``step`` where it is used instead of storing it.
-
-    ``contracted`` are the roots that have a contraction in them already: a kernel takes one.
-    """
-    term = step.term
-    if isinstance(term, Load | Const):
-        return True  # a view or a constant: nothing to compute
-    if has_scan(term) or len(uses) > MAX_USES or weight.nodes > MAX_NODES:
-        return False
-    folds = own_folds(term)
-    if is_contraction(term):
-        return len(uses) == 1 and _is_epilogue(step, uses[0]) and id(uses[0].root) not in contracted
-    if folds:
-        return id(uses[0].root) not in contracted and _rows_fit(step, uses, machine)
-    if isinstance(term, Index):
-        return True
-    if any(use.in_product for use in uses):
-        return False
-    size = max(1, typical(step.value.size))
-    # A piece of a fuse is a loop of its own, over what the piece covers.
-    points = (min(_points(u), size) if u.in_fuse else _points(u) for u in uses)
-    again = sum(points) / size - 1
-    if again <= 0.01:
-        return True
-    one_root = len({id(u.root) for u in uses}) == 1
-    memory = machine.traffic_ns(size * step.value.dtype.itemsize) / size
-    # Within one kernel a row can be kept in cache instead, which is cheaper than memory.
-    return again * weight.ns <= 2 * memory or (one_root and again <= len(uses) - 1 + 0.01)
-
-
-def _points(use: Use) -> float:
-    """How often the use evaluates the definition: the root's loops down to the innermost it depends
-    on, times the loops of the folds around it that it depends on (or that are outside of those)."""
-    axes = frozenset().union(*(i.axes() for i in use.index)) if use.index else frozenset()
-    count = 1.0
-    for loops in (use.root.axes, use.over):
-        depth = max((n + 1 for n, a in enumerate(loops) if a in axes), default=0)
-        count *= prod(typical(a.extent) for a in loops[:depth])
-    return count
-
-
-def _row_depth(step: Def, uses: list[Use], weight: _Weight, machine: Machine) -> int | None:
-    """How many leading axes a row of ``step`` is fixed by, or None when it is better recomputed.
-
-    Reading a row back costs what its cache level costs; it pays when computing it costs more.
-    """
-    roots = {id(u.root) for u in uses}
-    if len(uses) < 2 or len(roots) != 1 or any(u.in_fuse for u in uses):
-        return None
+def _row_depth(uses: list[Use]) -> int:
+    """How many leading axes of a definition are the same, and fixed by the root's loops."""
     depth = 0
-    shared = zip(*(u.index for u in uses), strict=True)
     bound = set(uses[0].root.axes)
-    for parts in shared:
+    for parts in zip(*(u.index for u in uses), strict=True):
         if any(p != parts[0] for p in parts) or not parts[0].axes() <= bound:
             break
         depth += 1
-    if depth == len(step.axes) or not any(u.over for u in uses):
-        return None
-    row = prod(typical(a.extent) for a in step.axes[depth:]) * step.value.dtype.itemsize
-    second = machine.levels[min(1, len(machine.levels) - 1)].capacity
-    if row > second // 4:
-        return None
-    read_back = 2 * step.value.dtype.itemsize / machine.levels[1].bandwidth
-    return depth if weight.ns > read_back else None
+    return depth
 
 
 def _is_epilogue(step: Def, use: Use) -> bool:
@@ -330,36 +310,3 @@ def _is_split(axis: Axis, parts: list[tuple[Affine, int]]) -> bool:
     if len(parts) > 1 and prod(sizes) != axis.extent:
         return False
     return tuple(i for i, _ in parts) == delinearize(Affine.of(axis), sizes)
-
-
-def _rows_fit(step: Def, uses: list[Use], machine: Machine) -> bool:
-    """Whether a fold can run inside the outer loops of its only root, once per outer iteration."""
-    roots = {id(u.root) for u in uses}
-    if len(roots) != 1 or any(u.in_fuse or u.in_product for u in uses):
-        return False
-    root = uses[0].root
-    if not isinstance(root, Def) or is_contraction(root.term):
-        return False
-    outer = _outer_axes(root, uses)
-    if outer is None:
-        return False
-    parallel = prod(typical(a.extent) for a in outer)
-    folded = prod(typical(a.extent) for f in own_folds(step.term) for a in f.over)
-    work = folded * max(1, typical(step.value.size))
-    return parallel >= 4 * machine.threads or work <= machine.small_work
-
-
-def _outer_axes(root: Def, uses: Iterable[Use]) -> tuple[Axis, ...] | None:
-    """The leading loops of ``root`` that bind all ``uses``, if they are the same for all."""
-    result: tuple[Axis, ...] | None = None
-    for use in uses:
-        axes = frozenset().union(*(i.axes() for i in use.index)) if use.index else frozenset()
-        wide = {a for a in axes if a.extent > 1}
-        depth = len(wide)
-        loops = [a for a in root.axes if a.extent > 1]
-        if set(loops[:depth]) != wide:
-            return None
-        if result is not None and result != tuple(loops[:depth]):
-            return None
-        result = tuple(loops[:depth])
-    return result

@@ -61,6 +61,26 @@ class Groups:
                 stack.extend(self._followers(group))
         return False
 
+    def between(self, a: int, b: int) -> list[int]:
+        """The third groups on paths from ``a`` to ``b``, which a merger of the two must include."""
+        if not self.path_around(a, b):
+            return []
+        before: dict[int, set[int]] = {}
+        stack = [a]
+        while stack:
+            group = stack.pop()
+            for follower in self._followers(group):
+                if follower not in before and follower != b:
+                    stack.append(follower)
+                before.setdefault(follower, set()).add(group)
+        found: set[int] = set()
+        stack = [b]
+        while stack:
+            new = before.get(stack.pop(), set()) - found - {a}
+            found |= new
+            stack.extend(new)
+        return sorted(found, key=lambda g: self.position[self.members[g][0].value])
+
     def _followers(self, group: int) -> set[int]:
         """Other groups that read something of ``group``."""
         found = {self.of[r] for s in self.members[group] for r in self.readers[s.value]}

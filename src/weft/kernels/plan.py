@@ -1,40 +1,54 @@
 """`plan`: a region's terms become scheduled kernels.
 
-Large static updates become definitions (`weft.kernels.overwrite`), what is stored and what is fused
-is chosen by bytes and operations (`weft.kernels.fusion`), each cone becomes a naive loop nest
-(`weft.kernels.build`), and the nest is scheduled for the machine by the strategy of its kind
-(`weft.kernels.strategy`, `weft.kernels.strategy_gpu`).
+Large static updates become definitions (`weft.kernels.overwrite`); what is stored, what is fused
+and what shares a kernel is estimated first (`weft.kernels.fusion`) and then decided by price
+(`weft.kernels.partition`); each cone becomes a naive loop nest (`weft.kernels.build`), and the nest
+is scheduled for the machine by the strategy of its kind (`weft.kernels.strategy`,
+`weft.kernels.strategy_gpu`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 
 from weft.core.bounded import BoundedCache
 from weft.kernels import strategy, strategy_gpu, strategy_open
 from weft.kernels.assemble import Planned
 from weft.kernels.build import Cone, build_kernel
+from weft.kernels.candidates import Contest
 from weft.kernels.canonical import cone_key
-from weft.kernels.cones import make_cones
-from weft.kernels.fusion import choose
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.overwrite import overwrite_static
+from weft.kernels.partition import Partition, partition
 from weft.kernels.strategy_open import is_open
 from weft.terms.region import Region
 from weft.terms.term import Value
 
-#: How each kind of machine schedules a naive kernel.
-STRATEGIES: dict[str, Callable[[Kernel, Machine], Kernel]] = {
-    "cpu": strategy.schedule,
-    "gpu": strategy_gpu.schedule,
-}
+#: Cones this much dearer than the limit with their default schedule are not looked at further.
+HOPELESS = 1.5
 
-#: A kernel, and the numbers of its parameters in the key of its cone.
-_Scheduled = tuple[Kernel, tuple[int, ...]]
 
-#: Scheduled kernels of the last cones, by structure and machine.
-_kernels: BoundedCache[_Scheduled] = BoundedCache(2048)
+@dataclass(frozen=True)
+class _Entry:
+    """A kernel's schedules, and the numbers of its parameters in the key of its cone.
+
+    On a CPU the schedules are a contest by price; a GPU has one, and so have open extents.
+    """
+
+    schedules: Contest | Kernel
+    places: tuple[int, ...]
+
+    @property
+    def kernel(self) -> Kernel:
+        if isinstance(self.schedules, Kernel):
+            return self.schedules
+        return self.schedules.winner().kernel
+
+
+#: Schedules of the last cones, by structure and machine.
+_entries: BoundedCache[_Entry] = BoundedCache(2048)
 
 
 def plan(
@@ -44,23 +58,88 @@ def plan(
 
     ``watch`` is called with each kernel as it is before it is scheduled.
     """
-    schedule = STRATEGIES[machine.kind]
+    planner = _Planner(machine)
     planned: list[Planned] = []
-    choice = choose(overwrite_static(region), machine)
     shared: dict[Hashable, Kernel] = {}
-    for cone, scatter in make_cones(choice, region.outputs):
-        key, numbers = cone_key(cone)
+    for grouped in planner.partition(region).cones:
+        cone = grouped.cone
         if watch is not None:
             watch(build_kernel(cone)[0])
-
-        def make(cone: Cone = cone, numbers: dict[Value, int] = numbers) -> _Scheduled:
-            kernel, values = build_kernel(cone)
-            choose_schedule = strategy_open.schedule if is_open(kernel) else schedule
-            return choose_schedule(kernel, machine), tuple(numbers[v] for v in values)
-
-        kernel, places = _kernels.get((key, machine), make)
+        key, numbers = planner.key(cone)
+        entry = planner.entry(cone)
         # The same structure gives the same kernel, named after where this region has it first.
-        kernel = shared.setdefault(key, kernel.evolve(name=cone.name))
+        kernel = shared.get(key)
+        if kernel is None:
+            kernel = shared[key] = entry.kernel.evolve(name=cone.name)
         values = list(numbers)
-        planned.append((kernel, tuple(values[n] for n in places), scatter))
+        planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
     return planned
+
+
+def cut(region: Region, machine: Machine) -> Partition:
+    """The kernels of ``region`` before they are scheduled, and what was tried to find them."""
+    return _Planner(machine).partition(region)
+
+
+def _has_open_extents(region: Region) -> bool:
+    """Whether some extent is known only when the program is called."""
+    values = (*region.inputs, *(s.value for s in region.steps))
+    return any(not isinstance(d, int) for v in values for d in v.shape)
+
+
+class _Planner:
+    """The cones of one region on one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.keys: dict[Cone, tuple[Hashable, dict[Value, int]]] = {}
+
+    def partition(self, region: Region) -> Partition:
+        """The cheapest partition found; there are prices for CPUs and known extents only."""
+        priced = self.machine.kind == "cpu" and not _has_open_extents(region)
+        prices = self.seconds if priced else None
+        return partition(overwrite_static(region), self.machine, prices)
+
+    def key(self, cone: Cone) -> tuple[Hashable, dict[Value, int]]:
+        """The cone by structure, and its values as they are numbered there."""
+        found = self.keys.get(cone)
+        if found is None:
+            found = self.keys[cone] = cone_key(cone)
+        return found
+
+    def entry(self, cone: Cone) -> _Entry:
+        """The schedules of ``cone``, made once for all cones of its structure."""
+        key, numbers = self.key(cone)
+
+        def make() -> _Entry:
+            kernel, values = build_kernel(cone)
+            places = tuple(numbers[v] for v in values)
+            if is_open(kernel):
+                return _Entry(strategy_open.schedule(kernel, self.machine), places)
+            if self.machine.kind == "cpu":
+                return _Entry(strategy.contest(kernel, self.machine), places)
+            return _Entry(strategy_gpu.schedule(kernel, self.machine), places)
+
+        return _entries.get((key, self.machine), make)
+
+    def seconds(self, cone: Cone, limit: float, beyond: Mapping[Value, int]) -> float:
+        """The price of ``cone``; that of its default schedule if it is far beyond ``limit``.
+
+        Its cheapest schedule is that of a kernel that runs again and again; the price counts what
+        else has been touched meanwhile.
+        """
+        entry = self.entry(cone)
+        schedules = entry.schedules
+        assert isinstance(schedules, Contest)
+        if schedules.default.seconds > limit * HOPELESS:
+            return schedules.default.seconds
+        best = schedules.winner()
+        if not beyond:
+            return best.seconds
+        values = list(self.key(cone)[1])
+        since = {
+            buffer: beyond[values[n]]
+            for buffer, n in zip(best.kernel.params, entry.places, strict=True)
+            if values[n] in beyond
+        }
+        return best.estimate.price(since).seconds

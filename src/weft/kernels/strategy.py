@@ -15,7 +15,7 @@ from functools import partial
 from math import prod
 
 from weft.kernels import ir
-from weft.kernels.candidates import WORTH, WORTH_CONTRACTION, Choice, best, choices
+from weft.kernels.candidates import WORTH, WORTH_CONTRACTION, Choice, Contest, choices
 from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
@@ -47,12 +47,17 @@ CHAIN = 16  # additions in a row before a sum moves on to another block
 SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more than they save
 
 
-def schedule(kernel: Kernel, machine: Machine) -> Kernel:
-    """The cheapest schedule of a naive kernel among the default one and a few alternatives."""
+def contest(kernel: Kernel, machine: Machine) -> Contest:
+    """The default schedule of a naive kernel and a few alternatives, to be compared by price."""
     contraction, params = _contraction(kernel, machine)
     others = choices(contraction, params, machine)
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
-    return best(kernel, machine, proposals, WORTH if contraction is None else WORTH_CONTRACTION)
+    return Contest(kernel, machine, proposals, WORTH if contraction is None else WORTH_CONTRACTION)
+
+
+def schedule(kernel: Kernel, machine: Machine) -> Kernel:
+    """The cheapest schedule of a naive kernel among the default one and a few alternatives."""
+    return contest(kernel, machine).winner().kernel
 
 
 def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> Kernel:

@@ -10,6 +10,6 @@ problems, the best of the eight it likes most was within 2% of the best of all.
 
 from __future__ import annotations
 
-from weft.kernels.price.price import BlockPrice, Price, price
+from weft.kernels.price.price import BlockPrice, Estimate, Price, price
 
-__all__ = ["BlockPrice", "Price", "price"]
+__all__ = ["BlockPrice", "Estimate", "Price", "price"]

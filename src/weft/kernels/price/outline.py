@@ -117,7 +117,8 @@ def byte_terms(buffer: Buffer, index: tuple[Affine, ...]) -> tuple[Terms, int]:
         const += expr.const * stride
         for atom, k in expr.terms:
             terms[atom] = terms.get(atom, 0) + k * stride
-    return terms, const
+    # ``x[ij // n, ij - n * (ij // n)]`` moves along a line: its divisions cancel.
+    return {atom: k for atom, k in terms.items() if k}, const
 
 
 def _dims(
@@ -145,9 +146,11 @@ def _dims(
         stride = sum(by * (every // period) for period, by in moves[: n + 1])
         if count > 1 and stride and every < trip:
             dims.append((abs(stride), count))
-    # A random place has no alignment: the odd line keeps it off power-of-two strides.
-    dims += [(jump + 64, trip) for jump in jumps if trip > 1]
-    return dims
+    if not jumps or trip < 2:
+        return dims
+    # However it moves, an iteration visits one place. A random one has no alignment: the odd line
+    # keeps it off power-of-two strides.
+    return [(max(*(s for s, _ in dims), *(jump + 64 for jump in jumps), 64), trip)]
 
 
 def _moves_otherwise(terms: Terms) -> bool:

@@ -8,16 +8,16 @@ access runs on for a few lines, by its latency over the misses in flight where i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from math import gcd, hypot
+from math import gcd, hypot, inf
 
-from weft.kernels.ir import Kernel
+from weft.kernels.ir import Buffer, Kernel
 from weft.kernels.machine import LineCost, Machine
 from weft.kernels.price.blocks import cycles, spilled
 from weft.kernels.price.outline import Block, Nest
 from weft.kernels.price.reader import read
-from weft.kernels.price.traffic import Stream, Visit, walk_traffic
+from weft.kernels.price.traffic import Stream, Traffic, Visit
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,7 @@ class Price:
         return "\n".join(lines)
 
 
-def price(
-    kernel: Kernel, machine: Machine, warm: bool = True, limit: float = float("inf")
-) -> Price:
+def price(kernel: Kernel, machine: Machine, warm: bool = True, limit: float = inf) -> Price:
     """Estimate the time of one launch of a scheduled ``kernel`` on a CPU.
 
     With ``warm`` the kernel has run before on the same memory, so that what fits in a cache is
@@ -105,30 +103,54 @@ def price(
     independent of names.
     Raises ValueError for machines that are no CPUs.
     """
-    if machine.kind != "cpu":
-        raise ValueError(
-            f"cannot price kernel {kernel.name} for {machine.name}: prices are for CPUs, not "
-            f"for machines of kind {machine.kind!r}"
+    estimate = Estimate(kernel, machine)
+    if estimate.least > limit:
+        return estimate.without_traffic()
+    return estimate.price({} if warm else None)
+
+
+class Estimate:
+    """A kernel read once, to be priced under several circumstances.
+
+    ``least`` are the seconds that arithmetic and overheads alone take.
+    """
+
+    def __init__(self, kernel: Kernel, machine: Machine) -> None:
+        if machine.kind != "cpu":
+            raise ValueError(
+                f"cannot price kernel {kernel.name} for {machine.name}: prices are for CPUs, not "
+                f"for machines of kind {machine.kind!r}"
+            )
+        self.machine = machine
+        self._root = read(kernel, machine)
+        self.threads = machine.threads if any(n.parallel for n in _nests(self._root)) else 1
+        self._fork = machine.fork_ns * 1e-9 if self.threads > 1 else 0.0
+        self._entries = _entries(self._root, machine, self.threads) / (machine.core.ghz * 1e9)
+        self._alone = _arithmetic(self._root, machine, self.threads)
+        self.least = self._fork + self._entries + self._alone.compute
+        self._traffic: Traffic | None = None
+
+    def without_traffic(self) -> Price:
+        """The price of arithmetic and overheads."""
+        return Price(self.threads, (self._alone,), self._fork, self._entries)
+
+    def price(self, beyond: Mapping[Buffer, int] | None) -> Price:
+        """The price where ``beyond`` bytes have been touched since each buffer was (`Traffic`)."""
+        if self._traffic is None:
+            self._traffic = Traffic(self._root, self.machine, self.threads)
+        self._traffic.after(beyond)
+        visits = self._traffic.visits
+        charge = _Charge(self.machine, self.threads)
+        meetings = sum(v.block.barriers * v.times for v in visits)
+        shared = self.threads > 1
+        return Price(
+            self.threads,
+            tuple(charge.block(v) for v in visits),
+            self._fork,
+            self._entries,
+            barriers=meetings * self.machine.barrier_ns * 1e-9 if shared else 0.0,
+            ownership=sum(v.pieces for v in visits) * self.machine.ownership_ns * 1e-9,
         )
-    root = read(kernel, machine)
-    threads = machine.threads if any(n.parallel for n in _nests(root)) else 1
-    parallel = threads > 1
-    fork = machine.fork_ns * 1e-9 if parallel else 0.0
-    entries = _entries(root, machine, threads) / (machine.core.ghz * 1e9)
-    alone = _arithmetic(root, machine, threads)
-    if fork + entries + alone.compute > limit:
-        return Price(threads, (alone,), fork, entries)
-    visits = walk_traffic(root, machine, threads, warm)
-    charge = _Charge(machine, threads)
-    meetings = sum(v.block.barriers * v.times for v in visits)
-    return Price(
-        threads,
-        tuple(charge.block(v) for v in visits),
-        fork,
-        entries,
-        barriers=meetings * machine.barrier_ns * 1e-9 if parallel else 0.0,
-        ownership=sum(v.pieces for v in visits) * machine.ownership_ns * 1e-9,
-    )
 
 
 def _arithmetic(root: Nest, machine: Machine, threads: int) -> BlockPrice:

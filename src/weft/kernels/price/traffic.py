@@ -10,7 +10,9 @@ levels see one thread's share of a parallel loop, shared levels all of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from weft.kernels.ir import Buffer
@@ -18,6 +20,8 @@ from weft.kernels.machine import Level, Machine
 from weft.kernels.price.footprint import Dims, line_count, merge, usable_sets
 from weft.kernels.price.outline import Access, Block, Nest
 from weft.terms.affine import Axis
+
+_NOTHING: Mapping[Buffer, int] = MappingProxyType({})
 
 
 @dataclass(eq=False, slots=True)
@@ -86,22 +90,38 @@ class Visit:
     pieces: float = 0.0
 
 
-def walk_traffic(root: Nest, machine: Machine, threads: int, warm: bool) -> list[Visit]:
-    """Visits with the misses of their streams.
+class Traffic:
+    """The misses of a kernel's accesses, under the circumstances that `after` sets.
 
     The lists of a stream are by the machine's caches, then by its translation buffers: levels of
     pages.
     """
-    pages = [
-        Level(f"pages {p.entries}", p.entries * p.page, 0.0, p.entries, p.page, indexed=False)
-        for p in machine.pages
-    ]
-    levels = [*machine.levels, *pages]
-    walker = _Walker(levels, threads)
-    groups = walker.children(root, (), 1, 1)
-    if warm:
-        walker.repeat(groups)
-    return walker.visits
+
+    def __init__(self, root: Nest, machine: Machine, threads: int) -> None:
+        pages = [
+            Level(f"pages {p.entries}", p.entries * p.page, 0.0, p.entries, p.page, indexed=False)
+            for p in machine.pages
+        ]
+        self._walker = _Walker([*machine.levels, *pages], threads)
+        self._streams = self._walker.children(root, (), 1, 1)
+        self._cold = [(s.misses, s.written) for s in self._streams]
+
+    @property
+    def visits(self) -> list[Visit]:
+        """The blocks of the kernel, in order."""
+        return self._walker.visits
+
+    def after(self, beyond: Mapping[Buffer, int] | None) -> None:
+        """Count what is in the caches when the kernel starts: nothing if ``beyond`` is None.
+
+        Otherwise it has run before, and so has everything else that runs in turn with it; for each
+        buffer, ``beyond`` says how many bytes of memory that the kernel does not touch have been
+        touched since the buffer was (none if it is not there).
+        """
+        for stream, (misses, written) in zip(self._streams, self._cold, strict=True):
+            stream.misses, stream.written = list(misses), list(written)
+        if beyond is not None:
+            self._walker.repeat(self._streams, beyond)
 
 
 class _Shape(NamedTuple):
@@ -211,7 +231,7 @@ class _Walker:
             buffer = stream.buffer
             growth: list[float] | None = None
             if dims:
-                own = [(s, min(t, trip)) for s, t in dims] if share else dims
+                own = _shared(dims, trip, nest.trip) if share else dims
                 whole = stream.all if share and stream.private else [*stream.all, *dims]
                 same = stream.own is stream.all and not share
                 stream.own = [*stream.own, *own]
@@ -247,8 +267,11 @@ class _Walker:
 
     # -- residency ---------------------------------------------------------------------------------
 
-    def residency(self, streams: list[Stream], n: int) -> dict[Buffer, float]:
-        """How much of each buffer's lines stays in level ``n`` when ``streams`` pass through it.
+    def residency(
+        self, streams: list[Stream], n: int, beyond: Mapping[Buffer, int] = _NOTHING
+    ) -> dict[Buffer, float]:
+        """How much of each buffer's lines stays in level ``n`` when ``streams`` pass through it,
+        and so many bytes ``beyond`` them.
 
         Accesses to one buffer overlap.  Non-temporal stores take no room: what counts for them is
         that a line is complete before it is pushed out.
@@ -271,14 +294,14 @@ class _Walker:
         full = total / shape.lines
         low, high = shape.ramp
         sets, ways = shape.sets, shape.ways
-        if total <= ways and full <= low:  # not even one set is full
+        if total <= ways and full <= low and not beyond:  # not even one set is full
             return dict.fromkeys([*volume, *passing], 1.0)
-        fits = dict.fromkeys(passing, _staying(full, low, high))
+        fits = dict.fromkeys(passing, staying(full, low, high))
         for buffer, (count, usable) in volume.items():
-            level = full
-            if sets and full < high:
-                level = max(full, (count / usable + (total - count) / sets) / ways)
-            fits[buffer] = _staying(level, low, high)
+            level = full + beyond.get(buffer, 0) / shape.line / shape.lines
+            if sets and level < high:
+                level = max(level, (count / usable + (total - count) / sets) / ways)
+            fits[buffer] = staying(level, low, high)
         return fits
 
     def reuse(self, siblings: list[list[Stream]]) -> None:
@@ -306,16 +329,26 @@ class _Walker:
             stream.misses[n] *= 1.0 - fit * min(1.0, touched / stream.footprint[n])
             stream.written[n] *= 1.0 - fit * min(1.0, dirty / stream.footprint[n])
 
-    def repeat(self, streams: list[Stream]) -> None:
-        """The same kernel has just run: what fits is still there."""
+    def repeat(self, streams: list[Stream], beyond: Mapping[Buffer, int]) -> None:
+        """The same kernel has run before: what fits is still there."""
         for n in range(len(self.shapes)):
-            fits = self.residency(streams, n)
+            fits = self.residency(streams, n, beyond)
             for stream in streams:
                 kept = 0.0 if stream.passing else fits[stream.buffer]
                 stream.misses[n] *= 1.0 - kept
                 stream.written[n] *= 1.0 - kept
 
 
-def _staying(full: float, low: float, high: float) -> float:
+def _shared(dims: Dims, trip: int, whole: int) -> Dims:
+    """What one thread sees of the dimensions of a loop of which it runs ``trip`` iterations.
+
+    Iterations are dealt out in order, so that it is the widest dimension that is divided.
+    """
+    widest = max(dims)
+    count = -(-widest[1] * trip // whole)
+    return [(s, count if (s, t) == widest else t) for s, t in dims]
+
+
+def staying(full: float, low: float, high: float) -> float:
     """The part of the data that stays in a level that is ``full`` times full."""
     return 1.0 if full <= low else 0.0 if full >= high else (high - full) / (high - low)

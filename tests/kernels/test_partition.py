@@ -1,0 +1,133 @@
+"""Partitions by price: every decision means the same, and what is cheaper is taken."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weft
+import weft.numpy as wnp
+from tests.levels import programs as random_programs
+from tests.levels.test_levels import check_levels
+from weft import nn
+from weft.kernels import partition as partitions
+from weft.kernels.cones import make_cones
+from weft.kernels.fusion import Side, choose
+from weft.kernels.machine import Machine, cpu_machine
+from weft.kernels.partition import Partition, Seconds, partition
+from weft.kernels.plan import cut
+from weft.terms.lower import lower_jaxpr
+from weft.terms.region import Region
+from weft.terms.term import Value
+
+machine = cpu_machine(2, 64, (32 << 10, 1 << 20, 32 << 20))
+
+
+def at_random(seed: int) -> Any:
+    """A partition in which every open decision is made by dice."""
+    dice = random.Random(seed)
+
+    def partitioned(region: Region, machine: Machine, seconds: Seconds | None) -> Partition:
+        del seconds
+        sides: dict[Value, Side] = {}
+        for _ in range(4):  # one decision opens or closes others
+            for o in choose(region, machine, sides).open:
+                sides.setdefault(o.value, dice.choice((o.side, *o.others)))
+        choice = choose(region, machine, sides)
+        stored = [s.value for s in choice.stored]
+        if len(stored) > 1:
+            pairs = [tuple(dice.sample(stored, 2)) for _ in range(3)]
+            choice.joined = tuple((a, b) for a, b in pairs)
+        return Partition(make_cones(choice, region.outputs))
+
+    return partitioned
+
+
+@settings(max_examples=60)
+@given(random_programs.programs, st.integers(0, 1 << 30))
+def test_every_partition_means_the_same(program: Any, seed: int) -> None:
+    with mock.patch("weft.kernels.plan.partition", at_random(seed)):
+        check_levels(program)
+
+
+@settings(max_examples=20)
+@given(random_programs.programs)
+def test_what_is_cheapest_means_the_same(program: Any) -> None:
+    with mock.patch.object(partitions, "WORTH", 1e-12):
+        check_levels(program)
+
+
+def region_of(function: Any, *shapes: tuple[int, ...]) -> Region:
+    """The terms of ``function``, which has no control flow, at arrays of ``shapes``."""
+    lowered = lower_jaxpr(weft.make_jaxpr(function)(*(np.ones(s, np.float32) for s in shapes)))
+    return Region(lowered.inputs, tuple(lowered.block.steps), lowered.outputs)  # type: ignore[arg-type]
+
+
+def estimated(region: Region) -> int:
+    """Kernels without a search."""
+    return len(partition(region, machine, None).cones)
+
+
+def cross_entropy(x: Any) -> Any:
+    return weft.value_and_grad(lambda x: -nn.log_softmax(x, -1)[:, 0].mean())(x)
+
+
+def statistics(x: Any) -> Any:
+    return x.mean(-1), x.var(-1), x.max(-1)
+
+
+def columns(x: Any) -> Any:
+    return nn.softmax(x, axis=0)
+
+
+def test_reductions_of_the_same_rows_share_a_kernel() -> None:
+    region = region_of(statistics, (4096, 2048))
+    found = cut(region, machine)
+    assert len(found.cones) < estimated(region)
+    assert found.joined
+
+
+def test_folds_move_into_loops_that_are_turned_around() -> None:
+    region = region_of(columns, (8, 100000))
+    found = cut(region, machine)
+    assert len(found.cones) < estimated(region)
+    assert "inline" in found.sides.values()
+
+
+def test_a_gradient_keeps_its_rows_in_one_kernel() -> None:
+    region = region_of(cross_entropy, (4096, 2048))
+    assert len(cut(region, machine).cones) < estimated(region)
+
+
+def test_what_is_taken_is_cheaper() -> None:
+    for function in (cross_entropy, statistics, columns):
+        trials = cut(region_of(function, (1024, 1024)), machine).trials
+        assert trials
+        for trial in trials:
+            assert trial.taken == (trial.seconds < trial.before * partitions.CLEARLY)
+            assert ("taken" in str(trial)) == trial.taken
+
+
+def test_small_programs_are_not_searched() -> None:
+    assert not cut(region_of(cross_entropy, (16, 32)), machine).trials
+
+
+def test_the_same_program_gives_the_same_kernels() -> None:
+    def stores() -> list[list[str]]:
+        found = cut(region_of(cross_entropy, (512, 2048)), machine)
+        return [[o.value.name for o in g.cone.outputs] for g in found.cones]
+
+    assert stores() == stores()
+
+
+def test_decisions_that_stand_give_the_partition_again() -> None:
+    region = region_of(lambda x: wnp.tanh(x @ x.T) - x.sum(0), (64, 64))
+    choice = choose(region, machine)
+    again = choose(region, machine, {s.value: choice.side_of(s.value) for s in region.steps})
+    assert [s.value for s in again.stored] == [s.value for s in choice.stored]
+    assert again.rows == choice.rows and again.order == choice.order
