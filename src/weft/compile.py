@@ -62,7 +62,7 @@ class OpenProgram:
         """The executable of a program whose class has the key of this one's family."""
         values = self.family.values_of(instance)
         sizes = sizes_at(self.family.sizes, values)
-        table = Buffer.from_numpy(np.array(values, np.int64))
+        table = Buffer.adopt(np.array(values, np.int64))
         closed = instance.closed
         native = self.native.resized(
             input_nbytes=[a.nbytes for a in closed.in_avals],
