@@ -188,6 +188,13 @@ def test_slices_at_different_places_share_a_program(fresh: families.Counts) -> N
     assert fresh.compiled <= 2 and fresh.bound >= 12
 
 
+def test_rows_of_small_arrays_share_a_program(fresh: families.Counts) -> None:
+    x = wnp.asarray(np.arange(160, dtype=np.float32).reshape(16, 10))
+    for row in range(1, 15):
+        assert float((x[row] * 2 - x[row + 1]).sum()) == 100.0 * row - 55
+    assert fresh.compiled == 1 and fresh.bound == 13 and not fresh.exact
+
+
 def test_what_has_no_class_is_counted_with_the_reason(fresh: families.Counts) -> None:
     a = wnp.ones((40, 50))
     weft.compute(a @ a.T)

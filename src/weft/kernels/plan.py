@@ -24,7 +24,7 @@ from weft.kernels.overwrite import overwrite_static
 from weft.kernels.partition import Partition, partition
 from weft.kernels.strategy_open import is_open
 from weft.terms.region import Region
-from weft.terms.term import Value
+from weft.terms.term import Load, Value, postorder
 
 #: Cones this much dearer than the limit with their default schedule are not looked at further.
 HOPELESS = 1.5
@@ -84,7 +84,10 @@ def cut(region: Region, machine: Machine) -> Partition:
 def _has_open_extents(region: Region) -> bool:
     """Whether some extent is known only when the program is called."""
     values = (*region.inputs, *(s.value for s in region.steps))
-    return any(not isinstance(d, int) for v in values for d in v.shape)
+    if any(not isinstance(d, int) for v in values for d in v.shape):
+        return True
+    loads = (t for s in region.steps for t in postorder(*s.terms) if isinstance(t, Load))
+    return any(not isinstance(i.const, int) for load in loads for i in load.index)
 
 
 class _Planner:
