@@ -84,6 +84,15 @@ def test_effort_grows_with_the_price() -> None:
     assert 2 <= looked(softmax(64, 64).kernel) <= looked(softmax(1024, 512).kernel) <= 16
 
 
+def test_nothing_is_tried_near_the_floor() -> None:
+    s = matmul(64, 64, 64)
+    wide = vectorize(s.kernel, s.axes["j"], 32)
+    seconds = price(s.kernel, machine).seconds
+    for part, chosen in ((0.5, wide), (0.9, s.kernel)):
+        contest = Contest(s.kernel, machine, proposals(s.kernel, wide), floor=part * seconds)
+        assert contest.winner().kernel is chosen
+
+
 def test_choices_start_with_the_default() -> None:
     found = list(choices(None, None, pair))
     assert found[0] == Choice()

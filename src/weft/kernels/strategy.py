@@ -15,7 +15,7 @@ from functools import partial
 from math import prod
 
 from weft.kernels import ir
-from weft.kernels.candidates import WORTH, WORTH_CONTRACTION, Choice, Contest, choices
+from weft.kernels.candidates import WORTH_CONTRACTION, Choice, Contest, choices
 from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
@@ -52,7 +52,17 @@ def contest(kernel: Kernel, machine: Machine) -> Contest:
     contraction, params = _contraction(kernel, machine)
     others = choices(contraction, params, machine)
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
-    return Contest(kernel, machine, proposals, WORTH if contraction is None else WORTH_CONTRACTION)
+    if contraction is None:
+        return Contest(kernel, machine, proposals)
+    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, _floor(contraction, machine))
+
+
+def _floor(contraction: Contraction, machine: Machine) -> float:
+    """Seconds of the multiplications alone, on all threads."""
+    dtype = contraction.k[0].carries[0].var.dtype
+    lanes = max(1, machine.vector_bytes // dtype.itemsize)
+    cycles = prod(contraction.sizes) / lanes * machine.core.occupancy(machine.vector_bytes)
+    return cycles / (machine.core.ghz * 1e9 * machine.threads)
 
 
 def schedule(kernel: Kernel, machine: Machine) -> Kernel:
