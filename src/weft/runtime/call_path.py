@@ -15,7 +15,6 @@ interpreter, a free-threaded build, a class laid out otherwise) ``native`` is ``
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +27,7 @@ from weft.runtime.call_path_ir import Descriptor, call_path_ir
 from weft.runtime.executable import NativeProgram, raise_status
 from weft.runtime.fast_call import install_finalizer
 from weft.runtime.layout import function_address, known_class, known_interpreter, slot_offset
+from weft.runtime.once import once
 from weft.runtime.pool import pool
 from weft.runtime.pool_ir import WANTED_OFFSET
 
@@ -197,7 +197,7 @@ def _builtin(self_object: tuple[int, Any]) -> Callable[..., Any]:
     return new(ctypes.addressof(_method_def()), self_object, None)
 
 
-@functools.cache
+@once
 def _method_def() -> _MethodDef:
     """The definition all builtins share; CPython keeps a pointer to it, so it lives for ever."""
     slots = {name: slot_offset(Buffer, name) for name in ("ptr", "nbytes", "home")}

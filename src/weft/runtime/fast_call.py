@@ -30,6 +30,7 @@ from weft.runtime.buffer import Buffer
 from weft.runtime.cache import compile_cached
 from weft.runtime.fast_call_ir import FAST_BYTES, fast_call_ir, finalizer_ir
 from weft.runtime.layout import function_address, known_interpreter, slot_offset
+from weft.runtime.once import once
 
 # Offsets in PyTypeObject, the same in CPython 3.8 to 3.14; `_vectorcall_works` and
 # `_finalizers_are_known` look before anything is written.
@@ -175,7 +176,7 @@ def _set_vectorcall_flag(cls: type) -> None:
 # ---- buffers ------------------------------------------------------------------------------
 
 
-@functools.cache
+@once
 def install_finalizer() -> bool:
     """Lets native code give small blocks back; whether it could be done."""
     if not known_interpreter() or not _finalizers_are_known():

@@ -38,6 +38,7 @@ declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 define internal i1 @is(ptr %variable, ptr %wanted) nounwind {{
 entry:
   %place = alloca ptr, align 8
+  store ptr null, ptr %place
   %r = call i32 @PyContextVar_Get(ptr %variable, ptr null, ptr %place)
   %value = load ptr, ptr %place
   call void @Py_DecRef(ptr %value)

@@ -18,13 +18,13 @@ thread.
 from __future__ import annotations
 
 import ctypes
-import functools
 import signal
 from dataclasses import dataclass
 from typing import Any
 
 from weft.runtime import native
 from weft.runtime.cache import compile_cached
+from weft.runtime.once import once
 
 # A `struct sigaction` begins with the handler on every Linux libc and is at most 152 bytes long.
 # Ours is Python's with the handler replaced, so flags and mask stay what Python chose.
@@ -81,7 +81,7 @@ class _Handler:
     arm: Any
 
 
-@functools.cache
+@once
 def handler() -> _Handler:
     """Compiles and links the handler, once; does not install it."""
     exports = ("weft_interrupts", "weft_sigint_armed", "weft_arm_sigint")

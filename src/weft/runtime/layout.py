@@ -17,17 +17,28 @@ from typing import Any
 OB_TYPE = 8
 
 
+def python_path_reason() -> str | None:
+    """Why native code cannot read this interpreter's objects; None if it can."""
+    if sys.implementation.name != "cpython":
+        return f"the interpreter is {sys.implementation.name}, not CPython"
+    if not (3, 11) <= sys.version_info[:2] < (3, 15):
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"objects of CPython {version} are not known, only those of 3.11 to 3.14"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return "this CPython is free-threaded: its objects have other heads, and no lock"
+    if object.__basicsize__ != 16:
+        return f"objects have heads of {object.__basicsize__} bytes, not 16 (a debug build?)"
+    if ctypes.c_void_p.from_address(id(_Probe) + OB_TYPE).value != id(type(_Probe)):
+        return "objects do not have their type where it is expected"
+    if not known_class(_Probe, ("value",)):
+        return "slots are not where their descriptors say"
+    return None
+
+
 @functools.cache
 def known_interpreter() -> bool:
-    """Whether objects are laid out as native code expects."""
-    return (
-        sys.implementation.name == "cpython"
-        and (3, 11) <= sys.version_info < (3, 15)
-        and not sysconfig.get_config_var("Py_GIL_DISABLED")
-        and object.__basicsize__ == 16
-        and ctypes.c_void_p.from_address(id(_Probe) + OB_TYPE).value == id(type(_Probe))
-        and known_class(_Probe, ("value",))
-    )
+    """Whether objects are laid out as native code expects; see `python_path_reason`."""
+    return python_path_reason() is None
 
 
 class _Probe:

@@ -35,7 +35,6 @@ them.
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import sys
 import threading
@@ -46,6 +45,7 @@ from weft.config import config
 from weft.runtime import interrupt, native
 from weft.runtime.allocator import allocator
 from weft.runtime.cache import compile_cached
+from weft.runtime.once import once
 from weft.runtime.pool_ir import BLOCK_BYTES, MAX_THREADS, SUPPORTED, WANTED_OFFSET, pool_ir
 
 
@@ -67,7 +67,7 @@ class _Native:
     resize: Any
 
 
-@functools.cache
+@once
 def _functions() -> _Native:
     exports = ("weft_parallel", "weft_pool_resize")
     library = native.link(compile_cached(pool_ir(_require_support())), exports)
@@ -76,7 +76,7 @@ def _functions() -> _Native:
     return _Native(library, prototype(library.address("weft_pool_resize")))
 
 
-@functools.cache
+@once
 def symbols() -> dict[str, int]:
     """The addresses generated code links against, by name; see the module's text."""
     library = _functions().library
