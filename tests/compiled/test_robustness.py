@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import textwrap
@@ -67,8 +68,10 @@ def test_loops_of_delayed_work_leak_nothing() -> None:
         return x
 
     run(300)
+    gc.collect()
     live, resident = allocator.statistics().live_bytes, resident_bytes()
     run(3000)
+    gc.collect()
     assert allocator.statistics().live_bytes == live
     assert resident_bytes() - resident < 8 << 20
 
