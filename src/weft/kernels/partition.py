@@ -34,8 +34,8 @@ from weft.terms.term import Load, Map, Value, postorder
 #: Seconds of running for which one more alternative is worth its compile time, then twice that, …
 WORTH = 2e-5
 
-#: An alternative must be this much cheaper: prices only rank to within some ten percent.
-CLEARLY = 0.9
+#: An alternative must be this much cheaper, as prices rank kernels only roughly.
+CLEARLY = 0.93
 
 #: The part of what its kernels take that a decision must have at stake to be looked at.
 AT_STAKE = 0.05
