@@ -390,10 +390,11 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     if jit_is_disabled():
         return run_now(primitive, args, params)
     arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
-    key = immediate.key_of(primitive, arrays, params) if primitive.pointwise else None
-    if key is not None and (program := immediate.programs.get(key)) is not None:
-        result = program(*arrays)
-        if result is not None:
+    key = None
+    if primitive.pointwise:
+        key = immediate.key_of(primitive, arrays, params)
+        program = immediate.programs.get(key)
+        if program is not None and (result := program(*arrays)) is not None:
             return result
     frame = user_frame()
     segment = _open_segment(frame, sys._getframe())

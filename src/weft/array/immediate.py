@@ -37,8 +37,11 @@ def key_of(
     primitive: Primitive, arrays: list[Array], params: dict[str, Any]
 ) -> tuple[Hashable, ...]:
     """What a program of one operation is valid for."""
-    avals = [array.aval for array in arrays]
-    return (primitive, *avals, *params.items()) if params else (primitive, *avals)
+    if params or len(arrays) != 2:
+        avals = [array.aval for array in arrays]
+        return (primitive, *avals, *params.items()) if params else (primitive, *avals)
+    a, b = arrays
+    return (primitive, a.aval, b.aval)
 
 
 def note_recorded(

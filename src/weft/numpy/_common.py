@@ -167,17 +167,11 @@ def inexact_type(*args: Any) -> tuple[np.dtype, bool]:
 
 def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) -> list[Value]:
     """Operands of one dtype and shape, ready for a strict primitive."""
-    if type(args[0]) is Array:
-        aval = args[0].aval
-        for x in args:
-            if type(x) is not Array or x.aval is not aval:
-                break
-        else:
-            if not inexact or dtypes.is_inexact(aval.dtype):
-                return list(args)
     if len(args) == 2:
         a, b = args
         if type(a) is Array and type(b) is Array:
+            if a.aval is b.aval and (not inexact or dtypes.is_inexact(a.aval.dtype)):
+                return [a, b]
             joined = _joined(name, a.aval, b.aval, inexact)
             return [_fitted(name, a, *joined), _fitted(name, b, *joined)]
         if current_trace() is eval_trace:

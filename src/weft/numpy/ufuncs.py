@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import alias
+from weft.array import Array, alias
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.numpy._common import (
@@ -167,11 +167,16 @@ arctanh = atanh = unary("arctanh", lax.atanh, "The inverse hyperbolic tangent.",
 
 
 def _plus(x: Value, y: Value) -> Value:
-    return lax.bitwise_or(x, y) if dtype_of(x) == np.bool_ else arithmetic.add(x, y)
+    return lax.bitwise_or(x, y) if _is_bool(x) else arithmetic.add(x, y)
 
 
 def _times(x: Value, y: Value) -> Value:
-    return lax.bitwise_and(x, y) if dtype_of(x) == np.bool_ else arithmetic.mul(x, y)
+    return lax.bitwise_and(x, y) if _is_bool(x) else arithmetic.mul(x, y)
+
+
+def _is_bool(x: Value) -> bool:
+    dtype = x.aval.dtype if type(x) is Array else dtype_of(x)
+    return dtype.kind == "b"
 
 
 def subtract(x1: ArrayLike, x2: ArrayLike, /) -> Value:
