@@ -146,9 +146,9 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     from weft.terms.lower import lower_jaxpr
 
     _dump("jaxpr", lambda: str(closed))
-    lowered = lower_jaxpr(closed)
-    _dump("terms", lambda: _printed_terms(lowered))
     machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
+    lowered = lower_jaxpr(closed, machine.dots)
+    _dump("terms", lambda: _printed_terms(lowered))
     naive: list[Kernel] | None = [] if "kernels" in config.dump else None
     watch = None if naive is None else naive.append
     program = assemble(lowered, lambda region: plan(region, machine, watch))
@@ -191,8 +191,13 @@ def host_machine(threads: int) -> Machine:
 @cache
 def machine_of(cpu: CPU, threads: int) -> Machine:
     """The machine model of a processor."""
+    from weft.terms.dots import dots_of
+
     caches = (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes)
-    return cpu_machine(threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture)
+    features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
+    return cpu_machine(
+        threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture, dots_of(features)
+    )
 
 
 def emit_llvm(program: Program, cpu: CPU) -> str:

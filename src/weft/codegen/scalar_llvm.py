@@ -14,10 +14,12 @@ from functools import cached_property
 import ml_dtypes
 import numpy as np
 
+from weft.codegen.dot_llvm import emit_dot
 from weft.codegen.half_llvm import HalfBits
 from weft.codegen.llvm_text import Function, literal, mangle
 from weft.codegen.tiles import element_type
 from weft.codegen.vecmath import FUNCTIONS, Features, Vec
+from weft.terms.dots import DOTS
 
 _HALF = {np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
 _F32 = np.dtype(np.float32)
@@ -71,6 +73,9 @@ def emit_op(
         kept = result if result == np.bool_ else _F32
         value = emit_op(f, target, op, wide, _F32, kept, lanes)
         return value if result == np.bool_ else half.narrow(value)
+    if op in DOTS:
+        a, b, total = args
+        return emit_dot(f, DOTS[op], target.features, (a, b, total), lanes)
     emitter = _Emitter(f, target, operand, result, lanes)
     return emitter.emit(op, args)
 

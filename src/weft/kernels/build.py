@@ -23,6 +23,7 @@ import numpy as np
 
 from weft.kernels import ir
 from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.dots import DOTS
 from weft.terms.monoids import ADD, MONOIDS, Monoid
 from weft.terms.ops import OPS, result_dtype
 from weft.terms.region import Def
@@ -438,6 +439,9 @@ class _Builder:
         if sink.monoid is ADD and isinstance(body, Map) and body.op == "mul":
             a, b = (self._term(x, ()) for x in body.args)
             return (self._map("fma", (a, b, totals[0]), body.dtype),)
+        if sink.monoid is ADD and isinstance(body, Map) and body.op in DOTS:
+            a, b = (self._term(x, ()) for x in body.args[:2])  # the third one is 0
+            return (self._map(body.op, (a, b, totals[0]), body.dtype),)
         values = tuple(self._term(b, ()) for b in sink.bodies)
         assert sink.monoid is not None
         return self._combine(sink.monoid, totals, values)

@@ -218,7 +218,7 @@ class _Checker:
         self.axes_are(stmt, stmt.out, axes)
         given = tuple(v.dtype for v in stmt.args)
         self.dtype_is(stmt, stmt.out, ops.result_dtype(stmt.op, given, stmt.out.dtype))
-        same = given[1:] if stmt.op == "select" else given
+        same = ops.alike(stmt.op, given)
         if len(set(same)) > 1:
             names = ", ".join(dtypes.short_name(t) for t in given)
             self.fail(stmt, f"operands of {stmt.op} have different dtypes: {names}")

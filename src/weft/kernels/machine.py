@@ -131,6 +131,7 @@ class Machine:
     core: Core = Core()
     barrier_ns: float = 170.0
     ownership_ns: float = 60.0
+    dots: frozenset[str] = frozenset()
 
     def level_of(self, nbytes: int) -> Level | None:
         """The first level that holds ``nbytes`` with room to spare; None for main memory."""
@@ -161,10 +162,12 @@ def cpu_machine(
     caches: tuple[int, int, int],
     name: str = "",
     architecture: str = "x86_64",
+    dots: frozenset[str] = frozenset(),
 ) -> Machine:
     """The built-in model of a CPU with these cache sizes (L1, L2 per core; L3 shared).
 
-    ``name`` is the processor's, as LLVM calls it, like the ``architecture``.
+    ``name`` is the processor's, as LLVM calls it, like the ``architecture``; ``dots`` are the
+    operations on words of narrow numbers that it has (`weft.terms.dots`).
     """
     l1, l2, l3 = caches
     # A set of the first level is chosen by the bits below the page number: 64 sets of 64 bytes.
@@ -185,6 +188,7 @@ def cpu_machine(
         memory=_MEMORY_COST,
         core=_WIDE_CORE if vector_bytes == 64 and name not in _HALVING else Core(),
         pages=(Pages(72, 0.25), Pages(3072, 7.1)),
+        dots=dots,
     )
 
 

@@ -8,6 +8,7 @@ from math import prod
 
 from weft.core.extents import typical
 from weft.terms.affine import Affine, Axis
+from weft.terms.dots import DOTS
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import (
     Fold,
@@ -151,11 +152,14 @@ def is_contraction(term: Term) -> bool:
     return any(_sums_products(fold) for fold in own_folds(term))
 
 
+_PRODUCTS = frozenset(["mul", *DOTS])
+
+
 def _sums_products(fold: Fold) -> bool:
     body = fold.bodies[0]
-    if fold.monoid.name != "add" or not isinstance(body, Map) or body.op != "mul":
+    if fold.monoid.name != "add" or not isinstance(body, Map) or body.op not in _PRODUCTS:
         return False
-    a, b = (x.axes for x in body.args)
+    a, b = (x.axes for x in body.args[:2])
     return bool((a - b) - set(fold.over)) and bool((b - a) - set(fold.over))
 
 

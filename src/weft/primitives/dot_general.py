@@ -8,7 +8,7 @@ right one. It is linear in each operand; its transposes are ``dot_general`` agai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from weft.primitives.rules import (
     Cotangents,
     Dims,
     Dual,
+    Shape,
     Value,
     Values,
     all_weak,
@@ -35,8 +36,11 @@ from weft.primitives.rules import (
 )
 from weft.primitives.shaping import move_axis, transpose
 from weft.terms import build, monoids
+from weft.terms.dots import LEAST, Dot, dot_for
 from weft.terms.lower import Indices, Lowering, Tensor, bilinear, reduction_axes
-from weft.terms.term import Term
+from weft.terms.monoids import Monoid
+from weft.terms.term import Map, Term
+from weft.terms.words import packed
 
 DimensionNumbers = tuple[
     tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[int, ...], tuple[int, ...]]
@@ -150,10 +154,31 @@ def _(
     dimension_numbers: Any,
     preferred_element_type: np.dtype | None,
 ) -> Tensor:
-    (lc, rc), (lb, rb) = dimension_numbers
     out = ctx.out.dtype
-    wide = build.accumulator_dtype(out)
     logical = dtypes.is_bool(out)
+    dot = dot_for(lhs.dtype, out, ctx.dots)
+    if dot is not None and _is_worthwhile(lhs.shape, rhs.shape, dimension_numbers):
+        return _by_words(ctx, dot, lhs, rhs, dimension_numbers)
+    wide = build.accumulator_dtype(out)
+
+    op, monoid = ("and", monoids.OR) if logical else ("mul", monoids.ADD)
+
+    def product(left: Term, right: Term) -> Term:
+        return build.op(op, build.cast(left, wide), build.cast(right, wide))
+
+    element = _contracted(lhs, rhs, dimension_numbers, product, monoid)
+    return ctx.define(ctx.out.shape, out, lambda index: build.cast(element(index), out))
+
+
+def _contracted(
+    lhs: Tensor,
+    rhs: Tensor,
+    dimension_numbers: DimensionNumbers,
+    product: Callable[[Term, Term], Term],
+    monoid: Monoid,
+) -> Callable[[Indices], Term]:
+    """The element of the result at an index: a fold of products of elements."""
+    (lc, rc), (lb, rb) = dimension_numbers
     over = reduction_axes(lhs.shape, lc)
     l_free, r_free = _free(lhs.ndim, lc, lb), _free(rhs.ndim, rc, rb)
 
@@ -165,14 +190,70 @@ def _(
         at_rhs: dict[int, Any] = dict(
             zip((*rb, *r_free, *rc), (*batch, *rest[len(l_free) :], *over), strict=True)
         )
-        left = build.cast(lhs.at([at_lhs[d] for d in range(lhs.ndim)]), wide)
-        right = build.cast(rhs.at([at_rhs[d] for d in range(rhs.ndim)]), wide)
-        product: Term = build.op("and" if logical else "mul", left, right)
-        if over:
-            product = build.fold(monoids.OR if logical else monoids.ADD, over, product)
-        return build.cast(product, out)
+        left = lhs.at([at_lhs[d] for d in range(lhs.ndim)])
+        right = rhs.at([at_rhs[d] for d in range(rhs.ndim)])
+        return build.fold(monoid, over, product(left, right)) if over else product(left, right)
 
-    return ctx.define(ctx.out.shape, out, element)
+    return element
+
+
+def _is_worthwhile(left: Shape, right: Shape, dimension_numbers: DimensionNumbers) -> bool:
+    """Whether rows, columns and terms are known numbers, and many enough to pay for packing."""
+    (lc, rc), (lb, rb) = dimension_numbers
+    if not all(isinstance(n, int) for n in (*left, *right)):
+        return False
+    rows = math.prod(left[d] for d in _free(len(left), lc, lb))
+    columns = math.prod(right[d] for d in _free(len(right), rc, rb))
+    return min(rows, columns, max((left[d] for d in lc), default=0)) >= LEAST
+
+
+def _by_words(
+    ctx: Lowering, dot: Dot, lhs: Tensor, rhs: Tensor, dimension_numbers: DimensionNumbers
+) -> Tensor:
+    """A contraction of narrow numbers, by words along its longest axis."""
+    (lc, rc), _ = dimension_numbers
+    axis = max(range(len(lc)), key=lambda n: lhs.shape[lc[n]])
+    flips_left, flips_right = dot.left != lhs.dtype, dot.right != rhs.dtype
+    left = packed(ctx, lhs, lc[axis], dot, flips_left)
+    right = packed(ctx, rhs, rc[axis], dot, flips_right)
+    element = _contracted(
+        left,
+        right,
+        dimension_numbers,
+        lambda a, b: Map(dot.name, (a, b, build.const(0, dot.total)), dot.total),
+        monoids.ADD,
+    )
+    out = ctx.out
+    if not flips_left and not flips_right:
+        return ctx.define(out.shape, out.dtype, lambda i: build.cast(element(i), out.dtype))
+    # (a + 128) b, or a (b - 128), is a b and 128 b, or less 128 a: take those off again.
+    kept, factor = (rhs, -128) if flips_left else (lhs, 128)
+    sums = _sums(ctx, kept, kept is lhs, dimension_numbers, dot.total)
+
+    def settled(index: Indices) -> Term:
+        rest = build.op("mul", sums(index), build.const(factor, dot.total))
+        return build.cast(build.op("add", element(index), rest), out.dtype)
+
+    return ctx.define(out.shape, out.dtype, settled)
+
+
+def _sums(
+    ctx: Lowering, x: Tensor, is_left: bool, dimension_numbers: DimensionNumbers, total: np.dtype
+) -> Callable[[Indices], Term]:
+    """Sums of an operand over its contracted axes, read at an index of the result."""
+    contracted, batch = (numbers[0 if is_left else 1] for numbers in dimension_numbers)
+    free = _free(x.ndim, contracted, batch)
+    over = reduction_axes(x.shape, contracted)
+
+    def element(index: Indices) -> Term:
+        at: dict[int, Any] = dict(zip((*batch, *free, *contracted), (*index, *over), strict=True))
+        number = build.cast(x.at([at[d] for d in range(x.ndim)]), total)
+        return build.fold(monoids.ADD, over, number)
+
+    sums = ctx.define(tuple(x.shape[d] for d in (*batch, *free)), total, element)
+    first = len(batch)
+    own = slice(first, first + len(free)) if is_left else slice(-len(free), None)
+    return lambda index: sums.at((*index[:first], *index[own]))
 
 
 bilinear(dot_general_p)

@@ -270,7 +270,7 @@ def _check_map(c: _Checker, t: Map, facts: Facts, bound: tuple[Axis, ...]) -> No
         c.fail(f"{t.op} takes {op.arity} operands, got {len(t.args)}", t)
     types = tuple(a.dtype for a in t.args)
     shown = ", ".join(x.name for x in types)
-    same = types[1:] if t.op == "select" else types
+    same = ops.alike(t.op, types)
     if any(x != same[0] for x in same) or (t.op == "select" and types[0] != np.bool_):
         c.fail(f"{t.op} of operands of dtypes {shown}", t)
     if t.op == "bitcast" and types[0].itemsize != t.dtype.itemsize:

@@ -48,9 +48,13 @@ from weft.terms.term import Const, Map, Term, Value, folded
 
 
 class Lowering:
-    """The state of lowering one program: the block being written, names, captured constants."""
+    """The state of lowering one program: the block being written, names, captured constants.
 
-    def __init__(self) -> None:
+    ``dots`` are the operations on words of narrow numbers that the machine has.
+    """
+
+    def __init__(self, dots: frozenset[str] = frozenset()) -> None:
+        self.dots = dots
         self.block = Block()
         self.constants: dict[Value, np.ndarray] = {}
         self.out_avals: list[ShapedArray] = []
@@ -252,14 +256,15 @@ class Lowering:
         return tensor
 
 
-def lower_jaxpr(closed: ClosedJaxpr) -> Program:
+def lower_jaxpr(closed: ClosedJaxpr, dots: frozenset[str] = frozenset()) -> Program:
     """The program of terms that a jaxpr means.
 
     Calls (``jit``, custom derivative rules) are inlined; ``while``, ``cond`` and ``scan`` become
-    loops and branches with blocks of their own. What no result depends on is left out. Raises
-    ``MissingRuleError`` with the user's line for a primitive that has no lowering.
+    loops and branches with blocks of their own. ``dots`` are the operations on words of narrow
+    numbers (`weft.terms.dots`) that contractions may use. What no result depends on is left out.
+    Raises ``MissingRuleError`` with the user's line for a primitive that has no lowering.
     """
-    ctx = Lowering()
+    ctx = Lowering(dots)
     inputs = []
     for var in closed.jaxpr.invars:
         inputs.append(ctx.memory_of(var.aval))

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from weft.core.primitive import primitive_named
+from weft.terms.dots import DOTS
 
 
 @dataclass(frozen=True)
 class Op:
-    """``result`` is ``same`` (dtype of the first operand), ``bool``, or ``given`` (by the term)."""
+    """``result`` is ``same`` (dtype of the first operand), ``last`` (of the last one, which alone
+    may have another dtype), ``bool``, or ``given`` (by the term)."""
 
     name: str
     arity: int
@@ -49,7 +51,11 @@ OPS: dict[str, Op] = {
     "cast": Op("cast", 1, "given"),
     "bitcast": Op("bitcast", 1, "given"),
     "fma": Op("fma", 3),
+    **{n: Op(n, 3, "last") for n in DOTS},
 }
+
+#: Operations whose last operand is a running sum, which the others' products are added to.
+ACCUMULATING = frozenset(["fma", *DOTS])
 
 
 def result_dtype(op: str, dtypes: tuple[np.dtype, ...], given: np.dtype | None = None) -> np.dtype:
@@ -57,6 +63,8 @@ def result_dtype(op: str, dtypes: tuple[np.dtype, ...], given: np.dtype | None =
     kind = OPS[op].result
     if kind == "bool":
         return np.dtype(np.bool_)
+    if kind == "last":
+        return dtypes[-1]
     if kind == "given":
         if op == "select":
             return dtypes[1]
@@ -64,6 +72,13 @@ def result_dtype(op: str, dtypes: tuple[np.dtype, ...], given: np.dtype | None =
             raise ValueError(f"operation {op!r} needs its result dtype")
         return given
     return dtypes[0]
+
+
+def alike(op: str, dtypes: tuple[np.dtype, ...]) -> tuple[np.dtype, ...]:
+    """Those of the operands' dtypes that have to be the same."""
+    if op == "select":
+        return dtypes[1:]
+    return dtypes[:-1] if OPS[op].result == "last" else dtypes
 
 
 def evaluate(op: str, args: tuple[Any, ...], dtype: np.dtype) -> Any:
@@ -106,6 +121,7 @@ _OWN_MEANING: dict[str, Callable[..., Any]] = {
     "bitcast": _bitcast,
     "clz": lambda dtype, x: _clz(x),
     "fma": lambda dtype, a, b, c: a * b + c,
+    **{name: lambda dtype, *args, dot=dot: dot.meaning(*args) for name, dot in DOTS.items()},
     "round_even": lambda dtype, x: np.rint(x),
     "round_away": _round_away,
 }

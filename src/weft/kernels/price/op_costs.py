@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weft.terms.dots import DOTS
 from weft.terms.monoids import Monoid
 from weft.terms.ops import OPS, result_dtype
 
@@ -36,6 +37,7 @@ _LOGIC = OpCost(0, 0, 1, 0, 1)
 # fmt: off
 _FLOAT: dict[str, OpCost] = {
     "add": _ADD, "sub": _ADD, "mul": OpCost(1, 0, 0, 0, 3), "fma": OpCost(1, 0, 0, 0, 4),
+    **{name: OpCost(1, 0, 0, 0, 6) for name in DOTS},
     "div": OpCost(0, 0, 0, 1, 16), "sqrt": OpCost(0, 0, 0, 1.3, 20),
     "rsqrt": OpCost(0, 0, 0, 2.3, 36),
     "max": OpCost(0, 2, 2, 0, 8), "min": OpCost(0, 2, 2, 0, 8), "sign": OpCost(0, 2, 2, 0, 6),

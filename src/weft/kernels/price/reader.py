@@ -29,6 +29,7 @@ from weft.kernels.price.outline import (
     store_axes,
 )
 from weft.terms.affine import Axis, Dynamic, FloorDiv
+from weft.terms.ops import ACCUMULATING
 
 #: Operations that move or choose values: no floating-point operation in the usual count.
 _MOVES = frozenset(("splat", "cast", "bitcast", "select", "neg", "abs"))
@@ -253,7 +254,7 @@ class _Scope:
                 self.matched.add(arg)
         if dtype.kind == "f" and stmt.op not in _MOVES and out.dtype != np.bool_:
             assert self.block is not None
-            self.block.flops += shape.elements * (2 if stmt.op == "fma" else 1)
+            self.block.flops += shape.elements * (2 if stmt.op in ACCUMULATING else 1)
         return cost.latency
 
     def splat(self, arg: Var) -> None:

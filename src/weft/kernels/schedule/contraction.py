@@ -57,6 +57,7 @@ from weft.kernels.schedule.tree import (
     without_dead_code,
 )
 from weft.terms.affine import Axis, linearize
+from weft.terms.ops import ACCUMULATING
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _product(loop: For) -> tuple[Var, Var] | None:
     update = made.get(carry.update)
     if update is None or carry.var not in update.args:
         return None
-    if update.op == "fma":
+    if update.op in ACCUMULATING:
         return (update.args[0], update.args[1]) if update.args[2] is carry.var else None
     rest = [a for a in update.args if a is not carry.var]
     element = made.get(rest[0]) if len(rest) == 1 else None
