@@ -4,8 +4,8 @@
 that order. NaN comes last, -0 equals 0, and complex numbers are compared by their real and then
 their imaginary part, as in ``jax.lax.sort``. Equal elements keep their order if ``is_stable``.
 
-In compiled programs a sort is a call of a library routine, `SortRoutine`, which is NumPy's sort; it
-has no form as a term. A native radix sort is to replace it on the CPU without a change for callers.
+In compiled programs a sort is a call of a routine, `SortRoutine`; it has no form as a term. Long
+vectors with one key of 32 or 64 bits are sorted by `weft.runtime.radix_sort`, others by NumPy.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def sort(
 
 @dataclass(frozen=True)
 class SortRoutine:
-    """``routine(*arrays)`` gives the arrays in the order of the first ``num_keys``, by NumPy.
+    """``routine(*arrays)`` gives the arrays in the order of the first ``num_keys``.
 
     Equal elements keep their order, unless a single array is sorted that need not be ``is_stable``.
     Routines of equal parameters are equal, so that programs that differ in nothing else are shared.
@@ -62,6 +62,28 @@ class SortRoutine:
         return "sort"
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        sorted_natively = self.by_digits(*arrays)
+        return self.by_numpy(*arrays) if sorted_natively is None else sorted_natively
+
+    def by_digits(self, *arrays: np.ndarray) -> list[np.ndarray] | None:
+        """The arrays sorted by the native radix sort; None if it is not for them."""
+        from weft.runtime import radix_sort
+
+        key = arrays[0]
+        long = key.size == key.shape[self.dimension] and self.num_keys == 1
+        if not long or not radix_sort.sorts(key.dtype, key.size):
+            return None
+        keys = np.ascontiguousarray(key).reshape(-1)
+        if len(arrays) == 1:
+            out = np.empty_like(keys)
+            if radix_sort.sort_keys(keys, out) or not self.is_stable:
+                return [out.reshape(key.shape)]
+        order = np.empty(keys.shape, np.int32)
+        radix_sort.sort_order(keys, order)
+        return [x.reshape(-1)[order].reshape(x.shape) for x in arrays]
+
+    def by_numpy(self, *arrays: np.ndarray) -> list[np.ndarray]:
+        """The meaning."""
         keys = [part for x in arrays[: self.num_keys] for part in _comparable(x)]
         if len(arrays) == len(keys) == 1 and not (self.is_stable and _tells_zeros_apart(keys[0])):
             return [np.sort(keys[0], axis=self.dimension).astype(arrays[0].dtype, copy=False)]
@@ -122,7 +144,7 @@ def _(*xs: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[
 
 @sort_p.def_numpy
 def _(*xs: np.ndarray, **params: Any) -> list[np.ndarray]:
-    return SortRoutine(**params)(*xs)
+    return SortRoutine(**params).by_numpy(*xs)
 
 
 @sort_p.def_jvp
