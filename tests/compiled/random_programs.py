@@ -19,7 +19,24 @@ from weft import lax
 from weft import numpy as wnp
 
 DTYPES = tuple(
-    np.dtype(d) for d in ("f4", "i4", "f4", "?", "f8", "u1", "i8", "f2", "u4", "i2", "f4", "i4")
+    np.dtype(d)
+    for d in (
+        "f4",
+        "i4",
+        "f4",
+        "?",
+        "f8",
+        "u1",
+        "i8",
+        "f2",
+        "u4",
+        "i2",
+        "f4",
+        "i4",
+        "i1",
+        "u2",
+        "u8",
+    )
 )
 SHAPES = (
     *((), (1,), (3,), (8,), (17,)),

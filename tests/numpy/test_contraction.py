@@ -201,3 +201,16 @@ def test_compiled():
     for results in (weft.jit(f)(a, b, v), f(*map(wnp.asarray, (a, b, v)))):
         for result, value in zip(results, expected, strict=True):
             check(result, value)
+
+
+def test_preferred_element_type_keeps_bytes_as_they_are_until_they_are_multiplied():
+    rng = np.random.default_rng(5)
+    x, y = (rng.integers(-128, 128, s).astype(np.int8) for s in ((3, 9, 20), (20, 11)))
+    wide = x.astype(np.int32) @ y.astype(np.int32)
+    for product in (wnp.matmul, wnp.dot):
+        got = weft.jit(lambda x, y, f=product: f(x, y, preferred_element_type=np.int32))(x, y)
+        np.testing.assert_array_equal(got, wide, strict=True)
+    floats = wnp.matmul(x, y, preferred_element_type=np.float32)
+    np.testing.assert_array_equal(floats, wide.astype(np.float32), strict=True)
+    text = str(weft.make_jaxpr(lambda x, y: wnp.matmul(x, y, preferred_element_type="int32"))(x, y))
+    assert "convert_element_type" not in text

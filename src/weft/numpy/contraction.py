@@ -28,25 +28,33 @@ Axes = Sequence[int]
 
 
 def contract(
-    x: Value, y: Value, over: tuple[Axes, Axes], batch: tuple[Axes, Axes] = ((), ())
+    x: Value,
+    y: Value,
+    over: tuple[Axes, Axes],
+    batch: tuple[Axes, Axes] = ((), ()),
+    preferred: DType = None,
 ) -> Value:
     """Products of `x` and `y` summed over pairs of axes, with pairs of batch axes in front.
 
-    Booleans are combined by "and" and "or", as in NumPy.
+    `preferred` is the dtype to accumulate in and return. Booleans are combined by "and" and "or",
+    as in NumPy.
     """
     boolean = dtype_of(x) == np.bool_
     if boolean:
         x, y = (lax.convert_element_type(v, dtypes.int32) for v in (x, y))
+        preferred = None
     numbers = ((tuple(over[0]), tuple(over[1])), (tuple(batch[0]), tuple(batch[1])))
-    result = lax.dot_general(x, y, numbers)
+    result = lax.dot_general(x, y, numbers, preferred_element_type=preferred)
     return result != 0 if boolean else result
 
 
 def _operands(name: str, a: ArrayLike, b: ArrayLike, preferred: DType) -> list[Value]:
+    """Operands of one dtype: of the kind of `preferred`, so that products can be of that dtype."""
     operands = promote(name, a, b)
     if preferred is not None:
         target = dtypes.canonical_dtype(preferred)
-        operands = [convert(name, x, target) for x in operands]
+        if dtypes.kind_name(dtype_of(operands[0])) != dtypes.kind_name(target):
+            operands = [convert(name, x, target) for x in operands]
     from weft.numpy.creation import asarray
 
     return [x if type(x) is Array else asarray(x) for x in operands]
@@ -80,15 +88,16 @@ def matmul(
             f"{'the axis' if len(right) == 1 else 'the second to last axis'} of the second "
             f"{inner_right}"
         )
-    return _batched_product(a, b)
+    return _batched_product(a, b, preferred_element_type)
 
 
-def _batched_product(a: Value, b: Value) -> Value:
+def _batched_product(a: Value, b: Value, preferred: DType) -> Value:
     left, right = shape_of(a), shape_of(b)
     if len(right) <= 2:  # no batch on the right: fold the left batch into the rows
-        return contract(a, b, ((len(left) - 1,), (max(len(right) - 2, 0),)))
+        over = ((len(left) - 1,), (max(len(right) - 2, 0),))
+        return contract(a, b, over, preferred=preferred)
     if len(left) == 1:
-        return contract(a, b, ((0,), (len(right) - 2,)))
+        return contract(a, b, ((0,), (len(right) - 2,)), preferred=preferred)
     lead = broadcast_shape("matmul", left[:-2], right[:-2])
     # Axes of length 1 that only broadcast are dropped from their operand, not repeated.
     shared, a_axes, b_axes = [], [], []
@@ -101,12 +110,12 @@ def _batched_product(a: Value, b: Value) -> Value:
             a_axes.append(a_axis)
             b_axes.append(b_axis)
     if len(shared) < len(lead):
-        return _broadcast_product(a, b, lead)
+        return _broadcast_product(a, b, lead, preferred)
     product = ((len(left) - 1,), (len(right) - 2,))
-    return contract(a, b, product, (a_axes, b_axes))
+    return contract(a, b, product, (a_axes, b_axes), preferred)
 
 
-def _broadcast_product(a: Value, b: Value, lead: tuple[int, ...]) -> Value:
+def _broadcast_product(a: Value, b: Value, lead: tuple[int, ...], preferred: DType) -> Value:
     """Batches of different shapes: axes that one operand lacks stay free axes of the other."""
     squeezed, letters = [], []
     for x, core in ((a, "ij"), (b, "jk")):
@@ -119,7 +128,8 @@ def _broadcast_product(a: Value, b: Value, lead: tuple[int, ...]) -> Value:
     result = "".join(_BATCH_LETTERS[k] for k in present) + "ik"
     from weft.numpy.einsum import einsum
 
-    product = einsum(f"{letters[0]},{letters[1]}->{result}", *squeezed)
+    names = f"{letters[0]},{letters[1]}->{result}"
+    product = einsum(names, *squeezed, preferred_element_type=preferred)
     return lax.reshape(product, (*lead, shape_of(a)[-2], shape_of(b)[-1]))
 
 
@@ -133,14 +143,15 @@ def dot(
     a, b = _operands("dot", a, b, preferred_element_type)
     left, right = shape_of(a), shape_of(b)
     if not left or not right:
-        return a * b
+        target = dtype_of(a) if preferred_element_type is None else preferred_element_type
+        return convert("dot", a, target) * convert("dot", b, target)
     axis = 0 if len(right) == 1 else len(right) - 2
     if left[-1] != right[axis]:
         raise ValueError(
             f"weft.numpy.dot: shapes {left} and {right} do not match: {left[-1]} and {right[axis]} "
             "elements are to be multiplied"
         )
-    return contract(a, b, ((len(left) - 1,), (axis,)))
+    return contract(a, b, ((len(left) - 1,), (axis,)), preferred=preferred_element_type)
 
 
 def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Value:
