@@ -214,7 +214,7 @@ def emit_llvm(program: Program, cpu: CPU) -> str:
 
 
 def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
-    from weft.codegen.program_llvm import uses_pool
+    from weft.codegen.program_llvm import library_calls, uses_pool
     from weft.kernels.work import seconds
     from weft.runtime.cache import compile_cached
 
@@ -226,6 +226,7 @@ def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
         arena_nbytes=typical(program.arena_bytes),
         uses_pool=uses_pool(program),
         seconds=inf if _may_be_long(program) else seconds(program.steps),
+        libraries=library_calls(program),
     )
 
 

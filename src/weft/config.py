@@ -18,6 +18,9 @@ NUMERICS = ("exact", "real", "cancel", "domain")
 #: Widths of a processor's registers to compile for; ``native`` is all it has.
 CPUS = ("native", "sse2", "avx2", "avx512", "neon")
 
+#: Which form of a numerical routine (a factorization, an FFT) is compiled.
+ROUTINES = ("price", "library", "portable")
+
 #: Levels of the compiler that can be printed while it works.
 DUMP_LEVELS = ("jaxpr", "terms", "kernels", "schedule", "program", "llvm", "assembly")
 
@@ -32,6 +35,9 @@ class Config:
     - ``cpu``: the instructions that compiled code may use: ``"native"``, the default, is all this
       processor has; ``"sse2"``, ``"avx2"``, ``"avx512"`` and (on AArch64) ``"neon"`` use less.
       It holds for what is compiled from then on.
+    - ``routines``: which form of factorizations and FFTs is compiled: ``"library"`` (LAPACK,
+      pocketfft), ``"portable"`` (Weft's own operations), or ``"price"``, the default: the one that
+      is expected to take less time.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
     - ``cache_dir``: where compiled code is kept between processes; None keeps none.
 
@@ -39,7 +45,15 @@ class Config:
     >>> weft.config.dump = {"jaxpr", "kernels"}
     """
 
-    __slots__ = ("_cache_dir", "_cpu", "_dump", "_numerics", "_threads", "compiled_for")
+    __slots__ = (
+        "_cache_dir",
+        "_cpu",
+        "_dump",
+        "_numerics",
+        "_routines",
+        "_threads",
+        "compiled_for",
+    )
 
     #: What compiled code depends on; a new object after each change, so ``is`` tells.
     compiled_for: tuple[object, ...]
@@ -48,9 +62,10 @@ class Config:
         self._threads = available_cpus()
         self._numerics = "real"
         self._cpu = "native"
+        self._routines = "price"
         self._dump: frozenset[str] = frozenset()
         self._cache_dir: str | None = default_cache_dir()
-        self.compiled_for = (self._numerics, self._cpu, self._threads)
+        self._compile_anew()
 
     @property
     def threads(self) -> int:
@@ -64,7 +79,7 @@ class Config:
         if not 1 <= value <= 1024:
             raise ValueError(f"config.threads is between 1 and 1024, got {value}")
         self._threads = value
-        self.compiled_for = (self._numerics, self._cpu, self._threads)
+        self._compile_anew()
 
     @property
     def numerics(self) -> str:
@@ -76,7 +91,7 @@ class Config:
         if value not in NUMERICS:
             raise ValueError(f"config.numerics is one of {_quoted(NUMERICS)}, got {value!r}")
         self._numerics = value
-        self.compiled_for = (self._numerics, self._cpu, self._threads)
+        self._compile_anew()
 
     @property
     def cpu(self) -> str:
@@ -88,7 +103,22 @@ class Config:
         if value not in CPUS:
             raise ValueError(f"config.cpu is one of {_quoted(CPUS)}, got {value!r}")
         self._cpu = value
-        self.compiled_for = (self._numerics, self._cpu, self._threads)
+        self._compile_anew()
+
+    @property
+    def routines(self) -> str:
+        """Which form of numerical routines is compiled."""
+        return self._routines
+
+    @routines.setter
+    def routines(self, value: str) -> None:
+        if value not in ROUTINES:
+            raise ValueError(f"config.routines is one of {_quoted(ROUTINES)}, got {value!r}")
+        self._routines = value
+        self._compile_anew()
+
+    def _compile_anew(self) -> None:
+        self.compiled_for = (self._numerics, self._cpu, self._routines, self._threads)
 
     @property
     def dump(self) -> frozenset[str]:
@@ -129,7 +159,7 @@ class Config:
         return f"Config({settings})"
 
 
-_SETTINGS = ("threads", "numerics", "cpu", "dump", "cache_dir")
+_SETTINGS = ("threads", "numerics", "cpu", "routines", "dump", "cache_dir")
 
 
 def _quoted(names: Iterable[str]) -> str:

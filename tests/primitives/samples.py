@@ -7,6 +7,7 @@ operands of each dtype. To have a new primitive checked, add rows for it.
 from __future__ import annotations
 
 import importlib
+import itertools
 import pkgutil
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,13 @@ from weft.primitives import (
     dot_general,
     dynamic_slice,
     indexing,
+    linalg_cholesky,
+    linalg_eig,
+    linalg_eigh,
+    linalg_lu,
+    linalg_qr,
+    linalg_solve,
+    linalg_svd,
     random_bits,
     reduce_precision,
     reduce_window,
@@ -480,6 +488,89 @@ def _sorting() -> Iterator[Sample]:
     yield Sample(sort.sort_p, (integers((9,), 0, 3), (9,), booleans((9,))), params)
 
 
+LAPACK = (np.dtype(np.float32), np.dtype(np.float64))
+REAL_OR_COMPLEX = LAPACK + COMPLEX
+
+
+def symmetric(shape: Shape, shift: float = 0.0) -> Maker:
+    """Hermitian matrices with well separated eigenvalues, positive for a large `shift`."""
+
+    def make(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
+        x = random_array(rng, shape, dtype, -1, 1)
+        spread = np.diag(shift + 2.0 * np.arange(shape[-1]))
+        return np.asarray(x + np.swapaxes(x.conj(), -1, -2) + spread, dtype)
+
+    return make
+
+
+def triangle(shape: Shape, lower: bool) -> Maker:
+    """Triangular matrices that are far from singular; what is beside the triangle is not read."""
+
+    def make(rng: np.random.Generator, dtype: np.dtype) -> np.ndarray:
+        x = random_array(rng, shape, dtype, -1, 1)
+        one = (np.tril if lower else np.triu)(np.ones(shape[-2:]))
+        return np.asarray(x * one + 3 * np.eye(shape[-1]), dtype)
+
+    return make
+
+
+def _linear_algebra() -> Iterator[Sample]:
+    options: dict[str, Any] = {"dtypes": REAL_OR_COMPLEX, "low": -1.0, "high": 1.0}
+    for shape in ((3, 3), (1, 1), (0, 0), (2, 4, 4)):
+        yield Sample(linalg_cholesky.cholesky_p, (symmetric(shape, 6.0),), dtypes=REAL_OR_COMPLEX)
+        for lower in (True, False):
+            yield Sample(linalg_eigh.eigh_p, (symmetric(shape),), {"lower": lower}, LAPACK)
+        yield Sample(
+            linalg_eig.eig_p,
+            (symmetric(shape),),
+            {"compute_left": False, "compute_right": True},
+            dtypes=LAPACK,
+        )
+    for shape in ((3, 3), (4, 2), (2, 3, 5), (0, 2)):
+        yield Sample(linalg_lu.lu_p, (shape,), **options)
+        yield Sample(linalg_qr.qr_p, (shape,), {"full_matrices": False}, **options)
+        params = {"full_matrices": False, "compute_uv": True}
+        yield Sample(linalg_svd.svd_p, (shape,), params, **{**options, "dtypes": LAPACK})
+    # No derivatives: the test of those takes float64.
+    narrow = np.dtype(np.float32), np.dtype(np.complex64)
+    yield Sample(linalg_qr.geqrf_p, ((2, 4, 3),), dtypes=narrow)
+    yield Sample(linalg_qr.householder_product_p, ((4, 3), (3,)), dtypes=narrow)
+    yield Sample(linalg_eig.schur_p, ((2, 3, 3),), {"compute_vectors": True}, narrow, smooth=False)
+    pivots = np.asarray([2, 1, 2], np.int32)
+    yield Sample(
+        linalg_lu.lu_pivots_to_permutation_p,
+        (lambda rng, dtype: rng.permutation(pivots),),
+        {"permutation_size": 4},
+        dtypes=(np.dtype(np.int32),),
+    )
+    permutation = np.asarray([2, 0, 1], np.int32)
+    for transposed in (True, False):
+        yield Sample(
+            linalg_solve.linear_solve_p,
+            ((3, 3), symmetric((3, 3), 4.0), lambda rng, dtype: permutation, (3, 2)),
+            {"transposed": transposed},
+            REAL_OR_COMPLEX,
+            linear=((3,),),
+            smooth=False,  # moving the matrix would move its factors
+        )
+    for left, lower, transposed in itertools.product((True, False), repeat=3):
+        params = {
+            "left_side": left,
+            "lower": lower,
+            "transpose_a": transposed,
+            "conjugate_a": False,
+            "unit_diagonal": lower != transposed,
+        }
+        sides = (2, 4, 3) if left else (2, 3, 4)
+        operands = (triangle((2, 4, 4), lower), sides)
+        yield Sample(
+            linalg_solve.triangular_solve_p, operands, params, REAL_OR_COMPLEX, linear=((1,),)
+        )
+
+
+#: What tests/linalg holds to its promises: factors are right as products, not element by element.
+LINEAR_ALGEBRA = tuple(_linear_algebra())
+
 SAMPLES: tuple[Sample, ...] = (
     *_arithmetic(),
     *_transcendental(),
@@ -492,6 +583,7 @@ SAMPLES: tuple[Sample, ...] = (
     *_indexing(),
     *_random_bits(),
     *_sorting(),
+    *LINEAR_ALGEBRA,
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from weft.codegen.extent_values import ExtentValues
 from weft.codegen.kernel_llvm import emit_kernel, read_interrupts
+from weft.codegen.library_llvm import emit_library_call
 from weft.codegen.llvm_text import Module, Value
 from weft.codegen.scalar_llvm import Target
 from weft.core.extents import Extent
@@ -22,6 +23,7 @@ from weft.kernels import program as ir
 from weft.kernels.ir import Kernel, loops
 from weft.kernels.program import walk_steps
 from weft.kernels.work import heavy_loops, long_loops
+from weft.primitives.library_call import LibraryCall
 
 INTERRUPTED = 1
 
@@ -42,13 +44,26 @@ def is_parallel(kernel: Kernel) -> bool:
 def routines_of(program: ir.Program) -> list[tuple[str, ir.Routine]]:
     """The host functions that ``program`` calls, each with the symbol it is called by."""
     steps = [s for s in walk_steps(program.steps) if isinstance(s, ir.Routine)]
-    return [(f"weft_routine_{n}", step) for n, step in enumerate(steps)]
+    hosted = [s for s in steps if not isinstance(s.function, LibraryCall)]
+    return [(f"weft_routine_{n}", step) for n, step in enumerate(hosted)]
+
+
+def library_calls(program: ir.Program) -> list[str]:
+    """The names of the routines of native libraries that ``program`` calls."""
+    calls = [s.function for s in walk_steps(program.steps) if isinstance(s, ir.Routine)]
+    return sorted({c.symbol for c in calls if isinstance(c, LibraryCall)})
 
 
 def uses_pool(program: ir.Program) -> bool:
     """Whether ``program`` has parallel regions."""
     return any(
-        isinstance(s, ir.Launch) and is_parallel(s.kernel) for s in walk_steps(program.steps)
+        (isinstance(s, ir.Launch) and is_parallel(s.kernel))
+        or (
+            isinstance(s, ir.Routine)
+            and isinstance(s.function, LibraryCall)
+            and s.function.threads > 1
+        )
+        for s in walk_steps(program.steps)
     )
 
 
@@ -58,6 +73,7 @@ class _ProgramEmitter:
         self.target = target
         self.module = Module()
         self.symbols: dict[Kernel, str] = {}
+        self.libraries: dict[LibraryCall, str] = {}
         self.pointers: dict[ir.Slot, str] = {}
         self.cells: dict[ir.Slot, str] = {}
         self.extent: Callable[[Any], Value] = lambda number: number
@@ -144,6 +160,11 @@ class _ProgramEmitter:
                 self.symbols[step.kernel] = emit_kernel(
                     self.module, kernel, self.target, self.program.threads, self.program.sizes
                 )
+            elif isinstance(step, ir.Routine) and isinstance(step.function, LibraryCall):
+                call = step.function
+                if call not in self.libraries:
+                    name = f"l{len(self.libraries)}_{call.symbol}"
+                    self.libraries[call] = emit_library_call(self.module, name, call)
 
     # -- steps -------------------------------------------------------------------------------------
 
@@ -242,11 +263,30 @@ class _ProgramEmitter:
         f.place(done)
 
     def _routine(self, step: ir.Routine) -> None:
-        """A call back to the host; a status other than 0 means that it raised."""
         f, table = self.f, self.tables[step]
         for n, slot in enumerate((*step.inputs, *step.outputs)):
             f.store("ptr", self._pointer(slot), f.gep("i64", table, n))
-        symbol = self.routines[step]
+        if isinstance(step.function, LibraryCall):
+            self._library(step.function, table)
+        else:
+            self._host(self.routines[step], table)
+
+    def _library(self, call: LibraryCall, table: str) -> None:
+        """A loop over matrices, on several threads if that is worth it."""
+        f, symbol = self.f, self.libraries[call]
+        self._poll()
+        if call.threads > 1:
+            self.module.declare("declare void @weft_parallel(ptr, ptr, ptr, i64, i64)")
+            f.do(
+                f"call void @weft_parallel(ptr %pool, ptr {symbol}, ptr {table}, "
+                f"i64 {call.blocks}, i64 {call.threads})"
+            )
+        else:
+            f.do(f"call void {symbol}(ptr {table}, i64 0, i64 0, i64 1, i64 1)")
+
+    def _host(self, symbol: str, table: str) -> None:
+        """A call back to the host; a status other than 0 means that it raised."""
+        f = self.f
         self.module.declare(f"declare i32 @{symbol}(ptr)")
         status = f.i(f"call i32 @{symbol}(ptr {table})")
         f.store("i32", status, self.status)

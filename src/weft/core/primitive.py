@@ -40,6 +40,7 @@ _PURPOSE = {
     "lower": "it cannot be compiled",
     "lower_complex": "it cannot be compiled for complex numbers",
     "partial_eval": "it cannot be linearized",
+    "portable": "there is no form of it in other operations (importing weft.lax.linalg adds some)",
 }
 
 
@@ -69,6 +70,8 @@ class Primitive:
     - ``def_batch(axis_size, args, dims, **params) -> (outs, out_dims)``;
     - ``def_lower(ctx, *args, **params)``: to index-space terms;
     - ``def_lower_complex(ctx, *args, **params)``: the same where operands or results are complex;
+    - ``def_portable(*args, **params)``: the same results by other primitives and control flow, for
+      routines that no term expresses;
     - ``def_partial_eval(trace, args, unknown, **params) -> outs``: higher-order primitives only;
     - ``def_effects(**params) -> frozenset[str]``: names of side effects, which keep an equation
       alive and in order;
@@ -148,6 +151,10 @@ class Primitive:
     def def_lower_complex(self, rule: RuleT) -> RuleT:
         """Sets the lowering to terms of equations with complex numbers."""
         return self._set("lower_complex", rule)
+
+    def def_portable(self, rule: RuleT) -> RuleT:
+        """Sets the form in other operations."""
+        return self._set("portable", rule)
 
     def def_partial_eval(self, rule: RuleT) -> RuleT:
         """Sets the rule that splits a higher-order primitive into known and unknown parts."""

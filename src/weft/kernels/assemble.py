@@ -90,8 +90,10 @@ class _Assembler:
         return slot
 
     def _outputs(self) -> tuple[tuple[out.Slot, ...], list[tuple[out.Slot, Value]]]:
-        """Output slots; a value computed by a kernel at the top is computed right into its own."""
-        computed = {s.value for s in self.program.block.steps if isinstance(s, Def | Scatter)}
+        """Output slots; a value computed at the top level is computed right into its own."""
+        steps = self.program.block.steps
+        computed = {s.value for s in steps if isinstance(s, Def | Scatter)}
+        computed |= {v for s in steps if isinstance(s, terms.Call) for v in s.outputs}
         slots: list[out.Slot] = []
         copies: list[tuple[out.Slot, Value]] = []
         for n, value in enumerate(self.program.outputs):

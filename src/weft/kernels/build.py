@@ -258,8 +258,8 @@ class _Builder:
     def _waves(self, sinks: list[_Sink]) -> dict[_Sink, int]:
         """Wave of each sink: after every fold it uses, and after a row it reads.
 
-        What reads a row in loops like those that fill it may do so in the same wave: there the
-        row's element is at hand.
+        What reads a row in loops like those that fill it, at the element they fill, may do so in
+        the same wave: there the element is at hand.
         """
         by_fold = {s.fold: s for s in sinks if s.fold is not None}
         by_row = {s.row: s for s in sinks if s.row is not None}
@@ -271,7 +271,9 @@ class _Builder:
                     wave = max(wave, waves[by_fold[term]] + 1)
                 elif isinstance(term, Load) and by_row.get(term.value, sink) is not sink:
                     row = by_row[term.value]
-                    wave = max(wave, waves[row] + (not _alike(sink.axes, row.axes)))
+                    depth = self.rows[term.value][1]
+                    at_hand = _is_at_hand(term.index[depth:], sink, row)
+                    wave = max(wave, waves[row] + (not at_hand))
             waves[sink] = wave
         return waves
 
@@ -593,6 +595,16 @@ def _scans(term: Term) -> list[Scan]:
 def _alike(a: Sequence[Axis], b: Sequence[Axis]) -> bool:
     """Whether loops over ``a`` and ``b`` can be one nest."""
     return [x.extent for x in a] == [x.extent for x in b]
+
+
+def _is_at_hand(index: Sequence[Affine], sink: _Sink, row: _Sink) -> bool:
+    """Whether ``sink``, in one loop nest with ``row``, reads the element that is being filled."""
+    if not _alike(sink.axes, row.axes):
+        return False
+    together = {r: Affine.of(s) for r, s in zip(row.axes, sink.axes, strict=True)}
+    return all(
+        filled.substitute(together) == read for filled, read in zip(row.index, index, strict=True)
+    )
 
 
 def _same_loop(sinks: Iterable[_Sink]) -> list[list[_Sink]]:

@@ -178,6 +178,8 @@ from weft.lax.windows import (
     reduce_window_shape_tuple,
 )
 
+#: Modules that load when first used.
+_SUBMODULES = frozenset(["linalg"])
 #: Control flow is a transformation of functions; its module loads when first used.
 _CONTROL_FLOW = frozenset(
     ["associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop"]
@@ -206,6 +208,8 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module("weft.transforms.control_flow")
     elif name in _SPECIAL:
         module = importlib.import_module("weft.lax.special")
+    elif name in _SUBMODULES:
+        return importlib.import_module(f"weft.lax.{name}")
     else:
         raise AttributeError(f"module 'weft.lax' has no attribute {name!r}")
     value = getattr(module, name)
@@ -214,7 +218,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_CONTROL_FLOW, *_SPECIAL})
+    return sorted({*globals(), *_CONTROL_FLOW, *_SPECIAL, *_SUBMODULES})
 
 
 __all__ = [
@@ -310,6 +314,7 @@ __all__ = [
     "is_finite",
     "le",
     "lgamma",
+    "linalg",
     "log",
     "log1p",
     "logistic",

@@ -7,6 +7,7 @@ defaults are float32 and int32.
 
 from __future__ import annotations
 
+import importlib as _importlib
 from typing import Any
 
 import ml_dtypes as _ml_dtypes
@@ -16,7 +17,6 @@ from weft.array import Array as ndarray
 from weft.core.dtypes import canonical_dtype as _canonical_dtype
 from weft.core.dtypes import promote_types
 from weft.core.dtypes import result_type as _result_type
-from weft.numpy import linalg
 from weft.numpy.calculus import (
     allclose,
     array_equal,
@@ -389,6 +389,20 @@ def iscomplexobj(x: Any) -> Any:
 def isrealobj(x: Any) -> Any:
     """Whether an array has a dtype that is not complex."""
     return not iscomplexobj(x)
+
+
+#: Modules that load when first used.
+_SUBMODULES = frozenset(["linalg"])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return _importlib.import_module(f"weft.numpy.{name}")
+    raise AttributeError(f"module 'weft.numpy' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})
 
 
 # fmt: off

@@ -1,164 +1,84 @@
-"""`weft.numpy.linalg`: norms and the products that live there. Factorizations are routines of
-`scipy`.
+"""`weft.numpy.linalg`: NumPy's linear algebra, and the names of the Array API standard.
+
+Everything works on stacks of matrices, can be jitted, differentiated and batched. Nothing raises
+for what only the numbers tell: a matrix that is singular or not positive definite gives inf or NaN.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from weft import lax
-from weft.core import dtypes
-from weft.numpy._common import (
-    ArrayLike,
-    Axis,
-    Value,
-    canonical_axes,
-    dtype_of,
-    promote_inexact,
-    shape_of,
-)
+from weft.numpy._common import Value, shape_of
 from weft.numpy.contraction import cross, matmul, outer, tensordot, vecdot
-from weft.numpy.reductions import max as max_of
-from weft.numpy.reductions import min as min_of
-from weft.numpy.reductions import sum as sum_of
-from weft.numpy.shaping import diagonal, matrix_transpose, moveaxis, trace
-from weft.numpy.ufuncs import absolute, not_equal, power, sqrt
+from weft.numpy.decompositions import (
+    EighResult,
+    EigResult,
+    QRResult,
+    SVDResult,
+    cholesky,
+    eig,
+    eigh,
+    eigvals,
+    eigvalsh,
+    qr,
+    svd,
+    svdvals,
+)
+from weft.numpy.norms import matrix_norm, norm, vector_norm
+from weft.numpy.shaping import diagonal, matrix_transpose, trace
+from weft.numpy.solving import (
+    SlogdetResult,
+    cond,
+    det,
+    inv,
+    lstsq,
+    matrix_power,
+    matrix_rank,
+    pinv,
+    slogdet,
+    solve,
+    tensorinv,
+    tensorsolve,
+)
 
 __all__ = [
+    "EigResult",
+    "EighResult",
+    "QRResult",
+    "SVDResult",
+    "SlogdetResult",
+    "cholesky",
+    "cond",
     "cross",
+    "det",
     "diagonal",
+    "eig",
+    "eigh",
+    "eigvals",
+    "eigvalsh",
+    "inv",
+    "lstsq",
     "matmul",
     "matrix_norm",
     "matrix_power",
+    "matrix_rank",
     "matrix_transpose",
     "multi_dot",
     "norm",
     "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
     "tensordot",
+    "tensorinv",
+    "tensorsolve",
     "trace",
     "vecdot",
     "vector_norm",
 ]
-
-
-def norm(x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The norm of vectors (one axis) or matrices (two axes).
-
-    Without `ord` and `axis` it is that of the flat array. Vectors: any number, ±inf, 0 (how many
-    are not zero). Matrices: "fro", 1, −1, inf, −inf.
-    """
-    (x,) = promote_inexact("linalg.norm", x)
-    ndim = len(shape_of(x))
-    if ord is None:
-        axes = canonical_axes("linalg.norm", axis, ndim)
-        return sqrt(sum_of(_square(x), axes, keepdims=keepdims))
-    if axis is None:
-        if ndim not in (1, 2):
-            raise ValueError(
-                f"weft.numpy.linalg.norm: give axis= for ord={ord!r} of an array of shape "
-                f"{shape_of(x)}"
-            )
-        axis = tuple(range(ndim))
-    axes = tuple(axis) if isinstance(axis, list | tuple) else (axis,)  # type: ignore[assignment]
-    canonical = [canonical_axes("linalg.norm", (d,), ndim)[0] for d in axes]
-    if len(canonical) == 1:
-        return _vector_norm(x, ord, canonical[0], keepdims)
-    if len(canonical) == 2:
-        return _matrix_norm(x, ord, canonical[0], canonical[1], keepdims)
-    raise ValueError(f"weft.numpy.linalg.norm: axis={axis!r} must be one axis or two")
-
-
-def _square(x: Value) -> Value:
-    if dtypes.is_complex(dtype_of(x)):
-        real, imag = lax.real(x), lax.imag(x)
-        return lax.add(lax.mul(real, real), lax.mul(imag, imag))
-    return lax.mul(x, x)
-
-
-def _vector_norm(x: Value, ord: Any, axis: int, keepdims: bool) -> Value:
-    if isinstance(ord, str):
-        raise ValueError(f"weft.numpy.linalg.norm: ord={ord!r} is not a norm of vectors")
-    if ord == 2:
-        return sqrt(sum_of(_square(x), axis, keepdims=keepdims))
-    size = absolute(x)
-    if ord == np.inf:
-        return max_of(size, axis, keepdims)
-    if ord == -np.inf:
-        return min_of(size, axis, keepdims)
-    if ord == 0:
-        return sum_of(not_equal(x, 0).astype(dtype_of(size)), axis, keepdims=keepdims)
-    if ord == 1:
-        return sum_of(size, axis, keepdims=keepdims)
-    return power(sum_of(power(size, float(ord)), axis, keepdims=keepdims), 1.0 / ord)
-
-
-def _matrix_norm(x: Value, ord: Any, row: int, column: int, keepdims: bool) -> Value:
-    if ord in ("fro", "f"):
-        return sqrt(sum_of(_square(x), (row, column), keepdims=keepdims))
-    if ord not in (1, -1, np.inf, -np.inf):
-        raise ValueError(
-            f"weft.numpy.linalg.norm: ord={ord!r} is not supported for matrices; use 'fro', 1, "
-            "-1, inf "
-            "or -inf"
-        )
-    summed, other = (row, column) if abs(ord) == 1 else (column, row)
-    sums = sum_of(absolute(x), summed, keepdims=True)
-    result = (max_of if ord > 0 else min_of)(sums, other, keepdims=True)
-    shape = shape_of(result)
-    if keepdims:
-        return result
-    return lax.reshape(result, tuple(n for d, n in enumerate(shape) if d not in (row, column)))
-
-
-def vector_norm(
-    x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
-) -> Value:
-    """The norm of vectors over any axes (all without `axis`)."""
-    (x,) = promote_inexact("linalg.vector_norm", x)
-    axes = canonical_axes("linalg.vector_norm", axis, len(shape_of(x)))
-    kept = [d for d in range(len(shape_of(x))) if d not in axes]
-    flat = moveaxis(x, axes, tuple(range(len(kept), len(shape_of(x)))))
-    flat = lax.reshape(
-        flat, (*(shape_of(x)[d] for d in kept), int(np.prod([shape_of(x)[d] for d in axes])))
-    )
-    result = _vector_norm(flat, ord, len(kept), False)
-    if not keepdims:
-        return result
-    return lax.reshape(result, tuple(1 if d in axes else n for d, n in enumerate(shape_of(x))))
-
-
-def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Value:
-    """The norm of matrices over the last two axes."""
-    return norm(x, ord, (-2, -1), keepdims)
-
-
-def matrix_power(a: ArrayLike, n: int) -> Value:
-    """A square matrix multiplied n times, by repeated squaring; n ≥ 0."""
-    from weft.numpy.creation import asarray, eye
-    from weft.numpy.shaping import broadcast_to
-
-    x = asarray(a)
-    shape = shape_of(x)
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(
-            f"weft.numpy.linalg.matrix_power: needs square matrices, got shape {shape}"
-        )
-    if n < 0:
-        raise ValueError(
-            "weft.numpy.linalg.matrix_power: n cannot be negative; invert the matrix first"
-        )
-    if n == 0:
-        return broadcast_to(eye(shape[-1], dtype=dtype_of(x)), shape)
-    result = None
-    while n:
-        if n & 1:
-            result = x if result is None else matmul(result, x)
-        n >>= 1
-        if n:
-            x = matmul(x, x)
-    return result
 
 
 def multi_dot(arrays: Any) -> Value:

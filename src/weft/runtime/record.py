@@ -11,6 +11,7 @@ import numpy as np
 from weft.runtime.buffer import Buffer
 from weft.runtime.callback import HostCallback
 from weft.runtime.executable import NativeProgram
+from weft.runtime.libraries import library_address, library_symbol
 
 _LENGTH_BYTES = 8
 
@@ -20,7 +21,8 @@ class ProgramRecord:
     """All that a `NativeProgram` is made of, and what its caller wants to know.
 
     ``constants`` are their bytes; ``reuse`` says which outputs may lie in the memory of which
-    inputs; ``kernels`` and ``refused`` are statistics.
+    inputs; ``libraries`` names the routines of LAPACK and BLAS that it calls; ``kernels`` and
+    ``refused`` are statistics.
     """
 
     object_code: bytes
@@ -30,6 +32,7 @@ class ProgramRecord:
     arena_nbytes: int
     uses_pool: bool
     seconds: float
+    libraries: Sequence[str] = ()
     reuse: Mapping[int, int] = field(default_factory=dict)
     kernels: int = 0
     refused: int = 0
@@ -45,6 +48,7 @@ class ProgramRecord:
             uses_pool=self.uses_pool,
             seconds=self.seconds,
             callbacks=callbacks,
+            imports={library_symbol(name): library_address(name) for name in self.libraries},
         )
 
     def pack(self) -> bytes:
@@ -58,6 +62,7 @@ class ProgramRecord:
                 "arena_nbytes": self.arena_nbytes,
                 "uses_pool": self.uses_pool,
                 "seconds": self.seconds,
+                "libraries": list(self.libraries),
                 "reuse": list(self.reuse.items()),
                 "kernels": self.kernels,
                 "refused": self.refused,

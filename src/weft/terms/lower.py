@@ -59,6 +59,7 @@ class Lowering:
         self.constants: dict[Value, np.ndarray] = {}
         self.out_avals: list[ShapedArray] = []
         self.source: Any = None
+        self.choices: list[str] = []
         self._captured: dict[int, tuple[Any, AnyTensor]] = {}
         self._computed: dict[Hashable, tuple[Sequence[AnyTensor], Sequence[AnyTensor]]] = {}
         self._names = 0
@@ -272,7 +273,8 @@ def lower_jaxpr(closed: ClosedJaxpr, dots: frozenset[str] = frozenset()) -> Prog
     results = ctx.inline(closed, arguments)
     ctx.source = None
     outputs = tuple(ctx.value(t) for t in results)
-    return prune(Program(tuple(inputs), outputs, ctx.block, ctx.constants))
+    program = Program(tuple(inputs), outputs, ctx.block, ctx.constants, tuple(ctx.choices))
+    return prune(program)
 
 
 def _lower_equations(

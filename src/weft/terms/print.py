@@ -202,6 +202,7 @@ def format_program(program: Program) -> str:
     inputs = ", ".join(f"{v.name}:{type_of(v)}" for v in program.inputs)
     lines = [f"program({inputs})"]
     lines += [f"  constant {v.name}:{type_of(v)}" for v in program.constants]
+    lines += [f"  chose {choice}" for choice in program.choices]
     lines += _block(program.block, "  ")
     lines.append(f"  return {', '.join(v.name for v in program.outputs)}")
     return "\n".join(lines)

@@ -148,13 +148,14 @@ class Program:
 
     ``constants`` maps values that are captured arrays to their data; they are no part of
     ``inputs``. An output may be an input, a constant or another output (which is then returned as
-    a copy).
+    a copy). ``choices`` says in words which form of each routine was taken, and why.
     """
 
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     block: Block
     constants: dict[Value, np.ndarray] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)

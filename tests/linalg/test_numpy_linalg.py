@@ -1,0 +1,214 @@
+"""`weft.numpy.linalg` against NumPy, its derivatives against differences, and its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weft
+import weft.numpy as wnp
+
+la = wnp.linalg
+few = settings(max_examples=5, deadline=None)
+BATCHES = st.sampled_from([(), (3,), (2, 2), (0,)])
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def close(actual: Any, wanted: Any) -> None:
+    np.testing.assert_allclose(np.asarray(actual), wanted, rtol=1e-7, atol=1e-8)
+
+
+@few
+@given(BATCHES, st.integers(0, 6), st.integers(0, 99))
+def test_square_matrices(batch: tuple[int, ...], n: int, seed: int) -> None:
+    a = draw(*batch, n, n, seed=seed)
+    close(la.det(a), np.linalg.det(a))
+    sign, size = la.slogdet(a)
+    close(sign, np.linalg.slogdet(a)[0])
+    close(size, np.linalg.slogdet(a)[1])
+    close(la.inv(a) @ a, np.broadcast_to(np.eye(n), a.shape))
+    b = draw(*batch, n, 2, seed=seed + 1)
+    close(la.solve(a, b), np.linalg.solve(a, b))
+    h = a + np.swapaxes(a, -1, -2)
+    close(la.eigvalsh(h), np.linalg.eigvalsh(h))
+    if n:
+        u, s, vh = la.svd(h, hermitian=True)
+        close((u * s[..., None, :]) @ vh, h)
+        close(s, np.linalg.svd(h, compute_uv=False))
+
+
+@few
+@given(BATCHES, st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
+def test_matrices_of_any_shape(batch: tuple[int, ...], m: int, n: int, seed: int) -> None:
+    a = draw(*batch, m, n, seed=seed)
+    close(la.pinv(a), np.linalg.pinv(a))
+    close(la.svdvals(a), np.linalg.svd(a, compute_uv=False))
+    assert np.asarray(la.matrix_rank(a)).tolist() == np.linalg.matrix_rank(a).tolist()
+    for mode in ("reduced", "complete"):
+        q, r = la.qr(a, mode)
+        close(q @ r, a)
+    close(abs(la.qr(a, "r")), abs(np.linalg.qr(a, "r")))
+    for order in (2, -2, "nuc", "fro", 1):
+        close(la.norm(a, order, axis=(-2, -1)), np.linalg.norm(a, order, axis=(-2, -1)))
+
+
+@pytest.mark.parametrize("p", [None, 2, -2, 1, -1, np.inf, -np.inf, "fro"])
+def test_condition_numbers(p: Any) -> None:
+    a = draw(3, 4, 4)
+    close(la.cond(a, p), np.linalg.cond(a, p))
+    assert np.asarray(la.cond(np.zeros((2, 2)), p)) == np.inf
+
+
+def test_vectors_on_the_right_and_batches_that_broadcast() -> None:
+    a, b = draw(4, 4), draw(7, 4, 2)
+    close(la.solve(a, b), np.linalg.solve(a, b))
+    close(la.solve(a, b[0, :, 0]), np.linalg.solve(a, b[0, :, 0]))
+    close(la.solve(draw(5, 1, 4, 4), b), np.linalg.solve(draw(5, 1, 4, 4), b))
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+def test_least_squares(rank: int) -> None:
+    a, b = draw(6, rank) @ draw(rank, 3, seed=1), draw(6, 2, seed=2)
+    x, residuals, found, s = la.lstsq(a, b, rcond=1e-10)
+    wanted = np.linalg.lstsq(a, b, rcond=1e-10)
+    close(x, wanted[0])
+    close(residuals, np.sum((b - a @ wanted[0]) ** 2, 0))
+    assert int(found) == rank
+    close(s, wanted[3])
+    assert la.lstsq(a, b, 1e-10, numpy_resid=True)[1].shape == wanted[1].shape
+
+
+def test_tensors_and_powers() -> None:
+    a, b = draw(2, 3, 6), draw(2, 3)
+    close(la.tensorsolve(a, b), np.linalg.tensorsolve(a, b))
+    swapped = np.moveaxis(a, -1, 0)
+    close(la.tensorsolve(swapped, b, axes=(0,)), np.linalg.tensorsolve(swapped, b, axes=(0,)))
+    close(la.tensorinv(draw(4, 6, 8, 3)), np.linalg.tensorinv(draw(4, 6, 8, 3)))
+    for n in (-3, 0, 5):
+        close(la.matrix_power(draw(3, 3), n), np.linalg.matrix_power(draw(3, 3), n))
+
+
+def test_integers_become_float32_and_narrow_floats_are_refused() -> None:
+    assert la.inv(np.array([[2, 0], [0, 4]])).dtype == np.float32
+    with pytest.raises(TypeError, match=r"linalg\.svd: argument 0 is float16.*astype\('float32'\)"):
+        la.svd(np.ones((2, 2), np.float16))
+
+
+# ---------------------------------------------------------------- derivatives
+
+RIGHT = draw(4, 2, seed=5)
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
+    "solve": lambda x: la.solve(x, RIGHT),
+    "inv": la.inv,
+    "det": lambda x: la.det(x)[None],
+    "det3": lambda x: la.det(x[:3, :3])[None],
+    "slogdet": lambda x: la.slogdet(x).logabsdet[None],
+    "cholesky": lambda x: la.cholesky(x @ x.T + np.eye(4)),
+    "pinv": lambda x: la.pinv(x[:, :2]),
+    "q": lambda x: la.qr(x[:, :3]).Q,
+    "r": lambda x: la.qr(x[:3]).R,
+    "lu": lambda x: weft.lax.linalg.lu(x[:3])[0],
+    "svdvals": la.svdvals,
+    "u": lambda x: abs(la.svd(x[:, :3], full_matrices=False).U),
+    "eigvalsh": lambda x: la.eigvalsh(x + x.T),
+    "eigenvectors": lambda x: la.eigh(x + x.T).eigenvectors ** 2,
+    "lstsq": lambda x: la.lstsq(x[:, :3], RIGHT)[0],
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_derivatives_are_limits_of_differences(name: str) -> None:
+    def f(x: Any) -> Any:
+        return wnp.sin(FUNCTIONS[name](x))
+
+    x, d, h = draw(4, 4, seed=2), draw(4, 4, seed=3), 1e-6
+    with weft.disable_jit():
+        value, slope = weft.jvp(f, (x,), (d,))
+        differences = (np.asarray(f(x + h * d)) - np.asarray(f(x - h * d))) / (2 * h)
+        np.testing.assert_allclose(np.asarray(slope), differences, rtol=1e-5, atol=1e-6)
+        gradient = weft.grad(lambda x: f(x).sum())
+        np.testing.assert_allclose(np.sum(gradient(x) * d), differences.sum(), rtol=1e-5, atol=1e-6)
+        second = weft.jvp(gradient, (x,), (d,))[1]
+        differences = (np.asarray(gradient(x + h * d)) - np.asarray(gradient(x - h * d))) / (2 * h)
+        scale = 1 + abs(differences).max()
+        np.testing.assert_allclose(np.asarray(second), differences, rtol=1e-4, atol=1e-5 * scale)
+        batched = weft.vmap(f)(np.stack([x, x + d]))
+        np.testing.assert_allclose(np.asarray(batched[0]), np.asarray(value), rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["solve", "cholesky", "eigvalsh"])
+def test_derivatives_compile(name: str) -> None:
+    gradient = weft.grad(lambda x: FUNCTIONS[name](x).sum())
+    x = draw(4, 4, seed=2)
+    with weft.disable_jit():
+        wanted = np.asarray(gradient(x))
+    close(weft.jit(gradient)(x), wanted)
+
+
+def test_the_determinant_of_a_singular_matrix_has_a_derivative() -> None:
+    x, d, h = draw(4, 4), draw(4, 4, seed=1), 1e-5
+    x[3] = x[0] + x[1]
+    with weft.disable_jit():
+        slope = weft.jvp(la.det, (x,), (d,))[1]
+    wanted = (np.linalg.det(x + h * d) - np.linalg.det(x - h * d)) / (2 * h)
+    np.testing.assert_allclose(np.asarray(slope), wanted, rtol=1e-6)
+
+
+def test_solving_again_for_a_tangent_factors_once() -> None:
+    weft.config.routines = "library"
+    try:
+        text = str(weft.make_jaxpr(weft.grad(lambda x: la.solve(x, RIGHT).sum()))(draw(4, 4)))
+    finally:
+        weft.config.routines = "price"
+    assert text.count("= lu ") == 1
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: la.inv(draw(2, 3)), ValueError, r"linalg\.inv: argument 0 must be square"),
+        (lambda: la.qr(draw(3)), ValueError, r"qr: argument 0 must have matrices in its last two"),
+        (lambda: la.solve(np.eye(3), draw(4)), ValueError, r"solve: a of shape \(3, 3\) needs b"),
+        (lambda: la.qr(np.eye(2), "x"), ValueError, "mode is 'reduced', 'complete', 'r' or 'raw'"),
+        (lambda: la.eigh(np.eye(2), "X"), ValueError, "UPLO is 'L' or 'U', got 'X'"),
+        (lambda: la.norm(np.eye(2), 3), ValueError, "ord=3 is not a norm of matrices; use 'fro'"),
+        (lambda: la.lstsq(np.eye(3), draw(2)), ValueError, "a has 3 rows and b has 2"),
+        (lambda: la.lstsq(draw(2, 3, 3), draw(3)), ValueError, r"use weft\.vmap"),
+        (lambda: la.tensorinv(draw(2, 3), 1), ValueError, "must have as many"),
+        (lambda: la.solve(None, draw(3)), TypeError, r"solve: argument 0 must be an array"),
+        (
+            lambda: weft.lax.linalg.cholesky(np.eye(2, dtype=np.int32)),
+            TypeError,
+            r"cholesky needs float32.*lax\.convert_element_type",
+        ),
+        (
+            lambda: weft.lax.linalg.triangular_solve(np.eye(3), draw(2, 2), left_side=True),
+            ValueError,
+            "b must have 3 rows, as many as a; it has 2",
+        ),
+        (
+            lambda: weft.grad(lambda x: weft.lax.linalg.qr(x)[0].sum())(draw(4, 2)),
+            TypeError,
+            "use the reduced form",
+        ),
+        (
+            lambda: weft.grad(lambda x: weft.lax.linalg.svd(x)[0].sum())(draw(4, 2)),
+            TypeError,
+            "use full_matrices=False",
+        ),
+    ],
+)
+def test_errors_say_what_to_do(call: Callable[[], Any], error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
