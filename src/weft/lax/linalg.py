@@ -95,7 +95,7 @@ def eigh(
 
     >>> v, w = weft.lax.linalg.eigh(np.array([[2., 0.], [0., 1.]]))
     >>> w
-    Array([1., 2.], dtype=float64)
+    Array([1., 2.], dtype=float32)
     """
     del sort_eigenvalues
     a = _matrices("eigh", x)
