@@ -96,6 +96,13 @@ def test_tensors_and_powers() -> None:
         close(la.matrix_power(draw(3, 3), n), np.linalg.matrix_power(draw(3, 3), n))
 
 
+def test_eigenvalues_of_general_matrices() -> None:
+    for a in (draw(40, 1, 1), draw(2, 4, 4), draw(3, 3) + 1j * draw(3, 3, seed=1)):
+        values, vectors = map(np.asarray, la.eig(a))
+        close(a @ vectors, vectors * values[..., None, :])
+        close(la.eigvals(a), values)
+
+
 def test_integers_become_float32_and_narrow_floats_are_refused() -> None:
     assert la.inv(np.array([[2, 0], [0, 4]])).dtype == np.float32
     with pytest.raises(TypeError, match=r"linalg\.svd: argument 0 is float16.*astype\('float32'\)"):
