@@ -1,5 +1,6 @@
-"""Settings for every test: the same examples on every run, no deadline on a busy machine, and
-nothing from earlier runs: programs are planned and compiled anew.
+"""Settings for every test: the same examples on every run, no deadline on a busy machine,
+nothing from earlier runs (programs are planned and compiled anew), and every level of what is
+compiled checked as it is made.
 
 ``pytest --cpu sse2`` runs the tests with code that uses no more than those instructions.
 """
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from weft.config import CPUS, config
 
+config.check = True
 settings.register_profile(
     "weft",
     derandomize=True,

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weft.config import config
+from weft.core.check import check_jaxpr
 from weft.core.collector import collector_paused
-from weft.core.extents import OpenExtentError, Size, extent_at, typical
+from weft.core.extents import Extent, OpenExtentError, Size, extent_at, typical
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import WORKING_SETS, Family, NoClassError, ShapeClass, sizes_at
 from weft.executable import Executable, Stats
@@ -60,8 +61,13 @@ class OpenProgram:
 
     def at(self, instance: ShapeClass) -> Executable:
         """The executable of a program whose class has the key of this one's family."""
+        from weft.kernels.instantiate import instantiate_program
+        from weft.kernels.program_check import check_program
+
         values = self.family.values_of(instance)
         sizes = sizes_at(self.family.sizes, values)
+        if config.check:
+            check_program(instantiate_program(self.program, sizes))
         table = Buffer.adopt(np.array(values, np.int64))
         closed = instance.closed
         native = self.native.resized(
@@ -142,13 +148,21 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     from weft.kernels.assemble import assemble
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import plan
+    from weft.kernels.program_check import check_program
     from weft.kernels.program_print import print_program
+    from weft.terms.check import check_program as check_terms
     from weft.terms.lower import lower_jaxpr
 
+    # What is for a class of shapes is checked at each shape that it is used for (`OpenProgram.at`).
+    check = config.check and not _is_open(closed)
     _dump("jaxpr", lambda: str(closed))
+    if check:
+        check_jaxpr(closed)
     machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
     lowered = lower_jaxpr(closed, machine.dots)
     _dump("terms", lambda: _printed_terms(lowered))
+    if check:
+        check_terms(lowered)
     naive: list[Kernel] | None = [] if "kernels" in config.dump else None
     watch = None if naive is None else naive.append
     program = assemble(lowered, lambda region: plan(region, machine, watch))
@@ -157,7 +171,14 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     _dump("kernels", lambda: _printed_kernels(naive or []))
     _dump("schedule", lambda: _printed_kernels(s.kernel for s in _launches(program)))
     _dump("program", lambda: print_program(program, kernels=False))
+    if check:
+        check_program(program, kernels=False)  # `plan` has checked each when it was made
     return program
+
+
+def _is_open(closed: ClosedJaxpr) -> bool:
+    """Whether ``closed`` is for a class of shapes."""
+    return any(isinstance(d, Extent) for aval in closed.in_avals for d in aval.shape)
 
 
 def _printed_terms(lowered: Any) -> str:

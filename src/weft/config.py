@@ -39,6 +39,8 @@ class Config:
       pocketfft), ``"portable"`` (Weft's own operations), or ``"price"``, the default: the one that
       is expected to take less time.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
+    - ``check``: prove every level of what is compiled well formed as it is made, down to the last
+      kernel; compiling takes longer. Off by default, on in Weft's own tests.
     - ``cache_dir``: where compiled code is kept between processes; None keeps none.
 
     >>> weft.config.threads = 1
@@ -47,6 +49,7 @@ class Config:
 
     __slots__ = (
         "_cache_dir",
+        "_check",
         "_cpu",
         "_dump",
         "_numerics",
@@ -64,6 +67,7 @@ class Config:
         self._cpu = "native"
         self._routines = "price"
         self._dump: frozenset[str] = frozenset()
+        self._check = False
         self._cache_dir: str | None = default_cache_dir()
         self._compile_anew()
 
@@ -139,6 +143,17 @@ class Config:
         self._dump = levels
 
     @property
+    def check(self) -> bool:
+        """Whether every level is checked as it is made."""
+        return self._check
+
+    @check.setter
+    def check(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"config.check is True or False, got {value!r}")
+        self._check = value
+
+    @property
     def cache_dir(self) -> str | None:
         """The folder of compiled code, or None."""
         return self._cache_dir
@@ -159,7 +174,7 @@ class Config:
         return f"Config({settings})"
 
 
-_SETTINGS = ("threads", "numerics", "cpu", "routines", "dump", "cache_dir")
+_SETTINGS = ("threads", "numerics", "cpu", "routines", "dump", "check", "cache_dir")
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -77,6 +77,8 @@ def test_settings_are_checked_when_set():
         config.dump = {"jaxprs"}
     with pytest.raises(TypeError, match=r"config\.dump is a set of names"):
         config.dump = "jaxpr"
+    with pytest.raises(TypeError, match=r"config\.check is True or False, got 1"):
+        config.check = 1
     with pytest.raises(AttributeError, match="config has no setting 'thread'; it has 'threads'"):
         config.thread = 1
 

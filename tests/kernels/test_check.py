@@ -92,7 +92,7 @@ def test_bounds_are_proven() -> None:
     place = Affine.of(ROW) + 1
     refused(
         kernel(loop(ROW, [Load(v, X, (place,)), Store(Y, at(ROW), v)])),
-        r"index i\+1 of dimension 0 of x\[8\] may reach 1\.\.8",
+        r"index i\+1 of dimension 0 of x\[8\] may reach 0\.\.8",
     )
     check_kernel(
         kernel(loop(ROW, [Load(v, X, (place,), (Guard(place, 0, 8),)), Store(Y, at(ROW), v)]))
@@ -179,6 +179,68 @@ def test_every_thread_would_update_twice() -> None:
     check_kernel(kernel(*body))
     other = parallel([Load(u := Var(F32), X, at(ROW)), Map(Var(F32), "neg", (u,))])
     refused(kernel(*body, other), "at work on y")
+
+
+def test_what_every_thread_does_before_a_parallel_loop_may_be_late() -> None:
+    v, w, j = Var(F32), Var(F32), Axis("j", 8)
+    s = Buffer("s", (8,), F32, "scratch", "shared")
+    write = parallel([Load(w, X, at(ROW)), Store(s, at(ROW), w)])
+    zero = [Const(v, 0.0), loop(j, [Store(s, at(j), v)])]
+    refused(kernel(*zero, write, scratch=(s,)), "a barrier is missing")
+    check_kernel(kernel(*zero, Barrier(), write, scratch=(s,)))
+    u = Var(F32)
+    refused(kernel(Load(u, s, at(3)), write, scratch=(s,)), "a barrier is missing")
+    # What every thread writes itself may be read at once, but not written once more.
+    read = parallel([Load(w, s, at(ROW)), Store(Y, at(ROW), w)])
+    check_kernel(kernel(*zero, read, scratch=(s,)))
+    k = Axis("k", 8)
+    refused(kernel(*zero, loop(k, [Store(s, at(k), v)]), read, scratch=(s,)), "barrier is missing")
+
+
+def test_elements_of_a_tile_go_to_different_places() -> None:
+    v, u = Var(F32, (T,)), Axis("u", 2)
+    halved = kernel(Const(v, 1.0), Store(Y, (Affine.of(T).floordiv(2),), v))
+    refused(halved, "several elements of the tile may go to one place of y")
+    w = Var(F32, (T, u))
+    check_kernel(kernel(Const(w, 1.0), Store(Y, (Affine.of(T) * 2 + u,), w)))
+    refused(kernel(Const(w, 1.0), Store(Y, (Affine.of(T) + u,), w)), "to one place of y")
+    z = Buffer("z", (2, 4), F32, "output")
+    swapped = ((Affine.of(T) * 2 + u).mod(2), Affine.of(T))
+    check_kernel(Kernel("k", (z,), (), [Const(w, 1.0), Store(z, swapped, w)]))
+
+
+def test_bounds_and_guards_of_reshaped_axes() -> None:
+    """A padded array read as rows of three: the guard bounds the numerator of a division."""
+    x = Buffer("x", (24, 3), F32)
+    i, j = Axis("i", 3), Axis("j", 37)
+    flat = Affine.of(i) * 37 + j
+    index = ((flat + 1).floordiv(3) - 1, (flat + 1).mod(3))
+
+    def reads(lo: int) -> Kernel:
+        v = Var(F32)
+        body = [Load(v, x, index, (Guard(flat, lo, 74),))]
+        return Kernel("k", (x,), (), [loop(i, [loop(j, body)])])
+
+    check_kernel(reads(2))
+    refused(reads(1), r"may reach -1\.\.23")
+
+
+def test_a_remainder_beside_a_collapsed_parallel_loop() -> None:
+    """56-wide tiles over threads, then what is left: apart, whatever base the rows are in."""
+    y = Buffer("y", (64, 3), F32, "output")
+    i, j, t = Axis("i", 192), Axis("j", 192), Axis("t", 56)
+    v, w = Var(F32, (t,)), Var(F32)
+
+    def place(flat: Affine) -> tuple[Affine, Affine]:
+        return flat.floordiv(3), flat.mod(3)
+
+    def both(start: int) -> Kernel:
+        tiles = For(i, 0, 168, 56, [Store(y, place(Affine.of(i) + t), v)], "parallel")
+        rest = For(j, start, 192, 1, [Store(y, place(Affine.of(j)), w)])
+        return Kernel("k", (y,), (), [Const(v, 1.0), Const(w, 1.0), tiles, rest])
+
+    check_kernel(both(168))
+    refused(both(167), "a barrier is missing")
 
 
 def test_barrier_inside_parallel() -> None:

@@ -4,7 +4,8 @@ What it promises of a kernel that passes:
 
 - every variable is assigned once, before its uses, in a scope that reaches them;
 - tile axes and dtypes follow from the operands', and no tile has two lane axes;
-- every access is inside its buffer, by interval arithmetic over loops, tiles and guards;
+- every access is inside its buffer wherever its guards hold, and a store of a tile puts different
+  elements in different places;
 - iterations of a parallel loop touch disjoint elements of everything they write;
 - what one parallel loop writes is not touched by other code before a barrier (`check_races`).
 
@@ -13,14 +14,15 @@ The error names the statement, in the text of the printer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from weft.core import dtypes
+from weft.core.extents import is_nonnegative, surely_less
+from weft.kernels.accesses import Access
 from weft.kernels.ir import (
     Barrier,
-    Buffer,
     Const,
     Fold,
     For,
@@ -36,10 +38,11 @@ from weft.kernels.ir import (
     outputs_of,
 )
 from weft.kernels.print import Printer
-from weft.kernels.races import check_races
+from weft.kernels.races import check_races, one_to_one
 from weft.kernels.ranges import access_interval, is_empty
 from weft.terms import ops
 from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.constraints import Constraints
 
 
 class KernelError(ValueError):
@@ -123,7 +126,7 @@ class _Checker:
         elif isinstance(stmt, Load):
             self.axes_cover(stmt, stmt.out, self.tiles_of((*stmt.index, *_exprs(stmt.guards))))
             self.dtype_is(stmt, stmt.out, stmt.buffer.dtype)
-            self.access(stmt, stmt.buffer, stmt.index, stmt.guards)
+            self.access(stmt)
         elif isinstance(stmt, Store):
             self.store(stmt)
         elif isinstance(stmt, Iota):
@@ -250,31 +253,43 @@ class _Checker:
         if read - tiles:
             lost = sorted(read - tiles, key=lambda a: a.serial)
             self.fail(stmt, f"several elements go to one place: the index lacks tile axes {lost}")
-        self.access(stmt, stmt.buffer, stmt.index, stmt.guards)
+        self.access(stmt)
+        if not self.never_runs(stmt) and not one_to_one(Access(stmt, tuple(self.enclosing)), tiles):
+            self.fail(stmt, f"several elements of the tile may go to one place of {stmt.buffer}")
 
-    def access(
-        self, stmt: Stmt, buffer: Buffer, index: Sequence[Affine], guards: Sequence[Guard]
-    ) -> None:
+    def access(self, stmt: Load | Store) -> None:
+        buffer, index = stmt.buffer, stmt.index
         if buffer not in self.kernel.params and buffer not in self.kernel.scratch:
             self.fail(stmt, f"buffer {buffer.name} is not one of the kernel's")
         if len(index) != len(buffer.shape):
             self.fail(stmt, f"{len(index)} indices for {buffer.name}{list(buffer.shape)}")
-        if self.never_runs(index):
+        if self.never_runs(stmt):
             return
-        intervals = [access_interval(expr, guards, self.ranges) for expr in index]
+        intervals = [access_interval(expr, stmt.guards, self.ranges) for expr in index]
         if any(is_empty(i) for i in intervals):
             return
         for d, ((lo, hi), size) in enumerate(zip(intervals, buffer.shape, strict=True)):
-            if lo < 0 or hi >= size:
+            below = not is_nonnegative(lo) and not self.excluded(stmt, index[d], lo, 0)
+            above = not surely_less(hi, size) and not self.excluded(stmt, index[d], size, hi + 1)
+            if below or above:
+                first = lo if below else 0
+                last = hi if above else size - 1
                 self.fail(
                     stmt,
                     f"index {self.printer.affine(index[d])} of dimension {d} of {buffer.name}"
-                    f"{list(buffer.shape)} may reach {lo}..{hi}",
+                    f"{list(buffer.shape)} may reach {first}..{last}",
                 )
 
-    def never_runs(self, index: Sequence[Affine]) -> bool:
-        tiles: Mapping[Axis, None] = dict.fromkeys(self.tiles_of(index))
-        return any(loop.trip == 0 for loop in self.enclosing) or any(a.extent == 0 for a in tiles)
+    def excluded(self, stmt: Load | Store, expr: Affine, lo: int, hi: int) -> bool:
+        """Whether ``lo <= expr < hi`` at no point at which the access happens."""
+        c = Constraints()
+        at = Access(stmt, tuple(self.enclosing)).happens(c)
+        c.within(at(expr), lo, hi)
+        return c.impossible()
+
+    def never_runs(self, stmt: Load | Store) -> bool:
+        empty = any(a.extent == 0 for a in self.tiles_of(stmt.index))
+        return empty or any(loop.trip == 0 for loop in self.enclosing)
 
 
 def _exprs(guards: Iterable[Guard]) -> list[Affine]:

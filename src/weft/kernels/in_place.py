@@ -9,8 +9,9 @@ may then write what another has yet to read.
 
 from __future__ import annotations
 
+from weft.kernels.accesses import Access
 from weft.kernels.ir import Buffer, For, Kernel, Load, Stmt, Store, loops
-from weft.kernels.races import Access, apart, disjoint
+from weft.kernels.races import apart, disjoint
 
 #: An access, the body it stands in and its position there.
 _Found = tuple[Access, list[Stmt], int]
@@ -55,7 +56,5 @@ def _accesses(kernel: Kernel, buffer: Buffer) -> list[_Found]:
 
 def _safe(load: _Found, store: _Found) -> bool:
     (a, body, at), (b, other, after) = load, store
-    if disjoint(a, b):
-        return True
     together = body is other and at < after and a.index == b.index
-    return together and all(apart(a, b, loop) for loop in a.loops)
+    return (together and all(apart(a, b, loop) for loop in a.loops)) or disjoint(a, b)

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 
+from weft.config import config
 from weft.core.bounded import BoundedCache
 from weft.kernels import strategy, strategy_gpu, strategy_open
 from weft.kernels.assemble import Planned
 from weft.kernels.build import Cone, build_kernel
 from weft.kernels.candidates import Contest
 from weft.kernels.canonical import cone_key
+from weft.kernels.check import check_kernel
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.overwrite import overwrite_static
@@ -71,6 +73,9 @@ def plan(
         kernel = shared.get(key)
         if kernel is None:
             kernel = shared[key] = entry.kernel.evolve(name=cone.name)
+            if config.check and not is_open(kernel):
+                check_kernel(build_kernel(cone)[0])
+                check_kernel(kernel)
         values = list(numbers)
         planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
     return planned

@@ -1,79 +1,28 @@
 """Proofs that threads do not disturb each other.
 
 Two facts are needed.  Inside one parallel loop, different iterations must touch different
-elements of whatever the loop writes: proven when some dimension of both accesses (or their
-row-major address) moves by ``c`` per unit of the loop's axis while everything else moves it by
-less than ``c·step``.  Between parallel loops (and the statements around them, which every thread
-executes) there must be a barrier unless the accesses are to disjoint ranges.  For one access alone
-it is also enough that the strides of its address are those of a mixed radix, each beyond what all
-smaller ones add up to.
+elements of whatever the loop writes.  Between parallel loops (and the statements around them, which
+every thread executes) there must be a barrier unless the accesses are to different elements.
+
+A cheap test by intervals settles most cases: some dimension of both accesses (or their row-major
+address) moves by ``c`` per unit of the loop's axis while everything else moves it by less than
+``c·step``.  What it leaves open is stated as constraints that have no solution.
 
 Thread-private scratch is exempt; read-only buffers have no conflicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from weft.core.extents import surely_less
-from weft.kernels.ir import Barrier, Buffer, For, Guard, Kernel, Load, Stmt, Store, loops
-from weft.kernels.ranges import access_interval, is_empty, loop_range
-from weft.terms.affine import Affine, Axis, Interval, linearize, row_major
+from weft.kernels.accesses import Access, accesses, is_shared, iteration
+from weft.kernels.ir import Barrier, For, Kernel, Load, Stmt, Store, loops
+from weft.kernels.ranges import access_interval, is_empty
+from weft.terms.affine import Affine, Axis, linearize, row_major
+from weft.terms.constraints import Constraints, Linear
 
 Conflict = tuple[Stmt, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Access:
-    """One load or store and the loops around it, outermost first."""
-
-    stmt: Load | Store
-    loops: tuple[For, ...]
-
-    @property
-    def buffer(self) -> Buffer:
-        return self.stmt.buffer
-
-    @property
-    def writes(self) -> bool:
-        return isinstance(self.stmt, Store)
-
-    @property
-    def index(self) -> tuple[Affine, ...]:
-        return self.stmt.index
-
-    @property
-    def guards(self) -> tuple[Guard, ...]:
-        return self.stmt.guards
-
-    def ranges(self) -> dict[Axis, Interval]:
-        """Intervals of the enclosing loops' axes."""
-        return {loop.axis: loop_range(loop) for loop in self.loops}
-
-    def never_runs(self) -> bool:
-        """Whether an enclosing loop is empty."""
-        return any(loop.trip == 0 for loop in self.loops)
-
-
-def accesses(
-    body: list[Stmt], around: tuple[For, ...] = (), private: bool = False
-) -> Iterator[Access]:
-    """Every access of a body, in order; those to thread-private scratch only with ``private``."""
-    for stmt in body:
-        if isinstance(stmt, For):
-            yield from accesses(stmt.body, (*around, stmt), private)
-        elif isinstance(stmt, Load | Store) and (
-            is_shared(stmt.buffer) or (private and stmt.buffer.role == "scratch")
-        ):
-            yield Access(stmt, around)
-
-
-def is_shared(buffer: Buffer) -> bool:
-    """Whether all threads see the same memory (and someone may write it)."""
-    if buffer.role == "scratch":
-        return buffer.level == "shared"
-    return buffer.role != "input"
 
 
 def check_races(kernel: Kernel) -> Conflict | None:
@@ -116,44 +65,77 @@ def _iterations(body: list[Stmt], around: tuple[For, ...]) -> Conflict | None:
     return None
 
 
+# -- the same element ------------------------------------------------------------------------------
+
+
 def apart(a: Access, b: Access, loop: For) -> bool:
     """Whether different iterations of ``loop`` (around both) make ``a`` and ``b`` touch different
     elements, or no iterations can make them touch the same."""
-    if a.never_runs() or b.never_runs() or disjoint(a, b):
+    if a.never_runs() or b.never_runs() or loop.trip == 1 or _in_other_places(a, b):
         return True
     outer = {x.axis for x in a.loops[: a.loops.index(loop)]}
+    if any(_moves_apart(x, y, a, b, loop, outer) for x, y in _coordinates(a, b)):
+        return True
+    return _never_meet(a, b, loop) and (a is b or _never_meet(b, a, loop))
+
+
+def disjoint(a: Access, b: Access) -> bool:
+    """Whether the accesses touch different elements, whatever the iteration."""
+    if a.never_runs() or b.never_runs() or _in_other_places(a, b):
+        return True
+    c = Constraints()
+    x, y = a.happens(c), b.happens(c)
+    for p, q in zip(a.index, b.index, strict=True):
+        c.equal(x(p), y(q))
+    return c.impossible()
+
+
+def one_to_one(a: Access, tiles: set[Axis]) -> bool:
+    """Whether different points of a tile over the axes ``tiles`` touch different elements."""
+    address = linearize(a.index, row_major(a.buffer.shape))
+    told = {
+        t for i in (*a.index, address) for t in tiles if i.axes() & tiles == {t} and _tells(i, t)
+    }
+    c = Constraints()
+    same = {loop.axis: iteration(c, loop)[0] for loop in a.loops}
+    same.update((t, c.variable(*t.bounds)) for t in told)
+    for t in sorted(tiles - told, key=lambda t: t.serial):
+        # The first axis in which the two points differ; by symmetry the first point is less in it.
+        if not _never_one(a, t, same, c.copy()):
+            return False
+        same[t] = c.variable(*t.bounds)
+    return True
+
+
+def _tells(index: Affine, axis: Axis) -> bool:
+    """Whether the value of ``index`` determines that of ``axis``, given all other axes."""
+    return index.is_affine_in(axis) and index.coefficient(axis) != 0
+
+
+def _never_one(a: Access, t: Axis, same: Mapping[Axis, Linear], c: Constraints) -> bool:
+    p, q = c.variable(*t.bounds), c.variable(*t.bounds)
+    c.less(p, q)
+    x, y = a.happens(c, {**same, t: p}), a.happens(c, {**same, t: q})
+    for i in a.index:
+        c.equal(x(i), y(i))
+    return c.impossible()
+
+
+def _coordinates(a: Access, b: Access) -> list[tuple[Affine, Affine]]:
+    """The dimensions of both accesses, and their addresses."""
     strides = row_major(a.buffer.shape)
     pairs = [*zip(a.index, b.index, strict=True)]
-    pairs.append((linearize(a.index, strides), linearize(b.index, strides)))
-    if any(_moves_apart(x, y, a, b, loop, outer) for x, y in pairs):
-        return True
-    x, y = pairs[-1]
-    return a.loops == b.loops and x == y and _is_mixed_radix(x, a, loop.axis, outer)
+    return [*pairs, (linearize(a.index, strides), linearize(b.index, strides))]
 
 
-def _is_mixed_radix(address: Affine, a: Access, axis: Axis, outer: set[Axis]) -> bool:
-    """Whether different values of ``axis`` give different addresses, the outer loops the same.
-
-    Where the axes of two iterations differ, the one of the largest stride that does moves the
-    address by more than the others can make up for.
-    """
-    steps = {x.axis: x.step for x in a.loops}
-    ranges = a.ranges()
-    strides: list[tuple[int, int, Axis]] = []
-    for atom, k in address.terms:
-        if not isinstance(atom, Axis):
-            return False
-        if atom not in outer:
-            lo, hi = ranges.get(atom, atom.bounds)
-            strides.append((abs(k) * steps.get(atom, 1), abs(k) * (hi - lo), atom))
-    strides.sort(key=lambda s: s[0])
-    reach, found = 0, False
-    for stride, span, atom in strides:
-        found = found or atom is axis
-        if found and stride <= reach:
-            return False
-        reach += span
-    return found
+def _in_other_places(a: Access, b: Access) -> bool:
+    """Whether some dimension of the accesses, or their addresses, have intervals apart."""
+    for x, y in _coordinates(a, b):
+        p = access_interval(x, a.guards, a.ranges())
+        q = access_interval(y, b.guards, b.ranges())
+        if is_empty(p) or is_empty(q) or surely_less(p[1], q[0]) or surely_less(q[1], p[0]):
+            return True
+    return False
 
 
 def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: set[Axis]) -> bool:
@@ -173,29 +155,29 @@ def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: s
     return all(surely_less(d, reach) and surely_less(-d, reach) for d in (hi_x - lo_y, hi_y - lo_x))
 
 
-def disjoint(a: Access, b: Access) -> bool:
-    """Whether the accesses lie in different ranges of some dimension or of their addresses,
-    whatever
-    the iteration."""
-    if a.never_runs() or b.never_runs():
-        return True
-    strides = row_major(a.buffer.shape)
-    pairs = [*zip(a.index, b.index, strict=True)]
-    pairs.append((linearize(a.index, strides), linearize(b.index, strides)))
-    for x, y in pairs:
-        p = access_interval(x, a.guards, a.ranges())
-        q = access_interval(y, b.guards, b.ranges())
-        if is_empty(p) or is_empty(q) or surely_less(p[1], q[0]) or surely_less(q[1], p[0]):
-            return True
-    return False
+def _never_meet(a: Access, b: Access, loop: For) -> bool:
+    """Whether ``a`` touches nothing that ``b`` touches in a later iteration of ``loop``."""
+    c = Constraints()
+    outer = {x.axis: iteration(c, x)[0] for x in a.loops[: a.loops.index(loop)]}
+    now, n = iteration(c, loop)
+    later, m = iteration(c, loop)
+    c.less(n, m)
+    x = a.happens(c, {**outer, loop.axis: now})
+    y = b.happens(c, {**outer, loop.axis: later})
+    for p, q in zip(a.index, b.index, strict=True):
+        c.equal(x(p), y(q))
+    return c.impossible()
+
+
+# -- phases between barriers -----------------------------------------------------------------------
 
 
 class _Phases:
     """What other threads may still be doing since the last barrier."""
 
     def __init__(self) -> None:
-        self.parallel: list[Access] = []
-        self.read_by_all: list[Access] = []
+        self.parallel: list[Access] = []  # by one thread or another
+        self.by_all: list[Access] = []  # by every thread
         self.again: list[For] = []
 
     def body(self, body: list[Stmt], around: tuple[For, ...]) -> Conflict | None:
@@ -208,21 +190,20 @@ class _Phases:
     def statement(self, stmt: Stmt, around: tuple[For, ...]) -> Conflict | None:
         if isinstance(stmt, Barrier):
             self.parallel.clear()
-            self.read_by_all.clear()
+            self.by_all.clear()
         elif isinstance(stmt, For) and stmt.kind == "parallel":
             found = list(accesses(stmt.body, (*around, stmt)))
-            conflict = next(filter(None, (self.clash(a, self.parallel) for a in found)), None)
+            for access in found:
+                conflict = self.clash(access)
+                if conflict is not None:
+                    return conflict
             self.parallel.extend(found)
-            return conflict
         elif isinstance(stmt, For):
             return self.serial(stmt, (*around, stmt))
         elif isinstance(stmt, Load | Store) and is_shared(stmt.buffer):
             access = Access(stmt, around)
-            conflict = self.clash(access, self.parallel)
-            if conflict is None and access.writes:
-                conflict = self.clash(access, self.read_by_all)
-            if not access.writes:
-                self.read_by_all.append(access)
+            conflict = self.clash(access)
+            self.by_all.append(access)
             return conflict
         return None
 
@@ -236,16 +217,12 @@ class _Phases:
         self.again.pop()
         return conflict
 
-    def independent(self, a: Access, b: Access) -> bool:
-        if disjoint(a, b):
-            return True
-        if not self.again:
-            return False
-        loop = self.again[-1]
-        return loop in a.loops and loop in b.loops and apart(a, b, loop)
+    def clash(self, access: Access) -> Conflict | None:
+        """Whether another thread may still be at work on what ``access`` touches.
 
-    def clash(self, access: Access, earlier: list[Access]) -> Conflict | None:
-        for other in earlier:
+        What every thread writes may be read at once: the reader has written it itself.
+        """
+        for other in [*self.parallel, *(self.by_all if access.writes else ())]:
             if other.buffer is not access.buffer or not (access.writes or other.writes):
                 continue
             if not self.independent(access, other):
@@ -254,3 +231,10 @@ class _Phases:
                     "a barrier is missing before this statement"
                 )
         return None
+
+    def independent(self, a: Access, b: Access) -> bool:
+        if self.again:
+            loop = self.again[-1]
+            if loop in a.loops and loop in b.loops and apart(a, b, loop):
+                return True
+        return disjoint(a, b)

@@ -2,20 +2,15 @@
 
 Inside a piece of a `Fuse` the index is known to lie in the piece's range. Such a *fact* ``lo <= e
 < hi`` tightens the bounds of other expressions: of ``m·e + rest``, and of divisions of it. Where
-intervals are not enough, small spaces without dynamic indices are enumerated.
+intervals are not enough, what would have to hold outside the bounds is shown to be impossible.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from weft.terms.affine import Affine, Axis, FloorDiv, Interval
-
-#: Most points that are enumerated to prove a bound.
-_ENUMERATED = 1 << 16
+from weft.terms.constraints import Constraints
 
 
 class Fact(NamedTuple):
@@ -87,21 +82,15 @@ def _by_fact(expr: Affine, fact: Fact, ranges: dict[Axis, Interval]) -> Interval
 def is_proven(expr: Affine, lo: int, hi: int, facts: Facts) -> bool:
     """Whether ``lo <= expr < hi`` wherever all ``facts`` hold, as far as can be shown."""
     first, last = bounds_given(expr, facts)
-    return (lo <= first and last < hi) or _enumerated(expr, lo, hi, facts)
+    below = first < lo and not _excluded(expr, first, lo, facts)
+    return not below and (last < hi or _excluded(expr, hi, last + 1, facts))
 
 
-def _enumerated(expr: Affine, lo: int, hi: int, facts: Facts) -> bool:
-    related = [expr, *(f.expr for f in facts)]
-    if any(e.dynamics() for e in related):
-        return False
-    axes: Sequence[Axis] = list(frozenset().union(*(e.axes() for e in related)))
-    shape = tuple(a.extent for a in axes)
-    if np.prod(shape, dtype=float) > _ENUMERATED:
-        return False
-    values = dict(zip(axes, np.indices(shape), strict=True))
-    holds = np.ones(shape, bool)
+def _excluded(expr: Affine, lo: int, hi: int, facts: Facts) -> bool:
+    """Whether ``lo <= expr < hi`` contradicts the facts."""
+    c = Constraints()
+    at = c.point()
     for fact in facts:
-        value = fact.expr.evaluate(values)
-        holds &= (fact.lo <= value) & (value < fact.hi)
-    value = np.broadcast_to(expr.evaluate(values), shape)
-    return bool(((lo <= value) & (value < hi))[holds].all())
+        c.within(at(fact.expr), fact.lo, fact.hi)
+    c.within(at(expr), lo, hi)
+    return c.impossible()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from weft.kernels.accesses import Access, accesses
 from weft.kernels.ir import (
     Barrier,
     Buffer,
@@ -17,7 +18,7 @@ from weft.kernels.ir import (
     Var,
     walk,
 )
-from weft.kernels.races import Access, accesses, apart, dependence, disjoint
+from weft.kernels.races import apart, dependence, disjoint
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import combine_all, fold_loop, identities, unused_name
 from weft.kernels.schedule.tree import (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from weft.kernels.accesses import accesses
 from weft.kernels.ir import Barrier, Buffer, For, Kernel, Stmt, Store, Var, inputs_of, walk
-from weft.kernels.races import accesses, apart, dependence
+from weft.kernels.races import apart, dependence
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.tree import (
     Renaming,
