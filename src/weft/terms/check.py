@@ -17,7 +17,7 @@ from weft.core import dtypes
 from weft.terms import ops
 from weft.terms.affine import Affine, Axis
 from weft.terms.bounds import Fact, Facts, bounds_given, is_proven
-from weft.terms.monoids import MONOIDS
+from weft.terms.monoids import ARGMAX, ARGMIN, MONOIDS
 from weft.terms.print import format_step, format_term, type_of
 from weft.terms.region import Block, Call, Carry, Def, For, If, Program, Scatter, Step, While
 from weft.terms.term import (
@@ -288,7 +288,7 @@ def _check_fold(c: _Checker, t: Fold | Scan, facts: Facts, bound: tuple[Axis, ..
     for axis in over:
         if axis in bound or over.count(axis) > 1:
             c.fail(f"axis {axis} is bound twice", t)
-    if t.monoid.arity == 2 and not dtypes.is_integer(t.bodies[1].dtype):
+    if t.monoid in (ARGMAX, ARGMIN) and not dtypes.is_integer(t.bodies[1].dtype):
         c.fail(f"{t.monoid} needs an integer position, got {t.bodies[1].dtype}", t)
     if isinstance(t, Scan):
         c.sources([t.upto], t, facts, bound)
