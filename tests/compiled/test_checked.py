@@ -53,8 +53,8 @@ def test_a_wrong_schedule_is_refused_before_it_runs(monkeypatch: pytest.MonkeyPa
 def test_wrong_terms_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     made = lower.lower_jaxpr
 
-    def twice(closed: ClosedJaxpr) -> Any:
-        program = made(closed)
+    def twice(closed: ClosedJaxpr, *dots: Any) -> Any:
+        program = made(closed, *dots)
         program.block.steps.append(program.block.steps[-1])
         return program
 
