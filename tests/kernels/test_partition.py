@@ -131,3 +131,32 @@ def test_decisions_that_stand_give_the_partition_again() -> None:
     again = choose(region, machine, {s.value: choice.side_of(s.value) for s in region.steps})
     assert [s.value for s in again.stored] == [s.value for s in choice.stored]
     assert again.rows == choice.rows and again.order == choice.order
+
+
+def test_kernels_wait_for_what_their_rows_read() -> None:
+    """A kernel that reads scores by a row alone ran before the joined kernel that stores them."""
+
+    def attend(p: Any, v: Any) -> Any:
+        return wnp.einsum("bhqk,bhkd->bqhd", p, v).reshape(2, 17, 24)
+
+    def twice(q: Any, k: Any, v: Any, scales: Any, mask: Any, low: Any, sums: Any) -> Any:
+        x = wnp.where(mask, wnp.einsum("bhqd,bhkd->bhqk", q, k) / scales[0], low)
+        first = wnp.exp(x - weft.lax.stop_gradient(x.max(-1, keepdims=True))) / sums
+        given_sums = attend(first, v)
+        y = wnp.where(mask, wnp.einsum("bhqd,bhkd->bhqk", q, k) / scales[1], low)
+        return given_sums, attend(nn.softmax(y, -1), v)
+
+    rng = np.random.default_rng(0)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    q, k, v = (normal(2, 3, 17, 8) for _ in range(3))
+    scores = (2, 3, 17, 17)
+    scales = (1 + abs(normal(*scores)), 1 + abs(normal(*scores)))
+    arguments = (q, k, v, scales, normal(*scores) > 0, normal(*scores), 1 + abs(normal(*scores)))
+    got = weft.jit(twice)(*arguments)
+    with weft.disable_jit():
+        expected = twice(*weft.tree.map(wnp.asarray, arguments))
+    for x, y in zip(got, expected, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)

@@ -6,7 +6,7 @@ several outputs (an optimiser's moments and its update; a layer's value and its 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from weft.core.extents import rank
@@ -187,13 +187,15 @@ def _merge(
     choice: Choice, inlined: dict[Value, Def], wanted: set[Value]
 ) -> list[list[Def | Scatter]]:
     """Group stored definitions that share their loops and feed one another element by element."""
-    groups = Groups(choice.stored, {s.value: _reads(s, inlined) for s in choice.stored})
+    reads = {s.value: _reads(s, inlined) for s in choice.stored}
+    by_rows = {v: _read_by_rows(found, choice.rows, inlined) for v, found in reads.items()}
+    groups = Groups(choice.stored, {v: found | by_rows[v] for v, found in reads.items()})
     size = {s.value: _size(s, inlined) for s in choice.stored}
     # Elementwise groups first: a contraction then gets all of its consumers as one epilogue.
     steps = [s for s in choice.stored if isinstance(s, Def)]
     for contractions, step in [*((False, s) for s in steps), *((True, s) for s in steps)]:
         if contractions and _is_one_contraction(inlined[step.value].term):
-            _join_consumers(step, groups, inlined, size)
+            _join_consumers(step, groups, inlined, size, by_rows)
         for load in _permuted_loads(inlined[step.value]):
             a, b = groups.of.get(load.value), groups.of[step.value]
             if a is None or a == b or load.value not in inlined:
@@ -203,6 +205,8 @@ def _merge(
             first, second = groups.members[a], groups.members[b]
             if sum(size[s.value] for s in (*first, *second)) > MAX_NODES:
                 continue
+            if any(x.value in by_rows[s.value] for s in second for x in first):
+                continue  # a row is filled from memory, before anything of this kernel is there
             kept = first[0].value in wanted or groups.is_read_outside(first[0].value, (a, b))
             if _joins(first, second, load, inlined, kept) and not groups.path_around(a, b):
                 groups.merge(a, b)
@@ -261,11 +265,17 @@ def _loops(step: Def | Scatter, choice: Choice) -> list[tuple[int, int]]:
 
 
 def _join_consumers(
-    contraction: Def, groups: Groups, inlined: dict[Value, Def], size: dict[Value, int]
+    contraction: Def,
+    groups: Groups,
+    inlined: dict[Value, Def],
+    size: dict[Value, int],
+    by_rows: dict[Value, set[Value]],
 ) -> None:
     """Let elementwise consumers of a contraction share a kernel, even if none reads another."""
     first: int | None = None
     for reader in groups.readers[contraction.value]:
+        if contraction.value in by_rows[reader]:
+            continue
         group = groups.of[reader]
         members = groups.members[group]
         simple = all(isinstance(s, Def) and not _folds(inlined[s.value].term) for s in members)
@@ -303,6 +313,19 @@ def _reads(step: Def | Scatter, inlined: dict[Value, Def]) -> set[Value]:
     if isinstance(step, Scatter):
         return loaded(*step.terms) | {step.operand}
     return loaded(inlined[step.value].term)
+
+
+def _read_by_rows(
+    reads: set[Value], rows: Container[Value], inlined: dict[Value, Def]
+) -> set[Value]:
+    """What the rows among ``reads`` read, and the rows those read: it has to be stored before."""
+    found: set[Value] = set()
+    stack = [v for v in reads if v in rows]
+    while stack:
+        new = _reads(inlined[stack.pop()], inlined) - found
+        found |= new
+        stack.extend(v for v in new if v in rows)
+    return found
 
 
 def _permuted_loads(step: Def) -> list[Load]:
