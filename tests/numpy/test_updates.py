@@ -107,3 +107,21 @@ def test_scatter_sub() -> None:
     with weft.disable_jit():
         out = lax.scatter_sub(X, TWICE[:3, None], 1.0 * np.ones(3, np.float32), numbers)
     np.testing.assert_array_equal(out, [-1, 2, 2, 4, 5, 6])
+
+
+def test_all_of_an_array_is_assigned_from_numpy() -> None:
+    """The result was NumPy's own array, which could not take the place of x."""
+
+    def assigned(x: Any) -> Any:
+        y = x * 2
+        y[:] = X
+        return y
+
+    x = wnp.ones(6)
+    assert type(x.at[:].set(X)) is weft.Array
+    np.testing.assert_array_equal(assigned(x), X)
+    np.testing.assert_array_equal(weft.jit(assigned)(x), X)
+    np.testing.assert_array_equal(weft.grad(lambda x: assigned(x).sum())(x), np.zeros(6))
+    scalar = wnp.array(5.0)
+    scalar[()] = 3.0
+    assert float(scalar) == 3.0

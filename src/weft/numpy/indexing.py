@@ -397,7 +397,8 @@ def write_box(x: Value, y: Value, box: Box) -> Value:
     if 0 in box.length:
         return x
     if box.box_shape == box.shape:
-        return y
+        # A constant becomes a value of the kind of x: of its trace, and not the caller's memory.
+        return y if type(y) is type(x) else lax.select_n(np.asarray(True), x, y)
     starts = [box.low(d) for d in range(len(box.shape))]
     strides = [abs(step) if n > 1 else 1 for step, n in zip(box.step, box.length, strict=True)]
     if all(stride == 1 for stride in strides):
