@@ -94,7 +94,6 @@ def test_what_weft_does_not_have_runs_in_numpy() -> None:
         lambda x: np.modf(x / 2)[1],
         lambda x: np.add.reduceat(x[0], [0, 1]),
         lambda x: np.maximum.accumulate(x),
-        lambda x: np.linalg.svd(x).S,
         lambda x: np.apply_along_axis(np.sum, 1, x),
     ):
         result = call(x)
@@ -131,8 +130,8 @@ def test_what_is_refused(call, text) -> None:
 
 
 def test_traced_values_have_no_view() -> None:
-    with pytest.raises(TypeError, match=r"numpy\.linalg\.svd of a traced value of type f32") as e:
-        weft.jit(lambda matrix: np.linalg.svd(matrix))(X)
+    with pytest.raises(TypeError, match=r"numpy\.modf of a traced value of type f32") as e:
+        weft.jit(lambda matrix: np.modf(matrix))(X)
     assert "It is the argument matrix. Use weft.numpy in place of numpy" in str(e.value)
     with pytest.raises(TypeError, match=r"numpy\.add with out= of a traced value"):
         weft.jit(lambda x: np.add(x, 1, out=np.zeros((2, 3))))(X)

@@ -588,9 +588,12 @@ SAMPLES: tuple[Sample, ...] = (
 
 
 def all_primitives() -> set[Primitive]:
-    """Every primitive declared in :mod:`weft.primitives`."""
+    """Every primitive declared in :mod:`weft.primitives` that means something by itself.
+
+    Collectives mean something inside a mapped function only; they have tests of their own.
+    """
     found: set[Primitive] = set()
     for module in pkgutil.iter_modules(weft.primitives.__path__):
         names = vars(importlib.import_module(f"weft.primitives.{module.name}"))
         found.update(value for value in names.values() if isinstance(value, Primitive))
-    return found
+    return {primitive for primitive in found if "collective" not in primitive.rules}
