@@ -6,7 +6,6 @@ Where the equations were written is not.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 from collections.abc import Hashable, Mapping
@@ -33,6 +32,8 @@ def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
 
 def jaxpr_digest(closed: ClosedJaxpr) -> str | None:
     """The key as a hash that is the same in every process; None if it has no such form."""
+    import hashlib  # takes long to import
+
     key = jaxpr_key(closed)
     if key is None:
         return None

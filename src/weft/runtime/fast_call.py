@@ -27,7 +27,6 @@ from typing import Any
 from weft.runtime import native
 from weft.runtime.allocator import FreeList
 from weft.runtime.buffer import Buffer
-from weft.runtime.cache import compile_cached
 from weft.runtime.fast_call_ir import FAST_BYTES, fast_call_ir, finalizer_ir
 from weft.runtime.layout import function_address, known_interpreter, slot_offset
 from weft.runtime.once import once
@@ -130,6 +129,7 @@ class FastCallable(_Base):
 @functools.cache
 def _entry(cls: Any) -> int:
     """The vectorcall function of a `FastCallable` class, or 0 if there can be none."""
+    from weft.runtime.cache import compile_cached
     from weft.runtime.call_path import call_address
 
     conditions = cls.conditions
@@ -179,6 +179,8 @@ def _set_vectorcall_flag(cls: type) -> None:
 @once
 def install_finalizer() -> bool:
     """Lets native code give small blocks back; whether it could be done."""
+    from weft.runtime.cache import compile_cached  # its modules take long to import
+
     if not known_interpreter() or not _finalizers_are_known():
         return False
     slot = ctypes.c_void_p.from_address(id(Buffer) + _TP_FINALIZE)
