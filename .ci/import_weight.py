@@ -12,7 +12,7 @@ import sys
 
 HEAVY = ("llvmlite", "egglog", "scipy", "jax", "torch", "matplotlib")
 LIMIT = 0.15  # seconds above bare Python, NumPy included
-PROCESSES = 7
+PROCESSES = 30
 
 PROBE = """
 import sys, time

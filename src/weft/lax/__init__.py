@@ -10,20 +10,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from weft.lax.collectives import (
-    all_gather,
-    all_to_all,
-    axis_index,
-    axis_size,
-    pmax,
-    pmean,
-    pmin,
-    ppermute,
-    pshuffle,
-    psum,
-    psum_scatter,
-    pswapaxes,
-)
 from weft.lax.convolution import (
     ConvDimensionNumbers,
     conv,
@@ -185,6 +171,24 @@ _CONTROL_FLOW = frozenset(
     ["associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop"]
 )
 
+#: Collectives make sense under a named axis only.
+_COLLECTIVES = frozenset(
+    [
+        "all_gather",
+        "all_to_all",
+        "axis_index",
+        "axis_size",
+        "pmax",
+        "pmean",
+        "pmin",
+        "ppermute",
+        "pshuffle",
+        "psum",
+        "psum_scatter",
+        "pswapaxes",
+    ]
+)
+
 #: Special functions take a while to declare, and few programs need them.
 _SPECIAL = frozenset(
     [
@@ -206,6 +210,8 @@ _SPECIAL = frozenset(
 def __getattr__(name: str) -> Any:
     if name in _CONTROL_FLOW:
         module = importlib.import_module("weft.transforms.control_flow")
+    elif name in _COLLECTIVES:
+        module = importlib.import_module("weft.lax.collectives")
     elif name in _SPECIAL:
         module = importlib.import_module("weft.lax.special")
     elif name in _SUBMODULES:
