@@ -16,7 +16,7 @@ negative, such as ``n - s - m`` for a slice of ``m`` elements from ``s`` of an a
 >>> n < m
 Traceback (most recent call last):
 ...
-weft.core.extents.OpenExtentError: m - n - 1 may be negative or not
+weft.core.extents.OpenExtentError: (m - n - 1) may be negative or not
 """
 
 from __future__ import annotations
