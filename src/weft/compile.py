@@ -247,7 +247,7 @@ def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
         arena_nbytes=typical(program.arena_bytes),
         uses_pool=uses_pool(program),
         seconds=inf if _may_be_long(program) else seconds(program.steps),
-        libraries=library_calls(program),
+        libraries=tuple(library_calls(program)),
     )
 
 

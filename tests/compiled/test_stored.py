@@ -47,6 +47,7 @@ records = st.builds(
     arena_nbytes=numbers,
     uses_pool=st.booleans(),
     seconds=st.floats(0),
+    libraries=st.lists(st.text(max_size=9), max_size=3).map(tuple),
     reuse=st.dictionaries(numbers, numbers),
     kernels=numbers,
     refused=numbers,

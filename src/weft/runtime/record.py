@@ -32,7 +32,7 @@ class ProgramRecord:
     arena_nbytes: int
     uses_pool: bool
     seconds: float
-    libraries: Sequence[str] = ()
+    libraries: tuple[str, ...] = ()
     reuse: Mapping[int, int] = field(default_factory=dict)
     kernels: int = 0
     refused: int = 0
@@ -81,4 +81,7 @@ class ProgramRecord:
             pieces.append(data[start : start + length])
             start += length
         reuse = {output: source for output, source in fields.pop("reuse")}
-        return ProgramRecord(pieces[0], constants=pieces[1:], reuse=reuse, **fields)
+        libraries = tuple(fields.pop("libraries"))
+        return ProgramRecord(
+            pieces[0], constants=pieces[1:], reuse=reuse, libraries=libraries, **fields
+        )
