@@ -230,3 +230,19 @@ def test_the_program_of_a_class_prints_its_sizes() -> None:
 
     text = print_program(open_program("broadcast", classified("broadcast", 30, 40)).program)
     assert "f32[n0,n1]" in text and "serial i in 0:n0" in text and "< n1" in text
+
+
+def test_programs_follow_the_settings(fresh: families.Counts) -> None:
+    def program() -> None:
+        np.asarray(wnp.exp(wnp.ones((20, 30))) * 2 + 1)
+
+    before = weft.config.threads
+    program()
+    program()
+    assert fresh.compiled == 1
+    weft.config.threads = before + 1
+    try:
+        program()
+    finally:
+        weft.config.threads = before
+    assert fresh.compiled == 2

@@ -78,16 +78,6 @@ def test_cheap_rows_are_computed_again() -> None:
     assert not kernel.scratch
 
 
-def test_a_row_of_the_whole_kernel_is_filled_before_it_is_read() -> None:
-    def standardise(x: Any) -> Any:
-        c = x - x.mean()
-        return c / wnp.sqrt((c * c).mean())
-
-    x = np.random.default_rng(0).standard_normal((64, 48), F32)
-    got = np.asarray(weft.jit(standardise)(x))
-    np.testing.assert_allclose(got, (x - x.mean()) / x.std(), atol=1e-5)
-
-
 def test_full_reduction_does_not_serialise_what_follows() -> None:
     kernels = kernels_of(lambda x: x - x.mean(), (1000, 1000))
     assert len(kernels) == 2

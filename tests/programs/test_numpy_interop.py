@@ -110,4 +110,8 @@ def test_an_error_while_compiling_follows_no_other() -> None:
     z = np.ones(3, np.complex64)
     with pytest.raises(MissingRuleError, match="complex") as e:
         weft.jit(lambda z: z.at[wnp.array([0, 0])].multiply(z[:2]))(z)
-    assert e.value.__context__ is None or e.value.__suppress_context__
+    chain: list[BaseException] = [e.value]
+    while chain[-1].__context__ is not None:
+        chain.append(chain[-1].__context__)
+    # The same error before it was given the user's line, the missing rule, and nothing before it.
+    assert list(map(type, chain)) == [MissingRuleError, MissingRuleError, KeyError]

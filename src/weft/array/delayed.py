@@ -33,7 +33,7 @@ import numpy as np
 from weft import tree
 from weft.array import families, immediate
 from weft.array.value import Array, alias, from_numpy
-from weft.config import jit_is_disabled
+from weft.config import config, jit_is_disabled
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, is_array_like
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Var
@@ -329,14 +329,15 @@ _cache_lock = threading.Lock()
 
 def _executable(canonical: _Canonical) -> Callable[..., list[Array]]:
     """The compiled program: from the cache, or compiled and remembered."""
+    key = (config.compiled_for, canonical.key)
     with _cache_lock:
-        found = _cache.get(canonical.key)
+        found = _cache.get(key)
         if found is not None:
-            _cache.move_to_end(canonical.key)
+            _cache.move_to_end(key)
             return found
     executable = families.executable(canonical.jaxpr())
     with _cache_lock:
-        _cache[canonical.key] = executable
+        _cache[key] = executable
         while len(_cache) > CACHE_LIMIT:
             _cache.popitem(last=False)
     return executable

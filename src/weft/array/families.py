@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from weft.config import config
 from weft.core.bounded import BoundedCache
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import NoClassError, ShapeClass, shape_class
@@ -47,7 +48,8 @@ def executable(closed: ClosedJaxpr) -> Executable:
     try:
         instance = shape_class(closed)
         before = counts.compiled
-        found = _families.get(instance.key, lambda: _compiled(instance))
+        key = (config.compiled_for, instance.key)
+        found = _families.get(key, lambda: _compiled(instance))
         if isinstance(found, NoClassError):
             raise found
         if counts.compiled == before:

@@ -20,7 +20,10 @@ AxisName = Hashable
 def _names(name: str, axis_name: Any, axis_index_groups: Any = None) -> tuple[AxisName, ...]:
     """The names as a tuple, all of them in scope."""
     if axis_index_groups is not None:
-        raise NotImplementedError(f"lax.{name}: axis_index_groups is not supported")
+        raise NotImplementedError(
+            f"lax.{name}: axis_index_groups is not supported; map the groups by a vmap of their "
+            "own and name its axis"
+        )
     names = tuple(axis_name) if isinstance(axis_name, tuple | list) else (axis_name,)
     for one in names:
         size_of(one)
@@ -30,7 +33,9 @@ def _names(name: str, axis_name: Any, axis_index_groups: Any = None) -> tuple[Ax
 def _one_name(name: str, axis_name: Any, axis_index_groups: Any = None) -> AxisName:
     names = _names(name, axis_name, axis_index_groups)
     if len(names) != 1:
-        raise NotImplementedError(f"lax.{name} takes one axis name, got {axis_name!r}")
+        raise NotImplementedError(
+            f"lax.{name} takes one axis name, got {axis_name!r}; apply it once for each name"
+        )
     return names[0]
 
 

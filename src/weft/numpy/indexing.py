@@ -231,6 +231,7 @@ def _list_index(entry: list[Any]) -> Any:
 
 
 def concrete_mask(mask: Any) -> np.ndarray:
+    """A boolean mask whose values are known; ConcretizationError while they are not."""
     if isinstance(mask, Tracer) and mask.concrete() is None:
         raise mask._concretization_error(
             "indexing with a boolean mask: the shape of x[mask] depends on the values",

@@ -63,6 +63,7 @@ def wrap_key_data(data: ArrayLike, *, impl: str | None = None) -> Key:
 
 
 def checked_key(name: str, value: Any) -> Key:
+    """`value`, if it is a key; TypeError that names the function ``name`` otherwise."""
     check_arraylike(f"random.{name}", value)
     aval = aval_of(value)
     if aval.dtype != np.uint32 or aval.shape != (2,):
@@ -127,6 +128,7 @@ def bits(key: Key, shape: Any = (), dtype: DType = None) -> Value:
 
 
 def random_bits(key: Key, shape: tuple[int, ...], dtype: np.dtype) -> Value:
+    """Uniformly random bits, as unsigned integers of ``dtype``."""
     first, second = hash_counts(key, shape)
     if dtype.itemsize == 8:
         high, low = (lax.convert_element_type(word, dtypes.uint64) for word in (first, second))

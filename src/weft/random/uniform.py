@@ -23,6 +23,7 @@ from weft.random.keys import Key, checked_key, random_bits
 
 
 def float_dtype(name: str, dtype: DType) -> np.dtype:
+    """The dtype asked for, float32 by default; TypeError if it is not floating-point."""
     target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
     if not dtypes.is_floating(target):
         raise TypeError(f"weft.random.{name}: dtype must be floating-point, got {target}")
@@ -52,6 +53,7 @@ def _mantissa_bits(dtype: np.dtype) -> int:
 def uniform_of(
     key: Key, shape: tuple[int, ...], dtype: np.dtype, minval: ArrayLike, maxval: ArrayLike
 ) -> Value:
+    """`uniform`, for a shape and dtype that have been checked."""
     low = spread("uniform", minval, shape, dtype)
     high = spread("uniform", maxval, shape, dtype)
     width, mantissa = 8 * dtype.itemsize, _mantissa_bits(dtype)
