@@ -30,6 +30,7 @@ from weft.primitives import (
     cumulative,
     dot_general,
     dynamic_slice,
+    fft,
     indexing,
     linalg_cholesky,
     linalg_eig,
@@ -568,6 +569,27 @@ def _linear_algebra() -> Iterator[Sample]:
         )
 
 
+def _fourier() -> Iterator[Sample]:
+    real = np.dtype(np.float32), np.dtype(np.float64)
+    for shape, axes, lengths in (
+        ((3, 8), (1,), (8,)),
+        ((5, 2), (0,), (5,)),
+        ((2, 3, 4), (2, 0), (4, 2)),
+        ((1,), (0,), (1,)),
+    ):
+        for kind, dtypes_ in (
+            (fft.FftType.FFT, COMPLEX),
+            (fft.FftType.IFFT, COMPLEX),
+            (fft.FftType.RFFT, real),
+            (fft.FftType.IRFFT, COMPLEX),
+        ):
+            given = list(shape)
+            if kind is fft.FftType.IRFFT:
+                given[axes[-1]] = fft.half_length(lengths[-1])
+            params = {"kind": kind, "axes": axes, "lengths": lengths}
+            yield Sample(fft.fft_p, (tuple(given),), params, dtypes_, linear=((0,),))
+
+
 #: What tests/linalg holds to its promises: factors are right as products, not element by element.
 LINEAR_ALGEBRA = tuple(_linear_algebra())
 
@@ -580,6 +602,7 @@ SAMPLES: tuple[Sample, ...] = (
     *_reductions(),
     *_contractions(),
     *_convolutions(),
+    *_fourier(),
     *_indexing(),
     *_random_bits(),
     *_sorting(),

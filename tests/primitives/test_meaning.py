@@ -340,3 +340,17 @@ def test_top_k_takes_the_first_of_equal_elements() -> None:
     values, _ = lax.top_k(np.array([1.0, nan, 2.0]), 2)
     np.testing.assert_array_equal(values, [nan, 2.0])
     assert lax.top_k(x, 0)[0].shape == (2, 0)
+
+
+def test_the_magnitude_of_complex_numbers_has_a_second_derivative() -> None:
+    import weft
+
+    def cube(x: Any) -> Any:
+        return lax.abs(x) ** 3
+
+    z, d, h = np.asarray(1 + 2j), np.asarray(0.5 - 1j), 1e-6
+    gradient = weft.grad(cube)
+    second = np.asarray(weft.jvp(gradient, (z,), (d,))[1])
+    ahead, behind = (np.asarray(gradient(np.asarray(z + s * d))) for s in (h, -h))
+    np.testing.assert_allclose(second, (ahead - behind) / (2 * h), rtol=1e-7)
+    assert np.asarray(weft.grad(lax.abs)(np.asarray(0j))) == 0

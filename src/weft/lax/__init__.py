@@ -189,6 +189,8 @@ _COLLECTIVES = frozenset(
     ]
 )
 
+_FOURIER = frozenset(["FftType", "fft"])
+
 #: Special functions take a while to declare, and few programs need them.
 _SPECIAL = frozenset(
     [
@@ -212,6 +214,8 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module("weft.transforms.control_flow")
     elif name in _COLLECTIVES:
         module = importlib.import_module("weft.lax.collectives")
+    elif name in _FOURIER:
+        module = importlib.import_module("weft.lax.fourier")
     elif name in _SPECIAL:
         module = importlib.import_module("weft.lax.special")
     elif name in _SUBMODULES:
@@ -224,11 +228,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_CONTROL_FLOW, *_SPECIAL, *_SUBMODULES})
+    return sorted({*globals(), *_CONTROL_FLOW, *_FOURIER, *_SPECIAL, *_SUBMODULES})
 
 
 __all__ = [
     "ConvDimensionNumbers",
+    "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
     "RoundingMethod",

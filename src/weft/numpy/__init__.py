@@ -392,7 +392,7 @@ def isrealobj(x: Any) -> Any:
 
 
 #: Modules that load when first used.
-_SUBMODULES = frozenset(["linalg"])
+_SUBMODULES = frozenset(["fft", "linalg"])
 
 
 def __getattr__(name: str) -> Any:
@@ -421,7 +421,7 @@ __all__ = [
     "cumulative_prod", "cumulative_sum", "deg2rad", "degrees", "diag", "diagonal", "diff",
     "digitize", "divide", "divmod", "dot", "dsplit", "dstack", "dtype", "e", "ediff1d",
     "einsum", "empty", "empty_like", "equal", "euler_gamma", "exp", "exp2", "expand_dims",
-    "expm1", "extract", "eye", "fabs", "finfo", "fix", "flatnonzero", "flip", "fliplr",
+    "expm1", "extract", "eye", "fabs", "fft", "finfo", "fix", "flatnonzero", "flip", "fliplr",
     "flipud", "float16", "float32", "float64", "float_power", "floating", "floor",
     "floor_divide", "fmax", "fmin", "fmod", "from_dlpack", "full", "full_like", "generic",
     "geomspace", "get_printoptions", "gradient", "greater", "greater_equal", "heaviside",

@@ -138,10 +138,12 @@ sign = sign_p.bind
 def _abs_jvp(t: Value, ans: Value, x: Value) -> Value:
     if not dtypes.is_complex(dtype_of(x)):
         return select_n(ge(x, full_like(x, 0)), neg(t), t)
-    # Re(conj(direction) t); imported here, as it is made of arithmetic itself.
+    # Re(conj(x / |x|) t), with a derivative of its own, which `sign` has not; imported here, as it
+    # is made of arithmetic itself.
     from weft.primitives.complex import conj, real
 
-    return real(mul(conj(sign(x)), t))
+    size = select_n(eq(ans, full_like(ans, 0)), ans, full_like(ans, 1))
+    return div(real(mul(conj(x), t)), size)
 
 
 abs_p = elementwise("abs", NUMBER, 1, numpy=np.abs, jvp=(_abs_jvp,), result=dtypes.real_dtype)

@@ -10,6 +10,7 @@ cross native code: it waits in the calling thread, the program leaves with statu
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -84,7 +85,7 @@ class HostCallback:
 def _view(pointer: int | None, spec: ArraySpec) -> np.ndarray:
     """Memory as an array."""
     shape, dtype = spec
-    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    nbytes = math.prod(shape) * dtype.itemsize
     if not nbytes:
         return np.empty(shape, dtype)
     raw = (ctypes.c_uint8 * nbytes).from_address(pointer or 0)
