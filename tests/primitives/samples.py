@@ -37,8 +37,10 @@ from weft.primitives import (
     linalg_eigh,
     linalg_lu,
     linalg_qr,
+    linalg_reductions,
     linalg_solve,
     linalg_svd,
+    linalg_tridiagonal,
     random_bits,
     reduce_precision,
     reduce_window,
@@ -515,6 +517,11 @@ def triangle(shape: Shape, lower: bool) -> Maker:
     return make
 
 
+def far_from_zero(shape: Shape) -> Maker:
+    """Diagonals that outweigh what is beside them."""
+    return lambda rng, dtype: np.asarray(4 + random_array(rng, shape, dtype, -1, 1), dtype)
+
+
 def _linear_algebra() -> Iterator[Sample]:
     options: dict[str, Any] = {"dtypes": REAL_OR_COMPLEX, "low": -1.0, "high": 1.0}
     for shape in ((3, 3), (1, 1), (0, 0), (2, 4, 4)):
@@ -537,6 +544,20 @@ def _linear_algebra() -> Iterator[Sample]:
     yield Sample(linalg_qr.geqrf_p, ((2, 4, 3),), dtypes=narrow)
     yield Sample(linalg_qr.householder_product_p, ((4, 3), (3,)), dtypes=narrow)
     yield Sample(linalg_eig.schur_p, ((2, 3, 3),), {"compute_vectors": True}, narrow, smooth=False)
+    yield Sample(linalg_reductions.hessenberg_p, ((2, 4, 4),), dtypes=narrow)
+    yield Sample(linalg_reductions.geqp3_p, ((2, 4, 3),), dtypes=narrow)
+    for lower in (True, False):
+        yield Sample(linalg_reductions.tridiagonal_p, ((4, 4),), {"lower": lower}, narrow)
+    for perturbed in (True, False):
+        yield Sample(
+            linalg_tridiagonal.tridiagonal_solve_p,
+            ((2, 5), far_from_zero((2, 5)), (2, 5), (2, 5, 3)),
+            {"perturb_singular": perturbed},
+            REAL_OR_COMPLEX,
+            low=-1.0,
+            high=1.0,
+            linear=((3,),),
+        )
     pivots = np.asarray([2, 1, 2], np.int32)
     yield Sample(
         linalg_lu.lu_pivots_to_permutation_p,

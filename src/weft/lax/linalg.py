@@ -8,10 +8,16 @@ are large, and Weft's own operations, vectorised along the batch, where they are
 
 from __future__ import annotations
 
+import enum
 from typing import Any
 
+import numpy as np
+
 from weft.lax.operands import ArrayLike, Value, operand
-from weft.lax.portable import factors as _factors  # noqa: F401 registers the portable forms
+from weft.lax.polar import qdwh
+from weft.lax.portable import condensed as _condensed  # noqa: F401 registers portable forms
+from weft.lax.portable import factors as _factors  # noqa: F401
+from weft.lax.portable import schur as _schur  # noqa: F401
 from weft.lax.portable import spectra as _spectra  # noqa: F401
 from weft.primitives import (
     linalg_cholesky,
@@ -19,25 +25,73 @@ from weft.primitives import (
     linalg_eigh,
     linalg_lu,
     linalg_qr,
+    linalg_reductions,
     linalg_solve,
     linalg_svd,
+    linalg_tridiagonal,
 )
 from weft.primitives.matrix import symmetrized
 
 __all__ = [
+    "EigImplementation",
+    "EighImplementation",
+    "SvdAlgorithm",
     "cholesky",
+    "cholesky_update",
     "eig",
     "eigh",
+    "geqp3",
     "geqrf",
+    "hessenberg",
     "householder_product",
     "lu",
     "lu_pivots_to_permutation",
+    "ormqr",
+    "qdwh",
     "qr",
     "schur",
     "svd",
     "symmetric_product",
     "triangular_solve",
+    "tridiagonal",
+    "tridiagonal_solve",
 ]
+
+cholesky_p = linalg_cholesky.cholesky_p
+eig_p, schur_p = linalg_eig.eig_p, linalg_eig.schur_p
+eigh_p = linalg_eigh.eigh_p
+hessenberg_p, tridiagonal_p = linalg_reductions.hessenberg_p, linalg_reductions.tridiagonal_p
+householder_product_p, qr_p = linalg_qr.householder_product_p, linalg_qr.qr_p
+lu_p, lu_pivots_to_permutation_p = linalg_lu.lu_p, linalg_lu.lu_pivots_to_permutation_p
+svd_p = linalg_svd.svd_p
+triangular_solve_p = linalg_solve.triangular_solve_p
+tridiagonal_solve_p = linalg_tridiagonal.tridiagonal_solve_p
+
+
+class EigImplementation(enum.Enum):
+    """Names that JAX gives to libraries for `eig`; here `weft.config.routines` chooses."""
+
+    CUSOLVER = "cusolver"
+    MAGMA = "magma"
+    LAPACK = "lapack"
+
+
+class EighImplementation(enum.Enum):
+    """Names that JAX gives to algorithms for `eigh`; here `weft.config.routines` chooses."""
+
+    QR = "qr"
+    JACOBI = "jacobi"
+    QDWH = "qdwh"
+
+
+class SvdAlgorithm(enum.Enum):
+    """Names that JAX gives to algorithms for `svd`; here `weft.config.routines` chooses."""
+
+    DEFAULT = "default"
+    QR = "QR"
+    JACOBI = "Jacobi"
+    POLAR = "polar"
+    DIVIDE_AND_CONQUER = "divide_and_conquer"
 
 
 def _matrices(name: str, x: ArrayLike) -> Value:
@@ -71,11 +125,17 @@ def eig(
     *,
     compute_left_eigenvectors: bool = True,
     compute_right_eigenvectors: bool = True,
+    enable_eigvec_derivs: bool = True,
+    implementation: EigImplementation | None = None,
+    use_magma: bool | None = None,
 ) -> list[Value]:
     """``[w]``, then left and right eigenvectors as asked for, in columns; all complex.
 
-    The derivatives of values and right vectors exist where the eigenvalues are distinct.
+    The derivatives of values and right vectors exist where the eigenvalues are distinct; vectors
+    keep norm 1 and a real largest component. The last three arguments are accepted for
+    compatibility.
     """
+    del enable_eigvec_derivs, implementation, use_magma
     a = _matrices("eig", x)
     return linalg_eig.eig(a, compute_left_eigenvectors, compute_right_eigenvectors)
 
@@ -87,17 +147,19 @@ def eigh(
     symmetrize_input: bool = True,
     sort_eigenvalues: bool = True,
     subset_by_index: tuple[int, int] | None = None,
+    implementation: EighImplementation | None = None,
 ) -> tuple[Value, Value]:
     """``(v, w)`` of Hermitian matrices: eigenvectors in columns, and ascending eigenvalues.
 
     Derivatives of eigenvectors exist where the eigenvalues are distinct, and are inf or NaN
-    elsewhere. `sort_eigenvalues` is accepted for compatibility: they always are.
+    elsewhere. `sort_eigenvalues` (they always are sorted) and `implementation` are accepted for
+    compatibility.
 
     >>> v, w = weft.lax.linalg.eigh(np.array([[2., 0.], [0., 1.]]))
     >>> w
     Array([1., 2.], dtype=float32)
     """
-    del sort_eigenvalues
+    del sort_eigenvalues, implementation
     a = _matrices("eigh", x)
     v, w = linalg_eigh.eigh(_symmetrized("eigh", a) if symmetrize_input else a, lower)
     if subset_by_index is None:
@@ -116,6 +178,79 @@ def geqrf(a: ArrayLike) -> tuple[Value, Value]:
     """LAPACK's compact QR form ``(compact, taus)``; see `householder_product`."""
     compact, taus = linalg_qr.geqrf(_matrices("geqrf", a))
     return compact, taus
+
+
+def hessenberg(a: ArrayLike) -> tuple[Value, Value]:
+    """``(compact, taus)`` of ``a = Q h Q^H``, where h is zero below its first subdiagonal.
+
+    h is the upper part of `compact`, with one subdiagonal; the reflectors of Q are below it. There
+    is no derivative.
+    """
+    compact, taus = linalg_reductions.hessenberg(_matrices("hessenberg", a))
+    return compact, taus
+
+
+def tridiagonal(a: ArrayLike, *, lower: bool = True) -> tuple[Value, Value, Value, Value]:
+    """``(compact, d, e, taus)`` of Hermitian matrices, of which one triangle is read.
+
+    `d` is the diagonal and `e` the one beside it of a real tridiagonal matrix with the same
+    eigenvalues; `compact` and `taus` have the reflectors. There is no derivative.
+    """
+    compact, d, e, taus = linalg_reductions.tridiagonal(_matrices("tridiagonal", a), lower)
+    return compact, d, e, taus
+
+
+def tridiagonal_solve(
+    dl: ArrayLike, d: ArrayLike, du: ArrayLike, b: ArrayLike, *, perturb_singular: bool = False
+) -> Value:
+    """x with ``a x = b`` for tridiagonal matrices, by elimination with partial pivoting.
+
+    ``dl[i] = a[i, i-1]``, ``d[i] = a[i, i]``, ``du[i] = a[i, i+1]``, all of one length; ``dl[0]``
+    and ``du[-1]`` are not read. `b` has rows and columns. Singular matrices give NaN, unless
+    `perturb_singular` asks for pivots that are zero to rounding to be replaced.
+
+    >>> dl, d, du = np.array([0., 1.]), np.array([2., 2.]), np.array([1., 0.])
+    >>> weft.lax.linalg.tridiagonal_solve(dl, d, du, np.array([[3.], [3.]]))
+    Array([[1.],
+           [1.]], dtype=float32)
+    """
+    dl, d, du, b = (_matrices("tridiagonal_solve", x) for x in (dl, d, du, b))
+    return linalg_tridiagonal.tridiagonal_solve(dl, d, du, b, perturb_singular)
+
+
+def cholesky_update(r_matrix: ArrayLike, w_vector: ArrayLike) -> Value:
+    """The upper R with ``R^T R = r^T r + w w^T``, by rotations; of real matrices.
+
+    >>> weft.lax.linalg.cholesky_update(np.array([[3.]]), np.array([4.]))
+    Array([[5.]], dtype=float32)
+    """
+    import weft.numpy as wnp
+    from weft.core.avals import aval_of
+    from weft.primitives.matrix import check_matrices
+    from weft.transforms.control_flow import scan
+
+    r, w = _matrices("cholesky_update", r_matrix), _matrices("cholesky_update", w_vector)
+    check_matrices("cholesky_update", aval_of(r), square=True)
+    if aval_of(w).shape != aval_of(r).shape[:-1] or aval_of(w).dtype != aval_of(r).dtype:
+        raise ValueError(
+            f"lax.linalg.cholesky_update: a vector of {aval_of(r).shape[-1]} elements of the same "
+            f"dtype is needed for {aval_of(r)}, got {aval_of(w)}."
+        )
+    if aval_of(r).dtype.kind == "c":
+        raise TypeError(f"lax.linalg.cholesky_update: r_matrix must be real, got {aval_of(r)}.")
+
+    def rotate(w: Value, row: tuple[Value, Value]) -> tuple[Value, Value]:
+        line, here = row
+        pivot, moved = (wnp.sum(wnp.where(here, x, 0), -1, keepdims=True) for x in (line, w))
+        length = wnp.hypot(pivot, moved)
+        nothing = length == 0
+        length = wnp.where(nothing, 1, length)
+        c, s = wnp.where(nothing, 1, pivot / length), moved / length
+        return c * w - s * line, c * line + s * w
+
+    rows = wnp.moveaxis(wnp.triu(r), -2, 0)
+    _, rows = scan(rotate, w, (rows, np.eye(aval_of(r).shape[-1], dtype=bool)))
+    return wnp.triu(wnp.moveaxis(rows, 0, -2))
 
 
 def householder_product(a: ArrayLike, taus: ArrayLike) -> Value:
@@ -144,19 +279,72 @@ def lu_pivots_to_permutation(pivots: ArrayLike, permutation_size: int) -> Value:
     return linalg_lu.lu_pivots_to_permutation(x, permutation_size)
 
 
+def ormqr(
+    a: ArrayLike, taus: ArrayLike, c: ArrayLike, *, left: bool = True, transpose: bool = False
+) -> Value:
+    """``Q c``, or ``c Q`` without `left`, with the square Q whose reflectors `geqrf` gave.
+
+    With `transpose`, Q is conjugated and transposed.
+
+    >>> compact, taus = weft.lax.linalg.geqrf(np.array([[3.], [4.]]))
+    >>> weft.lax.linalg.ormqr(compact, taus, np.array([[3.], [4.]]), transpose=True).round(3)
+    Array([[-5.],
+           [ 0.]], dtype=float32)
+    """
+    from weft.core.avals import aval_of
+    from weft.primitives.matrix import check_matrices, matmul, mH
+    from weft.primitives.shaping import pad, slice_along
+
+    a, taus, c = (_matrices("ormqr", x) for x in (a, taus, c))
+    check_matrices("ormqr", aval_of(a), aval_of(c))
+    (*batch, rows, columns), shape = aval_of(a).shape, aval_of(c).shape
+    side = shape[-2 if left else -1]
+    if tuple(batch) != shape[:-2] or side != rows:
+        raise ValueError(
+            f"lax.linalg.ormqr: Q of a={aval_of(a)} has {rows} rows and columns and does not fit "
+            f"c={aval_of(c)}, which has {side} {'rows' if left else 'columns'}."
+        )
+    last = len(batch) + 1
+    if columns > rows:
+        a = slice_along(a, 0, rows, last)
+    elif columns < rows:
+        widths = [(0, 0, 0)] * last + [(0, rows - columns, 0)]
+        a = pad(a, np.zeros((), aval_of(a).dtype), widths)
+    q = linalg_qr.householder_product(a, taus)
+    q = mH(q) if transpose else q
+    return matmul(q, c) if left else matmul(c, q)
+
+
+def geqp3(a: ArrayLike) -> tuple[Value, Value, Value]:
+    """``(compact, taus, permutation)``: `geqrf` of the columns of `a` in the order `permutation`,
+    each the largest of those that remain."""
+    compact, taus, permutation = linalg_reductions.geqp3(_matrices("geqp3", a))
+    return compact, taus, permutation
+
+
 def qr(
     x: ArrayLike, *, pivoting: bool = False, full_matrices: bool = True, use_magma: None = None
-) -> tuple[Value, Value]:
+) -> Any:
     """``(q, r)`` with ``x = q r``; `q` is square if `full_matrices`.
 
-    Differentiable for matrices of full rank, unless a full `q` has more columns than `x`.
+    With `pivoting`, ``(q, r, p)`` with ``x[:, p] = q r`` and a descending diagonal of r: columns
+    are put in order first, and then factored. Differentiable for matrices of full rank, unless a
+    full `q` has more columns than `x`.
+
+    >>> q, r, p = weft.lax.linalg.qr(np.array([[1., 0.], [0., 2.]]), pivoting=True)
+    >>> p
+    Array([1, 0], dtype=int32)
     """
-    if pivoting:
-        raise NotImplementedError(
-            "lax.linalg.qr: pivoting is not supported; for a rank-revealing factorization use svd."
-        )
-    q, r = linalg_qr.qr(_matrices("qr", x), full_matrices)
-    return q, r
+    a = _matrices("qr", x)
+    if not pivoting:
+        q, r = linalg_qr.qr(a, full_matrices)
+        return q, r
+    from weft.lax.elementwise import stop_gradient
+    from weft.numpy.taking import take_along_axis
+
+    _, _, order = linalg_reductions.geqp3(stop_gradient(a))
+    q, r = linalg_qr.qr(take_along_axis(a, order[..., None, :], -1), full_matrices)
+    return q, r, order
 
 
 def schur(

@@ -7,7 +7,6 @@ derivative keeps to that choice. It does not exist where eigenvalues are repeate
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -53,7 +52,7 @@ from weft.primitives.matrix import (
     real_of,
 )
 from weft.primitives.reduction import reduce_sum
-from weft.primitives.routines import Cost, Price, apply, def_routine
+from weft.primitives.routines import Cost, Price, apply, def_routine, price_of
 from weft.primitives.rules import Dims, Shape, Value, Values, dtype_of, shape_of, zero_tangent
 from weft.primitives.select import select_n
 from weft.primitives.shaping import batch_first, concatenate, full, full_like, slice_along
@@ -149,11 +148,11 @@ def _(axis_size: int, args: Values, dims: Dims, **params: Any) -> tuple[list[Val
 
 
 _LIBRARY = Cost(call=1000, row=500, square=150, cube=2)
+_START, _STEPS = Cost(row=5000), Cost(square=300, cube=60)
 
 
 def _price(a: AnyTensor, **_: Any) -> Price:
-    """There is no portable form yet, at any price."""
-    return Price(math.prod(a.shape[:-2]) * _LIBRARY.seconds(a.shape[-1]), math.inf)
+    return price_of(a, _LIBRARY, _START, _STEPS)
 
 
 def _library(

@@ -76,9 +76,9 @@ def lu(a: Value) -> list[Value]:
     order: list[Value] = [wnp.full(e[0][0].shape, i, np.int32) for i in range(rows)]
     pivots = []
     for k in range(min(rows, columns)):
-        best, chosen = _magnitude(e[k][k]), wnp.full(order[0].shape, k, np.int32)
+        best, chosen = magnitude(e[k][k]), wnp.full(order[0].shape, k, np.int32)
         for i in range(k + 1, rows):
-            size = _magnitude(e[i][k])
+            size = magnitude(e[i][k])
             better = size > best
             best, chosen = wnp.where(better, size, best), wnp.where(better, np.int32(i), chosen)
         pivots.append(chosen)
@@ -95,7 +95,7 @@ def lu(a: Value) -> list[Value]:
     return [assembled(e), wnp.stack(pivots, -1), wnp.stack(order, -1)]
 
 
-def _magnitude(x: Value) -> Value:
+def magnitude(x: Value) -> Value:
     """What LAPACK compares: complex numbers by the sum of their parts' magnitudes."""
     if np.dtype(x.dtype).kind != "c":
         return abs(x)

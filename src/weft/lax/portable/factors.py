@@ -123,7 +123,7 @@ def _(a: Value) -> list[Value]:
 
     def step(k: Value, state: Any) -> Any:
         a, pivots, order = state
-        sizes = wnp.where(down >= k, _magnitude(column(a, k)), -1)
+        sizes = wnp.where(down >= k, entries.magnitude(column(a, k)), -1)
         pivot = wnp.argmax(sizes, -1).astype(np.int32)
         pivots = dynamic_update_index_in_dim(pivots, pivot, k, -1)
         here, there = down == k, down == pivot[..., None]
@@ -146,10 +146,6 @@ def _(a: Value) -> list[Value]:
     pivots = wnp.zeros((*batch, least), np.int32)
     order = wnp.broadcast_to(down, (*batch, rows))
     return list(fori_loop(0, least, step, (a, pivots, order)))
-
-
-def _magnitude(x: Value) -> Value:
-    return entries._magnitude(x)
 
 
 def _row_of_each(a: Value, which: Value) -> Value:
@@ -184,7 +180,7 @@ def _(a: Value) -> list[Value]:
         a, taus = state
         values = column(a, k)
         head = dynamic_index_in_dim(values, k, -1)
-        v, tau, beta = _reflector(values, head, down > k, down == k)
+        v, tau, beta = reflector(values, head, down > k, down == k)
         # The reflection of what is to the right, by the conjugate of tau as LAPACK does.
         inner = (wnp.conj(v)[..., None, :] @ a)[..., 0, :]
         inner = wnp.where(right > k, inner, wnp.zeros_like(inner))
@@ -196,7 +192,7 @@ def _(a: Value) -> list[Value]:
     return list(fori_loop(0, least, step, (a, wnp.zeros((*batch, least), a.dtype))))
 
 
-def _reflector(values: Value, head: Value, below: Value, here: Value) -> tuple[Value, Value, Value]:
+def reflector(values: Value, head: Value, below: Value, here: Value) -> tuple[Value, Value, Value]:
     """``(v, tau, beta)`` of LAPACK's larfg: ``(1 - tau v v^H)^H`` takes the vector to beta e_k."""
     rest = wnp.where(below, values, wnp.zeros_like(values))
     scale = wnp.max(abs(rest), -1, keepdims=True)
