@@ -1,6 +1,6 @@
 """The whole pipeline, as one list of passes::
 
-    ClosedJaxpr ─lower→ terms ─plan→ kernels ─place→ program
+    ClosedJaxpr ─lower→ terms ─saturate→ terms ─plan→ kernels ─place→ program
         ─emit→ LLVM IR ─compile→ object ─link→ Executable
 
 `compile_jaxpr` runs it; each pass is one function of the level it produces.  ``weft.config.dump``
@@ -34,7 +34,9 @@ from weft.runtime.executable import NativeProgram
 from weft.runtime.record import ProgramRecord
 
 if TYPE_CHECKING:
+    from weft.kernels.assemble import Planned
     from weft.runtime.native import CPU
+    from weft.terms.region import Region
 
 
 @dataclass
@@ -165,7 +167,11 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
         check_terms(lowered)
     naive: list[Kernel] | None = [] if "kernels" in config.dump else None
     watch = None if naive is None else naive.append
-    program = assemble(lowered, lambda region: plan(region, machine, watch))
+
+    def planned(region: Region) -> list[Planned]:
+        return plan(saturated(region, machine), machine, watch)
+
+    program = assemble(lowered, planned)
     program.threads = machine.threads
     program = plan_memory(program)
     _dump("kernels", lambda: _printed_kernels(naive or []))
@@ -174,6 +180,21 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     if check:
         check_program(program, kernels=False)  # `plan` has checked each when it was made
     return program
+
+
+def saturated(region: Region, machine: Machine) -> Region:
+    """``region``, computed in the cheapest way that the rules of ``weft.config.numerics`` find."""
+    from weft.saturate.saturate import saturate
+    from weft.terms.check import check_block
+    from weft.terms.print import format_step
+    from weft.terms.region import Block
+
+    found = saturate(region, machine, config.numerics)
+    if found.changed:
+        _dump("saturated", lambda: "\n".join(map(format_step, found.region.steps)))
+        if config.check:
+            check_block(Block(list(found.region.steps)), region.inputs)
+    return found.region
 
 
 def _is_open(closed: ClosedJaxpr) -> bool:

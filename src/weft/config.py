@@ -22,7 +22,16 @@ CPUS = ("native", "sse2", "avx2", "avx512", "neon")
 ROUTINES = ("price", "library", "portable")
 
 #: Levels of the compiler that can be printed while it works.
-DUMP_LEVELS = ("jaxpr", "terms", "kernels", "schedule", "program", "llvm", "assembly")
+DUMP_LEVELS = (
+    "jaxpr",
+    "terms",
+    "saturated",
+    "kernels",
+    "schedule",
+    "program",
+    "llvm",
+    "assembly",
+)
 
 
 class Config:

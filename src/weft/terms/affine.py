@@ -201,8 +201,9 @@ class Affine:
             )
         if divisor == 1:
             return self
-        whole = [(a, k // divisor) for a, k in self.terms if k % divisor == 0]
-        rest = [(a, k) for a, k in self.terms if k % divisor]
+        # Of a coefficient beyond the divisor only the excess is divided: 9·r // 8 = r + r // 8.
+        whole = [(a, k // divisor) for a, k in self.terms if k % divisor == 0 or k > divisor]
+        rest = [(a, k % divisor if k > divisor else k) for a, k in self.terms if k % divisor]
         quotient = Affine(whole, self.const // divisor)
         remainder = Affine(rest, self.const % divisor)
         lo, hi = remainder.bounds(ranges)

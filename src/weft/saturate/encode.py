@@ -1,0 +1,228 @@
+"""A region as nodes of the e-graph's language.
+
+Definitions are written over canonical axes (`weft.saturate.axes`) and looked through wherever they
+are read element by element; a term that rules do not look into (a shifted or data-dependent load,
+a running fold, the pieces of a `Fuse`) is a leaf, which keeps what it reads alive. Nodes are
+numbered and hashed by structure: equal terms are one node before any rule runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from weft.saturate.axes import CanonicalAxes
+from weft.saturate.instances import Instances
+from weft.saturate.language import OPERATORS
+from weft.saturate.rule import FIRST_INTEGER
+from weft.terms.affine import Affine, Axis
+from weft.terms.monoids import Monoid
+from weft.terms.region import Def
+from weft.terms.term import Const, Fold, Load, Map, Term, Value, postorder, substitute
+
+#: An operator and its arguments: numbers of nodes, and plain numbers (see `OPERATORS`).
+Node = tuple[str, tuple[float, ...]]
+
+#: The dtypes that rules know, by code.
+DTYPES: dict[int, np.dtype] = {
+    1: np.dtype(np.float32),
+    2: np.dtype(np.float64),
+    **{
+        FIRST_INTEGER + n: np.dtype(name)
+        for n, name in enumerate(
+            ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+        )
+    },
+}
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+_RING = {"add": "Add", "sub": "Sub", "mul": "Mul"}
+
+
+@dataclass
+class Leaf:
+    """A term over canonical axes, and the definitions that it reads."""
+
+    term: Term
+    reads: tuple[Value, ...]
+
+
+@dataclass
+class Encoded:
+    """The nodes of a region.
+
+    ``of`` gives the node of each definition, ``equal`` pairs of nodes known to be equal; the first
+    ``source`` nodes are what the source computes.
+    ``operations`` and ``monoids`` are what the numbers in nodes stand for.
+    """
+
+    axes: CanonicalAxes
+    nodes: list[Node] = field(default_factory=list)
+    source: int = 0
+    of: dict[Value, int] = field(default_factory=dict)
+    equal: list[tuple[int, int]] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+    operations: list[tuple[str, np.dtype]] = field(default_factory=list)
+    monoids: list[tuple[Monoid, np.dtype]] = field(default_factory=list)
+
+    @property
+    def order(self) -> list[Axis]:
+        """The canonical axes, by bit."""
+        return self.axes.order
+
+    def text(self) -> str:
+        """The nodes as an egglog program."""
+        lines = []
+        for number, (name, args) in enumerate(self.nodes):
+            o = OPERATORS[name]
+            words = [
+                f"({_NAMES[kind]} {arg})" if kind in _NAMES else _number(kind, arg)
+                for kind, arg in zip(o.signature, args, strict=True)
+            ]
+            lines.append(f"(set ({_NAMES[o.sort.lower()]} {number}) ({name} {' '.join(words)}))")
+        lines += [f"(union (term {a}) (term {b}))" for a, b in self.equal]
+        return "\n".join(lines)
+
+
+#: The functions that name nodes by number, by sort.
+_NAMES = {"t": "term", "f": "factor"}
+
+
+def _number(kind: str, value: float) -> str:
+    return repr(float(value)) if kind == "v" else str(int(value))
+
+
+def encode(defs: Sequence[Def], instances: Instances) -> Encoded:
+    """The nodes of ``defs``, in order, and of the ``instances`` of some of them.
+
+    Raises `TooManyAxesError` if the axes do not fit into a mask.
+    """
+    return _Encoder(defs, instances).run()
+
+
+class _Encoder:
+    def __init__(self, defs: Sequence[Def], instances: Instances) -> None:
+        self.defs = defs
+        self.instances = instances
+        self.out = Encoded(CanonicalAxes([*defs, *instances.defs]))
+        self.numbers: dict[Node, int] = {}
+        self.leaf_ids: dict[Term, int] = {}
+        self.operation_ids: dict[tuple[str, np.dtype], int] = {}
+        self.monoid_ids: dict[tuple[str, np.dtype], int] = {}
+
+    def run(self) -> Encoded:
+        out = self.out
+        for definition in self.defs:
+            out.of[definition.value] = self.term(definition.term)
+        out.source = len(out.nodes)
+        for definition in self.instances.defs:
+            out.of[definition.value] = self.term(definition.term)
+        for load, value in self.instances.of.items():
+            out.equal.append((self.leaf(load), out.of[value]))
+        return out
+
+    def node(self, name: str, *args: float) -> int:
+        """The number of a node, a new one if it has not been met."""
+        key = (name, args)
+        found = self.numbers.get(key)
+        if found is None:
+            found = self.numbers[key] = len(self.out.nodes)
+            self.out.nodes.append(key)
+        return found
+
+    def term(self, root: Term) -> int:
+        done: dict[Term, int] = {}
+        opaque = _under_opaque(root)
+        for t in postorder(root):
+            if t not in opaque:
+                done[t] = self.one(t, done)
+        return done[root]
+
+    def one(self, t: Term, done: dict[Term, int]) -> int:
+        """The node of a term whose subterms are ``done``."""
+        code = _CODES.get(t.dtype)
+        if isinstance(t, Load) and self.out.axes.reads_as_defined(t):
+            return self.out.of[t.value]
+        if isinstance(t, Const) and code is not None and _is_plain(t.value):
+            return self.node("Const", code, float(t.value))
+        if isinstance(t, Map):
+            return self.operation(t, [done[a] for a in t.args], code)
+        if isinstance(t, Fold) and t.monoid.arity == 1:
+            mask = self.out.axes.mask(t.over)
+            if not mask:
+                return done[t.bodies[0]]
+            if t.monoid.name == "add" and code is not None:
+                return self.node("Sum", code, mask, self.factor(t.bodies[0], code, done))
+            return self.node("Red", self.monoid(t.monoid, t.dtype), mask, done[t.bodies[0]])
+        return self.leaf(t)
+
+    def factor(self, body: Term, code: int, done: dict[Term, int]) -> int:
+        """The node of what a sum adds up; a product written there is two factors."""
+        if isinstance(body, Map) and body.op == "mul":
+            a, b = (self.node("Of", done[x]) for x in body.args)
+            return self.node("Times", code, a, b)
+        return self.node("Of", done[body])
+
+    def operation(self, t: Map, args: list[int], code: int | None) -> int:
+        if code is not None:
+            if t.op in _RING:
+                return self.node(_RING[t.op], code, *args)
+            if t.op == "neg":
+                return self.node("Neg", code, *args)
+            if t.op == "div" and code < FIRST_INTEGER:
+                return self.node("Div", code, *args)
+        number = self.number_of((t.op, t.dtype), self.operation_ids, self.out.operations)
+        name = "Select" if t.op == "select" else f"Op{len(args)}"
+        return self.node(name, number, *args)
+
+    def monoid(self, monoid: Monoid, dtype: np.dtype) -> int:
+        key = (monoid.name, dtype)
+        found = self.monoid_ids.get(key)
+        if found is None:
+            found = self.monoid_ids[key] = len(self.out.monoids)
+            self.out.monoids.append((monoid, dtype))
+        return found
+
+    def number_of(
+        self,
+        key: tuple[str, np.dtype],
+        known: dict[tuple[str, np.dtype], int],
+        table: list[tuple[str, np.dtype]],
+    ) -> int:
+        found = known.get(key)
+        if found is None:
+            found = known[key] = len(table)
+            table.append(key)
+        return found
+
+    def leaf(self, t: Term) -> int:
+        axes = self.out.axes
+        mask = axes.mask(t.axes)
+        moved = substitute(t, {a: Affine.of(axes.find(a)) for a in t.axes})
+        known = self.leaf_ids.get(moved)
+        if known is None:
+            known = self.leaf_ids[moved] = len(self.out.leaves)
+            loads = {x.value for x in postorder(t) if isinstance(x, Load) and x.value in axes.defs}
+            self.out.leaves.append(Leaf(moved, tuple(sorted(loads, key=lambda v: v.name))))
+        return self.node("Leaf", known, mask)
+
+
+def _under_opaque(root: Term) -> set[Term]:
+    """Subterms that only terms which become leaves have."""
+    visible: set[Term] = set()
+    stack = [root]
+    while stack:
+        t = stack.pop()
+        if t in visible:
+            continue
+        visible.add(t)
+        if isinstance(t, Map) or (isinstance(t, Fold) and t.monoid.arity == 1):
+            stack.extend(t.children)
+    return set(postorder(root)) - visible
+
+
+def _is_plain(value: np.generic) -> bool:
+    """Whether a constant is the same as a float64 that is finite, and not a negative zero."""
+    number = float(value)
+    return np.isfinite(number) and number == value and not (number == 0 and np.signbit(number))

@@ -1,0 +1,88 @@
+"""Instances: what is read of a definition, computed for the elements that are read only.
+
+A slice, a row or the diagonal of a product needs a part of it. For every load that reads fewer
+elements than its definition has, and behind which there is a fold, an *instance* is added: the
+definition's term at the load's index. The e-graph is told that both are equal; the price decides
+whether the whole array is needed anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from weft.terms.region import Def
+from weft.terms.term import (
+    Fold,
+    Load,
+    Scan,
+    Term,
+    Value,
+    bound_axes,
+    postorder,
+    rename_bound,
+    substitute,
+)
+
+#: Instances of one region; beyond that, arrays are computed whole.
+MOST = 32
+
+
+@dataclass
+class Instances:
+    """``of`` gives the value that stands for a load; each of ``defs`` may read earlier ones."""
+
+    of: dict[Load, Value] = field(default_factory=dict)
+    defs: list[Def] = field(default_factory=list)
+
+
+def find_instances(defs: Sequence[Def]) -> Instances:
+    """The instances of what ``defs`` read of one another."""
+    found = Instances()
+    by_value = {d.value: d for d in defs}
+    folds = _folding(defs)
+    todo = list(defs)
+    for reader in todo:
+        for load in _loads(reader.term):
+            source = by_value.get(load.value)
+            if source is None or load in found.of or load.value not in folds:
+                continue
+            if not _restricts(load) or len(found.of) == MOST:
+                continue
+            instance = _instance(source, load, len(found.of))
+            found.of[load] = instance.value
+            todo.append(instance)
+    found.defs = todo[: len(defs) - 1 : -1]
+    return found
+
+
+def _loads(term: Term) -> list[Load]:
+    return [t for t in postorder(term) if isinstance(t, Load) and not t.sources]
+
+
+def _folding(defs: Sequence[Def]) -> set[Value]:
+    """Definitions that fold, or read by elementwise operations what does."""
+    found: set[Value] = set()
+    for d in defs:
+        terms = postorder(d.term)
+        if any(isinstance(t, Fold | Scan) for t in terms):
+            found.add(d.value)
+        elif any(isinstance(t, Load) and t.value in found for t in terms):
+            found.add(d.value)
+    return found
+
+
+def _restricts(load: Load) -> bool:
+    """Whether a load reads fewer elements than there are."""
+    return prod(a.extent for a in load.axes) < load.value.size
+
+
+def _instance(source: Def, load: Load, number: int) -> Def:
+    """``source`` at the index of ``load``, over the axes of that index."""
+    term = rename_bound(source.term, bound_axes(source.term))
+    moved = substitute(term, dict(zip(source.axes, load.index, strict=True)))
+    axes = tuple(sorted(load.axes, key=lambda a: a.serial))
+    shape = tuple(a.extent for a in axes)
+    value = Value(f"{source.value.name}.part{number}", shape, source.value.dtype)
+    return Def(value, axes, moved, source.source)

@@ -1,0 +1,63 @@
+"""What a rule is: a left side, a right side, when it holds, and what it may change.
+
+Rules are data in egglog's notation, over the operators of `weft.saturate.language`. Names stand
+for any class, ``(fv a)`` for the free axes of a term ``a``, ``(fw f)`` for those of a factor.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from weft.saturate.language import OPERATORS
+
+#: Numerical classes, each with what the ones before allow.
+#: ``exact``: the same bits. ``real``: equal over the reals, within the error bound of the sums
+#: concerned. ``cancel``: may introduce cancellation. ``domain``: may change NaN, inf and overflow.
+CLASSES = ("exact", "real", "cancel", "domain")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """``left`` may be replaced by ``right`` where all of ``when`` holds.
+
+    ``numerics`` is its class for floats; with ``ring`` it is exact for integers, which wrap.
+    ``when`` are egglog facts; those of the form ``(= x (fv a))`` also bind names. ``phase`` is the
+    set of rules that it runs in. ``dtype`` is the name in the left side that stands for the dtype.
+    """
+
+    name: str
+    left: str
+    right: str
+    when: tuple[str, ...] = ()
+    numerics: str = "real"
+    ring: bool = True
+    phase: str = "algebra"
+    dtype: str = "d"
+
+    def __post_init__(self) -> None:
+        if self.numerics not in CLASSES:
+            raise ValueError(f"rule {self.name!r}: no numerical class {self.numerics!r}")
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """The operators on the left side, side conditions excluded."""
+        return tuple(w for w in re.findall(r"\(\s*(\w+)", self.left) if w in OPERATORS)
+
+    def allowed(self, numerics: str) -> bool:
+        """Whether the rule may be used on floats at the level ``numerics``."""
+        return CLASSES.index(self.numerics) <= CLASSES.index(numerics)
+
+    def text(self, numerics: str) -> str:
+        """The rule in egglog, or nothing where ``numerics`` forbids it."""
+        facts = list(self.when)
+        if not self.allowed(numerics):
+            if not self.ring:
+                return ""
+            facts.append(f"(>= {self.dtype} {FIRST_INTEGER})")
+        head = f"(= whole {self.left})"
+        return f"(rule ({' '.join([head, *facts])}) ((union whole {self.right})) :ruleset {self.phase})"
+
+
+#: Dtype codes from this one on are integers, whose sums and products wrap: a ring.
+FIRST_INTEGER = 100
