@@ -189,12 +189,12 @@ def saturated(region: Region, machine: Machine) -> Region:
     from weft.terms.print import format_step
     from weft.terms.region import Block
 
-    found = saturate(region, machine, config.numerics)
-    if found.changed:
-        _dump("saturated", lambda: "\n".join(map(format_step, found.region.steps)))
+    found, _ = saturate(region, machine, config.numerics)
+    if found is not region:
+        _dump("saturated", lambda: "\n".join(map(format_step, found.steps)))
         if config.check:
-            check_block(Block(list(found.region.steps)), region.inputs)
-    return found.region
+            check_block(Block(list(found.steps)), region.inputs)
+    return found
 
 
 def _is_open(closed: ClosedJaxpr) -> bool:

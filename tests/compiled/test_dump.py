@@ -15,6 +15,7 @@ from weft.config import DUMP_LEVELS
 SHOWS = {
     "jaxpr": "reduce_sum[axes=(0,)]",
     "terms": "sum[r:100] ",
+    "saturated": "sum[r:100] ",
     "kernels": "serial r in 0:100 fold add",
     "schedule": "fold add ",
     "program": "program(v1: f32[100] -> ",
@@ -31,7 +32,10 @@ def restored() -> Iterator[None]:
 
 @pytest.mark.parametrize("level", DUMP_LEVELS)
 def test_levels_print_what_they_are(level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # The last row of a product: there is something to find for the rules.
+    row = weft.make_jaxpr(lambda x: wnp.exp(x @ x)[99].sum())(np.ones((100, 100), np.float32))
     closed = weft.make_jaxpr(lambda x: wnp.exp(x).sum())(np.ones(100, np.float32))
+    closed = row if level == "saturated" else closed
     for _ in range(2):  # kernels made before are shown as well
         weft.config.dump = {level}
         compile_jaxpr(closed)

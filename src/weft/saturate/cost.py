@@ -19,7 +19,6 @@ from weft.kernels.machine import Machine
 from weft.kernels.uses import CHEAP_NS, OPERATION_NS
 from weft.saturate.encode import DTYPES, Encoded
 from weft.saturate.graph import Graph
-from weft.terms.term import Load, postorder
 
 #: Operators whose results are arrays, or parts of arrays.
 _ARRAYS = frozenset(["Leaf", "Const", "Sum", "Red", "Last"])
@@ -82,13 +81,9 @@ class Costs:
     def _leaf(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
         leaf = self.encoded.leaves[int(node[1][0])]
         needs = tuple(self.graph.terms[self.encoded.of[v]] for v in leaf.reads)
-        loads = [t for t in postorder(leaf.term) if isinstance(t, Load)]
         # What many points read is moved once.
-        nbytes = sum(min(x.value.nbytes, self._reached(x)) for x in loads)
+        nbytes = sum(map(min, leaf.loads))
         return [Way(node, needs, self.machine.traffic_ns(nbytes))]
-
-    def _reached(self, load: Load) -> int:
-        return prod(a.extent for a in load.axes) * load.dtype.itemsize
 
     def _const(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
         return [Way(node, (), 0.0)]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from weft.saturate.axes import axes_of
 from weft.saturate.encode import DTYPES, Encoded
 from weft.saturate.extract import Extraction
@@ -130,9 +128,7 @@ class _Decoder:
         if named is None:
             own = tuple(axes_of(self.free[number], order))
         else:
-            own = tuple(
-                self.encoded.axes.find(a) if a.extent > 1 else None for a in named.axes
-            )
+            own = tuple(self.encoded.axes.find(a) if a.extent > 1 else None for a in named.axes)
         axes = tuple(Axis("_", 1) if a is None else Axis(a.name, a.extent) for a in own)
         at = {a: Affine.of(b) for a, b in zip(own, axes, strict=True) if a is not None}
         over = tuple(Axis(a.name, a.extent) for a in bound)

@@ -8,14 +8,16 @@ numbered and hashed by structure: equal terms are one node before any rule runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
 from weft.saturate.axes import CanonicalAxes
 from weft.saturate.instances import Instances
-from weft.saturate.language import OPERATORS
+from weft.saturate.language import OPERATORS, free_axes
+from weft.saturate.orders import cheapest_order, flatten, write_order
 from weft.saturate.rule import FIRST_INTEGER
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
@@ -24,6 +26,9 @@ from weft.terms.term import Const, Fold, Load, Map, Term, Value, postorder, subs
 
 #: An operator and its arguments: numbers of nodes, and plain numbers (see `OPERATORS`).
 Node = tuple[str, tuple[float, ...]]
+
+#: Multiplications that take as long as moving an element of an operand or a result.
+MOVED = 8.0
 
 #: The dtypes that rules know, by code.
 DTYPES: dict[int, np.dtype] = {
@@ -46,6 +51,20 @@ class Leaf:
 
     term: Term
     reads: tuple[Value, ...]
+
+    @property
+    def loads(self) -> list[tuple[int, int]]:
+        """The bytes of each array that is read, and those of the points at which it is."""
+        found: list[tuple[int, int]] = []
+        for t in postorder(self.term):
+            if isinstance(t, Load):
+                reached = prod(a.extent for a in t.axes) * t.dtype.itemsize
+                found.append((t.value.nbytes, reached))
+        return found
+
+    def key(self, numbers: Mapping[Value, int]) -> Hashable:
+        """What its cost depends on; ``numbers`` are the nodes of definitions."""
+        return (self.term.dtype, tuple(self.loads), tuple(numbers[v] for v in self.reads))
 
 
 @dataclass
@@ -71,6 +90,22 @@ class Encoded:
         """The canonical axes, by bit."""
         return self.axes.order
 
+    def key(self) -> Hashable:
+        """The nodes and all that their costs depend on, by structure."""
+        return (
+            tuple(self.nodes),
+            self.source,
+            tuple(self.equal),
+            tuple(a.extent for a in self.order),
+            tuple(self.operations),
+            tuple((m.name, dtype) for m, dtype in self.monoids),
+            tuple(leaf.key(self.of) for leaf in self.leaves),
+        )
+
+    def points(self, mask: int) -> int:
+        """The points of a set of axes."""
+        return prod(a.extent for n, a in enumerate(self.order) if mask >> n & 1)
+
     def text(self) -> str:
         """The nodes as an egglog program."""
         lines = []
@@ -93,20 +128,24 @@ def _number(kind: str, value: float) -> str:
     return repr(float(value)) if kind == "v" else str(int(value))
 
 
-def encode(defs: Sequence[Def], instances: Instances) -> Encoded:
+def encode(defs: Sequence[Def], instances: Instances, reorder: bool = True) -> Encoded:
     """The nodes of ``defs``, in order, and of the ``instances`` of some of them.
+
+    ``reorder`` allows long products of floats to be computed in other orders, too.
 
     Raises `TooManyAxesError` if the axes do not fit into a mask.
     """
-    return _Encoder(defs, instances).run()
+    return _Encoder(defs, instances, reorder).run()
 
 
 class _Encoder:
-    def __init__(self, defs: Sequence[Def], instances: Instances) -> None:
+    def __init__(self, defs: Sequence[Def], instances: Instances, reorder: bool) -> None:
         self.defs = defs
+        self.reorder = reorder
         self.instances = instances
         self.out = Encoded(CanonicalAxes([*defs, *instances.defs]))
         self.numbers: dict[Node, int] = {}
+        self.free: list[int] = []
         self.leaf_ids: dict[Term, int] = {}
         self.operation_ids: dict[tuple[str, np.dtype], int] = {}
         self.monoid_ids: dict[tuple[str, np.dtype], int] = {}
@@ -116,11 +155,30 @@ class _Encoder:
         for definition in self.defs:
             out.of[definition.value] = self.term(definition.term)
         out.source = len(out.nodes)
+        self.orders()
         for definition in self.instances.defs:
             out.of[definition.value] = self.term(definition.term)
         for load, value in self.instances.of.items():
             out.equal.append((self.leaf(load), out.of[value]))
         return out
+
+    def orders(self) -> None:
+        """Say what long products are equal to, in the cheapest of their orders."""
+        for number in range(self.out.source):
+            name, args = self.out.nodes[number]
+            if name != "Sum" or not (self.reorder or args[0] >= FIRST_INTEGER):
+                continue
+            product = flatten(self.out.nodes, self.free, number)
+            if product is not None:
+                order = cheapest_order(product, self.pair_cost)
+                if order is not None:
+                    other = write_order(self.node, int(args[0]), product, order)
+                    self.out.equal.append((number, other))
+
+    def pair_cost(self, a: int, b: int, result: int) -> float:
+        """Multiplications, and elements moved, of which each takes as long as some of those."""
+        points = self.out.points
+        return points(a | b) + MOVED * (points(a) + points(b) + points(result))
 
     def node(self, name: str, *args: float) -> int:
         """The number of a node, a new one if it has not been met."""
@@ -129,6 +187,7 @@ class _Encoder:
         if found is None:
             found = self.numbers[key] = len(self.out.nodes)
             self.out.nodes.append(key)
+            self.free.append(free_axes(key, self.free))
         return found
 
     def term(self, root: Term) -> int:
@@ -204,7 +263,7 @@ class _Encoder:
         if known is None:
             known = self.leaf_ids[moved] = len(self.out.leaves)
             loads = {x.value for x in postorder(t) if isinstance(x, Load) and x.value in axes.defs}
-            self.out.leaves.append(Leaf(moved, tuple(sorted(loads, key=lambda v: v.name))))
+            self.out.leaves.append(Leaf(moved, tuple(sorted(loads, key=self.out.of.__getitem__))))
         return self.node("Leaf", known, mask)
 
 

@@ -2,7 +2,7 @@
 
 Only egglog's extension module is loaded: its Python package would import thirty others. The engine
 runs one iteration per call, since there is no limit inside one; the same nodes and rules always
-give the same graph.
+give the same graph. An e-graph of egglog belongs to the thread that made it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft.saturate.graph import Graph, read_graph
 from weft.saturate.language import declarations
-from weft.saturate.rule import Rule
+from weft.saturate.rule import CLASSES, Rule
+
+if TYPE_CHECKING:
+    from weft.saturate.elsewhere import Elsewhere
 
 #: Nodes beyond which no further iteration starts.
 MOST_NODES = 2000
@@ -41,18 +44,16 @@ class Run:
 
 
 class Engine:
-    """An e-graph with rules of some numerical level installed."""
+    """An e-graph with rules installed, for the thread that makes it."""
 
-    def __init__(self, rules: Sequence[Rule], numerics: str) -> None:
-        self._graph = _bindings().EGraph()
-        self._lock = threading.Lock()
-        self.names: dict[str, str] = {}
-        texts = [(rule, rule.text(numerics)) for rule in rules]
-        phases = dict.fromkeys(rule.phase for rule in rules)
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._graph = _bindings()[0].EGraph()
+        sets = {f"{r.phase}-{kind}": None for r in rules for kind in (*CLASSES, "ring")}
         self._do(declarations())
-        self._do("\n".join(f"(ruleset {phase})" for phase in phases))
-        self._do("\n".join(dict.fromkeys(text for _, text in texts if text)))
-        self.schedule = " ".join(f"(run {p}) (saturate (run analysis))" for p in phases)
+        self._do("\n".join(f"(ruleset {name})" for name in sets))
+        self._do("\n".join(rule.text() for rule in rules))
+        self._schedules: dict[str, str] = {}
 
     def _do(self, text: str) -> list[Any]:
         return self._graph.run_program(*self._graph.parse_program(text))
@@ -60,22 +61,28 @@ class Engine:
     @contextmanager
     def _scope(self) -> Iterator[None]:
         """What is added inside is forgotten afterwards."""
-        with self._lock:
-            self._do("(push)")
-            try:
-                yield
-            finally:
-                self._do("(pop)")
+        self._do("(push)")
+        try:
+            yield
+        finally:
+            self._do("(pop)")
 
     def saturate(
-        self, nodes: str, extents: Mapping[int, int], run: Run, most_nodes: int = MOST_NODES
+        self,
+        nodes: str,
+        extents: Mapping[int, int],
+        numerics: str,
+        run: Run,
+        most_nodes: int = MOST_NODES,
     ) -> Graph:
-        """The graph of ``nodes`` (a program) after the rules, within the budgets."""
+        """The graph of ``nodes`` (a program) after the rules that the level ``numerics`` allows,
+        within the budgets."""
         with self._scope():
             sizes = "\n".join(f"(set (extent {bit}) {float(n)})" for bit, n in extents.items())
             self._do(f"{sizes}\n{nodes}\n(run-schedule (saturate (run analysis)))")
+            schedule = self._schedule(numerics)
             while run.iterations < MOST_ITERATIONS:
-                report = self._do(f"(run-schedule {self.schedule})")[-1].report
+                report = self._do(schedule)[-1].report
                 run.iterations += 1
                 for rule, count in report.num_matches_per_rule.items():
                     run.matches[rule] = run.matches.get(rule, 0) + count
@@ -85,25 +92,62 @@ class Engine:
                     break
             return read_graph(self._graph)
 
+    def _schedule(self, numerics: str) -> str:
+        """One iteration: the phases in turn, and what follows for the analyses after each."""
+        found = self._schedules.get(numerics)
+        if found is None:
+            phases: dict[str, dict[str, None]] = {}
+            for rule in self.rules:
+                sets = phases.setdefault(rule.phase, {})
+                sets.update(dict.fromkeys(rule.rulesets(numerics)))
+            steps = [
+                f"{' '.join(f'(run {name})' for name in sets)} (saturate (run analysis))"
+                for sets in phases.values()
+            ]
+            found = self._schedules[numerics] = f"(run-schedule {' '.join(steps)})"
+        return found
+
     def _size(self) -> int:
         """Nodes in the graph."""
         return sum(len(f.rows) for f in self._graph.freeze().functions.values())
 
 
+class _Local(threading.local):
+    engine: Engine | None = None
+
+
+_local = _Local()
+
+
+def engine() -> Engine | Elsewhere:
+    """This thread's engine with all of Weft's rules."""
+    if _loaded_before_fork():
+        return _elsewhere(os.getpid())
+    if _local.engine is None:
+        from weft.saturate.rules import RULES
+
+        _local.engine = Engine(RULES)
+    return _local.engine
+
+
+def _loaded_before_fork() -> bool:
+    """Whether egglog was loaded by a process of which this one is a fork."""
+    return _bindings.cache_info().currsize > 0 and _bindings()[1] != os.getpid()
+
+
 @cache
-def engine(numerics: str) -> Engine:
-    """The engine with all of Weft's rules that ``numerics`` allows."""
-    from weft.saturate.rules import RULES
+def _elsewhere(pid: int) -> Elsewhere:
+    from weft.saturate.elsewhere import Elsewhere
 
-    return Engine(RULES, numerics)
+    return Elsewhere()
 
 
 @cache
-def _bindings() -> Any:
-    """egglog's extension module, without the package around it."""
+def _bindings() -> tuple[Any, int]:
+    """egglog's extension module, without the package around it, and the process that loaded it."""
     loaded = sys.modules.get("egglog.bindings")
     if loaded is not None:
-        return loaded
+        return loaded, os.getpid()
     package = importlib.util.find_spec("egglog")
     if package is None or not package.submodule_search_locations:
         raise ImportError("Weft needs egglog to optimise programs: pip install egglog")
@@ -116,4 +160,4 @@ def _bindings() -> Any:
     logging.getLogger("egglog").setLevel(logging.CRITICAL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    return module, os.getpid()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from weft.saturate.encode import Encoded
-from weft.saturate.language import BINDERS, FREE, OPERATORS
+from weft.saturate.language import FREE, OPERATORS, free_axes
 
 #: An operator and its arguments, those that are classes by number.
 ENode = tuple[str, tuple[float, ...]]
@@ -73,13 +73,10 @@ def read_graph(engine: Any) -> Graph:
 
 def source_graph(encoded: Encoded) -> Graph:
     """The graph of what the source says: a class for each of its nodes."""
-    graph = Graph(free=[0] * encoded.source)
-    for number, (name, args) in enumerate(encoded.nodes[: encoded.source]):
-        o = OPERATORS[name]
-        graph.classes.append([(name, args)])
-        (graph.terms if o.sort == "T" else graph.factors)[number] = number
-        free = int(args[1]) if name == "Leaf" else 0
-        for place in o.children:
-            free |= graph.free[int(args[place])]
-        graph.free[number] = free & ~int(args[1]) if name in BINDERS else free
+    graph = Graph()
+    for number, node in enumerate(encoded.nodes[: encoded.source]):
+        sort = OPERATORS[node[0]].sort
+        (graph.terms if sort == "T" else graph.factors)[number] = number
+        graph.classes.append([node])
+        graph.free.append(free_axes(node, graph.free))
     return graph

@@ -65,11 +65,9 @@ def _folding(defs: Sequence[Def]) -> set[Value]:
     """Definitions that fold, or read by elementwise operations what does."""
     found: set[Value] = set()
     for d in defs:
-        terms = postorder(d.term)
-        if any(isinstance(t, Fold | Scan) for t in terms):
-            found.add(d.value)
-        elif any(isinstance(t, Load) and t.value in found for t in terms):
-            found.add(d.value)
+        for t in postorder(d.term):
+            if isinstance(t, Fold | Scan) or (isinstance(t, Load) and t.value in found):
+                found.add(d.value)
     return found
 
 

@@ -18,6 +18,7 @@ scalars (their operands, order and rounding are kept) hold there, and nowhere el
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -68,6 +69,15 @@ _SORTS = {"n": "i64", "v": "f64", "t": "T", "f": "F"}
 FREE = {"T": "fv", "F": "fw"}
 
 
+def free_axes(node: tuple[str, tuple[float, ...]], free: Sequence[int]) -> int:
+    """The mask of a node's free axes, from those of its arguments (``free``, by number)."""
+    name, args = node
+    found = int(args[1]) if name == "Leaf" else 0
+    for place in OPERATORS[name].children:
+        found |= free[int(args[place])]
+    return found & ~int(args[1]) if name in BINDERS else found
+
+
 def declarations() -> str:
     """The sorts, the operators and the analyses, as an egglog program.
 
@@ -76,11 +86,13 @@ def declarations() -> str:
     """
     lines = ["(sort T) (sort F)"]
     for o in OPERATORS.values():
-        lines.append(f"(constructor {o.name} ({' '.join(_SORTS[k] for k in o.signature)}) {o.sort})")
+        lines.append(
+            f"(constructor {o.name} ({' '.join(_SORTS[k] for k in o.signature)}) {o.sort})"
+        )
     lines += [
         "(function fv (T) i64 :merge (& old new))",
         "(function fw (F) i64 :merge (& old new))",
-        "(function size (F) i64 :merge (min old new))",
+        "(function size (F) i64 :merge (max old new))",
         "(function extent (i64) f64 :no-merge)",
         "(function term (i64) T :no-merge)",
         "(function factor (i64) F :no-merge)",

@@ -41,22 +41,34 @@ class Rule:
 
     @property
     def operators(self) -> tuple[str, ...]:
-        """The operators on the left side, side conditions excluded."""
-        return tuple(w for w in re.findall(r"\(\s*(\w+)", self.left) if w in OPERATORS)
+        """The operators on the left side, side conditions excluded.
+
+        ``Of`` is none: it only says that a term stands in a sum.
+        """
+        words = re.findall(r"\((\w+)", self.left)
+        return tuple(w for w in words if w in OPERATORS and w != "Of")
 
     def allowed(self, numerics: str) -> bool:
         """Whether the rule may be used on floats at the level ``numerics``."""
         return CLASSES.index(self.numerics) <= CLASSES.index(numerics)
 
-    def text(self, numerics: str) -> str:
-        """The rule in egglog, or nothing where ``numerics`` forbids it."""
-        facts = list(self.when)
-        if not self.allowed(numerics):
-            if not self.ring:
-                return ""
-            facts.append(f"(>= {self.dtype} {FIRST_INTEGER})")
-        head = f"(= whole {self.left})"
-        return f"(rule ({' '.join([head, *facts])}) ((union whole {self.right})) :ruleset {self.phase})"
+    def rulesets(self, numerics: str) -> tuple[str, ...]:
+        """The egglog rule sets that the level ``numerics`` runs of those the rule is in."""
+        if self.allowed(numerics):
+            return (f"{self.phase}-{self.numerics}",)
+        return (f"{self.phase}-ring",) if self.ring else ()
+
+    def text(self) -> str:
+        """The rule in egglog: in the set of its class, and for integers in that of rings."""
+        texts = [self._text(f"{self.phase}-{self.numerics}", self.when)]
+        if self.ring:
+            integer = f"(>= {self.dtype} {FIRST_INTEGER})"
+            texts.append(self._text(f"{self.phase}-ring", (*self.when, integer)))
+        return "\n".join(texts)
+
+    def _text(self, ruleset: str, when: tuple[str, ...]) -> str:
+        facts = " ".join([f"(= whole {self.left})", *when])
+        return f"(rule ({facts}) ((union whole {self.right})) :ruleset {ruleset})"
 
 
 #: Dtype codes from this one on are integers, whose sums and products wrap: a ring.

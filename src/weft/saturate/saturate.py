@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from weft.core.bounded import BoundedCache
 from weft.kernels.machine import Machine
 from weft.saturate.axes import TooManyAxesError
 from weft.saturate.cost import Costs
 from weft.saturate.decode import decode
-from weft.saturate.encode import encode
+from weft.saturate.encode import Encoded, encode
 from weft.saturate.engine import Run, engine
-from weft.saturate.extract import extract
-from weft.saturate.graph import source_graph
+from weft.saturate.extract import Extraction, extract
+from weft.saturate.graph import Graph, source_graph
 from weft.saturate.instances import find_instances
+from weft.saturate.pieces import pieces
+from weft.saturate.rule import CLASSES
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import Fold, Value, postorder
@@ -28,7 +31,7 @@ CLEARLY = 0.95
 
 @dataclass
 class Saturation:
-    """What became of a region.
+    """What became of a piece of a region.
 
     ``before`` and ``after`` are estimated nanoseconds of the source and of what was chosen;
     ``skipped`` says why the rules did not run.
@@ -46,35 +49,66 @@ class Saturation:
         return self.after < self.before
 
 
+@dataclass
+class _Found:
+    """What the search among the ways to compute some nodes came to; shared by equal pieces."""
+
+    graph: Graph
+    extraction: Extraction
+    run: Run
+
+
+#: The last searches, by structure.
+_found: BoundedCache[_Found] = BoundedCache(512)
+
+
 def saturate(
     region: Region, machine: Machine, numerics: str, worth: float = WORTH
-) -> Saturation:
-    """``region``, or another that computes the same outputs at less cost.
+) -> tuple[Region, list[Saturation]]:
+    """``region``, or another that computes the same outputs at less cost, and how it was found.
 
-    What costs less than ``worth`` nanoseconds is left alone.
+    Pieces that cost less than ``worth`` nanoseconds are left alone.
     """
+    done = [_one(piece, machine, numerics, worth) for piece in pieces(region)]
+    if not any(s.changed for s in done):
+        return region, done
+    steps = tuple(step for s in done for step in s.region.steps)
+    return Region(region.inputs, steps, region.outputs), done
+
+
+def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Saturation:
     defs = [s for s in region.steps if isinstance(s, Def)]
     reason = _reason_to_skip(defs)
     if reason:
         return Saturation(region, skipped=reason)
     try:
-        encoded = encode(defs, find_instances(defs))
+        encoded = encode(defs, find_instances(defs), reorder=numerics != CLASSES[0])
     except TooManyAxesError:
         return Saturation(region, skipped="too many axes")
-    needed = _roots(region, defs)
-    source = source_graph(encoded)
-    before = extract(Costs(source, encoded, machine), [encoded.of[v] for v in needed]).cost
-    found = Saturation(region, before, before)
+    roots = [encoded.of[v] for v in _needed(region, defs)]
+    before = extract(Costs(source_graph(encoded), encoded, machine), roots).cost
     if before < worth:
-        found.skipped = "too cheap"
-        return found
-    extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
-    graph = engine(numerics).saturate(encoded.text(), extents, found.run)
-    after = extract(Costs(graph, encoded, machine), [graph.terms[encoded.of[v]] for v in needed])
-    if after.cost < CLEARLY * before:
-        found.after = after.cost
-        found.region = Region(region.inputs, decode(region, encoded, graph, after), region.outputs)
-    return found
+        return Saturation(region, before, before, skipped="too cheap")
+    found = _search(encoded, roots, machine, numerics)
+    result = Saturation(region, before, before, found.run)
+    if found.extraction.cost < CLEARLY * before:
+        result.after = found.extraction.cost
+        steps = decode(region, encoded, found.graph, found.extraction)
+        result.region = Region(region.inputs, steps, region.outputs)
+    return result
+
+
+def _search(encoded: Encoded, roots: Sequence[int], machine: Machine, numerics: str) -> _Found:
+    """The cheapest ways found to compute the nodes ``roots``; once for all equal nodes."""
+
+    def make() -> _Found:
+        run = Run()
+        extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
+        graph = engine().saturate(encoded.text(), extents, numerics, run)
+        costs = Costs(graph, encoded, machine)
+        return _Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
+
+    return _found.get((encoded.key(), tuple(roots), machine, numerics), make)
 
 
 def _reason_to_skip(defs: Iterable[Def]) -> str:
@@ -88,7 +122,7 @@ def _reason_to_skip(defs: Iterable[Def]) -> str:
     return "" if folds else "no folds"
 
 
-def _roots(region: Region, defs: Iterable[Def]) -> list[Value]:
+def _needed(region: Region, defs: Iterable[Def]) -> list[Value]:
     """The definitions that are needed whatever becomes of the others."""
     needed = set(region.outputs)
     for step in region.steps:

@@ -11,5 +11,6 @@ RULES = (
         "(Red o (| m n) a)",
         when=("(= 0 (& m n))",),
         numerics="exact",
+        ring=False,
     ),
 )

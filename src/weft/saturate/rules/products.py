@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from weft.saturate.rule import Rule
 
-#: Factors of a product that rules regroup: every grouping of six would be thousands of nodes.
-LONGEST = 4
+#: Factors of a product that rules regroup: every grouping of five is hundreds of nodes.
+LONGEST = 3
 
 RULES = (
     Rule("product", "(Of (Mul d a b))", "(Times d (Of a) (Of b))"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from weft.saturate.rule import Rule
+from weft.saturate.rules.products import LONGEST
 
 _FREE_F = ("(= x (fw f))", "(= 0 (& x m))")
 _FREE_A = ("(= x (fv a))", "(= 0 (& x m))")
@@ -38,7 +39,7 @@ RULES = (
         "pull",
         "(Times d f (Of (Sum d m g)))",
         "(Of (Sum d m (Times d f g)))",
-        when=(*_FREE_F, "(<= (+ (size f) (size g)) 4)"),
+        when=(*_FREE_F, f"(<= (+ (size f) (size g)) {LONGEST})"),
     ),
     # ΣₘΣₙ f = Σ f over both
     Rule(
@@ -67,5 +68,11 @@ RULES = (
         "(Sum d m (Times d f (Of (Add d a b))))",
     ),
     # Σ -a = -Σ a
-    Rule("negation out", "(Sum d m (Of (Neg d a)))", "(Neg d (Sum d m (Of a)))", numerics="exact"),
+    Rule(
+        "negation out",
+        "(Sum d m (Of (Neg d a)))",
+        "(Neg d (Sum d m (Of a)))",
+        numerics="exact",
+        ring=False,
+    ),
 )

@@ -1,0 +1,156 @@
+"""Orders of long products, found directly.
+
+A sum of a product of ``n`` factors can be computed in about ``(2n-3)!!`` orders: too many to leave
+to rewriting. Dynamic programming over the subsets of the factors finds the cheapest, and the graph
+is told that it is equal. (Bellman's principle as for matrix chains, over subsets rather than
+intervals: the factors are in no order, and have any axes.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from weft.saturate.rules.products import LONGEST
+
+if TYPE_CHECKING:
+    from weft.saturate.encode import Node
+
+#: Products of more factors are left as they are written.
+MOST_FACTORS = 10
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A factor of a product: a node, its axes, and whether the product is divided by it."""
+
+    node: int
+    free: int
+    divides: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """``Σ over mask of Π factors``."""
+
+    mask: int
+    factors: tuple[Factor, ...]
+
+    @property
+    def everything(self) -> int:
+        """The set of all factors."""
+        return (1 << len(self.factors)) - 1
+
+    def axes(self, chosen: int) -> int:
+        """The axes of a set of factors."""
+        found = 0
+        for i, f in enumerate(self.factors):
+            if chosen >> i & 1:
+                found |= f.free
+        return found
+
+    def kept(self, chosen: int) -> int:
+        """The axes of the product of a set: those summed that no other factor has are gone."""
+        rest = self.axes(self.everything & ~chosen)
+        return self.axes(chosen) & ~(self.mask & ~rest)
+
+
+def flatten(nodes: Sequence[Node], free: Sequence[int], number: int) -> Product | None:
+    """The product that a sum adds up, seen through the sums and products inside; None if there are
+    as few factors as rules regroup, or too many."""
+    _, (_, mask, body) = nodes[number]
+    total = int(mask)
+    factors: list[Factor] = []
+    stack: list[tuple[int, bool]] = [(int(body), False)]
+    while stack:
+        node, divides = stack.pop()
+        name, args = nodes[node]
+        if name in ("Of", "Times"):
+            stack += [(int(a), divides) for a in args[name == "Times" :]]
+        elif name == "Mul":
+            stack += [(int(a), divides) for a in args[1:]]
+        elif name == "Div":
+            stack += [(int(args[1]), divides), (int(args[2]), not divides)]
+        elif name == "Sum" and not divides and not total & int(args[1]):
+            total |= int(args[1])
+            stack.append((int(args[2]), False))
+        else:
+            factors.append(Factor(node, free[node], divides))
+        if len(factors) + len(stack) > MOST_FACTORS:
+            return None
+    # An axis of an inner sum must not be free in a factor outside of it.
+    captures = free[int(body)] & total & ~int(mask)
+    if len(factors) <= LONGEST or captures:
+        return None
+    return Product(total, tuple(reversed(factors)))
+
+
+def cheapest_order(
+    product: Product, cost: Callable[[int, int, int], float]
+) -> tuple[tuple[int, int], ...] | None:
+    """The cheapest pairing of factors, as sets: each with the part of it that is one operand.
+
+    ``cost(a, b, result)`` is that of multiplying arrays over the axes ``a`` and ``b`` and summing
+    to one over ``result``. None if there is no such order.
+    """
+    n = len(product.factors)
+    divides = sum(1 << i for i, f in enumerate(product.factors) if f.divides)
+    kept = cache(product.kept)
+    best: dict[int, float] = {}
+    split: dict[int, int] = {}
+    for i, f in enumerate(product.factors):
+        if f.divides and kept(1 << i) != f.free:
+            return None  # a sum of reciprocals
+        best[1 << i] = 0.0
+    for size in range(2, n + 1):
+        for chosen in combinations(range(n), size):
+            s = sum(1 << i for i in chosen)
+            if not s & ~divides:
+                continue  # a quotient of nothing
+            low = s & -s
+            part = (s - 1) & s
+            while part:
+                rest = s ^ part
+                if part & low and part in best and rest in best:
+                    total = best[part] + best[rest] + cost(kept(part), kept(rest), kept(s))
+                    if s not in best or total < best[s]:
+                        best[s], split[s] = total, part
+                part = (part - 1) & s
+    if product.everything not in split:
+        return None
+    order: list[tuple[int, int]] = []
+    stack = [product.everything]
+    while stack:
+        s = stack.pop()
+        if s in split:
+            order.append((s, split[s]))
+            stack += [split[s], s ^ split[s]]
+    return tuple(reversed(order))
+
+
+def write_order(
+    node: Callable[..., int], code: int, product: Product, order: Sequence[tuple[int, int]]
+) -> int:
+    """An order as nodes of dtype ``code``, which ``node`` makes; the term of the whole product."""
+    terms: dict[int, int] = {}
+    divided: set[int] = set()
+    for i, f in enumerate(product.factors):
+        s = 1 << i
+        alone = f.free & ~product.kept(s)
+        terms[s] = node("Sum", code, alone, node("Of", f.node)) if alone else f.node
+        if f.divides:
+            divided.add(s)
+    for s, part in order:
+        a, b = part, s ^ part
+        if a in divided:
+            a, b = b, a
+        over = (product.kept(a) | product.kept(b)) & ~product.kept(s)
+        if not over:
+            terms[s] = node("Div" if b in divided else "Mul", code, terms[a], terms[b])
+            continue
+        right = node("Over", code, terms[b]) if b in divided else node("Of", terms[b])
+        terms[s] = node("Sum", code, over, node("Times", code, node("Of", terms[a]), right))
+    return terms[product.everything]

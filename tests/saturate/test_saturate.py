@@ -1,0 +1,213 @@
+"""Regions through the rules: what comes back is well formed, equal, and no dearer."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import weft
+from tests.levels import programs as random_programs
+from weft import numpy as wnp
+from weft.compile import host_machine
+from weft.saturate.pieces import pieces
+from weft.saturate.saturate import Saturation, saturate
+from weft.terms.check import check_program
+from weft.terms.interpret import interpret
+from weft.terms.lower import lower_jaxpr
+from weft.terms.region import Block, Def, Region, Scatter
+from weft.terms.region import Program as Terms
+from weft.terms.term import Fold, postorder
+
+
+def lowered(function: Callable[..., Any], *args: Any) -> Terms:
+    return lower_jaxpr(weft.make_jaxpr(function)(*args))
+
+
+def saturated(terms: Terms, numerics: str = "real") -> tuple[Terms, list[Saturation]]:
+    """``terms``, a straight program, after the rules."""
+    steps = tuple(s for s in terms.block.steps if isinstance(s, Def | Scatter))
+    assert len(steps) == len(terms.block.steps)
+    region = Region(terms.inputs, steps, terms.outputs)
+    found, pieces = saturate(region, host_machine(2), numerics, worth=0.0)
+    return dataclasses.replace(terms, block=Block(list(found.steps))), pieces
+
+
+def operations(terms: Terms) -> int:
+    """Points that the folds of a program visit."""
+    total = 0
+    for step in terms.block.steps:
+        for t in postorder(*step.terms):
+            if isinstance(t, Fold):
+                axes = t.bodies[0].axes | set(t.over)
+                total += int(np.prod([a.extent for a in axes]))
+    return total
+
+
+def normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).standard_normal(shape)
+
+
+CASES: dict[str, tuple[Callable[..., Any], tuple[np.ndarray, ...], float]] = {
+    "sum of a product": (lambda a, b: (a @ b).sum(), (normal(30, 40), normal(40, 50)), 0.06),
+    "trace": (lambda a, b: wnp.trace(a @ b), (normal(30, 40), normal(40, 30)), 0.06),
+    "diagonal": (lambda a, b: wnp.diagonal(a @ b), (normal(30, 40), normal(40, 30)), 0.06),
+    "a row": (lambda a, b: (a @ b)[3], (normal(30, 40), normal(40, 50)), 0.06),
+    "some columns, after an operation": (
+        lambda a, b: wnp.maximum(a @ b, 0)[:, 2:4],
+        (normal(30, 40), normal(40, 50)),
+        0.06,
+    ),
+    "a chain that ends in a vector": (
+        lambda a, b, c, x: a @ b @ c @ x,
+        (normal(30, 40), normal(40, 50), normal(50, 30), normal(30)),
+        0.06,
+    ),
+    "a long chain": (
+        lambda a, b, c, d, e, f: a @ b @ c @ d @ e @ f,
+        (
+            normal(30, 20),
+            normal(20, 50),
+            normal(50, 5),
+            normal(5, 40),
+            normal(40, 9),
+            normal(9, 30),
+        ),
+        0.7,
+    ),
+    "low rank": (
+        lambda x, w, a, b: x @ w + (x @ a) @ b,
+        (normal(300, 60), normal(60, 50), normal(60, 4), normal(4, 50)),
+        0.9,
+    ),
+    "Gram matrix times vector": (lambda x, y: (x.T @ x) @ y, (normal(80, 60), normal(60)), 0.05),
+    "rows scaled before a product": (
+        lambda x, g, w: (x / wnp.sqrt((x * x).mean(-1, keepdims=True)) * g) @ w,
+        (normal(300, 60), normal(60), normal(60, 50)),
+        1.01,
+    ),
+    "normalised weights": (
+        lambda p, v: (p / p.sum(-1, keepdims=True)) @ v,
+        (np.abs(normal(200, 200)), normal(200, 8)),
+        1.01,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_cheaper_way_is_found_and_equal(name: str) -> None:
+    function, args, least = CASES[name]
+    terms = lowered(function, *args)
+    found, pieces = saturated(terms)
+    check_program(found)
+    assert any(p.changed for p in pieces)
+    assert operations(found) <= least * operations(terms)
+    for a, b in zip(interpret(terms, *args), interpret(found, *args), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-11, atol=1e-11 * np.abs(a).max())
+
+
+#: What only computes fewer elements, each as before.
+PARTS = ("trace", "diagonal", "a row", "some columns, after an operation")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in PARTS])
+def test_floats_are_not_reordered_unless_allowed(name: str) -> None:
+    function, args, _ = CASES[name]
+    terms = lowered(function, *args)
+    found, _ = saturated(terms, "exact")
+    for a, b in zip(interpret(terms, *args), interpret(found, *args), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_integers_are_reordered_even_then() -> None:
+    a, b, x = (
+        np.arange(n * m, dtype=np.int32).reshape(n, m) for n, m in ((30, 30), (30, 30), (30, 1))
+    )
+    terms = lowered(lambda a, b, x: a @ b @ x, a, b, x)
+    found, _ = saturated(terms, "exact")
+    assert operations(found) < 0.1 * operations(terms)
+    np.testing.assert_array_equal(interpret(found, a, b, x)[0], a @ b @ x)
+
+
+@settings(max_examples=80)
+@given(random_programs.programs)
+def test_random_programs_keep_their_meaning(program: random_programs.Program) -> None:
+    args = random_programs.inputs_of(program)
+    terms = lowered(program, *args)
+    if any(not isinstance(s, Def | Scatter) for s in terms.block.steps):
+        return
+    found, _ = saturated(terms)
+    check_program(found)
+    with np.errstate(all="ignore"):
+        pairs = zip(interpret(found, *args), interpret(terms, *args), strict=True)
+        for actual, expected in pairs:
+            scale = 1 + np.max(np.abs(expected), initial=0.0, where=np.isfinite(expected))
+            np.testing.assert_allclose(actual, expected, rtol=2e-5, atol=2e-5 * scale)
+
+
+def test_the_same_program_gives_the_same_terms() -> None:
+    function, args, _ = CASES["a long chain"]
+    texts = {
+        str([str(s.terms) for s in saturated(lowered(function, *args))[0].block.steps])
+        for _ in range(3)
+    }
+    assert len(texts) == 1
+
+
+def test_what_is_cheap_is_left_alone() -> None:
+    terms = lowered(lambda a, b: (a @ b).sum(), normal(3, 4), normal(4, 5))
+    region = Region(terms.inputs, tuple(terms.block.steps), terms.outputs)  # type: ignore[arg-type]
+    found, (piece,) = saturate(region, host_machine(2), "real")
+    assert found is region and piece.skipped == "too cheap"
+
+
+def test_long_regions_are_cut_where_few_values_are_alive() -> None:
+    def layers(x: Any, w: Any) -> Any:
+        for _ in range(40):
+            x = x + wnp.tanh(x @ w) * wnp.exp(-x)
+        return x
+
+    terms = lowered(layers, normal(8, 8), normal(8, 8))
+    region = Region(terms.inputs, tuple(terms.block.steps), terms.outputs)  # type: ignore[arg-type]
+    parts = pieces(region, longest=24)
+    assert tuple(s for p in parts for s in p.steps) == region.steps
+    assert max(len(p.steps) for p in parts) <= 24
+    assert all(len(p.outputs) == 1 for p in parts)
+
+
+def test_equal_layers_are_searched_once() -> None:
+    def layers(x: Any, *ws: Any) -> Any:
+        for w in ws:
+            h = wnp.tanh((x @ w[0]) @ (w[1] @ x[:, :1]))
+            x = x + wnp.exp(-h * h) * wnp.cos(x) + wnp.sin(h) * wnp.tanh(x)
+        return x
+
+    weights = [(normal(32, 32), normal(32, 32)) for _ in range(40)]
+    terms = lowered(layers, normal(32, 32), *weights)
+    _, found = saturated(terms)
+    runs = {id(p.run) for p in found if not p.skipped}
+    assert len(found) >= 4 and len(runs) <= 3
+
+
+def test_a_forked_process_finds_what_its_parent_does() -> None:
+    function, args, _ = CASES["a long chain"]
+    terms = lowered(function, *args)
+    expected = operations(saturated(terms)[0])
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # Another size, so that nothing is remembered.
+        other = lowered(function, *[np.pad(a, 1) for a in args])
+        ratio = operations(saturated(other)[0]) / operations(other)
+        same = operations(saturated(terms)[0]) == expected
+        os.write(write, b"same" if same and ratio < 0.7 else b"different")
+        os._exit(0)
+    os.close(write)
+    assert os.read(read, 100) == b"same"
+    os.waitpid(child, 0)
+    os.close(read)
