@@ -76,6 +76,12 @@ class Costs:
         inner = [args for name, args in self.graph.classes[number] if name == "Of"]
         return any(self._is_array(int(args[0])) for args in inner)
 
+    def multiplications(self, dtype: np.dtype) -> float:
+        """Multiplications, each with an addition, per nanosecond."""
+        lanes = max(1, self.machine.vector_bytes // dtype.itemsize)
+        core = self.machine.core
+        return lanes * core.ghz * core.vectors * self.machine.threads
+
     # -- kinds of nodes ----------------------------------------------------------------------------
 
     def _leaf(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
@@ -129,11 +135,8 @@ class Costs:
         if not (free[a] & outside & ~free[b] and free[b] & outside & ~free[a]):
             # Nothing is read twice: as fast as memory, and each element takes an operation.
             return Way(node, (a, b), self._operations("mul", axes))
-        lanes = max(1, self.machine.vector_bytes // dtype.itemsize)
-        core = self.machine.core
-        rate = lanes * core.ghz * core.vectors * self.machine.threads
         moved = self.moved(number, dtype) + self.operand(a, dtype) + self.operand(b, dtype)
-        return Way(node, (a, b), self.points(axes) / rate + moved)
+        return Way(node, (a, b), self.points(axes) / self.multiplications(dtype) + moved)
 
     def _of(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
         return [Way(node, (int(node[1][0]),), 0.0)]

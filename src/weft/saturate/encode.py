@@ -16,9 +16,10 @@ import numpy as np
 
 from weft.saturate.axes import CanonicalAxes
 from weft.saturate.instances import Instances
-from weft.saturate.language import OPERATORS, free_axes
+from weft.saturate.language import free_axes
 from weft.saturate.orders import cheapest_order, flatten, write_order
 from weft.saturate.rule import FIRST_INTEGER
+from weft.saturate.rules.products import LONGEST
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 from weft.terms.region import Def
@@ -69,18 +70,21 @@ class Leaf:
 
 @dataclass
 class Encoded:
-    """The nodes of a region.
+    """The nodes of a region, with the masks of their ``free`` axes.
 
     ``of`` gives the node of each definition, ``equal`` pairs of nodes known to be equal; the first
-    ``source`` nodes are what the source computes.
+    ``source`` nodes are what the source computes. ``savings`` are multiplications that another
+    order of a product saves, by the node of its sum.
     ``operations`` and ``monoids`` are what the numbers in nodes stand for.
     """
 
     axes: CanonicalAxes
     nodes: list[Node] = field(default_factory=list)
+    free: list[int] = field(default_factory=list)
     source: int = 0
     of: dict[Value, int] = field(default_factory=dict)
     equal: list[tuple[int, int]] = field(default_factory=list)
+    savings: dict[int, float] = field(default_factory=dict)
     leaves: list[Leaf] = field(default_factory=list)
     operations: list[tuple[str, np.dtype]] = field(default_factory=list)
     monoids: list[tuple[Monoid, np.dtype]] = field(default_factory=list)
@@ -96,6 +100,7 @@ class Encoded:
             tuple(self.nodes),
             self.source,
             tuple(self.equal),
+            tuple(self.savings.items()),
             tuple(a.extent for a in self.order),
             tuple(self.operations),
             tuple((m.name, dtype) for m, dtype in self.monoids),
@@ -105,27 +110,6 @@ class Encoded:
     def points(self, mask: int) -> int:
         """The points of a set of axes."""
         return prod(a.extent for n, a in enumerate(self.order) if mask >> n & 1)
-
-    def text(self) -> str:
-        """The nodes as an egglog program."""
-        lines = []
-        for number, (name, args) in enumerate(self.nodes):
-            o = OPERATORS[name]
-            words = [
-                f"({_NAMES[kind]} {arg})" if kind in _NAMES else _number(kind, arg)
-                for kind, arg in zip(o.signature, args, strict=True)
-            ]
-            lines.append(f"(set ({_NAMES[o.sort.lower()]} {number}) ({name} {' '.join(words)}))")
-        lines += [f"(union (term {a}) (term {b}))" for a, b in self.equal]
-        return "\n".join(lines)
-
-
-#: The functions that name nodes by number, by sort.
-_NAMES = {"t": "term", "f": "factor"}
-
-
-def _number(kind: str, value: float) -> str:
-    return repr(float(value)) if kind == "v" else str(int(value))
 
 
 def encode(defs: Sequence[Def], instances: Instances, reorder: bool = True) -> Encoded:
@@ -145,7 +129,6 @@ class _Encoder:
         self.instances = instances
         self.out = Encoded(CanonicalAxes([*defs, *instances.defs]))
         self.numbers: dict[Node, int] = {}
-        self.free: list[int] = []
         self.leaf_ids: dict[Term, int] = {}
         self.operation_ids: dict[tuple[str, np.dtype], int] = {}
         self.monoid_ids: dict[tuple[str, np.dtype], int] = {}
@@ -168,10 +151,15 @@ class _Encoder:
             name, args = self.out.nodes[number]
             if name != "Sum" or not (self.reorder or args[0] >= FIRST_INTEGER):
                 continue
-            product = flatten(self.out.nodes, self.free, number)
-            if product is not None:
-                order = cheapest_order(product, self.pair_cost)
-                if order is not None:
+            product = flatten(self.out.nodes, self.out.free, number)
+            found = None if product is None else cheapest_order(product, self.pair_cost)
+            if product is None or found is None:
+                continue
+            cost, order = found
+            saved = sum(self.pair_cost(*pair) for pair in product.pairs) - cost
+            if saved > 0:
+                self.out.savings[number] = saved
+                if len(product.factors) > LONGEST:
                     other = write_order(self.node, int(args[0]), product, order)
                     self.out.equal.append((number, other))
 
@@ -187,7 +175,7 @@ class _Encoder:
         if found is None:
             found = self.numbers[key] = len(self.out.nodes)
             self.out.nodes.append(key)
-            self.free.append(free_axes(key, self.free))
+            self.out.free.append(free_axes(key, self.out.free))
         return found
 
     def term(self, root: Term) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from weft.terms.region import Def
+from weft.terms.region import Def, Region
 from weft.terms.term import (
     Fold,
     Load,
@@ -37,16 +37,20 @@ class Instances:
     defs: list[Def] = field(default_factory=list)
 
 
-def find_instances(defs: Sequence[Def]) -> Instances:
-    """The instances of what ``defs`` read of one another."""
+def find_instances(region: Region) -> Instances:
+    """The instances of what the definitions of ``region`` read of one another."""
     found = Instances()
+    defs = [s for s in region.steps if isinstance(s, Def)]
     by_value = {d.value: d for d in defs}
     folds = _folding(defs)
     todo = list(defs)
+    wanted = _read_in_part(region, folds)
     for reader in todo:
         for load in _loads(reader.term):
             source = by_value.get(load.value)
             if source is None or load in found.of or load.value not in folds:
+                continue
+            if reader in defs and load.value not in wanted:
                 continue
             if not _restricts(load) or len(found.of) == MOST:
                 continue
@@ -55,6 +59,16 @@ def find_instances(defs: Sequence[Def]) -> Instances:
             todo.append(instance)
     found.defs = todo[: len(defs) - 1 : -1]
     return found
+
+
+def _read_in_part(region: Region, folds: set[Value]) -> set[Value]:
+    """Values of which all loads together read fewer elements than there are."""
+    total = {v: v.size for v in region.outputs}
+    loads = {load for s in region.steps for t in s.terms for load in _loads(t)}
+    for load in loads:
+        points = prod(a.extent for a in load.axes)
+        total[load.value] = total.get(load.value, 0) + points
+    return {v for v, points in total.items() if points < v.size and v in folds}
 
 
 def _loads(term: Term) -> list[Load]:

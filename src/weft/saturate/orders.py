@@ -14,8 +14,6 @@ from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from weft.saturate.rules.products import LONGEST
-
 if TYPE_CHECKING:
     from weft.saturate.encode import Node
 
@@ -34,10 +32,12 @@ class Factor:
 
 @dataclass(frozen=True)
 class Product:
-    """``Σ over mask of Π factors``."""
+    """``Σ over mask of Π factors``; ``pairs`` is how the source multiplies them: the axes of two
+    operands and of their product, summed as far as it is there."""
 
     mask: int
     factors: tuple[Factor, ...]
+    pairs: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def everything(self) -> int:
@@ -59,39 +59,42 @@ class Product:
 
 
 def flatten(nodes: Sequence[Node], free: Sequence[int], number: int) -> Product | None:
-    """The product that a sum adds up, seen through the sums and products inside; None if there are
-    as few factors as rules regroup, or too many."""
+    """The product that a sum adds up, seen through the sums and products inside; None if it has
+    too many factors to be looked at."""
     _, (_, mask, body) = nodes[number]
     total = int(mask)
     factors: list[Factor] = []
-    stack: list[tuple[int, bool]] = [(int(body), False)]
+    pairs: list[tuple[int, int, int]] = []
+    stack: list[tuple[int, bool, int]] = [(number, False, 0)]
     while stack:
-        node, divides = stack.pop()
+        node, divides, summed = stack.pop()
         name, args = nodes[node]
-        if name in ("Of", "Times"):
-            stack += [(int(a), divides) for a in args[name == "Times" :]]
-        elif name == "Mul":
-            stack += [(int(a), divides) for a in args[1:]]
-        elif name == "Div":
-            stack += [(int(args[1]), divides), (int(args[2]), not divides)]
-        elif name == "Sum" and not divides and not total & int(args[1]):
-            total |= int(args[1])
-            stack.append((int(args[2]), False))
+        children = [int(a) for a in args[1:]]
+        if name == "Of":
+            stack.append((int(args[0]), divides, summed))
+        elif name in ("Times", "Mul", "Div"):
+            pairs.append((free[children[0]], free[children[1]], free[node] & ~summed))
+            stack += [(children[0], divides, 0), (children[1], divides ^ (name == "Div"), 0)]
+        elif name == "Sum" and (node == number or (not divides and not total & children[0])):
+            total |= children[0]
+            stack.append((children[1], False, children[0]))
         else:
+            if summed:  # nothing is multiplied
+                pairs.append((free[node], 0, free[node] & ~summed))
             factors.append(Factor(node, free[node], divides))
         if len(factors) + len(stack) > MOST_FACTORS:
             return None
     # An axis of an inner sum must not be free in a factor outside of it.
-    captures = free[int(body)] & total & ~int(mask)
-    if len(factors) <= LONGEST or captures:
+    if free[int(body)] & total & ~int(mask):
         return None
-    return Product(total, tuple(reversed(factors)))
+    return Product(total, tuple(reversed(factors)), tuple(pairs))
 
 
 def cheapest_order(
     product: Product, cost: Callable[[int, int, int], float]
-) -> tuple[tuple[int, int], ...] | None:
-    """The cheapest pairing of factors, as sets: each with the part of it that is one operand.
+) -> tuple[float, tuple[tuple[int, int], ...]] | None:
+    """The cheapest pairing of factors, as sets: each with the part of it that is one operand; and
+    what it costs.
 
     ``cost(a, b, result)`` is that of multiplying arrays over the axes ``a`` and ``b`` and summing
     to one over ``result``. None if there is no such order.
@@ -128,7 +131,7 @@ def cheapest_order(
         if s in split:
             order.append((s, split[s]))
             stack += [split[s], s ^ split[s]]
-    return tuple(reversed(order))
+    return best[product.everything], tuple(reversed(order))
 
 
 def write_order(

@@ -14,9 +14,10 @@ from weft.saturate.decode import decode
 from weft.saturate.encode import Encoded, encode
 from weft.saturate.engine import Run, engine
 from weft.saturate.extract import Extraction, extract
-from weft.saturate.graph import Graph, source_graph
+from weft.saturate.graph import Graph, part_text, source_graph, whole_graph
 from weft.saturate.instances import find_instances
 from weft.saturate.pieces import pieces
+from weft.saturate.promise import neighbourhood, promises
 from weft.saturate.rule import CLASSES
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
@@ -26,7 +27,7 @@ from weft.terms.term import Fold, Value, postorder
 WORTH = 2000.0
 
 #: What rules find must cost this part of the source at most, as costs are only estimates.
-CLEARLY = 0.95
+CLEARLY = 0.995
 
 
 @dataclass
@@ -82,15 +83,22 @@ def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Satur
     if reason:
         return Saturation(region, skipped=reason)
     try:
-        encoded = encode(defs, find_instances(defs), reorder=numerics != CLASSES[0])
+        encoded = encode(defs, find_instances(region), reorder=numerics != CLASSES[0])
     except TooManyAxesError:
         return Saturation(region, skipped="too many axes")
     roots = [encoded.of[v] for v in _needed(region, defs)]
-    before = extract(Costs(source_graph(encoded), encoded, machine), roots).cost
+    costs = Costs(source_graph(encoded), encoded, machine)
+    before = extract(costs, roots).cost
+    result = Saturation(region, before, before)
+    promising = promises(encoded, costs)
     if before < worth:
-        return Saturation(region, before, before, skipped="too cheap")
-    found = _search(encoded, roots, machine, numerics)
-    result = Saturation(region, before, before, found.run)
+        result.skipped = "too cheap"
+    elif sum(promising.values()) < (1 - CLEARLY) * before:
+        result.skipped = "nothing to gain"
+    if result.skipped:
+        return result
+    found = _search(encoded, promising, roots, machine, numerics)
+    result.run = found.run
     if found.extraction.cost < CLEARLY * before:
         result.after = found.extraction.cost
         steps = decode(region, encoded, found.graph, found.extraction)
@@ -98,13 +106,20 @@ def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Satur
     return result
 
 
-def _search(encoded: Encoded, roots: Sequence[int], machine: Machine, numerics: str) -> _Found:
+def _search(
+    encoded: Encoded,
+    promising: Iterable[int],
+    roots: Sequence[int],
+    machine: Machine,
+    numerics: str,
+) -> _Found:
     """The cheapest ways found to compute the nodes ``roots``; once for all equal nodes."""
 
     def make() -> _Found:
         run = Run()
         extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
-        graph = engine().saturate(encoded.text(), extents, numerics, run)
+        text = part_text(encoded, neighbourhood(encoded, promising))
+        graph = whole_graph(encoded, engine().saturate(text, extents, numerics, run))
         costs = Costs(graph, encoded, machine)
         return _Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
 
