@@ -46,14 +46,22 @@ def programs(draw: st.DrawFn, code: int) -> list[tuple[str, str]]:
     divides = ["Div", "Over"] if code < 100 else []
     for _ in range(draw(st.integers(2, 9))):
         name = draw(
-            st.sampled_from(["Add", "Sub", "Mul", "Neg", "Sum", "Sum", "Times", "Of", *divides])
+            st.sampled_from(
+                ["Add", "Sub", "Mul", "Neg", "Sum", "Sum", "Last", "Times", "Of", "Select"]
+                + divides
+            )
         )
         if name in ("Add", "Sub", "Mul", "Div"):
             nodes.append(("T", f"({name} {code} {pick('T')} {pick('T')})"))
         elif name == "Neg":
             nodes.append(("T", f"(Neg {code} {pick('T')})"))
-        elif name == "Sum":
-            nodes.append(("T", f"(Sum {code} {draw(st.integers(1, 15))} {pick('F')})"))
+        elif name == "Select":
+            zero = f"(Const {code} 0.0)"
+            arms = [draw(st.sampled_from([pick("T"), zero])) for _ in range(2)]
+            mask = draw(st.sampled_from([pick("T"), f"(Not {pick('T')})"]))
+            nodes.append(("T", f"(Select 0 {mask} {arms[0]} {arms[1]})"))
+        elif name in ("Sum", "Last"):
+            nodes.append(("T", f"({name} {code} {draw(st.integers(1, 15))} {pick('F')})"))
         elif name == "Times":
             nodes.append(("F", f"(Times {code} {pick('F')} {pick('F')})"))
         elif name == "Over":

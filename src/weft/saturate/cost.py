@@ -89,7 +89,9 @@ class Costs:
         needs = tuple(self.graph.terms[self.encoded.of[v]] for v in leaf.reads)
         # What many points read is moved once.
         nbytes = sum(map(min, leaf.loads))
-        return [Way(node, needs, self.machine.traffic_ns(nbytes))]
+        work = sum(OPERATION_NS.get(op, CHEAP_NS) * n for op, n in leaf.operations)
+        cost = self.machine.traffic_ns(nbytes) + work / self.machine.threads
+        return [Way(node, needs, cost)]
 
     def _const(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
         return [Way(node, (), 0.0)]
@@ -99,6 +101,9 @@ class Costs:
         op = _PLAIN.get(name) or self.encoded.operations[int(args[0])][0]
         needs = tuple(int(a) for a in args[1:])
         return [Way(node, needs, self._operations(op, self.graph.free[number]))]
+
+    def _not(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
+        return [Way(node, (int(node[1][0]),), self._operations("not", self.graph.free[number]))]
 
     def _operations(self, op: str, mask: int) -> float:
         nanoseconds = OPERATION_NS.get(op, CHEAP_NS)
@@ -158,6 +163,7 @@ class Costs:
     _KINDS: dict[str, Callable[..., list[Way]]] = {
         "Leaf": _leaf,
         "Const": _const,
+        "Not": _not,
         "Sum": _sum,
         "Red": _fold,
         "Last": _fold,

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from weft.saturate.axes import axes_of
 from weft.saturate.encode import DTYPES, Encoded
 from weft.saturate.extract import Extraction
@@ -21,6 +23,7 @@ from weft.terms.term import (
     Fold,
     Load,
     Map,
+    Scan,
     Term,
     Value,
     bound_axes,
@@ -28,6 +31,8 @@ from weft.terms.term import (
     substitute,
 )
 
+#: Operators that bind the axes of their second argument.
+BOUND = frozenset(["SumOf", "Contract", "Red", "Last"])
 _OPS = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg"}
 
 #: Canonical axes as index expressions over the axes of one definition.
@@ -123,7 +128,7 @@ class _Decoder:
         named = self.named.get(number)
         name, args = self.ways[number].node
         order = self.encoded.order
-        bound = axes_of(int(args[1]), order) if name in ("SumOf", "Contract", "Red") else []
+        bound = axes_of(int(args[1]), order) if name in BOUND else []
         own: tuple[Axis | None, ...]
         if named is None:
             own = tuple(axes_of(self.free[number], order))
@@ -154,6 +159,11 @@ class _Decoder:
         if name == "Red":
             monoid, _ = self.encoded.monoids[int(args[0])]
             return Fold(monoid, over, (self.term(int(args[2]), at),))
+        if name == "Last":
+            body = self.term(int(args[2]), at)
+            return Scan(ADD, over[0], Affine((), over[0].extent - 1), (body,))
+        if name == "Not":
+            return Map("not", (self.term(int(args[0]), at),), np.dtype(np.bool_))
         operands = tuple(self.term(int(a), at) for a in args[1:])
         if name in _OPS:
             return Map(_OPS[name], operands, DTYPES[int(args[0])])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeGuard
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from weft.saturate.rules.products import LONGEST
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 from weft.terms.region import Def
-from weft.terms.term import Const, Fold, Load, Map, Term, Value, postorder, substitute
+from weft.terms.term import Const, Fold, Load, Map, Scan, Term, Value, postorder, substitute
 
 #: An operator and its arguments: numbers of nodes, and plain numbers (see `OPERATORS`).
 Node = tuple[str, tuple[float, ...]]
@@ -63,9 +64,23 @@ class Leaf:
                 found.append((t.value.nbytes, reached))
         return found
 
+    @property
+    def operations(self) -> list[tuple[str, int]]:
+        """The operations inside, and how often each runs."""
+        found: list[tuple[str, int]] = []
+        for t in postorder(self.term):
+            if isinstance(t, Map):
+                found.append((t.op, prod(a.extent for a in t.axes)))
+            elif isinstance(t, Fold | Scan):
+                over = t.over if isinstance(t, Fold) else (t.over,)
+                axes = frozenset(over).union(*(b.axes for b in t.bodies))
+                found.append((t.monoid.name, prod(a.extent for a in axes)))
+        return found
+
     def key(self, numbers: Mapping[Value, int]) -> Hashable:
         """What its cost depends on; ``numbers`` are the nodes of definitions."""
-        return (self.term.dtype, tuple(self.loads), tuple(numbers[v] for v in self.reads))
+        reads = tuple(numbers[v] for v in self.reads)
+        return (self.term.dtype, tuple(self.loads), tuple(self.operations), reads)
 
 
 @dataclass
@@ -202,6 +217,12 @@ class _Encoder:
             if t.monoid.name == "add" and code is not None:
                 return self.node("Sum", code, mask, self.factor(t.bodies[0], code, done))
             return self.node("Red", self.monoid(t.monoid, t.dtype), mask, done[t.bodies[0]])
+        if _is_whole_scan(t):
+            mask = self.out.axes.mask([t.over])
+            body = t.bodies[0]
+            if t.monoid.name == "add" and code is not None:
+                return self.node("Last", code, mask, self.factor(body, code, done))
+            return self.node("Red", self.monoid(t.monoid, t.dtype), mask, done[body])
         return self.leaf(t)
 
     def factor(self, body: Term, code: int, done: dict[Term, int]) -> int:
@@ -219,6 +240,8 @@ class _Encoder:
                 return self.node("Neg", code, *args)
             if t.op == "div" and code < FIRST_INTEGER:
                 return self.node("Div", code, *args)
+        if t.op == "not" and t.dtype == np.bool_:
+            return self.node("Not", *args)
         number = self.number_of((t.op, t.dtype), self.operation_ids, self.out.operations)
         name = "Select" if t.op == "select" else f"Op{len(args)}"
         return self.node(name, number, *args)
@@ -264,9 +287,17 @@ def _under_opaque(root: Term) -> set[Term]:
         if t in visible:
             continue
         visible.add(t)
-        if isinstance(t, Map) or (isinstance(t, Fold) and t.monoid.arity == 1):
+        fold = isinstance(t, Fold) and t.monoid.arity == 1
+        if isinstance(t, Map) or fold or _is_whole_scan(t):
             stack.extend(t.children)
     return set(postorder(root)) - visible
+
+
+def _is_whole_scan(t: Term) -> TypeGuard[Scan]:
+    """Whether a term is a running fold of one component, read where it ends."""
+    if not isinstance(t, Scan) or t.monoid.arity != 1 or t.over.extent == 1:
+        return False
+    return t.upto.is_constant and t.upto.const == t.over.extent - 1
 
 
 def _is_plain(value: np.generic) -> bool:

@@ -60,10 +60,14 @@ class Evaluator:
             return _ARITHMETIC[name](*args.values())
         if name == "Of":
             return args[0]
+        if name == "Select":
+            return np.where(args[1].astype(bool), args[2], args[3])
         if name == "Over":
             return np.divide(self.constant(1.0), args[1])
         if name == "Times":
             return args[1] * args[2]
+        if name == "Not":
+            return np.logical_not(args[0])
         if name in ("Sum", "Red", "Last"):
             return self._fold(node, args[2])
         op, dtype = self.operations[int(own[0])]
@@ -76,7 +80,7 @@ class Evaluator:
         for axis in over:
             full[axis] = self.extents[axis]
         body = np.broadcast_to(body, full)
-        if name == "Sum":
+        if name in ("Sum", "Last"):
             return body.sum(axis=tuple(over), keepdims=True)
         monoid, dtype = self.monoids[int(number)]
         for axis in over:

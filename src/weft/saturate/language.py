@@ -12,7 +12,8 @@ scalars (their operands, order and rounding are kept) hold there, and nowhere el
         | Select(operation, T, T, T)
         | Sum(dtype, axes, F)            sums of products: contractions among them
         | Red(monoid, axes, T)           any other fold of one component
-        | Last(monoid, axes, T)          a running fold, read where it ends
+        | Last(dtype, axes, F)           a running sum, read where it ends
+        | Not(T)                         of a bool
     F ::= Of(T) | Times(dtype, F, F) | Over(dtype, T)      Over is 1 / T
 """
 
@@ -53,7 +54,8 @@ OPERATORS: dict[str, Operator] = {
         Operator("Select", "T", "nttt"),
         Operator("Sum", "T", "nnf"),
         Operator("Red", "T", "nnt"),
-        Operator("Last", "T", "nnt"),
+        Operator("Last", "T", "nnf"),
+        Operator("Not", "T", "t"),
         Operator("Of", "F", "t"),
         Operator("Times", "F", "nff"),
         Operator("Over", "F", "nt"),

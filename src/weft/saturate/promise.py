@@ -18,7 +18,21 @@ from weft.saturate.language import OPERATORS
 
 #: Operators that rules look through; everything else is a leaf to them.
 ALGEBRA = frozenset(
-    ["Add", "Sub", "Mul", "Div", "Neg", "Sum", "Red", "Last", "Of", "Times", "Over"]
+    [
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Neg",
+        "Sum",
+        "Red",
+        "Last",
+        "Of",
+        "Times",
+        "Over",
+        "Select",
+        "Not",
+    ]
 )
 
 
@@ -33,7 +47,8 @@ def promises(encoded: Encoded, costs: Costs) -> dict[int, float]:
         found.setdefault(number, inf)
     for number, (name, args) in enumerate(nodes[: encoded.source]):
         inner = [nodes[int(args[place])][0] for place in OPERATORS[name].children]
-        if (name == "Red" and "Red" in inner) or (name == "Add" and inner == ["Sum", "Sum"]):
+        both = name == "Add" and inner == ["Sum", "Sum"]
+        if both or (name == "Red" and "Red" in inner) or name == "Last":
             found[number] = inf
         elif name == "Mul" and "Sum" in inner:
             found[number] = found.get(number, 0.0) + costs.ways(number)[0].cost

@@ -5,6 +5,8 @@ from __future__ import annotations
 from weft.saturate.rule import Rule
 
 RULES = (
+    # A running sum, read where it ends, is the sum.
+    Rule("end of a running sum", "(Last d m f)", "(Sum d m f)"),
     Rule(
         "fold of a fold",
         "(Red o m (Red o n a))",
