@@ -21,7 +21,7 @@ from weft.saturate.promise import neighbourhood, promises
 from weft.saturate.rule import CLASSES
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Fold, Value, postorder
+from weft.terms.term import Fold, Scan, Value, postorder
 
 #: Nanoseconds of running that are worth the time of looking for something better.
 WORTH = 2000.0
@@ -133,7 +133,7 @@ def _reason_to_skip(defs: Iterable[Def]) -> str:
         for t in postorder(definition.term):
             if any(not isinstance(a.extent, int) or a.extent == 0 for a in t.axes):
                 return "open or empty axes"
-            folds = folds or isinstance(t, Fold)
+            folds = folds or isinstance(t, Fold | Scan)
     return "" if folds else "no folds"
 
 
