@@ -51,6 +51,7 @@ _NAMES = {
     "nn": "",
     "numpy": "",
     "random": "",
+    "scipy": "",
     "tree": "",
     "transforms": "",
 }

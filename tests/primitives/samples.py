@@ -40,6 +40,7 @@ from weft.primitives import (
     linalg_reductions,
     linalg_solve,
     linalg_svd,
+    linalg_sylvester,
     linalg_tridiagonal,
     random_bits,
     reduce_precision,
@@ -548,6 +549,9 @@ def _linear_algebra() -> Iterator[Sample]:
     yield Sample(linalg_reductions.geqp3_p, ((2, 4, 3),), dtypes=narrow)
     for lower in (True, False):
         yield Sample(linalg_reductions.tridiagonal_p, ((4, 4),), {"lower": lower}, narrow)
+    for m, n in ((3, 2), (1, 1), (2, 0)):
+        equation = symmetric((m, m), 4.0), symmetric((n, n), 4.0), (m, n)
+        yield Sample(linalg_sylvester.sylvester_p, equation, dtypes=REAL_OR_COMPLEX, linear=((2,),))
     for perturbed in (True, False):
         yield Sample(
             linalg_tridiagonal.tridiagonal_solve_p,

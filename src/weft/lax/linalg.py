@@ -19,6 +19,7 @@ from weft.lax.portable import condensed as _condensed  # noqa: F401 registers po
 from weft.lax.portable import factors as _factors  # noqa: F401
 from weft.lax.portable import schur as _schur  # noqa: F401
 from weft.lax.portable import spectra as _spectra  # noqa: F401
+from weft.lax.portable import sylvester as _sylvester  # noqa: F401
 from weft.primitives import (
     linalg_cholesky,
     linalg_eig,

@@ -29,8 +29,9 @@ PYTHON_SCALARS = (bool, int, float, complex)
 
 
 def public_name(name: str) -> str:
-    """What users call the function: `nn` and `random` stand beside `numpy`."""
-    return f"weft.{name}" if name.startswith(("nn.", "random.")) else f"weft.numpy.{name}"
+    """What users call the function: `nn`, `random` and `scipy` stand beside `numpy`."""
+    beside = name.startswith(("nn.", "random.", "scipy."))
+    return f"weft.{name}" if beside else f"weft.numpy.{name}"
 
 
 def check_arraylike(name: str, *args: Any) -> None:

@@ -299,6 +299,11 @@ def complex_form(t: Value, z: Value) -> tuple[Value, Value]:
     return fori_loop(0, t.shape[-1] - 1, one, (t, z))
 
 
+def complex_forms(t: Value, z: Value) -> tuple[Value, Value]:
+    """`complex_form` of every matrix of a batch."""
+    return _batched(complex_form, t.ndim)(t, z)
+
+
 def _batched(function: Callable[..., Any], ndim: int) -> Callable[..., Any]:
     for _ in range(ndim - 2):
         function = vmap(function)
@@ -310,7 +315,7 @@ def _(a: Value, *, compute_left: bool, compute_right: bool) -> list[Value]:
     t, z = _schur(a)
     values, pairs = _values(t)
     if np.dtype(a.dtype).kind != "c":
-        t, z = _batched(complex_form, a.ndim)(t, z)
+        t, z = complex_forms(t, z)
     vectors = []
     if compute_left:
         # Those of t^H, which is upper triangular with rows and columns reversed.
