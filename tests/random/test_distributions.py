@@ -47,12 +47,50 @@ CALLS: dict[str, Callable[[], Any]] = {
     "double_sided_maxwell": lambda: random.double_sided_maxwell(KEY, 1.0, 2.0, shape=(4,)),
     "generalized_normal": lambda: random.generalized_normal(KEY, 3.0, shape=(4,)),
     "ball": lambda: random.ball(KEY, 3, shape=(2,)),
+    "multivariate_normal": lambda: random.multivariate_normal(
+        KEY, singles(1, -1), np.array([[2, 0.5], [0.5, 1]], np.float32), (2,)
+    ),
+    "multivariate_normal of several": lambda: random.multivariate_normal(
+        KEY, np.zeros((3, 2), np.float32), np.diag(singles(1, 2))
+    ),
+    "orthogonal": lambda: random.orthogonal(KEY, 2),
+    "orthogonal columns": lambda: random.orthogonal(KEY, 3, (2,), m=2),
+    "orthogonal rows": lambda: random.orthogonal(KEY, 2, m=3),
     "gamma gradient": lambda: weft.grad(lambda a: random.gamma(KEY, a, (5,)).sum())(2.0),
     "loggamma gradient": lambda: weft.grad(lambda a: random.loggamma(KEY, a, (5,)).sum())(0.2),
 }
 
 # Written down from jax 0.10.2 with its default settings, for PRNGKey(42).
 JAX: dict[str, Any] = {
+    "multivariate_normal": [
+        [0.9599712491035461, -0.5730453729629517],
+        [1.418187141418457, -0.751824140548706],
+    ],
+    "multivariate_normal of several": [
+        [-0.02830461598932743, 0.6606242060661316],
+        [0.2957029640674591, 0.21714670956134796],
+        [-0.12403281778097153, 0.30677565932273865],
+    ],
+    "orthogonal": [
+        [-0.09528422355651855, 0.9954500794410706],
+        [0.9954500794410706, 0.09528429061174393],
+    ],
+    "orthogonal columns": [
+        [
+            [-0.08792734146118164, 0.8722633719444275],
+            [0.918591320514679, 0.2578020393848419],
+            [-0.3853037655353546, 0.41556569933891296],
+        ],
+        [
+            [-0.9120513200759888, 0.09860805422067642],
+            [0.330043226480484, 0.7525968551635742],
+            [-0.2433796525001526, 0.6510564088821411],
+        ],
+    ],
+    "orthogonal rows": [
+        [-0.08792734146118164, 0.918591320514679, -0.3853037655353546],
+        [0.8722633719444275, 0.2578020393848419, 0.41556569933891296],
+    ],
     "gamma": [0.43624743819236755, 0.33158406615257263, 4.194111347198486, 36.873268127441406],
     "loggamma": [-537.9234008789062, -1.1391260623931885, 1.4336814880371094, 3.6074867248535156],
     "beta": [0.27497145533561707, 0.15737295150756836, 0.5494621992111206, 0.012798871845006943],
@@ -199,3 +237,56 @@ def test_errors(call: Callable[[], Any], error: type[Exception], text: str) -> N
 def test_names_of_generators() -> None:
     assert random.key_impl(random.key(0)) == "threefry2x32"
     assert wnp.asarray(random.key_data(KEY)).tolist() == [0, 42]
+
+
+# ---------------------------------------------------------------- vectors and matrices
+
+
+@pytest.mark.parametrize("method", ["cholesky", "eigh", "svd"])
+def test_the_covariance_of_normal_vectors(method: str) -> None:
+    cov = np.array([[2.0, 0.6, 0], [0.6, 1, -0.3], [0, -0.3, 0.5]])
+    x = np.asarray(random.multivariate_normal(KEY, np.zeros(3), cov, (20000,), method=method))
+    np.testing.assert_allclose(np.cov(x.T), cov, atol=0.06)
+
+
+def test_semidefinite_covariances() -> None:
+    cov = np.ones((2, 2), np.float32)
+    x = np.asarray(random.multivariate_normal(KEY, np.zeros(2), cov, (9,), method="svd"))
+    np.testing.assert_allclose(x[:, 0], x[:, 1], atol=1e-3)
+
+
+def test_unitary_matrices() -> None:
+    u = np.asarray(random.orthogonal(KEY, 3, (2,), np.complex64))
+    np.testing.assert_allclose(
+        u @ np.conj(np.swapaxes(u, -1, -2)), np.broadcast_to(np.eye(3), (2, 3, 3)), atol=1e-5
+    )
+    traces = np.trace(np.asarray(random.orthogonal(KEY, 3, (4000,))), axis1=1, axis2=2)
+    # Of Haar's measure the trace has mean 0 and variance 1.
+    assert abs(traces.mean()) < 0.06 and abs(traces.var() - 1) < 0.08
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: random.orthogonal(KEY, 2.5), TypeError, "n is an int, got 2.5"),
+        (lambda: random.orthogonal(KEY, -1), ValueError, "n is not negative, got -1"),
+        (
+            lambda: random.multivariate_normal(KEY, np.zeros(2), np.eye(3)),
+            ValueError,
+            r"needs cov of shape \(\.\.\., 2, 2\)",
+        ),
+        (
+            lambda: random.multivariate_normal(KEY, np.zeros((3, 2)), np.eye(2), (2,)),
+            ValueError,
+            "broadcast",
+        ),
+        (
+            lambda: random.multivariate_normal(KEY, np.zeros(2), np.eye(2), method="lu"),
+            ValueError,
+            "method is 'cholesky', 'eigh' or 'svd'",
+        ),
+    ],
+)
+def test_errors_of_vectors_and_matrices(call: Any, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()

@@ -51,7 +51,11 @@ from weft.random.keys import (
     split,
     wrap_key_data,
 )
-from weft.random.multivariate import multivariate_normal_from_factor
+from weft.random.multivariate import (
+    multivariate_normal,
+    multivariate_normal_from_factor,
+    orthogonal,
+)
 from weft.random.order import choice, permutation, shuffle
 from weft.random.uniform import uniform
 
@@ -86,8 +90,10 @@ __all__ = [
     "lognormal",
     "maxwell",
     "multinomial",
+    "multivariate_normal",
     "multivariate_normal_from_factor",
     "normal",
+    "orthogonal",
     "pareto",
     "permutation",
     "poisson",
