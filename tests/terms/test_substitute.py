@@ -71,11 +71,16 @@ def test_substitution_drops_pieces_out_of_range():
 
 def test_deep_terms_need_no_recursion():
     x = Value("x", (), np.dtype(np.float32))
-    deep: Term = Load(x, ())
-    for _ in range(20_000):
-        deep = op("neg", deep)
+
+    def negated(start: Term) -> Term:
+        for _ in range(20_000):
+            start = op("neg", start)
+        return start
+
+    deep = negated(Load(x, ()))
     assert len(postorder(deep)) == 20_001
-    again = substitute(deep, {})
+    assert substitute(deep, {}) is deep
+    again = substitute(negated(Load(Value("z", (), x.dtype), ())), {}, lambda _: Load(x, ()))
     assert again is not deep and again == deep
     step = Def(Value("y", (), deep.dtype), (), deep)
     program = Program((x,), (step.value,), Block([step]))

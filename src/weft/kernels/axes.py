@@ -12,8 +12,20 @@ from collections.abc import Sequence
 
 from weft.core.extents import typical
 from weft.kernels.build import Output
+from weft.kernels.uses import own_folds
 from weft.terms.affine import Affine, Axis, linearize, row_major
-from weft.terms.term import Fold, Fuse, Index, Load, Map, Proj, Term, postorder, substitute
+from weft.terms.term import (
+    Fold,
+    Fuse,
+    Index,
+    Load,
+    Map,
+    Proj,
+    Term,
+    postorder,
+    substitute,
+    substitute_all,
+)
 
 
 def normalize_axes(outputs: Sequence[Output]) -> tuple[Output, ...]:
@@ -73,11 +85,12 @@ def _replace(
 ) -> list[Output]:
     """Iterate over ``new`` instead of the adjacent axes ``old``."""
     moved: list[Output] = []
-    for o in outputs:
+    terms = substitute_all([o.term for o in outputs], mapping)
+    for o, term in zip(outputs, terms, strict=True):
         at = o.axes.index(old[0])
         axes = (*o.axes[:at], *new, *o.axes[at + len(old) :])
         index = tuple(i.substitute(mapping) for i in o.index)
-        moved.append(Output(o.value, axes, index, substitute(o.term, mapping)))
+        moved.append(Output(o.value, axes, index, term))
     return moved
 
 
@@ -119,7 +132,7 @@ def _walked_as_one(a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequenc
 
 def _collapse_folds(term: Term) -> Term:
     """The same term, each fold over as few axes as possible, the most contiguous one innermost."""
-    if not any(isinstance(t, Fold) and len(t.over) > 1 for t in postorder(term)):
+    if not any(len(fold.over) > 1 for fold in own_folds(term)):
         return term
     result: dict[Term, Term] = {}
     for t in postorder(term):

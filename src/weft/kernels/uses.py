@@ -11,6 +11,8 @@ from weft.terms.affine import Affine, Axis
 from weft.terms.dots import DOTS
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import (
+    FOLDS,
+    SCANS,
     Fold,
     Fuse,
     Load,
@@ -136,12 +138,14 @@ def operation_ns(term: Term, axes: Sequence[Axis]) -> float:
 
 def own_folds(term: Term) -> list[Fold]:
     """Folds in a term, outermost first."""
+    if not term.holds & FOLDS:
+        return []
     return [t for t in reversed(postorder(term)) if isinstance(t, Fold)]
 
 
 def has_scan(term: Term) -> bool:
     """Whether a term holds a running reduction."""
-    return any(isinstance(t, Scan) for t in postorder(term))
+    return bool(term.holds & SCANS)
 
 
 def is_contraction(term: Term) -> bool:

@@ -19,7 +19,8 @@ bounds).  Terms are immutable, compare by structure and cache their hash and fre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -53,18 +54,32 @@ class Value:
         return self.name
 
 
-class Term:
-    """Base of all terms: ``dtype``, the set of free ``axes``, structural equality."""
+#: Kinds of terms, as bits of `Term.holds`.
+FOLDS, SCANS, FUSES = 1, 2, 4
 
-    __slots__ = ("_hash", "_key", "axes", "dtype")
+
+class Term:
+    """Base of all terms: ``dtype``, the set of free ``axes``, structural equality.
+
+    ``holds`` says which kinds of terms are anywhere inside (`FOLDS`, `SCANS`, `FUSES`), so that
+    nobody has to look for them.
+    """
+
+    __slots__ = ("_hash", "_key", "axes", "dtype", "holds")
     dtype: np.dtype
     axes: frozenset[Axis]
+    holds: int
 
-    def _finish(self, dtype: np.dtype, axes: frozenset[Axis], key: tuple[Any, ...]) -> None:
+    def _finish(
+        self, dtype: np.dtype, axes: frozenset[Axis], key: tuple[Any, ...], holds: int = 0
+    ) -> None:
         self.dtype = dtype
         self.axes = axes
         self._key = (type(self), *key)
         self._hash = hash(self._key)
+        for child in self.children:
+            holds |= child.holds
+        self.holds = holds
 
     def __eq__(self, other: object) -> bool:
         if self is other:
@@ -208,7 +223,7 @@ class Fold(Term):
         self.over = over
         self.bodies = bodies
         axes = _NO_AXES.union(*(b.axes for b in bodies)) - frozenset(over)
-        self._finish(bodies[0].dtype, axes, (monoid, over, bodies))
+        self._finish(bodies[0].dtype, axes, (monoid, over, bodies), FOLDS)
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -236,7 +251,7 @@ class Scan(Term):
         self.upto = upto
         self.bodies = bodies
         axes = _NO_AXES.union(*(b.axes for b in bodies)) - {over} | upto.axes()
-        self._finish(bodies[0].dtype, axes, (monoid, over, upto, bodies))
+        self._finish(bodies[0].dtype, axes, (monoid, over, upto, bodies), SCANS)
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -273,7 +288,7 @@ class Fuse(Term):
         self.index = index
         self.pieces = pieces
         axes = index.axes().union(*(t.axes for _, _, t in pieces))
-        self._finish(pieces[0][2].dtype, axes, (index, pieces))
+        self._finish(pieces[0][2].dtype, axes, (index, pieces), FUSES)
 
     @property
     def children(self) -> tuple[Term, ...]:
@@ -306,20 +321,32 @@ def substitute(
     Bound axes of folds are left alone: the caller keeps them distinct from the axes of the map's
     expressions (fresh axes are cheap), so nothing can be captured.
     """
+    return substitute_all((term,), axes, load)[0]
+
+
+def substitute_all(
+    terms: Sequence[Term],
+    axes: Mapping[Axis, Affine],
+    load: Callable[[Load], Term] | None = None,
+) -> tuple[Term, ...]:
+    """`substitute` in several terms: what they share is visited once, and is shared afterwards.
+
+    What does not change stays the same object.
+    """
     done: dict[Term, Term] = {}
 
     def moved(index: Affine) -> Affine:
         return index.substitute(axes, lambda source: known_index(done[source]))
 
-    for t in postorder(term):
+    for t in postorder(*terms):
         done[t] = _rebuild(t, done, moved, load)
-    return done[term]
+    return tuple(done[t] for t in terms)
 
 
 def bound_axes(*roots: Term) -> set[Axis]:
     """Axes that folds and running reductions in the terms range over."""
     found: set[Axis] = set()
-    for t in postorder(*roots):
+    for t in postorder(*(r for r in roots if r.holds & (FOLDS | SCANS))):
         if isinstance(t, Fold):
             found.update(t.over)
         elif isinstance(t, Scan):
@@ -355,25 +382,36 @@ def _rebuild(
     if isinstance(t, Const):
         return t
     if isinstance(t, Index):
-        return Index(moved(t.expr), t.dtype)
+        expr = moved(t.expr)
+        return t if expr == t.expr else Index(expr, t.dtype)
     if isinstance(t, Load):
-        new = Load(t.value, tuple(moved(i) for i in t.index))
+        index = tuple(moved(i) for i in t.index)
+        new = t if index == t.index else Load(t.value, index)
         return load(new) if load is not None else new
     if isinstance(t, Map):
-        return folded(Map(t.op, tuple(done[a] for a in t.args), t.dtype))
+        args = tuple(done[a] for a in t.args)
+        return t if _are(args, t.args) else folded(Map(t.op, args, t.dtype))
     if isinstance(t, Fold):
-        return Fold(t.monoid, t.over, tuple(done[b] for b in t.bodies))
+        bodies = tuple(done[b] for b in t.bodies)
+        return t if _are(bodies, t.bodies) else Fold(t.monoid, t.over, bodies)
     if isinstance(t, Scan):
-        return Scan(t.monoid, t.over, moved(t.upto), tuple(done[b] for b in t.bodies))
+        bodies, upto = tuple(done[b] for b in t.bodies), moved(t.upto)
+        same = _are(bodies, t.bodies) and upto == t.upto
+        return t if same else Scan(t.monoid, t.over, upto, bodies)
     if isinstance(t, Proj):
         fold = done[t.fold]
         if not isinstance(fold, Fold | Scan):
             raise TypeError(f"projection of a {type(fold).__name__}, expected a fold")
-        return Proj(fold, t.position)
+        return t if fold is t.fold else Proj(fold, t.position)
     if isinstance(t, Fuse):
         pieces = tuple((lo, hi, done[p]) for lo, hi, p in t.pieces)
         return fuse(moved(t.index), pieces)
     raise TypeError(f"unknown term {type(t).__name__}")
+
+
+def _are(new: tuple[Term, ...], old: tuple[Term, ...]) -> bool:
+    """Whether they are the same objects."""
+    return all(map(is_, new, old))
 
 
 def folded(term: Map) -> Term:
