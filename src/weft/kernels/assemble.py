@@ -7,7 +7,8 @@ update of an array that nobody reads afterwards happens in place, on the array's
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
@@ -68,7 +69,11 @@ class _Assembler:
         self.plan = plan
         self.slots: dict[Value, out.Slot] = {}
         self.temporaries: list[out.Slot] = []
-        self.fixed: set[out.Slot] = set()  # slots a scatter must not overwrite in place
+        #: When each slot came to be; those before ``inside`` belong to somebody outside of the loop
+        #: or branch that is being written, except for the ``entries`` of its carries.
+        self.born: dict[out.Slot, int] = {}
+        self.inside = 0
+        self.entries: set[out.Slot] = set()
 
     def assemble(self) -> out.Program:
         program = self.program
@@ -86,7 +91,7 @@ class _Assembler:
     def _fixed_slot(self, value: Value, role: str) -> out.Slot:
         slot = out.Slot(value.name, value.shape, value.dtype, role)
         self.slots[value] = slot
-        self.fixed.add(slot)
+        self.born[slot] = -1
         return slot
 
     def _outputs(self) -> tuple[tuple[out.Slot, ...], list[tuple[out.Slot, Value]]]:
@@ -100,6 +105,7 @@ class _Assembler:
             if value in computed and value not in self.slots:
                 slot = out.Slot(value.name, value.shape, value.dtype, "output")
                 self.slots[value] = slot
+                self.born[slot] = len(self.born)
             else:
                 slot = out.Slot(f"out{n}", value.shape, value.dtype, "output")
                 copies.append((slot, value))
@@ -125,6 +131,7 @@ class _Assembler:
             slot = out.Slot(value.name, value.shape, value.dtype)
             self.temporaries.append(slot)
             self.slots[value] = slot
+            self.born[slot] = len(self.born)
         return self.slots[value]
 
     # -- blocks ------------------------------------------------------------------------------------
@@ -132,13 +139,9 @@ class _Assembler:
     def _block(self, block: Block, wanted: set[Value]) -> list[out.Step]:
         """Steps of ``block``; ``wanted`` are the values needed after it."""
         steps = block.steps
-        last_use = {v: n for n, step in enumerate(steps) for v in reads_of(step)}
+        reads = [reads_of(step) for step in steps]
+        last_use = {v: n for n, values in enumerate(reads) for v in values}
         last_use.update(dict.fromkeys(wanted, len(steps)))
-
-        def needed(position: int) -> set[Value]:
-            """Values needed by the steps from ``position`` on, or afterwards."""
-            return {v for v, n in last_use.items() if n >= position}
-
         result: list[out.Step] = []
         n = 0
         while n < len(steps):
@@ -147,47 +150,55 @@ class _Assembler:
                 end = n
                 while end < len(steps) and isinstance(steps[end], Def | Scatter):
                     end += 1
-                result += self._region(steps[n:end], needed(end))  # type: ignore[arg-type]
+                read = set().union(*reads[n:end])
+                # Values that steps from here on need, or that are needed afterwards.
+                inside = read.union(s.value for s in steps[n:end])  # type: ignore[union-attr]
+                needed = {v for v in inside if last_use.get(v, -1) >= end}
+                result += self._region(steps[n:end], read, needed)  # type: ignore[arg-type]
                 n = end
                 continue
-            result += self._control(step, needed(n + 1))
+            result += self._control(step)
             n += 1
         return result
 
-    def _region(self, steps: Sequence[Def | Scatter], needed: set[Value]) -> list[out.Step]:
+    def _region(
+        self, steps: Sequence[Def | Scatter], reads: set[Value], needed: set[Value]
+    ) -> list[out.Step]:
+        """Launches of ``steps``, which read ``reads``; ``needed`` are those needed afterwards."""
         defined = {s.value for s in steps}
         outputs = tuple(s.value for s in steps if s.value in needed)
-        reads = set().union(*(reads_of(s) for s in steps)) - defined
-        inputs = tuple(sorted(reads, key=lambda v: v.name))
+        inputs = tuple(sorted(reads - defined, key=lambda v: v.name))
         planned = self.plan(Region(inputs, tuple(steps), outputs))
+        last = {v: n for n, (_, values, _) in enumerate(planned) for v in values}
+        for n, (_, _, scatter) in enumerate(planned):
+            if scatter is not None:
+                last[scatter.operand] = max(last.get(scatter.operand, -1), n)
         result: list[out.Step] = []
         for position, (kernel, values, scatter) in enumerate(planned):
             if scatter is not None:
-                later = {v for _, vs, _ in planned[position + 1 :] for v in vs}
-                operands = {s.operand for _, _, s in planned[position + 1 :] if s is not None}
-                result += self._in_place(scatter, needed | later | operands, values)
+                operand = scatter.operand
+                later = operand in needed or last[operand] > position
+                result += self._in_place(scatter, later, operand in values)
             slots = tuple(self._slot(v) for v in values)
             result.append(out.Launch(kernel, slots))
         return result
 
-    def _in_place(
-        self, scatter: Scatter, needed: set[Value], values: Sequence[Value]
-    ) -> list[out.Step]:
-        """Let the updated array share its operand's memory if nobody else looks, or copy first."""
+    def _in_place(self, scatter: Scatter, needed: bool, also_read: bool) -> list[out.Step]:
+        """Let the updated array share its operand's memory if nobody else looks, or copy first.
+
+        ``needed`` says that the operand is read later, ``also_read`` that the update reads it.
+        """
         operand = self._slot(scatter.operand)
         if self.slots.get(scatter.value) is operand:
             return []
-        also_read = scatter.operand in values
-        if scatter.value in self.slots or operand in self.fixed or also_read:
-            return [out.Copy(self._slot(scatter.value), operand)]
-        if scatter.operand in needed:
+        if scatter.value in self.slots or self._is_fixed(operand) or also_read or needed:
             return [out.Copy(self._slot(scatter.value), operand)]
         self.slots[scatter.value] = operand
         return []
 
     # -- control flow ------------------------------------------------------------------------------
 
-    def _control(self, step: Step, needed: set[Value]) -> list[out.Step]:
+    def _control(self, step: Step) -> list[out.Step]:
         if isinstance(step, terms.For):
             return self._for(step)
         if isinstance(step, terms.While):
@@ -209,26 +220,37 @@ class _Assembler:
             self.slots[c.result] = entry
         return copies
 
-    def _outer_fixed(self) -> set[out.Slot]:
-        """Everything that exists before a loop belongs to somebody outside its body."""
-        return set(self.slots.values())
+    def _is_fixed(self, slot: out.Slot) -> bool:
+        """Whether a scatter must not overwrite ``slot`` in place."""
+        return self.born[slot] < self.inside and slot not in self.entries
+
+    @contextmanager
+    def _body(self, entries: Iterable[out.Slot] = ()) -> Iterator[None]:
+        """What is written inside belongs to a loop with these ``entries``, or to a branch.
+
+        Everything that exists before belongs to somebody outside.
+        """
+        outer = self.inside, self.entries
+        self.inside, self.entries = len(self.born), set(entries)
+        try:
+            yield
+        finally:
+            self.inside, self.entries = outer
 
     def _iteration(self, body: Block, carries: Sequence[Carry], keep: set[Value]) -> list[out.Step]:
         """One iteration: the body, then each carry's new value in the slot named by its entry."""
         entries = {self.slots[c.entry] for c in carries}
-        outer = self.fixed
-        self.fixed = (self._outer_fixed() | outer) - entries
-        wanted = {c.exit for c in carries} | keep
-        steps = self._block(body, wanted)
-        self.fixed = outer
+        with self._body(entries):
+            steps = self._block(body, {c.exit for c in carries} | keep)
+        written = {v for s in body.steps for v in defines(s)}
         swaps: list[out.Step] = []
         taken: set[out.Slot] = set()
         for c in carries:
             entry, new = self.slots[c.entry], self._slot(c.exit)
             if new is entry:
                 continue
-            private = new in self.temporaries and new not in entries and new not in taken
-            if not private or not _written_inside(c.exit, body):
+            private = new.role == "temporary" and new not in entries and new not in taken
+            if not private or c.exit not in written:
                 copy = out.Slot(f"{c.exit.name}_next", c.exit.shape, c.exit.dtype)
                 self.temporaries.append(copy)
                 steps.append(out.Copy(copy, new))
@@ -246,11 +268,8 @@ class _Assembler:
     def _while(self, step: terms.While) -> list[out.Step]:
         copies = self._enter(step.carries)
         predicate = self._slot(step.predicate)
-        entries = {self.slots[c.entry] for c in step.carries}
-        outer = self.fixed
-        self.fixed = self._outer_fixed() | outer | entries
-        condition = self._block(step.condition, {step.predicate})
-        self.fixed = outer
+        with self._body():
+            condition = self._block(step.condition, {step.predicate})
         body = self._iteration(step.body, step.carries, set())
         return [*copies, out.While(condition, predicate, body)]
 
@@ -258,16 +277,10 @@ class _Assembler:
         results = [self._slot(v) for v in step.results]
         branches: list[list[out.Step]] = []
         for block, values in zip(step.branches, step.outputs, strict=True):
-            outer = self.fixed
-            self.fixed = self._outer_fixed() | outer
-            body = self._block(block, set(values))
-            self.fixed = outer
+            with self._body():
+                body = self._block(block, set(values))
             body += [
                 out.Copy(target, self._slot(v)) for target, v in zip(results, values, strict=True)
             ]
             branches.append(body)
         return [out.If(self._slot(step.index), tuple(branches))]
-
-
-def _written_inside(value: Value, body: Block) -> bool:
-    return any(value in defines(s) for s in body.steps)

@@ -162,14 +162,14 @@ def _launch_pairs(
 
 
 class _Arena:
-    """Placed temporaries as arrays, so that finding neighbours in time stays fast."""
+    """Placed temporaries by where they start, in arrays, so that neighbours are found fast.
+
+    The columns of ``placed`` are first and last step, start, stop, and the position in ``slots``.
+    """
 
     def __init__(self, capacity: int) -> None:
         self.slots: list[Slot] = []
-        self.first = np.zeros(capacity, np.int64)
-        self.last = np.zeros(capacity, np.int64)
-        self.start = np.zeros(capacity, np.int64)
-        self.stop = np.zeros(capacity, np.int64)
+        self.placed = np.zeros((5, capacity), np.int64)
         self.large = 0
         self.size = 0
 
@@ -177,52 +177,50 @@ class _Arena:
         """The lowest free offset; a partner's own if that is free but for the partner."""
         n = len(self.slots)
         size = _round_up(max(1, slot.nbytes), ALIGNMENT)
-        near = np.flatnonzero((self.first[:n] <= life[1]) & (self.last[:n] >= life[0]))
-        near = near[np.argsort(self.start[near], kind="stable")]
-        offset = self._partner_offset(slot, partners, near, size)
+        placed = self.placed[:, :n]
+        near = placed[2:, (placed[0] <= life[1]) & (placed[1] >= life[0])]
+        offset = self._partner_offset(partners, near, size)
         if offset is None:
             phase = 0
             if slot.nbytes >= PAGE:
                 phase = self.large * STAGGER % PAGE
                 self.large += 1
-            offset = self._first_fit(near, size, phase)
+            offset = _first_fit(near[0], near[1], size, phase)
         slot.offset = offset
+        at = int(np.searchsorted(placed[2], offset, side="right"))
+        self.placed[:, at + 1 : n + 1] = self.placed[:, at:n].copy()
+        self.placed[:, at] = (*life, offset, offset + size, n)
         self.slots.append(slot)
-        self.first[n], self.last[n] = life
-        self.start[n], self.stop[n] = offset, offset + size
         self.size = max(self.size, offset + size)
 
-    def _partner_offset(
-        self, slot: Slot, partners: list[Slot], near: np.ndarray, size: int
-    ) -> int | None:
+    def _partner_offset(self, partners: list[Slot], near: np.ndarray, size: int) -> int | None:
         for partner in partners:
             if partner.offset is None:
                 continue
-            stop = partner.offset + size
-            clash = [
-                self.slots[m]
-                for m in near
-                if self.start[m] < stop and self.stop[m] > partner.offset
-            ]
-            if all(other in partners and other.offset == partner.offset for other in clash):
+            clash = near[2, (near[0] < partner.offset + size) & (near[1] > partner.offset)]
+            others = [self.slots[m] for m in clash]
+            if all(other in partners and other.offset == partner.offset for other in others):
                 return partner.offset
         return None
 
-    def _first_fit(self, near: np.ndarray, size: int, phase: int) -> int:
-        offset = _aligned(0, phase)
-        for m in near:
-            if offset + size <= self.start[m]:
-                break
-            offset = max(offset, _aligned(int(self.stop[m]), phase))
-        return offset
+
+def _first_fit(starts: np.ndarray, stops: np.ndarray, size: int, phase: int) -> int:
+    """The lowest offset for ``size`` bytes between what starts and stops there, in that order."""
+    # Candidates: the beginning, and behind each and all before it.
+    offsets = np.empty(len(starts) + 1, np.int64)
+    offsets[0] = _aligned(0, phase)
+    np.maximum.accumulate(_aligned(stops, phase), out=offsets[1:])
+    np.maximum(offsets, offsets[0], out=offsets)
+    fits = offsets[:-1] + size <= starts
+    return int(offsets[fits.argmax() if fits.any() else -1])
 
 
-def _aligned(offset: int, phase: int) -> int:
+def _aligned(offset: Any, phase: int) -> Any:
     """The next offset that is a multiple of the alignment (at ``phase`` in a page, if not zero)."""
     if phase == 0:
         return _round_up(offset, ALIGNMENT)
-    return _round_up(max(0, offset - phase), PAGE) + phase
+    return _round_up(np.maximum(0, offset - phase), PAGE) + phase
 
 
-def _round_up(n: int, to: int) -> int:
+def _round_up(n: Any, to: int) -> Any:
     return -(-n // to) * to

@@ -23,6 +23,7 @@ from math import inf, log2, prod
 
 from weft.kernels.build import Cone
 from weft.kernels.cones import Grouped, make_cones
+from weft.kernels.distances import all_distances, distances_of
 from weft.kernels.fusion import Choice, Side, choose
 from weft.kernels.machine import Machine
 from weft.kernels.price.traffic import staying
@@ -95,18 +96,18 @@ def partition(region: Region, machine: Machine, seconds: Seconds | None) -> Part
 class _Kernel:
     """A kernel of the present partition.
 
-    ``inside`` are the values it computes, stored or not; ``reads`` those that others store.
+    ``inside`` are the values it computes, stored or not; ``reads`` those that others store, and
+    ``touched`` those in memory that it reads or writes.
     """
 
     grouped: Grouped
     inside: frozenset[Value]
     reads: frozenset[Value]
     seconds: float = 0.0
+    touched: frozenset[Value] = field(init=False)
 
-    @property
-    def touched(self) -> frozenset[Value]:
-        """The values in memory that it reads or writes."""
-        return self.reads.union(self.grouped.stores)
+    def __post_init__(self) -> None:
+        self.touched = self.reads.union(self.grouped.stores)
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ class _Search:
         self.far = 4 * machine.levels[-1].capacity
         self.near = machine.levels[1].capacity // 4
         self.kernels = self.kernels_of(cones, ())
-        for place, kernel in enumerate(self.kernels):
-            kernel.seconds = seconds(kernel.grouped.cone, inf, self.beyond(self.kernels, place))
+        for kernel, beyond in zip(self.kernels, self.all_beyond(self.kernels), strict=True):
+            kernel.seconds = seconds(kernel.grouped.cone, inf, beyond)
 
     def run(self) -> Partition:
         total = sum(k.seconds for k in self.kernels)
@@ -226,7 +227,8 @@ class _Search:
         if move.pair is not None and {g.stores for g in cones} == before:
             return None
         kernels = self.replaced(affected, cones)
-        seconds = self.price(kernels, [k for k in kernels if k not in self.kernels], now * CLEARLY)
+        old = set(self.kernels)
+        seconds = self.price(kernels, [k for k in kernels if k not in old], now * CLEARLY)
         taken = seconds < now * CLEARLY
         self.found.trials.append(Trial((str(move),), seconds, now, taken))
         if not taken:
@@ -259,33 +261,28 @@ class _Search:
 
     def replaced(self, affected: Sequence[_Kernel], cones: Sequence[Grouped]) -> list[_Kernel]:
         """The kernels with others instead of the ``affected``, where the last of those was."""
-        rest = [k for k in self.kernels if k not in affected]
+        gone = set(affected)
+        rest = [k for k in self.kernels if k not in gone]
         new = self.kernels_of(cones, (v for k in rest for v in k.grouped.stores))
-        last = max(n for n, k in enumerate(self.kernels) if k in affected)
-        place = sum(k not in affected for k in self.kernels[:last])
+        last = max(n for n, k in enumerate(self.kernels) if k in gone)
+        place = last + 1 - len(gone)
         return [*rest[:place], *new, *rest[place:]]
 
     def beyond(self, kernels: Sequence[_Kernel], place: int) -> dict[Value, int]:
-        """For what a kernel touches, the bytes of other memory touched since it was.
+        """For what a kernel touches, the bytes of other memory touched since it was, if many."""
+        touched = [k.touched for k in kernels]
+        return self.far_ones(distances_of(touched, place, self.far))
 
-        The kernels run in turn, again and again.
-        """
-        own = kernels[place].touched
-        found: dict[Value, int] = {}
-        seen: set[Value] = set(own)
-        total = 0
-        for back in range(1, len(kernels) + 1):
-            touched = kernels[place - back].touched
-            for value in touched & own:
-                found.setdefault(value, total)
-            new = touched - seen
-            seen |= new
-            total += sum(v.nbytes for v in new)
-            if total > self.far or len(found) == len(own):
-                break
-        for value in own:
-            found.setdefault(value, total)
-        return {v: n for v, n in found.items() if n > self.near}
+    def all_beyond(self, kernels: Sequence[_Kernel]) -> list[dict[Value, int]]:
+        """`beyond` for each kernel."""
+        touched = [k.touched for k in kernels]
+        if sum(v.nbytes for v in set().union(*touched)) <= self.near:
+            return [{} for _ in kernels]
+        return [self.far_ones(found) for found in all_distances(touched)]
+
+    def far_ones(self, distances: dict[Value, int]) -> dict[Value, int]:
+        """The distances that make a difference, as far as they do."""
+        return {v: min(n, self.far) for v, n in distances.items() if n > self.near}
 
     # -- neighbourhoods ----------------------------------------------------------------------------
 
@@ -315,10 +312,9 @@ class _Search:
         """The region of these kernels alone."""
         inside = set().union(*(k.inside for k in affected))
         stored = [v for k in affected for v in k.grouped.stores]
-        wanted = set(self.region.outputs)
-        for kernel in self.kernels:
-            if kernel not in affected:
-                wanted |= kernel.reads
+        wanted = set(self.region.outputs).union(
+            *(k.reads for k in set(self.kernels).difference(affected))
+        )
         places = sorted(self.place[v] for v in inside)
         outputs = tuple(v for v in stored if v in wanted)
         return Region((), tuple(self.region.steps[n] for n in places), outputs)

@@ -62,6 +62,7 @@ class Lowering:
         self.choices: list[str] = []
         self._captured: dict[int, tuple[Any, AnyTensor]] = {}
         self._computed: dict[Hashable, tuple[Sequence[AnyTensor], Sequence[AnyTensor]]] = {}
+        self._new: list[Hashable] = []  # keys of what this block has added
         self._names = 0
 
     # -- what rules use ----------------------------------------------------------------------------
@@ -194,21 +195,24 @@ class Lowering:
     def new_block(self) -> Iterator[Block]:
         """What is lowered inside goes to a block of its own."""
         outer, self.block = self.block, Block()
-        computed, self._computed = self._computed, dict(self._computed)
+        known, self._new = self._new, []
         try:
             yield self.block
         finally:
             self.block = outer
-            self._computed = computed
+            for key in self._new:  # computed in this block only
+                del self._computed[key]
+            self._new = known
 
     @contextmanager
     def computed_anew(self) -> Iterator[None]:
         """What is lowered inside is computed again, even where it has been computed before."""
-        computed, self._computed = self._computed, {}
+        outer = self._computed, self._new
+        self._computed, self._new = {}, []
         try:
             yield
         finally:
-            self._computed = computed
+            self._computed, self._new = outer
 
     def numbered(
         self, eqn: Eqn, operands: Sequence[AnyTensor], lower: Callable[[], Sequence[AnyTensor]]
@@ -229,6 +233,7 @@ class Lowering:
         if not eqn.effects:
             # Holding the operands keeps their ids from being reused.
             self._computed[key] = (operands, results)
+            self._new.append(key)
         return results
 
     def emit(self, step: Step) -> None:
