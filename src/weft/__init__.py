@@ -38,6 +38,7 @@ _NAMES = {
     "stop_gradient": "weft.transforms.api",
     "pure_callback": "weft.transforms.callback",
     "io_callback": "weft.transforms.callback",
+    "explain": "weft.report",
     # arrays
     "Array": "weft.array",
     "compute": "weft.array",
@@ -51,6 +52,7 @@ _NAMES = {
     "nn": "",
     "numpy": "",
     "random": "",
+    "report": "",
     "scipy": "",
     "tree": "",
     "transforms": "",

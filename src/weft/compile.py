@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from weft.runtime.record import ProgramRecord
 if TYPE_CHECKING:
     from weft.kernels.assemble import Planned
     from weft.runtime.native import CPU
+    from weft.saturate.saturate import Saturation
     from weft.terms.region import Region
 
 
@@ -47,6 +48,34 @@ class Compilations:
 
 
 compiled = Compilations()
+
+
+@dataclass
+class PlannedRegion:
+    """What became of a region: as it was lowered, as rules left it, how they did, its kernels."""
+
+    source: Region
+    chosen: Region
+    pieces: list[Saturation]
+    kernels: list[Planned]
+
+
+@dataclass
+class Record:
+    """What compiling a program did, level by level, for who wants to look (`weft.explain`).
+
+    ``seconds`` are those of each pass.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    regions: list[PlannedRegion] = field(default_factory=list)
+
+    def timed(self, name: str, run: Callable[[], Any]) -> Any:
+        """The result of ``run``, a part of the pass ``name``."""
+        start = time.perf_counter()
+        result = run()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return result
 
 
 class OpenProgram:
@@ -85,19 +114,21 @@ def compile_jaxpr(
     closed: ClosedJaxpr,
     donated: Sequence[int] = (),
     store: Callable[[ProgramRecord], None] | None = None,
+    record: Record | None = None,
 ) -> Executable:
     """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
     ``donated`` are the positions of arguments whose memory the results may take over. ``store``
-    is given what another process needs to run the same program, unless that is not possible.
+    is given what another process needs to run the same program, unless that is not possible;
+    ``record`` is told what is done.
     """
     from weft.kernels.donation import reuse
 
-    program, record, native, stats = _compiled(closed)
-    record.reuse = reuse(program, donated)
+    program, stored, native, stats = _compiled(closed, record=record)
+    stored.reuse = reuse(program, donated)
     if store is not None and not native.callbacks:
-        store(record)
-    return Executable(closed, native, stats, donated, record.reuse, program)
+        store(stored)
+    return Executable(closed, native, stats, donated, stored.reuse, program)
 
 
 def compile_family(family: Family) -> OpenProgram:
@@ -113,7 +144,7 @@ def compile_family(family: Family) -> OpenProgram:
 
 
 def _compiled(
-    closed: ClosedJaxpr, sizes: tuple[Size, ...] = ()
+    closed: ClosedJaxpr, sizes: tuple[Size, ...] = (), record: Record | None = None
 ) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
     from weft.codegen.program_llvm import routines_of
     from weft.runtime.processors import target_cpu
@@ -121,18 +152,18 @@ def _compiled(
     cpu = target_cpu()
     stats = Stats()
     with collector_paused():
-        program = _timed(stats, "plan", lambda: plan_program(closed, cpu))
+        program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record))
         program.sizes = sizes
         text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
-    record = _timed(stats, "llvm", lambda: _record(program, text, cpu))
+    stored = _timed(stats, "llvm", lambda: _record(program, text, cpu))
     callbacks = {symbol: _host_callback(step) for symbol, step in routines_of(program)}
-    native = _timed(stats, "link", lambda: record.link(callbacks))
+    native = _timed(stats, "link", lambda: stored.link(callbacks))
     compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
-    stats.kernels = record.kernels = len(kernels)
-    stats.refused = record.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
+    stats.kernels = stored.kernels = len(kernels)
+    stats.refused = stored.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
-    return program, record, native, stats
+    return program, stored, native, stats
 
 
 def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
@@ -142,11 +173,14 @@ def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
     return result
 
 
-def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
+def plan_program(
+    closed: ClosedJaxpr, cpu: CPU | None = None, record: Record | None = None
+) -> Program:
     """Everything before code generation: terms, kernels, schedules and the memory plan.
 
-    ``cpu`` is what it is planned for, by default the host.
+    ``cpu`` is what it is planned for, by default the host; ``record`` is told what is done.
     """
+    record = record or Record()
     from weft.kernels.assemble import assemble
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import plan
@@ -161,7 +195,7 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     if check:
         check_jaxpr(closed)
     machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
-    lowered = lower_jaxpr(closed, machine.dots)
+    lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots))
     _dump("terms", lambda: _printed_terms(lowered))
     if check:
         check_terms(lowered)
@@ -169,11 +203,14 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     watch = None if naive is None else naive.append
 
     def planned(region: Region) -> list[Planned]:
-        return plan(saturated(region, machine), machine, watch)
+        chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
+        kernels = record.timed("plan", lambda: plan(chosen, machine, watch))
+        record.regions.append(PlannedRegion(region, chosen, pieces, kernels))
+        return kernels
 
     program = assemble(lowered, planned)
     program.threads = machine.threads
-    program = plan_memory(program)
+    program = record.timed("memory", lambda: plan_memory(program))
     _dump("kernels", lambda: _printed_kernels(naive or []))
     _dump("schedule", lambda: _printed_kernels(s.kernel for s in _launches(program)))
     _dump("program", lambda: print_program(program, kernels=False))
@@ -182,19 +219,19 @@ def plan_program(closed: ClosedJaxpr, cpu: CPU | None = None) -> Program:
     return program
 
 
-def saturated(region: Region, machine: Machine) -> Region:
+def saturated(region: Region, machine: Machine) -> tuple[Region, list[Saturation]]:
     """``region``, computed in the cheapest way that the rules of ``weft.config.numerics`` find."""
     from weft.saturate.saturate import saturate
     from weft.terms.check import check_block
     from weft.terms.print import format_step
     from weft.terms.region import Block
 
-    found, _ = saturate(region, machine, config.numerics)
+    found, pieces = saturate(region, machine, config.numerics)
     if found is not region:
         _dump("saturated", lambda: "\n".join(map(format_step, found.steps)))
         if config.check:
             check_block(Block(list(found.steps)), region.inputs)
-    return found
+    return found, pieces
 
 
 def _is_open(closed: ClosedJaxpr) -> bool:

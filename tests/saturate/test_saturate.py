@@ -205,7 +205,7 @@ def test_equal_layers_are_searched_once() -> None:
     weights = [(normal(32, 32), normal(32, 32)) for _ in range(40)]
     terms = lowered(layers, normal(32, 32), *weights)
     _, found = saturated(terms)
-    runs = {id(p.run) for p in found if not p.skipped}
+    runs = {id(p.search.found) for p in found if p.search is not None}
     assert len(found) >= 4 and len(runs) <= 3
 
 

@@ -7,6 +7,7 @@ is stored. A class that one of the source's definitions had keeps that definitio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -66,15 +67,19 @@ class _Decoder:
         #: The values of classes, and the canonical axis of each of their dimensions.
         self.values: dict[int, tuple[Value, tuple[Axis | None, ...]]] = {}
         self.done: set[Value] = set()
+        #: The user's line of what is being computed; definitions that rules made have none.
+        self.line: Any = None
 
     def run(self) -> tuple[Def | Scatter, ...]:
         wanted = set(self.region.outputs)
         for step in self.region.steps:
             if isinstance(step, Scatter):
                 reads = loaded(*step.terms) | {step.operand}
+                self.line = step.source
                 self.demand(sorted(reads & self.defs.keys(), key=lambda v: v.name))
                 self.steps.append(step)
             elif step.value in wanted:
+                self.line = step.source
                 self.demand([step.value])
         return tuple(self.steps)
 
@@ -145,7 +150,7 @@ class _Decoder:
         else:
             value = named.value
         self.values[number] = (value, own)
-        self.add(Def(value, axes, term, None if named is None else named.source))
+        self.add(Def(value, axes, term, self.line if named is None else named.source))
 
     def operation(self, number: int, at: _At, over: tuple[Axis, ...]) -> Term:
         """What a class is computed by, over other classes."""

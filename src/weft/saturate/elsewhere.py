@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping
 from typing import IO
 
-from weft.saturate.engine import MOST_NODES, Engine, Run
+from weft.saturate.engine import MOST_ITERATIONS, MOST_NODES, Engine, Run
 from weft.saturate.graph import Graph
 
 _SERVE = "import sys; sys.path[:] = {path!r}; from weft.saturate.elsewhere import serve; serve()"
@@ -39,11 +39,13 @@ class Elsewhere:
         numerics: str,
         run: Run,
         most_nodes: int = MOST_NODES,
+        most_iterations: int = MOST_ITERATIONS,
     ) -> Graph:
         """See `Engine.saturate`."""
         with self._lock:
             assert self._server.stdin is not None and self._server.stdout is not None
-            _send(self._server.stdin, (nodes, dict(extents), numerics, run, most_nodes))
+            budgets = (most_nodes, most_iterations)
+            _send(self._server.stdin, (nodes, dict(extents), numerics, run, *budgets))
             try:
                 graph, done = pickle.load(self._server.stdout)
             except EOFError:
@@ -62,11 +64,10 @@ def serve() -> None:
     engine = Engine(RULES)
     while True:
         try:
-            nodes, extents, numerics, run, most_nodes = pickle.load(sys.stdin.buffer)
+            request = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        graph = engine.saturate(nodes, extents, numerics, run, most_nodes)
-        _send(sys.stdout.buffer, (graph, run))
+        _send(sys.stdout.buffer, (engine.saturate(*request), request[3]))
 
 
 def _send(pipe: IO[bytes], message: object) -> None:

@@ -54,6 +54,7 @@ class Engine:
         self._do("\n".join(f"(ruleset {name})" for name in sets))
         self._do("\n".join(rule.text() for rule in rules))
         self._schedules: dict[str, str] = {}
+        self._names = {n for r in rules for n in (r.name, f"{r.name} (integers)")}
 
     def _do(self, text: str) -> list[Any]:
         return self._graph.run_program(*self._graph.parse_program(text))
@@ -74,6 +75,7 @@ class Engine:
         numerics: str,
         run: Run,
         most_nodes: int = MOST_NODES,
+        most_iterations: int = MOST_ITERATIONS,
     ) -> Graph:
         """The graph of ``nodes`` (a program) after the rules that the level ``numerics`` allows,
         within the budgets."""
@@ -81,11 +83,12 @@ class Engine:
             sizes = "\n".join(f"(set (extent {bit}) {float(n)})" for bit, n in extents.items())
             self._do(f"{sizes}\n{nodes}\n(run-schedule (saturate (run analysis)))")
             schedule = self._schedule(numerics)
-            while run.iterations < MOST_ITERATIONS:
+            while run.iterations < most_iterations:
                 report = self._do(schedule)[-1].report
                 run.iterations += 1
                 for rule, count in report.num_matches_per_rule.items():
-                    run.matches[rule] = run.matches.get(rule, 0) + count
+                    if rule in self._names and count:
+                        run.matches[rule] = run.matches.get(rule, 0) + count
                 run.nodes = self._size()
                 run.saturated = not report.updated
                 if run.saturated or run.nodes > most_nodes:

@@ -67,8 +67,9 @@ class Rule:
         return "\n".join(texts)
 
     def _text(self, ruleset: str, when: tuple[str, ...]) -> str:
+        name = f'"{self.name}"' if ruleset.endswith(self.numerics) else f'"{self.name} (integers)"'
         facts = " ".join([f"(= whole {self.left})", *when])
-        return f"(rule ({facts}) ((union whole {self.right})) :ruleset {ruleset})"
+        return f"(rule ({facts}) ((union whole {self.right})) :ruleset {ruleset} :name {name})"
 
 
 #: Dtype codes from this one on are integers, whose sums and products wrap: a ring.

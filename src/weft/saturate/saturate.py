@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import inf
 
 from weft.core.bounded import BoundedCache
@@ -35,14 +35,14 @@ class Saturation:
     """What became of a piece of a region.
 
     ``before`` and ``after`` are estimated nanoseconds of the source and of what was chosen;
-    ``skipped`` says why the rules did not run.
+    ``skipped`` says why the rules did not run, ``search`` what they worked on.
     """
 
     region: Region
     before: float = inf
     after: float = inf
-    run: Run = field(default_factory=Run)
     skipped: str = ""
+    search: Search | None = None
 
     @property
     def changed(self) -> bool:
@@ -51,7 +51,7 @@ class Saturation:
 
 
 @dataclass
-class _Found:
+class Found:
     """What the search among the ways to compute some nodes came to; shared by equal pieces."""
 
     graph: Graph
@@ -59,8 +59,19 @@ class _Found:
     run: Run
 
 
+@dataclass
+class Search:
+    """What was searched: the nodes of a piece, those that are needed, and those that promised a
+    gain; and what was found."""
+
+    encoded: Encoded
+    roots: tuple[int, ...]
+    promising: tuple[int, ...]
+    found: Found
+
+
 #: The last searches, by structure.
-_found: BoundedCache[_Found] = BoundedCache(512)
+_found: BoundedCache[Found] = BoundedCache(512)
 
 
 def saturate(
@@ -97,8 +108,8 @@ def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Satur
         result.skipped = "nothing to gain"
     if result.skipped:
         return result
-    found = _search(encoded, promising, roots, machine, numerics)
-    result.run = found.run
+    search = _search(encoded, tuple(roots), tuple(promising), machine, numerics)
+    result.search, found = search, search.found
     if found.extraction.cost < CLEARLY * before:
         result.after = found.extraction.cost
         steps = decode(region, encoded, found.graph, found.extraction)
@@ -108,22 +119,23 @@ def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Satur
 
 def _search(
     encoded: Encoded,
-    promising: Iterable[int],
-    roots: Sequence[int],
+    roots: tuple[int, ...],
+    promising: tuple[int, ...],
     machine: Machine,
     numerics: str,
-) -> _Found:
+) -> Search:
     """The cheapest ways found to compute the nodes ``roots``; once for all equal nodes."""
 
-    def make() -> _Found:
+    def make() -> Found:
         run = Run()
         extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
         text = part_text(encoded, neighbourhood(encoded, promising))
         graph = whole_graph(encoded, engine().saturate(text, extents, numerics, run))
         costs = Costs(graph, encoded, machine)
-        return _Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
+        return Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
 
-    return _found.get((encoded.key(), tuple(roots), machine, numerics), make)
+    found = _found.get((encoded.key(), roots, machine, numerics), make)
+    return Search(encoded, roots, promising, found)
 
 
 def _reason_to_skip(defs: Iterable[Def]) -> str:

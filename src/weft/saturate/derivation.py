@@ -1,0 +1,48 @@
+"""How a piece came to be computed as it is: the rules of each iteration, and what they saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from weft.kernels.machine import Machine
+from weft.saturate.cost import Costs
+from weft.saturate.engine import Run, engine
+from weft.saturate.extract import extract
+from weft.saturate.graph import part_text, whole_graph
+from weft.saturate.promise import neighbourhood
+from weft.saturate.saturate import Search
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: the ``rules`` that applied, and the estimated ``nanoseconds`` before and after
+    of the cheapest way to compute the piece."""
+
+    rules: tuple[str, ...]
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        return f"{self.before * 1e-3:.2f} → {self.after * 1e-3:.2f} µs: {', '.join(self.rules)}"
+
+
+def derivation(search: Search, before: float, machine: Machine, numerics: str) -> list[Step]:
+    """The iterations of a search that made something cheaper; it is run again, bit by bit."""
+    encoded = search.encoded
+    text = part_text(encoded, neighbourhood(encoded, search.promising))
+    extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
+    steps: list[Step] = []
+    seen: dict[str, int] = {}
+    rules: list[str] = []
+    for iterations in range(1, search.found.run.iterations + 1):
+        run = Run()
+        part = engine().saturate(text, extents, numerics, run, most_iterations=iterations)
+        graph = whole_graph(encoded, part)
+        roots = [graph.terms[n] for n in search.roots]
+        after = extract(Costs(graph, encoded, machine), roots).cost
+        rules += [r for r, n in run.matches.items() if n > seen.get(r, 0) and r not in rules]
+        seen = run.matches
+        if after < before:
+            steps.append(Step(tuple(rules), before, after))
+            before, rules = after, []
+    return steps
