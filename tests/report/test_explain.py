@@ -31,7 +31,7 @@ def test_kernels_say_what_they_read_write_and_take(report: weft.report.Report) -
     # Two for each product, and some to join the parts of long sums.
     assert 1.0 <= last.flops / (2 * 1000 * 600 * 500) < 1.01
     whole = 4 * (1000 * 600 + 600 * 500 + 1000 * 500)
-    assert whole <= last.bytes_moved["DRAM"] <= 2.5 * whole
+    assert whole <= last.bytes_moved["DRAM"] <= 4 * whole
     assert last.bytes_moved.keys() == {"L2", "L3", "DRAM"}
     assert 0 < last.predicted_time < 1
     assert "parallel" in last.schedule
