@@ -112,37 +112,61 @@ def test_integers_become_float32_and_narrow_floats_are_refused() -> None:
 # ---------------------------------------------------------------- derivatives
 
 RIGHT = draw(4, 2, seed=5)
+
+
+def adjoint(x: Any) -> Any:
+    return wnp.conj(wnp.matrix_transpose(x))
+
+
+def onto_first(v: Any) -> Any:
+    """The projection onto the first column, which does not depend on its phase."""
+    return v[:, :1] @ adjoint(v[:, :1])
+
+
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "solve": lambda x: la.solve(x, RIGHT),
     "inv": la.inv,
     "det": lambda x: la.det(x)[None],
     "det3": lambda x: la.det(x[:3, :3])[None],
-    "slogdet": lambda x: la.slogdet(x).logabsdet[None],
-    "cholesky": lambda x: la.cholesky(x @ x.T + np.eye(4)),
+    "slogdet": lambda x: wnp.stack([*la.slogdet(x)]),
+    "cholesky": lambda x: la.cholesky(x @ adjoint(x) + np.eye(4)),
     "pinv": lambda x: la.pinv(x[:, :2]),
     "q": lambda x: la.qr(x[:, :3]).Q,
     "r": lambda x: la.qr(x[:3]).R,
     "lu": lambda x: weft.lax.linalg.lu(x[:3])[0],
     "svdvals": la.svdvals,
     "u": lambda x: abs(la.svd(x[:, :3], full_matrices=False).U),
-    "eigvalsh": lambda x: la.eigvalsh(x + x.T),
-    "eigenvectors": lambda x: la.eigh(x + x.T).eigenvectors ** 2,
+    "singular vectors": lambda x: onto_first(adjoint(la.svd(x).Vh)),
+    "eigvalsh": lambda x: la.eigvalsh(x + adjoint(x)),
+    "eigenvectors": lambda x: onto_first(la.eigh(x + adjoint(x)).eigenvectors),
+    "eigvals": la.eigvals,
+    "general eigenvectors": lambda x: la.eig(x).eigenvectors,
+    "spectral norm": lambda x: la.norm(x, 2)[None],
+    "nuclear norm": lambda x: la.norm(x, "nuc")[None],
+    "cond": lambda x: la.cond(x)[None],
     "lstsq": lambda x: la.lstsq(x[:, :3], RIGHT)[0],
+    "matrix_power": lambda x: la.matrix_power(x, -2),
+    "multi_dot": lambda x: la.multi_dot([x, x[:, :2], x[:2]]),
 }
 
 
+@pytest.mark.parametrize("is_complex", [False, True], ids=["real", "complex"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_derivatives_are_limits_of_differences(name: str) -> None:
+def test_derivatives_are_limits_of_differences(name: str, is_complex: bool) -> None:
     def f(x: Any) -> Any:
-        return wnp.sin(FUNCTIONS[name](x))
+        y = FUNCTIONS[name](x).astype(np.complex128)
+        return wnp.sin(wnp.real(y)) + wnp.square(wnp.imag(y))
 
     x, d, h = draw(4, 4, seed=2), draw(4, 4, seed=3), 1e-6
+    if is_complex:
+        x, d = x + 1j * draw(4, 4, seed=6), d + 1j * draw(4, 4, seed=7)
     with weft.disable_jit():
         value, slope = weft.jvp(f, (x,), (d,))
         differences = (np.asarray(f(x + h * d)) - np.asarray(f(x - h * d))) / (2 * h)
         np.testing.assert_allclose(np.asarray(slope), differences, rtol=1e-5, atol=1e-6)
         gradient = weft.grad(lambda x: f(x).sum())
-        np.testing.assert_allclose(np.sum(gradient(x) * d), differences.sum(), rtol=1e-5, atol=1e-6)
+        along = np.sum(np.asarray(gradient(x)) * d).real
+        np.testing.assert_allclose(along, differences.sum(), rtol=1e-5, atol=1e-6)
         second = weft.jvp(gradient, (x,), (d,))[1]
         differences = (np.asarray(gradient(x + h * d)) - np.asarray(gradient(x - h * d))) / (2 * h)
         scale = 1 + abs(differences).max()
@@ -176,6 +200,69 @@ def test_solving_again_for_a_tangent_factors_once() -> None:
     finally:
         weft.config.routines = "price"
     assert text.count("= lu ") == 1
+
+
+def test_repeated_eigenvalues_have_derivatives_and_their_vectors_have_none() -> None:
+    a = np.eye(3)
+    slope = np.asarray(weft.grad(lambda x: la.eigvalsh(x).sum())(a))
+    close(slope, np.eye(3))  # of the trace
+    slope = np.asarray(weft.grad(lambda x: la.eigh(x).eigenvectors.sum())(a))
+    assert not np.isfinite(slope).all()
+    slope = np.asarray(weft.grad(lambda x: la.svdvals(x).sum())(a))
+    close(slope, np.eye(3))
+
+
+# ---------------------------------------------------------------- accuracy, extreme operands
+
+
+def hilbert(n: int) -> np.ndarray:
+    index = np.arange(n)
+    return 1 / (index[:, None] + index + 1.0)
+
+
+@pytest.mark.parametrize("form", ["library", "portable"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_residuals_stay_small_whatever_the_condition(form: str, dtype: Any) -> None:
+    """What backward stability promises, for matrices whose condition is beyond the precision."""
+    weft.config.routines = form
+    try:
+        eps = float(np.finfo(dtype).eps)
+        graded = draw(8, 8) * np.logspace(0, -6, 8)
+        for a in (hilbert(8), graded, 1e12 * draw(5, 5), 1e-12 * draw(5, 5)):
+            a = (a * (1 + 0.5j) if np.dtype(dtype).kind == "c" else a).astype(dtype)
+            n, size = len(a), np.linalg.norm(a)
+            bound = 20 * n * eps
+            b = draw(n, 1).astype(dtype)
+            x = np.asarray(la.solve(a, b))
+            assert np.linalg.norm(a @ x - b) <= bound * size * np.linalg.norm(x)
+            q, r = map(np.asarray, la.qr(a))
+            assert np.linalg.norm(q @ r - a) <= bound * size
+            u, s, vh = map(np.asarray, la.svd(a))
+            assert np.linalg.norm((u * s) @ vh - a) <= bound * size
+            h = a + np.conj(a.T)
+            w, v = map(np.asarray, la.eigh(h))
+            assert np.linalg.norm(h @ v - v * w) <= bound * np.linalg.norm(h)
+            for basis in (q, u, vh, v):
+                assert np.linalg.norm(np.conj(basis.T) @ basis - np.eye(n)) <= bound
+            w, v = map(np.asarray, la.eig(a))
+            assert np.linalg.norm(a @ v - v * w) <= bound * size
+    finally:
+        weft.config.routines = "price"
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_matrices_of_no_element_and_of_one(n: int) -> None:
+    for a in (np.full((n, n), 2.0), np.full((2, n, n), 2.0 + 0j), np.full((0, n, n), 2.0)):
+        for name in ("inv", "det", "cholesky", "eigvals", "eigvalsh", "svdvals"):
+            found = np.asarray(getattr(la, name)(a))
+            wanted = getattr(np.linalg, name)(a)
+            assert found.shape == wanted.shape
+            np.testing.assert_allclose(found, wanted, rtol=1e-12)
+        for name in ("qr", "svd", "eig", "eigh", "slogdet"):
+            shapes = [x.shape for x in getattr(la, name)(a)]
+            assert shapes == [x.shape for x in getattr(np.linalg, name)(a)]
+        close(la.solve(a, a), np.linalg.solve(a, a))
+        close(la.matrix_power(a, 3), np.linalg.matrix_power(a, 3))
 
 
 # ---------------------------------------------------------------- errors

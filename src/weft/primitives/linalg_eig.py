@@ -46,6 +46,7 @@ from weft.primitives.matrix import (
     conjugate,
     diagonal,
     eye,
+    magnitude_of,
     matmul,
     mT,
     nan_where,
@@ -55,7 +56,15 @@ from weft.primitives.reduction import reduce_sum
 from weft.primitives.routines import Cost, Price, apply, def_routine, price_of
 from weft.primitives.rules import Dims, Shape, Value, Values, dtype_of, shape_of, zero_tangent
 from weft.primitives.select import select_n
-from weft.primitives.shaping import batch_first, concatenate, full, full_like, slice_along
+from weft.primitives.shaping import (
+    batch_first,
+    broadcast_in_dim,
+    concatenate,
+    full,
+    full_like,
+    reshape,
+    slice_along,
+)
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 
@@ -93,9 +102,13 @@ def _(a: np.ndarray, *, compute_left: bool, compute_right: bool) -> list[np.ndar
 
     dtype = complex_of_dtype(a.dtype)
     w, vl, vr = np.empty(a.shape[:-1], dtype), np.empty(a.shape, dtype), np.empty(a.shape, dtype)
-    for index in np.ndindex(a.shape[:-2]):
+    for index in np.ndindex(a.shape[:-2]) if a.size else ():
+        _, exponent = np.frexp(np.max(abs(a[index])))
+        scale = np.ldexp(real_of(a.dtype).type(1), exponent)  # see _library
+        scale = scale if np.isfinite(scale) else scale.dtype.type(1)
         try:
-            w[index], vl[index], vr[index] = eig(a[index], left=True, right=True)
+            w[index], vl[index], vr[index] = eig(a[index] / scale, left=True, right=True)
+            w[index] *= scale
         except (LinAlgError, ValueError):  # no convergence, or elements that are not finite
             w[index] = vl[index] = vr[index] = np.nan
     return [w, *([vl] if compute_left else []), *([vr] if compute_right else [])]
@@ -160,6 +173,9 @@ def _library(
 ) -> list[AnyTensor]:
     *batch, n, _ = a.shape
     is_complex, real_dtype = dtypes.is_complex(a.dtype), real_of(a.dtype)
+    # LAPACK scales matrices of extreme size itself, but there are builds that forget to scale the
+    # eigenvalues back (OpenBLAS 0.3.30).
+    a, scale = apply(ctx, _at_unit_magnitude, a)
     jobs = [Flag("V" if wanted else "N") for wanted in (compute_left, compute_right)]
     values = 1 if is_complex else 2
     query: list[Argument] = [
@@ -189,7 +205,7 @@ def _library(
     outs = call_library(ctx, "geev", a.dtype, tuple(batch), [*given, INFO], seconds)
     _, *outs = outs
 
-    def finished(*outs: Value) -> list[Value]:
+    def finished(scale: Value, *outs: Value) -> list[Value]:
         *parts, failed = outs
         if is_complex:
             w, *vectors = parts
@@ -198,9 +214,19 @@ def _library(
             wr, wi, *rows = parts
             w = complex_of(wr, wi)
             vectors = [mT(_unpacked(x, wi)) for x in rows]
+        w = mul(
+            w, as_dtype(broadcast_in_dim(scale, shape_of(w), range(len(batch) + 1)), dtype_of(w))
+        )
         return [nan_where(failed, x) for x in (w, *vectors)]
 
-    return apply(ctx, finished, *outs)
+    return apply(ctx, finished, scale, *outs)
+
+
+def _at_unit_magnitude(a: Value) -> list[Value]:
+    """Matrices over a power of two of their size, and those powers, of shape ``(…, 1)``."""
+    scale = magnitude_of(a)
+    every = broadcast_in_dim(scale, shape_of(a), range(len(shape_of(a))))
+    return [div(a, as_dtype(every, dtype_of(a))), reshape(scale, shape_of(scale)[:-1])]
 
 
 def _unpacked(rows: Value, wi: Value) -> Value:

@@ -76,8 +76,9 @@ def _(a: ShapedArray, *, full_matrices: bool, compute_uv: bool) -> list[ShapedAr
 
 @svd_p.def_numpy
 def _(a: np.ndarray, *, full_matrices: bool, compute_uv: bool) -> list[np.ndarray]:
-    u, s, vh = (np.empty(shape, a.dtype) for shape in _shapes(a.shape, full_matrices))
-    s = s.astype(real_of(a.dtype))
+    shapes = _shapes(a.shape, full_matrices)
+    dtypes = a.dtype, real_of(a.dtype), a.dtype
+    u, s, vh = (np.empty(shape, dtype) for shape, dtype in zip(shapes, dtypes, strict=True))
     for index in np.ndindex(a.shape[:-2]):
         try:
             u[index], s[index], vh[index] = np.linalg.svd(a[index], full_matrices)

@@ -11,16 +11,20 @@ import numpy as np
 
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
-from weft.primitives.arithmetic import add, mul
-from weft.primitives.comparison import eq, ge, gt, le, ne
-from weft.primitives.complex import conj, real
+from weft.primitives.arithmetic import abs as magnitude
+from weft.primitives.arithmetic import add, clamp, floor, mul, neg
+from weft.primitives.arithmetic import max as greater
+from weft.primitives.bitwise import and_
+from weft.primitives.comparison import eq, ge, gt, is_finite, le, ne
+from weft.primitives.complex import conj, imag, real
 from weft.primitives.convert import convert_element_type
 from weft.primitives.creation import iota
 from weft.primitives.dot_general import dot_general
-from weft.primitives.reduction import reduce_sum
+from weft.primitives.reduction import reduce_max, reduce_sum
 from weft.primitives.rules import Accepts, Shape, Value, check_accepts, dtype_of, shape_of
 from weft.primitives.select import select_n
-from weft.primitives.shaping import broadcast_in_dim, full_like, transpose
+from weft.primitives.shaping import broadcast_in_dim, expand_dims, full_like, transpose
+from weft.primitives.transcendental import exp2, log2
 
 SOLVABLE = Accepts(
     "float32, float64, complex64 or complex128",
@@ -168,3 +172,22 @@ def mirrored(x: Value, lower: bool = True) -> Value:
 def symmetrized(x: Value) -> Value:
     """``(x + x^H) / 2``."""
     return scaled(add(x, mH(x)), 0.5)
+
+
+def magnitude_of(x: Value) -> Value:
+    """For each matrix the power of two below its largest element, of shape ``(…, 1, 1)``.
+
+    Dividing by it is exact, and leaves elements whose squares neither overflow nor vanish. It is 1
+    for matrices of zeros, and for those with elements that are not finite.
+    """
+    ndim = len(shape_of(x))
+    if dtypes.is_complex(dtype_of(x)):
+        size = greater(magnitude(real(x)), magnitude(imag(x)))
+    else:
+        size = magnitude(x)
+    most = reduce_max(size, (ndim - 2, ndim - 1))
+    # Its reciprocal, too, has to be a normal number.
+    limit = full_like(most, float(np.finfo(dtype_of(most)).maxexp - 2))
+    exponent = clamp(neg(limit), floor(log2(most)), limit)
+    good = and_(is_finite(most), gt(most, full_like(most, 0)))
+    return expand_dims(select_n(good, full_like(most, 1), exp2(exponent)), (ndim - 2, ndim - 1))

@@ -17,6 +17,7 @@ from weft.lax.portable.factors import counted
 from weft.primitives.linalg_eigh import eigh_p
 from weft.primitives.linalg_qr import qr
 from weft.primitives.linalg_svd import svd_p
+from weft.primitives.matrix import magnitude_of
 from weft.transforms.control_flow import fori_loop, while_loop
 
 Value = Any
@@ -29,7 +30,8 @@ def _rotations(p: Value, q: Value, cross: Value) -> tuple[Value, Value]:
     """``(c, s)`` of the rotations that make the Hermitian ``[[p, cross], [conj cross, q]]``
     diagonal: columns become ``c x - conj(s) y`` and ``s x + c y`` (Golub and Van Loan, 8.5.2)."""
     size = abs(cross)
-    nothing = size == 0
+    # Dividing by less would overflow.
+    nothing = size < float(np.finfo(cross.dtype).tiny)
     safe = wnp.where(nothing, wnp.ones_like(size), size)
     tau = (q - p) / (2 * safe)
     t = wnp.where(tau >= 0, 1.0, -1.0).astype(tau.dtype) / (abs(tau) + wnp.sqrt(1 + tau * tau))
@@ -82,10 +84,13 @@ def _(a: Value, *, lower: bool) -> list[Value]:
     line = wnp.real(wnp.diagonal(a, axis1=-2, axis2=-1))
     identity = wnp.eye(n, dtype=a.dtype)
     a = triangle + wnp.conj(wnp.matrix_transpose(triangle)) + line[..., :, None] * identity
+    # Squares shall neither overflow nor vanish.
+    scale = magnitude_of(a)
+    a = a / scale
     vectors = wnp.broadcast_to(identity, a.shape)
     if n > 1:
         a, vectors = _jacobi(a, vectors)
-    values = wnp.real(wnp.diagonal(a, axis1=-2, axis2=-1))[..., :n]
+    values = wnp.real(wnp.diagonal(a, axis1=-2, axis2=-1))[..., :n] * scale[..., 0]
     order = _ascending(values)
     values = wnp.take_along_axis(values, order, -1)
     return [wnp.take_along_axis(vectors[..., :n, :n], order[..., None, :], -1), values]
@@ -152,14 +157,15 @@ def _tall(a: Value, full_matrices: bool, compute_uv: bool) -> list[Value]:
     """With at least as many rows as columns: ``a = Q R``, and the columns of R are rotated until
     they are orthogonal (Hestenes 1958); what R then is factors into U and the singular values."""
     n = a.shape[-1]
-    q, r = qr(a, full_matrices)
+    scale = magnitude_of(a)
+    q, r = qr(a / scale, full_matrices)
     square = r[..., :n, :]
     vectors = wnp.broadcast_to(wnp.eye(n, dtype=a.dtype), square.shape)
     if n > 1:
         square, vectors = _one_sided(square, vectors)
     sizes = wnp.sqrt(wnp.sum(wnp.square(abs(square)), -2))
     order = _ascending(-sizes)
-    s = wnp.take_along_axis(sizes, order, -1)
+    s = wnp.take_along_axis(sizes, order, -1) * scale[..., 0]
     if not compute_uv:
         return [s]
     square = wnp.take_along_axis(square, order[..., None, :], -1)
