@@ -9,12 +9,9 @@ not a matter of structure.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import importlib.util
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from weft.config import config
@@ -31,10 +28,11 @@ def executable_for(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executab
     digest = None if cache is None else jaxpr_digest(closed)
     if cache is None or digest is None:
         return _compile(closed, donated)
+    from weft.runtime.identity import compiler_identity, processor_identity
     from weft.runtime.record import ProgramRecord
 
     start = time.perf_counter()
-    parts = (digest, tuple(donated), config.compiled_for, _toolchain(), _processor())
+    parts = (digest, tuple(donated), config.compiled_for, compiler_identity(), processor_identity())
     key = "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
     payload = cache.get(key)
     if payload is None:
@@ -57,41 +55,3 @@ def _compile(closed: ClosedJaxpr, donated: Sequence[int], *store: Any) -> Execut
     from weft.compile import compile_jaxpr
 
     return compile_jaxpr(closed, donated, *store)
-
-
-@functools.cache
-def _toolchain() -> str:
-    """Tells this version of the compiler from others: the package's files and LLVM's."""
-    root = Path(__file__).parent
-    files = sorted(root.rglob("*.py"))
-    llvm = importlib.util.find_spec("llvmlite")
-    if llvm is not None and llvm.origin is not None:
-        files += sorted((Path(llvm.origin).parent / "binding").glob("*.so"))
-    digest = hashlib.sha256()
-    for path in files:
-        status = path.stat()
-        digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-@functools.cache
-def _processor() -> str:
-    """Tells this processor from others, without LLVM's help."""
-    from weft.runtime.native import architecture, cache_sizes
-
-    text = f"{architecture()} {sorted(cache_sizes().items())} "
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        for line in file:
-            if not line.strip():  # the others are alike
-                break
-            name = line.split(":")[0].strip().lower()
-            if name in _IDENTITY:
-                text += line
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-#: Lines of /proc/cpuinfo, on x86-64 and AArch64.
-_IDENTITY = frozenset(
-    ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "features")
-    + ("cpu implementer", "cpu architecture", "cpu variant", "cpu part", "cpu revision")
-)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from weft.config import config
-from weft.runtime import native
+from weft.runtime import linker, native
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -29,7 +29,7 @@ def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 class Function:
     """A native function that keeps its library alive."""
 
-    def __init__(self, library: native.Library, name: str, result: Any, arguments: list[Any]):
+    def __init__(self, library: linker.Library, name: str, result: Any, arguments: list[Any]):
         self.library = library
         self.address = library.address(name)
         self.call = ctypes.CFUNCTYPE(result, *arguments)(self.address)
@@ -49,7 +49,7 @@ def function() -> Callable[..., Function]:
         arguments: list[Any] | None = None,
         imports: Mapping[str, int] | None = None,
     ) -> Function:
-        library = native.link(native.compile_module(ir, verify=True), [name], imports)
+        library = linker.link(native.compile_module(ir, verify=True), [name], imports)
         return Function(library, name, result, arguments or [])
 
     return make

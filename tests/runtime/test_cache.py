@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from weft.config import config
 from weft.runtime import cache as cache_module
-from weft.runtime import native
+from weft.runtime import linker, native
 from weft.runtime.cache import (
     LRUCache,
     ObjectCache,
@@ -23,6 +23,7 @@ from weft.runtime.cache import (
     object_cache,
     object_key,
 )
+from weft.runtime.processors import aarch64
 
 IR = "define i64 @answer() {{\n  ret i64 {}\n}}\n"
 
@@ -209,7 +210,7 @@ def cache_dir(tmp_path: Path) -> Iterator[Path]:
 
 
 def run(code: bytes) -> int:
-    library = native.link(code, ["answer"])
+    library = linker.link(code, ["answer"])
     return ctypes.CFUNCTYPE(ctypes.c_int64)(library.address("answer"))()
 
 
@@ -231,10 +232,14 @@ def test_damaged_code_is_compiled_again(cache_dir: Path, damage):
 
 
 def test_the_key_depends_on_text_and_toolchain(monkeypatch: pytest.MonkeyPatch):
-    key = object_key(IR.format(1))
-    assert key != object_key(IR.format(2))
-    monkeypatch.setattr(native, "toolchain_identity", lambda cpu: "another processor")
-    assert key != object_key(IR.format(1))
+    host, other = native.host_cpu(), aarch64()
+    keys = {object_key(IR.format(n), cpu) for n in (1, 2) for cpu in (None, host, other)}
+    assert len(keys) == 6
+    for name in ("llvm_identity", "processor_identity"):
+        with monkeypatch.context() as patch:
+            patch.setattr(cache_module, name, lambda: "another")
+            assert object_key(IR.format(1)) not in keys
+    assert object_key(IR.format(1)) in keys
 
 
 def test_no_folder_means_no_cache(cache_dir: Path):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft.config import config
-from weft.runtime import native
+from weft.runtime import linker, native
 from weft.runtime import pool as pool_module
 from weft.runtime import pool_ir as pool_ir_module
 from weft.runtime.pool import pool, symbols
@@ -156,14 +156,14 @@ class Counts:
 
 
 @pytest.fixture(scope="module")
-def loop_code() -> tuple[native.Library, Any]:
-    library = native.link(native.compile_module(LOOP, verify=True), ["many"], symbols())
+def loop_code() -> tuple[linker.Library, Any]:
+    library = linker.link(native.compile_module(LOOP, verify=True), ["many"], symbols())
     kinds = [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 3
     return library, ctypes.CFUNCTYPE(None, *kinds)(library.address("many"))
 
 
 @pytest.fixture(scope="module")
-def many(loop_code: tuple[native.Library, Any]) -> Callable[..., Counts]:
+def many(loop_code: tuple[linker.Library, Any]) -> Callable[..., Counts]:
     """``many(n)`` runs n regions of a loop."""
     _, code = loop_code
 
@@ -380,10 +380,10 @@ def test_idle_threads_use_no_processor_time(run_python: Callable):
 import ctypes, time
 import numpy as np
 from weft.config import config
-from weft.runtime import native
+from weft.runtime import linker, native
 from weft.runtime.pool import pool, symbols
 config.threads = 2
-library = native.link(native.compile_module({LOOP!r}), ["many"], symbols())
+library = linker.link(native.compile_module({LOOP!r}), ["many"], symbols())
 many = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3)
 count, owner = np.zeros(16, np.int64), np.zeros(16, np.int64)
 env = (ctypes.c_int64 * 3)(count.ctypes.data, owner.ctypes.data, 16)
@@ -401,10 +401,10 @@ def test_a_process_may_end_while_its_threads_still_spin(run_python: Callable):
 import ctypes
 import numpy as np
 from weft.config import config
-from weft.runtime import native
+from weft.runtime import linker, native
 from weft.runtime.pool import pool, symbols
 config.threads = 3
-library = native.link(native.compile_module({LOOP!r}), ["many"], symbols())
+library = linker.link(native.compile_module({LOOP!r}), ["many"], symbols())
 many = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3)
 count, owner = np.zeros(16, np.int64), np.zeros(16, np.int64)
 env = (ctypes.c_int64 * 3)(count.ctypes.data, owner.ctypes.data, 16)
@@ -419,10 +419,10 @@ def test_threads_block_signals_so_that_python_handles_them(run_python: Callable)
 import ctypes, pathlib, time
 import numpy as np
 from weft.config import config
-from weft.runtime import native
+from weft.runtime import linker, native
 from weft.runtime.pool import pool, symbols
 config.threads = 3
-library = native.link(native.compile_module({LOOP!r}), ["many"], symbols())
+library = linker.link(native.compile_module({LOOP!r}), ["many"], symbols())
 many = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3)
 count, owner = np.zeros(16, np.int64), np.zeros(16, np.int64)
 env = (ctypes.c_int64 * 3)(count.ctypes.data, owner.ctypes.data, 16)

@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 import threading
 import warnings
 import weakref
@@ -29,6 +28,7 @@ from typing import Any, Generic, TypeVar
 
 from weft.config import config
 from weft.runtime import native
+from weft.runtime.identity import llvm_identity, processor_identity
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -153,6 +153,8 @@ class ObjectCache:
 
     def put(self, key: str, payload: bytes) -> None:
         """Stores an entry, replacing whatever was there; `OSError` if the disk refuses."""
+        import tempfile  # takes long to import, and is not needed to read
+
         content = _MAGIC + hashlib.sha256(payload).digest() + payload
         handle, temporary = tempfile.mkstemp(dir=self.folder, prefix="writing-")
         try:
@@ -262,10 +264,8 @@ def _open_cache(folder: str) -> ObjectCache | None:
 
 def object_key(ir_text: str, cpu: native.CPU | None = None) -> str:
     """The disk key of a module: its text and everything else that decides its object code."""
-    digest = hashlib.sha256(native.toolchain_identity(cpu).encode())
-    digest.update(b"\0")
-    digest.update(ir_text.encode())
-    return digest.hexdigest()
+    target = processor_identity() if cpu is None else (cpu.triple, cpu.name, cpu.features)
+    return hashlib.sha256(repr((llvm_identity(), target, ir_text)).encode()).hexdigest()
 
 
 def compile_cached(ir_text: str, cpu: native.CPU | None = None) -> bytes:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft.runtime import interrupt, native
+from weft.runtime import interrupt, linker
 from weft.runtime.allocator import allocator
 from weft.runtime.buffer import Buffer
 from weft.runtime.cache import compile_cached
@@ -201,8 +201,8 @@ def _builtin(self_object: tuple[int, Any]) -> Callable[..., Any]:
 def _method_def() -> _MethodDef:
     """The definition all builtins share; CPython keeps a pointer to it, so it lives for ever."""
     slots = {name: slot_offset(Buffer, name) for name in ("ptr", "nbytes", "home")}
-    library = native.link(compile_cached(call_path_ir(slots)), ["weft_call"], _call_imports())
-    native.keep_forever(library)
+    library = linker.link(compile_cached(call_path_ir(slots)), ["weft_call"], _call_imports())
+    linker.keep_forever(library)
     install_finalizer()
     return _MethodDef(b"weft_call", library.address("weft_call"), _METH_FASTCALL, None)
 

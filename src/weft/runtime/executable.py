@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 
-from weft.runtime import interrupt, native
+from weft.runtime import interrupt, linker
 from weft.runtime.buffer import Buffer
 from weft.runtime.callback import CALLBACK_FAILED, HostCallback, raise_pending
 from weft.runtime.pool import pool, symbols
@@ -74,7 +74,7 @@ class NativeProgram:
     ):
         self.callbacks = dict(callbacks or {})  # kept alive: the code calls them
         hosts = {name: callback.address for name, callback in self.callbacks.items()}
-        self.library = native.link(object_code, [entry], {**symbols(), **hosts, **(imports or {})})
+        self.library = linker.link(object_code, [entry], {**symbols(), **hosts, **(imports or {})})
         self.entry_address = self.library.address(entry)
         self.input_nbytes = tuple(input_nbytes)
         self.output_nbytes = tuple(output_nbytes)

@@ -24,7 +24,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from weft.runtime import native
+from weft.runtime import linker
 from weft.runtime.allocator import FreeList
 from weft.runtime.buffer import Buffer
 from weft.runtime.fast_call_ir import FAST_BYTES, fast_call_ir, finalizer_ir
@@ -146,8 +146,8 @@ def _entry(cls: Any) -> int:
     for n, (variable, value) in enumerate(conditions.variables):
         imports[f"variable{n}"] = id(variable)
         imports[f"value{n}"] = id(value)
-    library = native.link(compile_cached(fast_call_ir()), ["weft_fast_call"], imports)
-    native.keep_forever(library)
+    library = linker.link(compile_cached(fast_call_ir()), ["weft_fast_call"], imports)
+    linker.keep_forever(library)
     _kept.append((conditions, python_call))
     _set_vectorcall_flag(cls)
     return library.address("weft_fast_call")
@@ -197,8 +197,8 @@ def install_finalizer() -> bool:
             for name in ("PyErr_Clear", "PyList_Append", "PyList_Size", "PyLong_AsSsize_t")
         },
     }
-    library = native.link(compile_cached(finalizer_ir(offsets)), ["weft_finalize"], imports)
-    native.keep_forever(library)
+    library = linker.link(compile_cached(finalizer_ir(offsets)), ["weft_finalize"], imports)
+    linker.keep_forever(library)
     slot.value = library.address("weft_finalize")
     return True
 

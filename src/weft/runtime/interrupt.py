@@ -22,7 +22,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from weft.runtime import native
+from weft.runtime import linker
 from weft.runtime.cache import compile_cached
 from weft.runtime.once import once
 
@@ -74,7 +74,7 @@ done:
 class _Handler:
     """The native half: the counter's address, and the functions that put the handler in place."""
 
-    library: native.Library
+    library: linker.Library
     counter: int
     armed_address: int
     armed: Any
@@ -85,9 +85,9 @@ class _Handler:
 def handler() -> _Handler:
     """Compiles and links the handler, once; does not install it."""
     exports = ("weft_interrupts", "weft_sigint_armed", "weft_arm_sigint")
-    library = native.link(compile_cached(_IR), exports)
+    library = linker.link(compile_cached(_IR), exports)
     # The kernel and Python's signal table may hold the handler's address until the process ends.
-    native.keep_forever(library)
+    linker.keep_forever(library)
     armed_address = library.address("weft_sigint_armed")
     return _Handler(
         library=library,

@@ -1,8 +1,8 @@
-"""LLVM IR text to machine code in this process: describe the host, compile, link.
+"""LLVM IR text to object code: describe the host, compile.
 
-Weft writes final SSA with explicit vectors, so there is no middle end here: text is parsed, handed
-to instruction selection (``opt=1``; ``opt=0`` code runs up to five times slower), and the object
-code is linked by ORC. Object code is a plain byte string, which is what the disk cache keeps.
+Weft writes final SSA with explicit vectors, so there is no middle end here: text is parsed and
+handed to instruction selection (``opt=1``; ``opt=0`` code runs up to five times slower). Object
+code is a plain byte string, which is what the disk cache keeps and `weft.runtime.linker` loads.
 
 llvmlite is imported by the first function that needs it, never by importing this module.
 """
@@ -10,28 +10,21 @@ llvmlite is imported by the first function that needs it, never by importing thi
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
 import platform
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 # One lock around everything LLVM does. llvmlite serialises its calls anyway; holding our own lets
 # `os.fork` wait until no thread is inside LLVM, so that a child never inherits a lock that nobody
-# will release. It is re-entrant because a library can be freed by the garbage collector anywhere.
+# will release.
 _lock = threading.RLock()
 os.register_at_fork(
     before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
 )
-
-
-#: What freed libraries leave for the next holder of the lock to drop, in this order.
-_garbage: deque[Any] = deque()
 
 
 class CompileError(RuntimeError):
@@ -133,17 +126,8 @@ def _parse_size(text: str) -> int:
 
 # ---- compile ------------------------------------------------------------------------------
 
-
-def _free_garbage() -> None:
-    """Unloads libraries that nobody needs, unless another thread is inside LLVM: it will, next
-    time it is."""
-    while _garbage and _lock.acquire(blocking=False):
-        try:
-            _garbage.popleft()
-        except IndexError:  # a finaliser that ran meanwhile has dropped the last one
-            return
-        finally:
-            _lock.release()
+#: How LLVM is told to make code; part of what tells object code apart.
+OPTIONS: dict[str, Any] = {"opt": 1, "reloc": "pic", "codemodel": "small"}
 
 
 @functools.cache
@@ -166,9 +150,7 @@ def _target_machine(cpu: CPU) -> Any:
         return binding.Target.from_triple(cpu.triple).create_target_machine(
             cpu=cpu.name,
             features=cpu.features,
-            opt=1,
-            reloc="pic",
-            codemodel="small",
+            **OPTIONS,
             jit=cpu.triple == host_cpu().triple,
         )
 
@@ -177,23 +159,6 @@ def _target_machine(cpu: CPU) -> Any:
 def _module_header(cpu: CPU) -> str:
     layout = _target_machine(cpu).target_data
     return f'target datalayout = "{layout}"\ntarget triple = "{cpu.triple}"\n'
-
-
-@functools.cache
-def toolchain_identity(cpu: CPU | None = None) -> str:
-    """Everything besides the text that decides the object code: compiler, options, processor.
-
-    Two processes with equal identities may share object code.
-    """
-    import llvmlite
-
-    cpu = cpu or host_cpu()
-    with _lock:
-        version = ".".join(str(part) for part in _llvm().llvm_version_info)
-    return "|".join(
-        (f"llvmlite {llvmlite.__version__}", f"llvm {version}", "opt1 pic small", cpu.name)
-        + (cpu.features, _module_header(cpu))
-    )
 
 
 def compile_module(ir_text: str, cpu: CPU | None = None, *, verify: bool = False) -> bytes:
@@ -225,100 +190,3 @@ def _parse(ir_text: str, cpu: CPU, verify: bool) -> Any:
     except RuntimeError as error:
         raise CompileError(f"LLVM refuses the generated code: {error}") from error
     return module
-
-
-# ---- link ---------------------------------------------------------------------------------
-
-
-class _Linkers:
-    """Hands out ORC instances, each for a few libraries.
-
-    ORC never forgets a library's bookkeeping (9 KB each) while the instance lives, so one instance
-    for everything would grow for ever, and one for each library would cost 0.4 ms per link.
-    """
-
-    LIBRARIES_EACH = 16
-
-    def __init__(self) -> None:
-        self._linker: Any = None
-        self._used = 0
-
-    def next(self) -> tuple[Any, str]:
-        """An instance, and a name not yet used in it; call with the lock held."""
-        if self._linker is None or self._used == self.LIBRARIES_EACH:
-            # JITLink: the older loader scatters sections farther apart than AArch64 can reach.
-            self._linker = _llvm().create_lljit_compiler(
-                _target_machine(host_cpu()), use_jit_link=True
-            )
-            self._used = 0
-        self._used += 1
-        return self._linker, f"weft{self._used}"
-
-
-_linkers = _Linkers()
-
-
-class Library:
-    """Linked machine code. Its addresses are valid while the Library is alive, and no longer."""
-
-    __slots__ = ("_addresses", "_linker", "_tracker")
-
-    def __init__(self, linker: Any, tracker: Any, addresses: dict[str, int]):
-        self._linker = linker  # lives as long as any of its libraries
-        self._tracker = tracker
-        self._addresses = addresses
-
-    def address(self, name: str) -> int:
-        """The address of an exported function or variable; `KeyError` if it was not exported."""
-        return self._addresses[name]
-
-    def __del__(
-        self,
-        _garbage: deque[Any] = _garbage,
-        _free_garbage: Callable[[], None] = _free_garbage,
-    ) -> None:
-        # Finalisers run in the middle of anything, so this one must not wait for the lock. At the
-        # end of the process the module's own names are gone already.
-        _garbage.append(self._tracker)
-        _garbage.append(self._linker)
-        self._tracker = self._linker = None
-        if _free_garbage is not None:  # at the interpreter's end, names of modules are gone
-            _free_garbage()
-
-
-def link(
-    object_code: bytes, exports: Iterable[str], imports: Mapping[str, int] | None = None
-) -> Library:
-    """Load object code. ``exports`` are the symbols to look up, ``imports`` maps undefined symbols
-    to addresses; symbols of the process (libc, libm) resolve by themselves.
-
-    Raises `CompileError` when a symbol is missing.
-
-    >>> code = compile_module("define i32 @one() { ret i32 1 }")
-    >>> library = link(code, ["one"])
-    >>> ctypes.CFUNCTYPE(ctypes.c_int32)(library.address("one"))()
-    1
-    """
-    names = list(exports)
-    _free_garbage()
-    with _lock:
-        builder = _llvm().JITLibraryBuilder()
-        builder.add_object_img(object_code)
-        builder.add_current_process()
-        for name in names:
-            builder.export_symbol(name)
-        for name, address in (imports or {}).items():
-            builder.import_symbol(name, address)
-        linker, library_name = _linkers.next()
-        try:
-            tracker = builder.link(linker, library_name)
-        except RuntimeError as error:
-            raise CompileError(
-                f"cannot link generated code: {error}; LLVM names what is missing on standard error"
-            ) from error
-        return Library(linker, tracker, {name: tracker[name] for name in names})
-
-
-def keep_forever(library: Library) -> None:
-    """Never unload `library`: threads may run its code, or the system call it, until the end."""
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))

@@ -42,7 +42,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.config import config
-from weft.runtime import interrupt, native
+from weft.runtime import interrupt, linker, native
 from weft.runtime.allocator import allocator
 from weft.runtime.cache import compile_cached
 from weft.runtime.once import once
@@ -63,15 +63,15 @@ def _require_support() -> str:
 class _Native:
     """The pool's functions; `resize` releases the GIL, since it waits for running regions."""
 
-    library: native.Library
+    library: linker.Library
     resize: Any
 
 
 @once
 def _functions() -> _Native:
     exports = ("weft_parallel", "weft_pool_resize")
-    library = native.link(compile_cached(pool_ir(_require_support())), exports)
-    native.keep_forever(library)
+    library = linker.link(compile_cached(pool_ir(_require_support())), exports)
+    linker.keep_forever(library)
     prototype = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     return _Native(library, prototype(library.address("weft_pool_resize")))
 

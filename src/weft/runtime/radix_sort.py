@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from weft.config import config
-from weft.runtime import native
+from weft.runtime import linker
 from weft.runtime.allocator import allocator
 from weft.runtime.cache import compile_cached
 from weft.runtime.pool import pool, symbols
@@ -48,7 +48,7 @@ def sorts(dtype: np.dtype, size: int) -> bool:
 
 @dataclass(frozen=True)
 class _Functions:
-    library: native.Library
+    library: linker.Library
     run: Any
 
     def region(self, name: str, env: Any, chunks: int) -> None:
@@ -59,7 +59,7 @@ class _Functions:
 
 @functools.cache
 def _functions(bits: int, ordered: bool) -> _Functions:
-    library = native.link(compile_cached(_text(bits, ordered)), _KINDS)
+    library = linker.link(compile_cached(_text(bits, ordered)), _KINDS)
     kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64] * 2
     run = ctypes.CFUNCTYPE(None, *kinds)(symbols()["weft_parallel"])
     return _Functions(library, run)

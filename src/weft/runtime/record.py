@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -52,8 +52,8 @@ class ProgramRecord:
         )
 
     def pack(self) -> bytes:
-        """As bytes: the length of a header in JSON, the header, the object code, the constants."""
-        header = json.dumps(
+        """As bytes: the length of a pickled header, the header, the object code, the constants."""
+        header = pickle.dumps(
             {
                 "object_code": len(self.object_code),
                 "constants": [len(c) for c in self.constants],
@@ -62,12 +62,12 @@ class ProgramRecord:
                 "arena_nbytes": self.arena_nbytes,
                 "uses_pool": self.uses_pool,
                 "seconds": self.seconds,
-                "libraries": list(self.libraries),
-                "reuse": list(self.reuse.items()),
+                "libraries": self.libraries,
+                "reuse": dict(self.reuse),
                 "kernels": self.kernels,
                 "refused": self.refused,
             }
-        ).encode()
+        )
         length = len(header).to_bytes(_LENGTH_BYTES, "little")
         return b"".join([length, header, self.object_code, *self.constants])
 
@@ -75,13 +75,9 @@ class ProgramRecord:
     def unpack(data: bytes) -> ProgramRecord:
         """The record that `pack` made these bytes of."""
         start = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
-        fields = json.loads(data[_LENGTH_BYTES:start])
+        fields = pickle.loads(data[_LENGTH_BYTES:start])
         pieces = []
         for length in (fields.pop("object_code"), *fields.pop("constants")):
             pieces.append(data[start : start + length])
             start += length
-        reuse = {output: source for output, source in fields.pop("reuse")}
-        libraries = tuple(fields.pop("libraries"))
-        return ProgramRecord(
-            pieces[0], constants=pieces[1:], reuse=reuse, libraries=libraries, **fields
-        )
+        return ProgramRecord(pieces[0], constants=pieces[1:], **fields)
