@@ -237,10 +237,10 @@ cache.put("half", b"lost" * 1000)
 
     cache = ObjectCache(tmp_path / "cache", limit=2000)
     assert cache.get("whole") == b"kept" and cache.get("half") is None
-    (left,) = cache.folder.glob("writing-*")
+    (left,) = Path(cache.folder).glob("writing-*")
     os.utime(left, (0, 0))
     cache.put("next", bytes(100))
-    assert not list(cache.folder.glob("writing-*"))
+    assert not list(Path(cache.folder).glob("writing-*"))
     assert cache.get("next") == bytes(100)
 
 

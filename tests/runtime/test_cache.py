@@ -82,10 +82,10 @@ def test_entries_come_back(payload: bytes, tmp_path_factory: pytest.TempPathFact
 
 
 def test_the_folder_is_private(objects: ObjectCache):
-    assert stat.S_IMODE(objects.folder.stat().st_mode) == 0o700
-    objects.folder.chmod(0o755)
+    assert stat.S_IMODE(Path(objects.folder).stat().st_mode) == 0o700
+    Path(objects.folder).chmod(0o755)
     ObjectCache(objects.folder)
-    assert stat.S_IMODE(objects.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(objects.folder).stat().st_mode) == 0o700
 
 
 def test_the_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -141,14 +141,14 @@ DAMAGES = [
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_entries_count_as_absent(objects: ObjectCache, damage):
     objects.put("key", b"payload")
-    damage(objects.folder / "key.o")
+    damage(Path(objects.folder) / "key.o")
     assert objects.get("key") is None
 
 
 @pytest.mark.parametrize("damage", DAMAGES[:-1])
 def test_damaged_entries_are_replaced(objects: ObjectCache, damage):
     objects.put("key", b"payload")
-    damage(objects.folder / "key.o")
+    damage(Path(objects.folder) / "key.o")
     objects.put("key", b"new payload")
     assert objects.get("key") == b"new payload"
 
@@ -168,10 +168,10 @@ def test_size_is_bounded_and_the_least_recently_used_go(tmp_path: Path):
 
 def test_clear_removes_entries_and_what_crashes_left(objects: ObjectCache):
     objects.put("key", b"payload")
-    (objects.folder / "writing-abc").write_bytes(b"half")
-    (objects.folder / "readme.txt").write_text("not ours")
+    (Path(objects.folder) / "writing-abc").write_bytes(b"half")
+    (Path(objects.folder) / "readme.txt").write_text("not ours")
     assert objects.clear() > 0
-    assert [path.name for path in objects.folder.iterdir()] == ["readme.txt"]
+    assert [path.name for path in Path(objects.folder).iterdir()] == ["readme.txt"]
 
 
 def test_many_writers_of_one_entry(objects: ObjectCache):
@@ -195,7 +195,7 @@ def test_many_writers_of_one_entry(objects: ObjectCache):
     for thread in threads:
         thread.join()
     assert not failures
-    assert [path.name for path in objects.folder.iterdir()] == ["key.o"]
+    assert [path.name for path in Path(objects.folder).iterdir()] == ["key.o"]
 
 
 # ---- compiling through the disk -----------------------------------------------------------

@@ -29,7 +29,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 ALIGNMENT = 64
 PAGE = mmap.PAGESIZE
@@ -353,20 +352,25 @@ def _anonymous_mapping(size: int) -> int | None:
 def available_memory() -> int:
     """Bytes that can be used without swapping: the machine's, or the control group's if fewer."""
     available = 1 << 62
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                available = int(line.split()[1]) << 10
-    group = Path("/sys/fs/cgroup")
-    limit = group / "memory.max"
-    if limit.exists() and (text := limit.read_text().strip()) != "max":
-        used = int((group / "memory.current").read_text())
-        for line in (group / "memory.stat").read_text().splitlines():
+    for line in _text("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) << 10
+    limit = _text("/sys/fs/cgroup/memory.max").strip()
+    if limit not in ("", "max"):
+        used = int(_text("/sys/fs/cgroup/memory.current"))
+        for line in _text("/sys/fs/cgroup/memory.stat").splitlines():
             if line.startswith("inactive_file "):  # page cache, given up under pressure
                 used -= int(line.split()[1])
-        available = min(available, int(text) - used)
+        available = min(available, int(limit) - used)
     return available
+
+
+def _text(path: str) -> str:
+    """What a file says; nothing if there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path) as file:
+        return file.read()
 
 
 #: The process's allocator.

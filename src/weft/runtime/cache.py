@@ -23,7 +23,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from weft.config import config
@@ -125,18 +124,18 @@ class ObjectCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str], limit: int = DISK_LIMIT):
-        self.folder = Path(folder)
+        self.folder = os.fspath(folder)
         self.limit = limit
         self.statistics = CacheStatistics()
         self._size: int | None = None
         self._lock = threading.RLock()
         _locked.add(self)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = self.folder.stat()
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
+        status = os.stat(self.folder)
         if status.st_uid != os.geteuid():
             raise PermissionError(f"the cache folder {self.folder} belongs to another user")
         if status.st_mode & 0o077:
-            self.folder.chmod(0o700)
+            os.chmod(self.folder, 0o700)
 
     def get(self, key: str) -> bytes | None:
         """The object code of `key`, or None."""
@@ -176,8 +175,8 @@ class ObjectCache:
         """Bytes of all entries now."""
         return sum(size for _, size, _ in self._entries())
 
-    def _path(self, key: str) -> Path:
-        return self.folder / (key + _SUFFIX)
+    def _path(self, key: str) -> str:
+        return os.path.join(self.folder, key + _SUFFIX)
 
     def _grow(self, nbytes: int) -> None:
         with self._lock:
@@ -193,24 +192,24 @@ class ObjectCache:
             if size <= limit:
                 break
             with contextlib.suppress(FileNotFoundError):  # another process was first
-                path.unlink()
+                os.unlink(path)
             size -= nbytes
             self.statistics.evictions += 1
         self._size = size
         return before - size
 
-    def _entries(self) -> list[tuple[float, int, Path]]:
+    def _entries(self) -> list[tuple[float, int, str]]:
         """(last use, bytes, path) of each file of ours, those left behind by a crash included."""
         entries = []
         for item in os.scandir(self.folder):
             if item.name.endswith(_SUFFIX) or item.name.startswith("writing-"):
                 with contextlib.suppress(FileNotFoundError):
                     status = item.stat(follow_symlinks=False)
-                    entries.append((status.st_mtime, status.st_size, Path(item.path)))
+                    entries.append((status.st_mtime, status.st_size, item.path))
         return entries
 
 
-def _read_entry(path: Path) -> bytes | None:
+def _read_entry(path: str) -> bytes | None:
     """The payload of an entry that is whole and ours; None for anything else."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -15,7 +15,6 @@ import os
 import platform
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 # One lock around everything LLVM does. llvmlite serialises its calls anyway; holding our own lets
@@ -101,19 +100,25 @@ def _vector_bits(features: str) -> int:
     return 128
 
 
-def cache_sizes(root: Path = Path("/sys/devices/system/cpu")) -> dict[int, int]:
+def cache_sizes(root: str | os.PathLike[str] = "/sys/devices/system/cpu") -> dict[int, int]:
     """Level -> bytes of the data or unified caches of the first usable core, from sysfs.
 
     Levels that sysfs does not show (some virtual machines hide them) are absent.
     """
     core = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
     sizes: dict[int, int] = {}
-    for index in sorted((root / f"cpu{core}" / "cache").glob("index*")):
+    folder = os.path.join(root, f"cpu{core}", "cache")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+
+    def text(index: str, name: str) -> str:
+        with open(os.path.join(folder, index, name)) as file:
+            return file.read().strip()
+
+    for index in sorted(name for name in names if name.startswith("index")):
         # A level with a missing or odd file is simply not known.
         with contextlib.suppress(OSError, ValueError):
-            if (index / "type").read_text().strip() != "Instruction":
-                level = int((index / "level").read_text())
-                sizes[level] = _parse_size((index / "size").read_text().strip())
+            if text(index, "type") != "Instruction":
+                sizes[int(text(index, "level"))] = _parse_size(text(index, "size"))
     return sizes
 
 
