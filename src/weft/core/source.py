@@ -7,8 +7,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import CodeType, FrameType
+from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
@@ -16,8 +16,7 @@ _SKIPPED = (_PACKAGE, os.path.dirname(os.__file__) + os.sep + "functools")
 _is_internal: dict[CodeType, bool] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A line of the user's program."""
 
     file: str

@@ -7,8 +7,7 @@ over (arrays, or values of outer traces) becomes a constant of the closed jaxpr.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ from weft.core.source import Source, user_source
 from weft.core.trace import ARGUMENT, Trace, Tracer, captured, leaked_tracer_error, set_trace
 
 
-@dataclass(frozen=True)
-class FunctionInfo:
+class FunctionInfo(NamedTuple):
     """Names for messages: of the function, of its flat arguments, and the transformation."""
 
     name: str = "<function>"

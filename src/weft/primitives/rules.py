@@ -7,8 +7,7 @@ show the operands as ``f32[3,4]`` and say what to write instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,8 +27,7 @@ Cotangents = list[Value | None]  # one for each operand, None for those that are
 Batched = tuple[Value, int | None]  # a result and where its mapped axis is
 
 
-@dataclass(frozen=True)
-class Accepts:
+class Accepts(NamedTuple):
     """A set of dtypes an operation is defined on, with words for error messages."""
 
     words: str

@@ -28,7 +28,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ALIGNMENT = 64
 PAGE = mmap.PAGESIZE
@@ -71,8 +71,7 @@ def human_bytes(nbytes: float) -> str:
     return f"{nbytes:.0f} {unit}" if unit == "bytes" else f"{nbytes:.1f} {unit}"
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Bytes, sizes rounded up to their class: in use, kept for reuse, and the most ever held."""
 
     live_bytes: int

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft.runtime import linker
 from weft.runtime.cache import compile_cached
@@ -70,8 +69,7 @@ done:
 """
 
 
-@dataclass(frozen=True)
-class _Handler:
+class _Handler(NamedTuple):
     """The native half: the counter's address, and the functions that put the handler in place."""
 
     library: linker.Library

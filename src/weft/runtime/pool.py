@@ -38,8 +38,7 @@ import ctypes
 import os
 import sys
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft.config import config
 from weft.runtime import interrupt, linker, native
@@ -59,8 +58,7 @@ def _require_support() -> str:
     return architecture
 
 
-@dataclass(frozen=True)
-class _Native:
+class _Native(NamedTuple):
     """The pool's functions; `resize` releases the GIL, since it waits for running regions."""
 
     library: linker.Library

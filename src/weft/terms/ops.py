@@ -9,8 +9,7 @@ two roundings of halves, ``round_even`` and ``round_away`` (from zero).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from weft.core.primitive import primitive_named
 from weft.terms.dots import DOTS
 
 
-@dataclass(frozen=True)
-class Op:
+class Op(NamedTuple):
     """``result`` is ``same`` (dtype of the first operand), ``last`` (of the last one, which alone
     may have another dtype), ``bool``, or ``given`` (by the term)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft.core.avals import ShapedArray
 from weft.core.axis_names import name_of
@@ -27,8 +27,7 @@ from weft.transforms.vmap import batch_flat, place_axis
 Mask = tuple[bool, ...]
 
 
-@dataclass(frozen=True)
-class Derived:
+class Derived(NamedTuple):
     """A jaxpr without constants, the values of its leading arguments, and which results it has.
 
     ``outs`` is the mask of results that have a tangent (jvp), or that are mapped (batch).
@@ -96,8 +95,7 @@ class Residual:
     index: int
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """A jaxpr split into a known and an unknown part.
 
     ``known`` takes ``known_consts`` and the known arguments, and gives the known results and new
