@@ -21,27 +21,29 @@ MAX_CONSTANT_BYTES = 4096
 
 
 def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
-    """The key of ``closed``; None if it has parameters or constants that have no key."""
+    """The key of ``closed``; None if it has parameters or constants that have no key.
+
+    Two parts: the structure, of numbers and text, and what some of the numbers stand for.
+    """
+    writer = _Writer()
     try:
-        key = _closed(closed)
-        hash(key)
+        structure = writer.closed(closed)
     except TypeError:  # something unhashable among the parameters
         return None
-    return key
+    return structure, tuple(writer.numbers)
 
 
 def jaxpr_digest(closed: ClosedJaxpr) -> str | None:
     """The key as a hash that is the same in every process; None if it has no such form."""
     import hashlib  # takes long to import
 
-    key = jaxpr_key(closed)
-    if key is None:
-        return None
+    writer = _Writer()
     data = io.BytesIO()
     pickler = _Stable(data)
     pickler.fast = True  # by value: whether two parts are one object is no matter of structure
     try:
-        pickler.dump(key)
+        data.write(repr(writer.closed(closed)).encode())
+        pickler.dump(list(writer.numbers))
     except (TypeError, AttributeError, pickle.PicklingError):  # something has no name elsewhere
         return None
     return hashlib.sha256(data.getbuffer()).hexdigest()
@@ -65,50 +67,72 @@ def params_key(params: Mapping[str, Any]) -> Hashable:
     """
     if any(isinstance(p, Jaxpr | ClosedJaxpr) for p in params.values()):
         raise TypeError("programs among the parameters")
-    return tuple((name, _param(value)) for name, value in sorted(params.items()))
+    writer = _Writer()
+    structure = writer.params(params)
+    return structure, tuple(writer.numbers)
 
 
-def _closed(closed: ClosedJaxpr) -> Hashable:
-    return _jaxpr(closed.jaxpr), tuple(map(constant_key, closed.consts))
+class _Writer:
+    """Writes keys. Types, primitives and other objects are numbered as they appear: they are often
+    the same, and take long to compare, hash or pickle."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[Any, int] = {}
+
+    def number(self, thing: Any) -> int:
+        return self.numbers.setdefault(thing, len(self.numbers))
+
+    def closed(self, closed: ClosedJaxpr) -> Hashable:
+        return self.jaxpr(closed.jaxpr), tuple(map(self.constant, closed.consts))
+
+    def jaxpr(self, jaxpr: Jaxpr) -> Hashable:
+        variables: dict[Var, int] = {}
+        tokens: list[Hashable] = []
+        number = self.number
+
+        def bind(bound: list[Var]) -> None:
+            for v in bound:
+                variables[v] = len(variables)
+                tokens.append(number(v.aval))
+
+        def use(atom: Atom) -> Hashable:
+            if isinstance(atom, Literal):
+                return number(atom.aval), self.constant(atom.value)
+            return variables[atom]
+
+        bind(jaxpr.constvars)
+        bind(jaxpr.invars)
+        for eqn in jaxpr.eqns:
+            tokens.append((number(eqn.primitive), self.params(eqn.params), len(eqn.outvars)))
+            tokens.append(tuple(map(use, eqn.invars)))
+            bind(eqn.outvars)
+        outs = tuple(map(use, jaxpr.outvars))
+        return len(jaxpr.constvars), len(jaxpr.invars), tuple(tokens), outs
+
+    def params(self, params: Mapping[str, Any]) -> Hashable:
+        return tuple([(name, self.param(params[name])) for name in sorted(params)])
+
+    def param(self, value: Any) -> Hashable:
+        """A parameter with its type, as 1, 1.0 and True are equal."""
+        kind = type(value)
+        if kind is int or kind is str or value is None:  # nothing else is written like these
+            return value
+        if isinstance(value, tuple | list):
+            return self.number(kind), *map(self.param, value)
+        if isinstance(value, ClosedJaxpr):
+            return self.number(kind), self.closed(value)
+        if isinstance(value, Jaxpr):
+            return self.number(kind), self.jaxpr(value)
+        if isinstance(value, float | complex | np.generic | np.ndarray):
+            return self.number(kind), self.constant(value)
+        return (self.number((kind, value)),)
+
+    def constant(self, value: Any) -> Hashable:
+        shape, dtype, weak_type, data = constant_key(value)
+        return shape, self.number(dtype), weak_type, data
 
 
-def _jaxpr(jaxpr: Jaxpr) -> Hashable:
-    numbers: dict[Var, int] = {}
-    tokens: list[Hashable] = []
-
-    def bind(variables: list[Var]) -> None:
-        for v in variables:
-            numbers[v] = len(numbers)
-            tokens.append(v.aval)
-
-    def use(atom: Atom) -> Hashable:
-        if isinstance(atom, Literal):
-            return atom.aval, constant_key(atom.value)
-        return numbers[atom]
-
-    bind(jaxpr.constvars)
-    bind(jaxpr.invars)
-    for eqn in jaxpr.eqns:
-        params = tuple((name, _param(value)) for name, value in sorted(eqn.params.items()))
-        tokens.append((eqn.primitive, params, tuple(map(use, eqn.invars)), len(eqn.outvars)))
-        bind(eqn.outvars)
-    return len(jaxpr.constvars), len(jaxpr.invars), tuple(tokens), tuple(map(use, jaxpr.outvars))
-
-
-def _param(value: Any) -> Hashable:
-    """A parameter with its type, as 1, 1.0 and True are equal."""
-    if isinstance(value, ClosedJaxpr):
-        return ClosedJaxpr, _closed(value)
-    if isinstance(value, Jaxpr):
-        return Jaxpr, _jaxpr(value)
-    if isinstance(value, tuple | list):
-        return type(value), tuple(map(_param, value))
-    if isinstance(value, float | complex | np.generic | np.ndarray):
-        return type(value), constant_key(value)
-    return type(value), value
-
-
-def constant_key(value: Any) -> Hashable:
+def constant_key(value: Any) -> tuple[Hashable, Hashable, Hashable, Hashable]:
     """The bytes, which tell -0.0 from 0.0; small arrays and scalars only."""
     if getattr(value, "nbytes", 0) > MAX_CONSTANT_BYTES:
         raise TypeError("a large constant has no key")
