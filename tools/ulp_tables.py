@@ -36,7 +36,8 @@ import weft
 from weft import lax
 from weft import numpy as wnp
 from weft.codegen.llvm_text import Module
-from weft.runtime.native import compile_module, host_cpu, link
+from weft.runtime.linker import link
+from weft.runtime.native import compile_module, host_cpu
 
 Array = np.ndarray
 F16, BF16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)

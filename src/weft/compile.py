@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
 from weft.kernels.program import Launch, Program, Routine, walk_steps
 from weft.runtime.buffer import Buffer
+from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
 from weft.runtime.record import ProgramRecord
 
@@ -119,14 +120,13 @@ def compile_jaxpr(
     """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
     ``donated`` are the positions of arguments whose memory the results may take over. ``store``
-    is given what another process needs to run the same program, unless that is not possible;
-    ``record`` is told what is done.
+    is given what another process needs to run the same program; ``record`` is told what is done.
     """
     from weft.kernels.donation import reuse
 
     program, stored, native, stats = _compiled(closed, record=record)
     stored.reuse = reuse(program, donated)
-    if store is not None and not native.callbacks:
+    if store is not None:
         store(stored)
     return Executable(closed, native, stats, donated, stored.reuse, program)
 
@@ -146,7 +146,6 @@ def compile_family(family: Family) -> OpenProgram:
 def _compiled(
     closed: ClosedJaxpr, sizes: tuple[Size, ...] = (), record: Record | None = None
 ) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
-    from weft.codegen.program_llvm import routines_of
     from weft.runtime.processors import target_cpu
 
     cpu = target_cpu()
@@ -156,8 +155,7 @@ def _compiled(
         program.sizes = sizes
         text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
     stored = _timed(stats, "llvm", lambda: _record(program, text, cpu))
-    callbacks = {symbol: _host_callback(step) for symbol, step in routines_of(program)}
-    native = _timed(stats, "link", lambda: stored.link(callbacks))
+    native = _timed(stats, "link", stored.link)
     compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
     stats.kernels = stored.kernels = len(kernels)
@@ -293,7 +291,7 @@ def emit_llvm(program: Program, cpu: CPU) -> str:
 
 
 def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
-    from weft.codegen.program_llvm import library_calls, uses_pool
+    from weft.codegen.program_llvm import library_calls, routines_of, uses_pool
     from weft.kernels.work import seconds
     from weft.runtime.cache import compile_cached
 
@@ -306,6 +304,7 @@ def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
         uses_pool=uses_pool(program),
         seconds=inf if _may_be_long(program) else seconds(program.steps),
         libraries=tuple(library_calls(program)),
+        routines={symbol: _host_routine(step) for symbol, step in routines_of(program)},
     )
 
 
@@ -314,15 +313,13 @@ def _may_be_long(program: Program) -> bool:
     return any(size.hi > WORKING_SETS[0] for size in program.sizes)
 
 
-def _host_callback(step: Routine) -> Any:
-    """Native code's way to the function of ``step``."""
-    from weft.runtime.callback import HostCallback
-
+def _host_routine(step: Routine) -> HostRoutine:
     if step.function is None:
         raise TypeError(f"the CPU has no routine named {step.name!r}")
-    return HostCallback(
+    return HostRoutine(
         step.name,
-        partial(step.function, **step.params),
-        [(s.shape, s.dtype) for s in step.inputs],
-        [(s.shape, s.dtype) for s in step.outputs],
+        step.function,
+        step.params,
+        tuple((s.shape, s.dtype) for s in step.inputs),
+        tuple((s.shape, s.dtype) for s in step.outputs),
     )

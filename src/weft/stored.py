@@ -2,14 +2,15 @@
 
 A program is looked up by its structure, the settings it is compiled for, the processor, and what
 compiles it: the sources of this package and the LLVM library. Nothing that plans or generates code
-is imported when it is found. Programs that call back to Python are not kept, since their code is
-not a matter of structure.
+is imported when it is found. Programs that call functions of the user are not kept, since their
+code is not a matter of structure.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import pickle
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -38,9 +39,13 @@ def executable_for(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executab
     if payload is None:
 
         def store(record: ProgramRecord) -> None:
+            try:
+                payload = record.pack()
+            except (TypeError, AttributeError, pickle.PicklingError):
+                return  # it calls a function that only this process has
             # A disk that cannot be written costs the next process a compilation.
             with contextlib.suppress(OSError):
-                cache.put(key, record.pack())
+                cache.put(key, payload)
 
         return _compile(closed, donated, store)
     record = ProgramRecord.unpack(payload)

@@ -22,7 +22,8 @@ from weft.runtime import interrupt
 from weft.runtime.buffer import Buffer as Memory
 from weft.runtime.cache import compile_cached
 from weft.runtime.executable import NativeProgram
-from weft.runtime.native import compile_module, link
+from weft.runtime.linker import link
+from weft.runtime.native import compile_module
 from weft.runtime.pool import symbols
 from weft.terms.affine import Axis
 

@@ -22,6 +22,7 @@ import weft.numpy as wnp
 from weft import stored
 from weft.core.canonical import jaxpr_digest
 from weft.runtime.cache import object_cache
+from weft.runtime.callback import HostRoutine
 from weft.runtime.record import ProgramRecord
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -48,6 +49,18 @@ records = st.builds(
     uses_pool=st.booleans(),
     seconds=st.floats(0),
     libraries=st.lists(st.text(max_size=9), max_size=3).map(tuple),
+    routines=st.dictionaries(
+        st.text(max_size=9),
+        st.builds(
+            HostRoutine,
+            name=st.text(max_size=9),
+            function=st.sampled_from([np.sort, len]),
+            params=st.dictionaries(st.text(max_size=9), numbers, max_size=2),
+            inputs=st.just((((2, 3), np.dtype(np.float32)),)),
+            outputs=st.just(()),
+        ),
+        max_size=2,
+    ),
     reuse=st.dictionaries(numbers, numbers),
     kernels=numbers,
     refused=numbers,
@@ -168,10 +181,35 @@ def test_settings_are_part_of_the_key(cache_dir: Path):
     assert "disk" in stored.executable_for(closed).stats.passes
 
 
-def test_callbacks_are_not_kept(cache_dir: Path):
-    closed = weft.make_jaxpr(wnp.sort)(np.ones((3, 4), np.float32))
+def test_routines_are_kept_and_functions_of_the_user_are_not(cache_dir: Path):
+    x = np.array([[3, 1, 2], [6, 5, 4]], np.float32)
+    closed = weft.make_jaxpr(wnp.sort)(x)
+    stored.executable_for(closed)
+    found = stored.executable_for(closed)
+    assert "disk" in found.stats.passes and found.native.callbacks
+    np.testing.assert_array_equal(found(x)[0], np.sort(x))
+
+    shape = weft.ShapeDtypeStruct(x.shape, x.dtype)
+    closed = weft.make_jaxpr(lambda x: weft.pure_callback(np.sin, shape, x))(x)
     stored.executable_for(closed)
     assert "plan" in stored.executable_for(closed).stats.passes
+
+
+def test_functions_with_derivatives_of_their_own_are_kept():
+    def with_rule(factor):
+        @weft.custom_jvp
+        def f(x):
+            return x * 2
+
+        f.defjvp(lambda primals, tangents: (f(*primals), factor * tangents[0]))
+        return f
+
+    x = np.ones(3, np.float32)
+    assert digest(with_rule(2), x) == digest(with_rule(3), x) is not None
+    # Their derivatives differ.
+    grads = [weft.grad(lambda x: with_rule(2)(x).sum()), weft.grad(lambda x: with_rule(3)(x).sum())]
+    assert digest(grads[0], x) != digest(grads[1], x)
+    assert digest(lambda x: wnp.logaddexp(x, 1.0), x) is not None
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "empty"])

@@ -1,7 +1,7 @@
 """Jaxprs by structure: equal keys mean the same program, whoever traced it.
 
 Variables are numbered in the order they appear; constants are part of the key by their bytes.
-Where the equations were written is not.
+Where the equations were written is not, nor is how they are differentiated.
 """
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ from weft.core.primitive import Primitive
 
 #: Programs with more bytes of captured arrays have no key: it would keep copies of them alive.
 MAX_CONSTANT_BYTES = 4096
+
+
+class DerivativeRule:
+    """Base of parameters that only derivatives need: programs that differ in them are compiled to
+    the same code, and have equal keys."""
+
+    __slots__ = ()
 
 
 def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
@@ -123,6 +130,8 @@ class _Writer:
             return self.number(kind), self.closed(value)
         if isinstance(value, Jaxpr):
             return self.number(kind), self.jaxpr(value)
+        if isinstance(value, DerivativeRule):
+            return (self.number(kind),)
         if isinstance(value, float | complex | np.generic | np.ndarray):
             return self.number(kind), self.constant(value)
         return (self.number((kind, value)),)

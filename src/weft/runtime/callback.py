@@ -12,8 +12,9 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,21 @@ ArraySpec = tuple[tuple[int, ...], np.dtype]
 
 _prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 _waiting = threading.local()
+
+
+class HostRoutine(NamedTuple):
+    """A function that a program calls, as plain data if the function is: it can lie on disk."""
+
+    name: str
+    function: Callable[..., Sequence[Any]]
+    params: Mapping[str, Any]
+    inputs: tuple[ArraySpec, ...]
+    outputs: tuple[ArraySpec, ...]
+
+    def callback(self) -> HostCallback:
+        """Native code's way to the function."""
+        function = partial(self.function, **self.params)
+        return HostCallback(self.name, function, self.inputs, self.outputs)
 
 
 class HostCallback:

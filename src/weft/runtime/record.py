@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from weft.runtime.buffer import Buffer
-from weft.runtime.callback import HostCallback
+from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
 from weft.runtime.libraries import library_address, library_symbol
 
@@ -21,8 +21,8 @@ class ProgramRecord:
     """All that a `NativeProgram` is made of, and what its caller wants to know.
 
     ``constants`` are their bytes; ``reuse`` says which outputs may lie in the memory of which
-    inputs; ``libraries`` names the routines of LAPACK and BLAS that it calls; ``kernels`` and
-    ``refused`` are statistics.
+    inputs; ``libraries`` names the routines of LAPACK and BLAS that it calls, and ``routines`` are
+    the functions of Python, by symbol; ``kernels`` and ``refused`` are statistics.
     """
 
     object_code: bytes
@@ -33,11 +33,12 @@ class ProgramRecord:
     uses_pool: bool
     seconds: float
     libraries: tuple[str, ...] = ()
+    routines: Mapping[str, HostRoutine] = field(default_factory=dict)
     reuse: Mapping[int, int] = field(default_factory=dict)
     kernels: int = 0
     refused: int = 0
 
-    def link(self, callbacks: Mapping[str, HostCallback] | None = None) -> NativeProgram:
+    def link(self) -> NativeProgram:
         """The program, ready to run."""
         return NativeProgram(
             self.object_code,
@@ -47,12 +48,15 @@ class ProgramRecord:
             arena_nbytes=self.arena_nbytes,
             uses_pool=self.uses_pool,
             seconds=self.seconds,
-            callbacks=callbacks,
+            callbacks={symbol: r.callback() for symbol, r in self.routines.items()},
             imports={library_symbol(name): library_address(name) for name in self.libraries},
         )
 
     def pack(self) -> bytes:
-        """As bytes: the length of a pickled header, the header, the object code, the constants."""
+        """As bytes: the length of a pickled header, the header, the object code, the constants.
+
+        Raises what `pickle` does when a routine is a function that has no name elsewhere.
+        """
         header = pickle.dumps(
             {
                 "object_code": len(self.object_code),
@@ -63,6 +67,7 @@ class ProgramRecord:
                 "uses_pool": self.uses_pool,
                 "seconds": self.seconds,
                 "libraries": self.libraries,
+                "routines": dict(self.routines),
                 "reuse": dict(self.reuse),
                 "kernels": self.kernels,
                 "refused": self.refused,

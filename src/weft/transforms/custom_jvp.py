@@ -8,6 +8,7 @@ from typing import Any
 
 from weft import tree
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.canonical import DerivativeRule
 from weft.core.interpret import eval_closed, numpy_closed
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.linear import Zero
@@ -32,7 +33,7 @@ from weft.transforms.vmap import place_axis
 custom_jvp_call_p = Primitive("custom_jvp_call", multiple_results=True)
 
 
-class CustomJvpCall:
+class CustomJvpCall(DerivativeRule):
     """A call of a flat function ``fun`` with its forward-mode rule.
 
     ``rule(primals, tangents) -> (outs, tangents_out)``, all flat, tangents instantiated.

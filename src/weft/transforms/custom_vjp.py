@@ -9,6 +9,7 @@ import numpy as np
 
 from weft import tree
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.canonical import DerivativeRule
 from weft.core.dtypes import float0
 from weft.core.interpret import eval_closed, numpy_closed
 from weft.core.jaxpr import ClosedJaxpr
@@ -35,7 +36,7 @@ custom_vjp_call_p = Primitive("custom_vjp_call", multiple_results=True)
 custom_lin_p = Primitive("custom_lin", multiple_results=True)
 
 
-class CustomVjpCall:
+class CustomVjpCall(DerivativeRule):
     """A call of a flat function with its reverse-mode rule.
 
     ``fwd(*args) -> (outs, residuals)`` and ``bwd(residuals, cts) -> cts_in``, all flat.
