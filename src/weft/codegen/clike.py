@@ -273,6 +273,11 @@ class _Lowering:
                 self.line(text)
         with self.braces(self.loop_opening(stmt, name)):
             self.depth += stmt.kind == "parallel"
+            if stmt.where or stmt.unless:
+                raise ValueError(
+                    f"kernel {self.kernel.name}: the loop over {stmt.axis} leaves iterations out, "
+                    "which only the CPU's code can"
+                )
             self.body(stmt.body)
             self.depth -= stmt.kind == "parallel"
             self.close_iteration(stmt, mutable)

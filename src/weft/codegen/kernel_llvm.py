@@ -329,7 +329,10 @@ class _Emitter:
             for carry in stmt.carries:
                 layout = self._layout(carry.var)
                 self._define(carry.var, {p: next(names) for p in layout.positions()})
-            self._body(stmt.body)
+            if stmt.where or stmt.unless:
+                self.f.if_(self._takes_part(stmt), lambda: self._body(stmt.body))
+            else:
+                self._body(stmt.body)
             following: list[Value] = []
             for carry in stmt.carries:
                 layout = self._layout(carry.var)
@@ -339,6 +342,20 @@ class _Emitter:
                 loop.leave = self._interrupted()
             self._close()
         return loop.results
+
+    def _takes_part(self, stmt: ir.For) -> str:
+        """Whether a loop goes through the iteration at hand."""
+        layout = Layout.of(Var(np.dtype(np.bool_)), self.kernel.lanes, self.lanes)
+
+        def hold(guards: Sequence[ir.Guard]) -> str:
+            position = next(iter(layout.positions()))
+            return self._mask(tuple(guards), layout, position) or "true"
+
+        takes = hold(stmt.where)
+        if stmt.unless:
+            other = self.f.i(f"xor i1 {hold(stmt.unless)}, true")
+            takes = self.f.i(f"and i1 {takes}, {other}")
+        return takes
 
     def _in_stretches(self, stmt: ir.For, carried: Sequence[tuple[str, Value]]) -> list[str]:
         """A long loop with little in an iteration: it polls after a stretch of iterations."""

@@ -117,14 +117,20 @@ class _Running:
     vars: tuple[ir.Var, ...]
 
 
-def build_kernel(cone: Cone) -> tuple[ir.Kernel, tuple[Value, ...]]:
-    """The naive kernel of ``cone`` and the values of its parameters, in order (inputs, outputs)."""
-    return _Builder(cone).build()
+def build_kernel(
+    cone: Cone, around: frozenset[Axis] = frozenset()
+) -> tuple[ir.Kernel, tuple[Value, ...]]:
+    """The naive kernel of ``cone`` and the values of its parameters, in order (inputs, outputs).
+
+    Terms may mention axes of loops ``around`` it.
+    """
+    return _Builder(cone, around).build()
 
 
 class _Builder:
-    def __init__(self, cone: Cone) -> None:
+    def __init__(self, cone: Cone, around: frozenset[Axis]) -> None:
         self.cone = cone
+        self.around = around
         self.inputs: dict[Value, ir.Buffer] = {}
         self.outputs: dict[Value, ir.Buffer] = {
             o.value: ir.Buffer(
@@ -167,7 +173,7 @@ class _Builder:
 
     @property
     def _bound(self) -> set[Axis]:
-        return {s.axis for s in self.scopes if s.axis is not None}
+        return {*self.around, *(s.axis for s in self.scopes if s.axis is not None)}
 
     def _block(self, sinks: list[_Sink], running: list[_Running]) -> None:
         """Emit everything ``sinks`` need under the open loops, wave by wave."""

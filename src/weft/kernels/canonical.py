@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Any
 
 from weft.kernels.build import Cone, Output
+from weft.kernels.streams import Stream
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 from weft.terms.region import Def
 from weft.terms.term import Term, Value
@@ -27,6 +28,13 @@ def cone_key(cone: Cone) -> tuple[Hashable, dict[Value, int]]:
     """
     writer = _Writer()
     writer.write(cone)
+    return tuple(writer.tokens), writer.values
+
+
+def stream_key(stream: Stream) -> tuple[Hashable, dict[Value, int]]:
+    """The same for a stream: for its definitions, what it is along and what is needed of it."""
+    writer = _Writer()
+    writer.write((stream.steps, stream.outputs, stream.along, stream.rows))
     return tuple(writer.tokens), writer.values
 
 

@@ -154,6 +154,13 @@ class _Checker:
             self.fail(stmt, f"the range {stmt.lo}:{stmt.hi} leaves the axis {stmt.axis}")
         if stmt.axis in self.bound:
             self.fail(stmt, f"axis {stmt.axis} belongs to another loop already")
+        if stmt.where or stmt.unless:
+            if stmt.kind != "serial" or stmt.carries:
+                self.fail(stmt, "only serial loops that carry nothing may leave iterations out")
+            around = {loop.axis for loop in self.enclosing} | {stmt.axis}
+            for guard in (*stmt.where, *stmt.unless):
+                if guard.expr.dynamics() or not guard.expr.axes() <= around:
+                    self.fail(stmt, "guards of a loop are about its axis and those of loops around")
         if stmt.kind == "parallel" and stmt.carries:
             self.fail(stmt, "a parallel loop carries values from one iteration to the next")
         self.bound.add(stmt.axis)

@@ -32,9 +32,12 @@ ACROSS = (
 ALONG = (8, 10, 7, 9, 6, 12, 5, 4)  # squares along the other axis; the first that fits evenly
 
 
-def block_crossings(kernel: Kernel, machine: Machine) -> Kernel:
-    """``kernel`` with its crossing nests in blocks of squares; other nests stay as they are."""
-    for nest in nests_of(kernel):
+def block_crossings(kernel: Kernel, machine: Machine, inside: Axis | None = None) -> Kernel:
+    """``kernel`` with its crossing nests in blocks of squares; other nests stay as they are.
+
+    Only loops ``inside`` the one over an axis move, if it is given.
+    """
+    for nest in nests_of(kernel, inside):
         if not has_loop(kernel, nest.leaf.axis) or not nest.is_scalar(kernel):
             continue
         lanes = lanes_of(nest, machine)

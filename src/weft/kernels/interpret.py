@@ -158,6 +158,8 @@ class _Run:
         current = [self.values[c.init] for c in stmt.carries]
         for position in range(stmt.lo, stmt.hi, stmt.step):
             self.position[stmt.axis] = position
+            if not self.takes_part(stmt):
+                continue
             for c, value in zip(stmt.carries, current, strict=True):
                 self.values[c.var] = value
             self.body(stmt.body)
@@ -167,6 +169,14 @@ class _Run:
         self.position.pop(stmt.axis, None)
         for c, value in zip(stmt.carries, current, strict=True):
             self.values[c.result] = value
+
+    def takes_part(self, stmt: For) -> bool:
+        """Whether the loop goes through this iteration."""
+
+        def hold(guards: Sequence[Guard]) -> bool:
+            return all(g.lo <= int(self.index(g.expr, ())) < g.hi for g in guards)
+
+        return hold(stmt.where) and not (stmt.unless and hold(stmt.unless))
 
     # -- accesses ----------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ A kernel reads and writes buffers.  Its body is structured SSA: every variable i
 block of scalars with named tile axes (a scalar has none), assigned once; loops carry tiles::
 
     kernel ::= params, scratch, lanes, body
-    stmt   ::= For(axis, lo, hi, step, kind, carries, body, yields, results)
+    stmt   ::= For(axis, lo, hi, step, kind, carries, body, yields, results, where, unless)
              | Const(out, value) | Iota(out, affine)
              | Load(out, buffer, index, guards)  | Store(buffer, index, value, guards)
              | Map(out, op, args)        elementwise, broadcast by axis name
@@ -191,6 +191,9 @@ class For:
     """``for axis in range(lo, hi, step)``; ``kind`` is ``serial``, ``parallel`` (iterations are
     independent and spread over threads or workgroups; carries nothing) or ``unroll``.
 
+    A serial loop may leave iterations out: it goes through those in which all guards of ``where``
+    hold, and not all of ``unless`` (if there are any), expressions of its axis and of those around.
+
     ``hi - lo`` is a multiple of ``step``: remainders are loops of their own.  ``fold`` names the
     monoid when the loop is a reduction of its carries (so that a schedule may split it): one or
     more folds side by side, each with ``fold.arity`` consecutive carries.
@@ -204,6 +207,8 @@ class For:
     kind: str = "serial"
     carries: tuple[Carry, ...] = ()
     fold: Monoid | None = None
+    where: tuple[Guard, ...] = ()
+    unless: tuple[Guard, ...] = ()
 
     @property
     def trip(self) -> int:

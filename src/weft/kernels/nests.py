@@ -48,8 +48,8 @@ class Nest:
             often /= max(1, typical(loop.trip))
 
 
-def nests_of(kernel: Kernel) -> list[Nest]:
-    """The nests of a kernel, in order."""
+def nests_of(kernel: Kernel, inside: Axis | None = None) -> list[Nest]:
+    """The nests of a kernel, in order; their loops ``inside`` the one over an axis, if given."""
     found: list[Nest] = []
 
     def visit(body: list[Stmt], path: tuple[For, ...]) -> None:
@@ -61,7 +61,14 @@ def nests_of(kernel: Kernel) -> list[Nest]:
                 visit(stmt.body, inner)
 
     visit(kernel.body, ())
-    return found
+    if inside is None:
+        return found
+    return [n for n in (_inner(nest, inside) for nest in found) if n.path]
+
+
+def _inner(nest: Nest, inside: Axis) -> Nest:
+    around = [loop.axis for loop in nest.path]
+    return Nest(nest.path[around.index(inside) + 1 :]) if inside in around else nest
 
 
 def stride_of(access: Load | Store, axis: Axis) -> int | None:

@@ -74,13 +74,20 @@ class Partition:
     """The kernels of a region as cones, and how they were found.
 
     ``sides`` and ``joined`` are the decisions in which it differs from the estimates, ``trials``
-    the alternatives that were looked at.
+    the alternatives that were looked at, ``prices`` what each kernel takes: with the values that it
+    computes, stored or not.
     """
 
     cones: list[Grouped]
     sides: dict[Value, Side] = field(default_factory=dict)
     joined: Joined = ()
     trials: list[Trial] = field(default_factory=list)
+    prices: list[tuple[frozenset[Value], float]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """The price of all kernels (0 without prices)."""
+        return sum(seconds for _, seconds in self.prices)
 
 
 def partition(region: Region, machine: Machine, seconds: Seconds | None) -> Partition:
@@ -160,6 +167,7 @@ class _Search:
                 break
             self.tried.add((moves[0].sides, moves[0].pair))
             self.follow(moves[0])
+        self.found.prices = [(k.inside, k.seconds) for k in self.kernels]
         if self.found.sides or self.found.joined:
             choice = choose(self.region, self.machine, self.sides)
             choice.joined = self.found.joined

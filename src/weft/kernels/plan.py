@@ -25,6 +25,7 @@ from weft.kernels.machine import Machine
 from weft.kernels.overwrite import overwrite_static
 from weft.kernels.partition import Partition, partition
 from weft.kernels.strategy_open import is_open
+from weft.kernels.streaming import Streamed, with_streams
 from weft.terms.region import Region
 from weft.terms.term import Load, Value, postorder
 
@@ -63,21 +64,30 @@ def plan(
     planner = _Planner(machine)
     planned: list[Planned] = []
     shared: dict[Hashable, Kernel] = {}
-    for grouped in planner.partition(region).cones:
-        cone = grouped.cone
-        if watch is not None:
-            watch(build_kernel(cone)[0])
-        key, numbers = planner.key(cone)
-        entry = planner.entry(cone)
-        # The same structure gives the same kernel, named after where this region has it first.
-        kernel = shared.get(key)
-        if kernel is None:
-            kernel = shared[key] = entry.kernel.evolve(name=cone.name)
-            if config.check and not is_open(kernel):
-                check_kernel(build_kernel(cone)[0])
-                check_kernel(kernel)
-        values = list(numbers)
-        planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
+    # The same structure gives the same kernel, named after where this region has it first.
+    for part in planner.parts(region):
+        if isinstance(part, Streamed):
+            kernel = shared.get(part.key)
+            if kernel is None:
+                kernel = shared[part.key] = part.kernel.evolve(name=part.values[-1].name)
+                if config.check:
+                    check_kernel(kernel)
+            planned.append((kernel, part.values, None))
+            continue
+        for grouped in part.cones:
+            cone = grouped.cone
+            if watch is not None:
+                watch(build_kernel(cone)[0])
+            key, numbers = planner.key(cone)
+            entry = planner.entry(cone)
+            kernel = shared.get(key)
+            if kernel is None:
+                kernel = shared[key] = entry.kernel.evolve(name=cone.name)
+                if config.check and not is_open(kernel):
+                    check_kernel(build_kernel(cone)[0])
+                    check_kernel(kernel)
+            values = list(numbers)
+            planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
     return planned
 
 
@@ -102,11 +112,20 @@ class _Planner:
         self.machine = machine
         self.keys: dict[Cone, tuple[Hashable, dict[Value, int]]] = {}
 
+    def parts(self, region: Region) -> list[Partition | Streamed]:
+        """What becomes blocked kernels, and partitions of the rest; by prices, as below."""
+        if not self.priced(region):
+            return [self.partition(region)]
+        return with_streams(region, self.machine, self.partition)
+
     def partition(self, region: Region) -> Partition:
         """The cheapest partition found; there are prices for CPUs and known extents only."""
-        priced = self.machine.kind == "cpu" and not _has_open_extents(region)
-        prices = self.seconds if priced else None
+        prices = self.seconds if self.priced(region) else None
         return partition(overwrite_static(region), self.machine, prices)
+
+    def priced(self, region: Region) -> bool:
+        """Whether its kernels have prices."""
+        return self.machine.kind == "cpu" and not _has_open_extents(region)
 
     def key(self, cone: Cone) -> tuple[Hashable, dict[Value, int]]:
         """The cone by structure, and its values as they are numbered there."""

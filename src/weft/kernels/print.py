@@ -208,6 +208,9 @@ class Printer:
     def _loop(self, stmt: For) -> str:
         step = f":{stmt.step}" if stmt.step != 1 else ""
         text = f"{stmt.kind} {self.axis(stmt.axis)} in {stmt.lo}:{stmt.hi}{step}"
+        text += self._guards(stmt.where)
+        if stmt.unless:
+            text += f" unless{self._guards(stmt.unless).removeprefix(' where')}"
         if stmt.fold is not None:
             text += f" fold {stmt.fold}"
         if stmt.carries:

@@ -6,7 +6,8 @@ Loops bound their axes by ``lo``, ``hi`` and ``step``, tiles by their extent, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 
 from weft.core.extents import OpenExtentError, larger, smaller, surely_less
 from weft.kernels.ir import For, Guard
@@ -41,6 +42,40 @@ def scale(interval: Interval, k: int) -> Interval:
 def loop_range(loop: For) -> Interval:
     """The values a loop's axis takes, as an interval."""
     return loop.lo, loop.lo + (loop.trip - 1) * loop.step
+
+
+#: Iterations of a loop that are looked at to tell how many take part in another.
+_SAMPLED = 32
+
+
+def taken(loop: For, around: Sequence[For]) -> int:
+    """How many iterations of a loop take part on average, of some of the loops ``around`` it."""
+    guards = (*loop.where, *loop.unless)
+    axes = {a for g in guards for a in g.expr.axes()}
+    loops = [x for x in around if x.axis in axes]
+    samples = [_some(x) for x in loops]
+    count = total = 0
+    for place in product(*samples):
+        at = dict(zip((x.axis for x in loops), place, strict=True))
+        for position in range(loop.lo, loop.hi, loop.step):
+            at[loop.axis] = position
+            out = loop.unless and _hold(loop.unless, at)
+            count += _hold(loop.where, at) and not out
+        total += 1
+    return -(-count // max(1, total))
+
+
+def _some(loop: For) -> list[int]:
+    every = -(-loop.trip // _SAMPLED)
+    return list(range(loop.lo, loop.hi, loop.step * max(1, every)))
+
+
+def _hold(guards: Iterable[Guard], at: Mapping[Axis, int]) -> bool:
+    return all(g.lo <= g.expr.evaluate(at, _no_variable) < g.hi for g in guards)
+
+
+def _no_variable(source: object) -> int:
+    raise ValueError(f"a guard of a loop reads {source}")
 
 
 def _with_numerators(guard: Guard) -> list[Guard]:

@@ -90,12 +90,20 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
         kernel = _share_among_threads(kernel, machine)
     else:
         kernel = contracted
+    kernel = vectorize_nests(kernel, machine, choice)
+    return _stream(short_chains(kernel) if contracted is None else kernel, machine)
+
+
+def vectorize_nests(
+    kernel: Kernel, machine: Machine, choice: Choice = DEFAULT, inside: Axis | None = None
+) -> Kernel:
+    """Put an axis of every nest across lanes; one ``inside`` the loop over an axis, if given."""
     tried: set[Axis] = set()
     while True:
         # Scheduling one nest can make others (remainders), so they are listed anew each time.
-        nests = [n for n in nests_of(kernel) if _is_scalar(n, kernel, tried)]
+        nests = [n for n in nests_of(kernel, inside) if _is_scalar(n, kernel, tried)]
         if not nests:
-            return _stream(_short_chains(kernel) if contracted is None else kernel, machine)
+            return kernel
         # The one with most to do decides the vector axis of loops that several share.
         nest = max(nests, key=lambda n: n.iterations)
         tried.add(nest.leaf.axis)
@@ -159,7 +167,7 @@ def _contract(kernel: Kernel, machine: Machine, choice: Choice) -> Kernel | None
 # -- accuracy --------------------------------------------------------------------------------------
 
 
-def _short_chains(kernel: Kernel) -> Kernel:
+def short_chains(kernel: Kernel) -> Kernel:
     """Break long float sums into blocks of blocks, so that rounding errors do not add up."""
     for axis in [x.axis for x in loops(kernel.body) if _sums_floats(x)]:
         while find_loop(kernel, axis).trip > 2 * CHAIN:

@@ -357,19 +357,45 @@ def bound_axes(*roots: Term) -> set[Axis]:
 def rename_bound(term: Term, axes: Iterable[Axis]) -> Term:
     """``term`` with fresh axes for the bound ``axes``, so that it can go inside their folds."""
     fresh = {a: Axis(a.name, a.extent) for a in axes}
-    mapping = {a: Affine.of(b) for a, b in fresh.items()}
+    return rebind(term, {a: Affine.of(b) for a, b in fresh.items()}, fresh)
+
+
+def rebind(
+    term: Term,
+    axes: Mapping[Axis, Affine],
+    bound: Mapping[Axis, Axis | None],
+    load: Callable[[Load], Term] | None = None,
+) -> Term:
+    """`substitute`, with bound axes replaced, too: folds over ``a`` range over ``bound[a]``.
+
+    Folds do not range over ``a`` any more where that is None: ``axes`` says where it is.
+    """
     done: dict[Term, Term] = {}
 
     def moved(index: Affine) -> Affine:
-        return index.substitute(mapping, lambda source: known_index(done[source]))
+        return index.substitute(axes, lambda source: known_index(done[source]))
 
     for t in postorder(term):
-        new = _rebuild(t, done, moved, None)
+        new = _rebuild(t, done, moved, load)
         if isinstance(new, Fold):
-            new = Fold(new.monoid, tuple(fresh.get(a, a) for a in new.over), new.bodies)
+            over = (bound.get(a, a) for a in new.over)
+            new = Fold(new.monoid, tuple(a for a in over if a is not None), new.bodies)
         elif isinstance(new, Scan):
-            new = Scan(new.monoid, fresh.get(new.over, new.over), new.upto, new.bodies)
+            new = Scan(new.monoid, bound.get(new.over) or new.over, new.upto, new.bodies)
         done[t] = new
+    return done[term]
+
+
+def replace_subterms(term: Term, made: Mapping[Term, Term]) -> Term:
+    """``term`` with some of its subterms replaced."""
+    done: dict[Term, Term] = {}
+
+    def same(index: Affine) -> Affine:
+        return index.substitute({}, lambda source: known_index(done[source]))
+
+    for t in postorder(term):
+        new = made.get(t)
+        done[t] = _rebuild(t, done, same, None) if new is None else new
     return done[term]
 
 

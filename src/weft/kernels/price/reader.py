@@ -28,6 +28,7 @@ from weft.kernels.price.outline import (
     group,
     store_axes,
 )
+from weft.kernels.ranges import taken
 from weft.terms.affine import Axis, Dynamic, FloorDiv
 from weft.terms.ops import ACCUMULATING
 
@@ -59,6 +60,7 @@ class _Reader:
         self.core = machine.core
         self.shapes = TileShapes(kernel, machine.vector_bytes)
         self.steps: dict[Axis, int] = {}
+        self.around: list[For] = []
         self.affine = not any(
             isinstance(a, Dynamic | FloorDiv)
             for s in ir.walk(kernel.body)
@@ -78,7 +80,7 @@ class _Reader:
                     stmt.axis,
                     stmt.lo,
                     stmt.step,
-                    stmt.trip,
+                    taken(stmt, self.around) if stmt.where or stmt.unless else stmt.trip,
                     stmt.kind == "parallel",
                     unrolled=stmt.kind == "unroll",
                     carries=len(stmt.carries),
@@ -87,7 +89,9 @@ class _Reader:
                 )
                 nest.children.append(child)
                 self.steps[stmt.axis] = stmt.step
+                self.around.append(stmt)
                 outer = self.body(stmt.body, child, stmt.carries)
+                self.around.pop()
                 del self.steps[stmt.axis]
                 scope.loop(stmt, outer)
             else:

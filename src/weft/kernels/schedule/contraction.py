@@ -115,10 +115,16 @@ class Contraction:
 # -- finding ---------------------------------------------------------------------------------------
 
 
-def find_contractions(kernel: Kernel) -> list[Contraction]:
-    """Every contraction of the kernel whose result has a contiguous axis of its own."""
+def find_contractions(kernel: Kernel, inside: Axis | None = None) -> list[Contraction]:
+    """Every contraction of the kernel whose result has a contiguous axis of its own.
+
+    With ``inside``, only the loops inside the one over that axis count.
+    """
     found = []
     for path in _fold_paths(kernel.body, ()):
+        around = [loop.axis for loop in path]
+        if inside in around:
+            path = path[around.index(inside) + 1 :]
         contraction = _contraction(kernel, path)
         if contraction is not None:
             found.append(contraction)

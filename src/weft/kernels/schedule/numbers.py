@@ -84,8 +84,9 @@ def default_params(
 def _slides(c: Contraction) -> bool:
     """Whether an operand is read at sums of the fold's axes and others: rows overlap."""
     axes = {x.axis for x in c.k}
+    others = {x.axis for x in (*c.batch, *c.m, *c.n)}
     found = (i.axes() for load in (*c.left, *c.right) for i in load.index)
-    return any(axes & a and a - axes for a in found)
+    return any(axes & a and others & a for a in found)
 
 
 def _sweep(contraction: Contraction, threads: int, lanes: int) -> Params | None:

@@ -152,7 +152,8 @@ class Renaming:
         carries = tuple(
             Carry(*parts) for parts in zip(entries, inits, updates, results, strict=True)
         )
-        return replace(s, axis=axis, body=body, carries=carries)
+        where, unless = self.guards(s.where), self.guards(s.unless)
+        return replace(s, axis=axis, body=body, carries=carries, where=where, unless=unless)
 
 
 def substitute(

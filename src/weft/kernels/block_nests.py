@@ -1,0 +1,105 @@
+"""The nests inside a blocked kernel: each is built and scheduled inside the loops over blocks.
+
+A nest is a cone over the axes of a block whose terms also mention the positions of the blocks.  It
+is scheduled as a small kernel of its own, one thread's, within those loops; its body is then taken
+out of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from weft.kernels import strategy
+from weft.kernels.build import Cone, Output, build_kernel
+from weft.kernels.crossing import block_crossings
+from weft.kernels.ir import Buffer, For, Kernel, Stmt
+from weft.kernels.machine import Machine
+from weft.kernels.schedule.contraction import find_contractions, schedule_contraction
+from weft.kernels.schedule.errors import ScheduleError, refused
+from weft.kernels.schedule.numbers import default_params
+from weft.kernels.schedule.tree import Renaming, find_loop, without_dead_code
+from weft.terms.affine import Axis
+from weft.terms.term import Value
+
+#: A loop around a nest: its axis, from, to, and step.
+Around = tuple[tuple[Axis, int, int, int], ...]
+
+
+class Nests:
+    """The nests of one blocked kernel, which share its buffers."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = replace(machine, threads=1)
+        self.buffers: dict[Value, Buffer] = {}
+        self.own: list[Buffer] = []
+        self.lanes: set[Axis] = set()
+
+    def parameters(self) -> tuple[dict[Value, Buffer], dict[Value, Buffer]]:
+        """Buffers of what is read only, and of outputs."""
+        inputs = {v: b for v, b in self.buffers.items() if b.role == "input"}
+        outputs = {v: b for v, b in self.buffers.items() if b.role == "output"}
+        return inputs, outputs
+
+    def scratch(self) -> tuple[Buffer, ...]:
+        """The private blocks."""
+        return (*(b for b in self.buffers.values() if b.role == "scratch"), *self.own)
+
+    def nest(self, outputs: tuple[Output, ...], around: Around) -> list[Stmt]:
+        """The scheduled statements that compute ``outputs`` inside the loops ``around``."""
+        cone = Cone(outputs[0].value.name, outputs)
+        kernel, values = build_kernel(cone, frozenset(axis for axis, *_ in around))
+        swap = {
+            buffer: self.buffer(value) for value, buffer in zip(values, kernel.params, strict=True)
+        }
+        body = Renaming(buffers=swap).body(kernel.body)
+        for axis, lo, hi, step in reversed(around):
+            body = [For(axis, lo, hi, step, body)]
+        used = tuple(dict.fromkeys(swap.values()))
+        kernel = Kernel(
+            kernel.name,
+            tuple(b for b in used if b.role != "scratch"),
+            tuple(b for b in used if b.role == "scratch"),
+            body,
+        )
+        inside = around[-1][0] if around else None
+        kernel = self.scheduled(kernel, inside)
+        self.own += [b for b in kernel.scratch if b not in used]
+        self.lanes |= kernel.lanes
+        return kernel.body if inside is None else find_loop(kernel, inside).body
+
+    def buffer(self, value: Value) -> Buffer:
+        """The one buffer of a value: an input of the kernel unless it has been declared."""
+        known = self.buffers.get(value)
+        if known is None:
+            known = self.buffers[value] = Buffer(value.name, value.shape, value.dtype, "input")
+        return known
+
+    def declare(self, value: Value, role: str) -> None:
+        """Say what a value is to the kernel before anything touches it."""
+        self.buffers[value] = Buffer(value.name, value.shape, value.dtype, role)
+
+    def scheduled(self, kernel: Kernel, inside: Axis | None) -> Kernel:
+        """Tiles and lanes for one nest."""
+        contractions = find_contractions(kernel, inside)
+        if len(contractions) == 1:
+            c = contractions[0]
+            machine = self.machine
+            params = default_params(c, 1, machine.vector_bytes, machine.registers)
+            params = replace(
+                params,
+                parallel="none",
+                pack_left=False,
+                pack_right=False,
+                column_block=0,
+                block=c.sizes[3],
+                row_block=max(params.rows, c.sizes[1]),
+                sweep=False,
+                turned=False,
+            )
+            try:
+                return schedule_contraction(kernel, params, c)
+            except ScheduleError as why:
+                kernel = refused(kernel, "contract", why)
+        kernel = block_crossings(kernel, self.machine, inside)
+        kernel = strategy.vectorize_nests(kernel, self.machine, inside=inside)
+        return without_dead_code(strategy.short_chains(kernel))

@@ -1,0 +1,233 @@
+"""Masks of a stream: choices by position, and the blocks in which they need not be made.
+
+A `Mask` is a choice between two terms by a comparison of indices, ``where(i >= j, x, -inf)``.  In a
+block in which every test holds, the choice is the term that is kept; in a block in which one fails
+everywhere it is the other one, and if nothing that is folded then adds anything, the block *hides*
+and can be left out.  That needs a little evaluation of constants (`settled`): -inf stays -inf
+whatever is subtracted from it, its exponential is 0, and so is every product of that.
+
+The factors of such products are taken to be finite: what a block that is left out would have
+multiplied with 0 is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weft.core import dtypes
+from weft.kernels.ir import Guard
+from weft.kernels.streams import Stream, fold_of
+from weft.terms import ops
+from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.term import Const, Index, Load, Map, Term, Value, postorder
+
+
+@dataclass(frozen=True)
+class Mask:
+    """``choice``, a select, is ``kept`` where all ``tests`` are at least 0.
+
+    With ``hides``, nothing is added where one of them is not.
+    """
+
+    choice: Map
+    kept: Term
+    tests: tuple[Affine, ...]
+    hides: bool
+
+
+def masks_of(stream: Stream, stage: int) -> list[Mask]:
+    """The masks of the streamed terms."""
+    found: list[Mask] = []
+    for step in stream.steps:
+        if stream.kind[step.value] != "streamed":
+            continue
+        for term in postorder(step.term):
+            if not isinstance(term, Map) or term.op != "select":
+                continue
+            predicate, then, otherwise = term.args
+            for kept, other, holds in ((then, otherwise, True), (otherwise, then, False)):
+                tests = _tests(predicate, holds)
+                if tests:
+                    hides = isinstance(other, Const) and _hides(stream, stage, term, other)
+                    found.append(Mask(term, kept, tests, hides))
+                    break
+    return found
+
+
+# -- tests -----------------------------------------------------------------------------------------
+
+
+def _tests(predicate: Term, holds: bool) -> tuple[Affine, ...] | None:
+    """Expressions that are all at least 0 exactly where ``predicate`` is as it should be."""
+    tests: list[Affine] = []
+    stack = [(predicate, holds)]
+    while stack:
+        term, wanted = stack.pop()
+        if not isinstance(term, Map):
+            return None
+        if term.op == "not":
+            stack.append((term.args[0], not wanted))
+        elif term.op == ("and" if wanted else "or") and term.dtype == np.bool_:
+            stack += [(a, wanted) for a in term.args]
+        else:
+            found = _comparison(term, wanted)
+            if found is None:
+                return None
+            tests += found
+    return tuple(tests)
+
+
+_OPPOSITE = {"ge": "lt", "lt": "ge", "gt": "le", "le": "gt", "eq": "ne", "ne": "eq"}
+
+
+def _comparison(term: Map, holds: bool) -> list[Affine] | None:
+    name = term.op if holds else _OPPOSITE.get(term.op, "")
+    if name not in _OPPOSITE or name == "ne":
+        return None
+    a, b = (position(x) for x in term.args)
+    if a is None or b is None:
+        return None
+    over = a - b
+    return {
+        "ge": [over],
+        "gt": [over - 1],
+        "le": [-over],
+        "lt": [-over - 1],
+        "eq": [over, -over],
+    }[name]
+
+
+def position(term: Term) -> Affine | None:
+    """An integer made of indices, as an expression of axes; None for anything else."""
+    if term.dtype.kind != "i":
+        return None
+    found: dict[Term, Affine | None] = {}
+    for t in postorder(term):
+        parts = [found[c] for c in t.children]
+        value: Affine | None = None
+        if isinstance(t, Index):
+            plain = all(isinstance(atom, Axis) for atom, _ in t.expr.terms)
+            value = t.expr if plain else None
+        elif isinstance(t, Const):
+            value = Affine((), int(t.value))
+        elif isinstance(t, Map) and all(p is not None for p in parts):
+            value = _arithmetic(t, parts)  # type: ignore[arg-type]
+        found[t] = value if value is not None and _fits(value, t.dtype) else None
+    return found[term]
+
+
+def _arithmetic(term: Map, args: Sequence[Affine]) -> Affine | None:
+    if term.op == "neg":
+        return -args[0]
+    if term.op == "cast" and term.args[0].dtype.kind == "i":
+        return args[0]
+    if term.op == "add":
+        return args[0] + args[1]
+    if term.op == "sub":
+        return args[0] - args[1]
+    if term.op == "mul":
+        for one, other in (args, args[::-1]):
+            if other.is_constant:
+                return one * other.const
+    return None
+
+
+def _fits(expr: Affine, dtype: np.dtype) -> bool:
+    """Whether no value of ``expr`` wraps around."""
+    lo, hi = expr.bounds()
+    info = np.iinfo(dtype)
+    return info.min <= lo and hi <= info.max
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def guards_of(
+    tests: Sequence[Affine], inner: set[Axis], ranges: Mapping[Axis, Interval], surely: bool
+) -> tuple[Guard, ...] | None:
+    """Guards on the positions of a block under which ``tests`` hold in all of it, or somewhere.
+
+    None if they never do; those that always hold are left out.
+    """
+    found: list[Guard] = []
+    for test in tests:
+        inside = Affine(tuple((a, k) for a, k in test.terms if a in inner))
+        outside = test - inside
+        lo, hi = inside.bounds()
+        expr = outside + (lo if surely else hi)
+        least, most = expr.bounds(ranges)
+        if most < 0:
+            return None
+        if least < 0:
+            found.append(Guard(expr, 0, most + 1))
+    return tuple(found)
+
+
+# -- what adds nothing -----------------------------------------------------------------------------
+
+
+def _hides(stream: Stream, stage: int, choice: Map, other: Const) -> bool:
+    """Whether nothing moves any state of the stage where ``choice`` is ``other``."""
+    known: dict[Value, Any] = {}
+    for step in stream.steps:
+        kind = stream.kind[step.value]
+        if kind == "streamed":
+            value = settled(step.term, known, {choice: other.value})
+            if value is not None:
+                known[step.value] = value
+            if step.value in stream.outputs and stream.stage[step.value] == stage:
+                return False
+        elif kind == "state" and stream.stage[step.value] == stage:
+            fold = fold_of(step.term)
+            if fold.monoid.arity > 1:
+                return False
+            value = settled(fold.bodies[0], known, {choice: other.value})
+            neutral = fold.monoid.identity([fold.bodies[0].dtype])[0]
+            if value is None or value != neutral:
+                return False
+    return True
+
+
+def settled(term: Term, values: Mapping[Value, Any], terms: Mapping[Term, Any]) -> Any:
+    """The constant that ``term`` is if some values and subterms are; None if it is not one."""
+    found: dict[Term, Any] = {}
+    for t in postorder(term):
+        if t in terms:
+            found[t] = terms[t]
+        elif isinstance(t, Const):
+            found[t] = t.value
+        elif isinstance(t, Load):
+            found[t] = values.get(t.value)
+        elif isinstance(t, Map):
+            found[t] = _evaluated(t, [found[a] for a in t.args])
+        else:
+            found[t] = None
+    return found[term]
+
+
+def _evaluated(term: Map, args: Sequence[Any]) -> Any:
+    if all(a is not None for a in args):
+        with np.errstate(all="ignore"):
+            arrays = tuple(np.asarray(a) for a in args)
+            return ops.evaluate(term.op, arrays, term.dtype)[()]
+    if not dtypes.is_floating(term.dtype):
+        return None
+    return _absorbed(term.op, args)
+
+
+def _absorbed(name: str, args: Sequence[Any]) -> Any:
+    """What one constant operand makes of the result, whatever (finite) number the other is."""
+    if name == "mul":
+        return next((a for a in args if a is not None and a == 0), None)
+    if name == "div":
+        return args[0] if args[0] is not None and args[0] == 0 else None
+    if name in ("add", "sub"):
+        infinite = [(n, a) for n, a in enumerate(args) if a is not None and np.isinf(a)]
+        if infinite:
+            n, a = infinite[0]
+            return -a if name == "sub" and n == 1 else a
+    return None

@@ -1,0 +1,228 @@
+"""Which streams of a region become blocked kernels, and in blocks of which size: by price.
+
+A stream takes the place of definitions: of some kernels, or of parts of them.  It is taken where it
+and what is left of these kernels are clearly cheaper.  The region is then cut where streams stand,
+and what lies between is partitioned as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from math import log2
+
+from weft.core.bounded import BoundedCache
+from weft.kernels.blocked import Blocks, build_blocked
+from weft.kernels.canonical import stream_key
+from weft.kernels.ir import Kernel
+from weft.kernels.machine import Machine
+from weft.kernels.masks import masks_of
+from weft.kernels.partition import AT_STAKE, CLEARLY, Partition
+from weft.kernels.price import Estimate
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.streams import Stream, find_streams, reads_of
+from weft.terms.affine import Axis
+from weft.terms.liveness import loaded
+from weft.terms.region import Def, Region, Scatter
+from weft.terms.term import Load, Value, postorder
+
+#: The part of a core's own cache that streamed arrays fill at least; less had better stay there.
+SMALL = 0.5
+
+#: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
+WORTH = 4e-3
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A blocked kernel and the values of its parameters; ``key`` tells its structure."""
+
+    kernel: Kernel
+    values: tuple[Value, ...]
+    seconds: float
+    key: Hashable
+
+
+#: Blocked kernels by structure and machine, with the numbers of their parameters; None where no
+#: size of blocks can be scheduled.
+_known: BoundedCache[tuple[Kernel, float, tuple[int, ...]] | None] = BoundedCache(512)
+
+Divide = Callable[[Region], Partition]
+
+
+def with_streams(region: Region, machine: Machine, divide: Divide) -> list[Partition | Streamed]:
+    """The parts of ``region`` in order: blocked kernels where they pay, partitions of the rest."""
+    whole = divide(region)
+    small = SMALL * machine.levels[1].capacity
+    taken: list[tuple[Stream, Streamed]] = []
+    for stream in find_streams(region, small / 8):
+        if stream.saved < small or not all(_apart(stream, other) for other, _ in taken):
+            continue
+        affected = [(v, seconds) for v, seconds in whole.prices if v & stream.replaces]
+        now = sum(seconds for _, seconds in affected)
+        # From above: what is saved would have been written and read.
+        if 2 * machine.traffic_ns(stream.saved) * 1e-9 < AT_STAKE * now:
+            continue
+        streamed = blocked(stream, machine)
+        if streamed is None or streamed.seconds > CLEARLY * now:
+            continue
+        inside = frozenset().union(*(v for v, _ in affected))
+        rest = _rest(region, stream, inside)
+        then = streamed.seconds
+        if rest.steps:
+            then += sum(p.seconds for p in with_streams(rest, machine, divide))
+        if then < CLEARLY * now:
+            taken.append((stream, streamed))
+    return _in_order(region, taken, machine, divide) if taken else [whole]
+
+
+def _apart(a: Stream, b: Stream) -> bool:
+    """Whether both can be taken: neither needs what only the other one knows."""
+    if a.replaces & b.replaces:
+        return False
+    for x, y in ((a, b), (b, a)):
+        needs = set().union(*(loaded(d.term) for d in x.steps)) - x.definition.keys()
+        if needs & y.replaces - set(y.outputs):
+            return False
+    before = _needs(a) & set(b.outputs)
+    return not (before and _needs(b) & set(a.outputs))
+
+
+def _needs(stream: Stream) -> set[Value]:
+    """The values that a stream reads and does not compute."""
+    return set().union(*(loaded(d.term) for d in stream.steps)) - stream.definition.keys()
+
+
+def _rest(region: Region, stream: Stream, inside: frozenset[Value]) -> Region:
+    """What kernels that computed ``inside`` are left with."""
+    steps = [s for s in region.steps if s.value in inside and s.value not in stream.replaces]
+    own = {s.value for s in steps}
+    others = [s for s in region.steps if s.value not in own]
+    return _region(steps, set(region.outputs).union(_needs(stream), *map(reads_of, others)))
+
+
+def _in_order(
+    region: Region, taken: list[tuple[Stream, Streamed]], machine: Machine, divide: Divide
+) -> list[Partition | Streamed]:
+    """Blocked kernels as soon as what they need is there, and partitions of what lies between."""
+    gone = frozenset().union(*(s.replaces for s, _ in taken))
+    steps = [s for s in region.steps if s.value not in gone]
+    level = _levels(steps, [s for s, _ in taken])
+    parts: list[Partition | Streamed] = []
+    needed = set(region.outputs).union(*(_needs(s) for s, _ in taken))
+    for now in range(1 + max(level.values(), default=0)):
+        own = [s for s in steps if level[s] == now]
+        if own:
+            others = (reads_of(s) for s in steps if level[s] != now)
+            parts += with_streams(_region(own, needed.union(*others)), machine, divide)
+        parts += [streamed for stream, streamed in taken if level[stream] == now]
+    return parts
+
+
+_Node = Def | Scatter | Stream
+
+
+def _levels(steps: list[Def | Scatter], streams: list[Stream]) -> dict[_Node, int]:
+    """How many streams come before each step and stream; steps stand as late as they can."""
+    made: dict[Value, _Node] = {s.value: s for s in steps}
+    made.update((v, s) for s in streams for v in s.outputs)
+    needs: dict[_Node, set[Value]] = {s: reads_of(s) for s in steps}
+    needs.update((s, _needs(s)) for s in streams)
+    before = {n: {made[v] for v in values if v in made} for n, values in needs.items()}
+    after: dict[_Node, list[_Node]] = {n: [] for n in needs}
+    for node, several in before.items():
+        for other in several:
+            after[other].append(node)
+    level: dict[_Node, int] = {}
+    missing = {n: len(several) for n, several in before.items()}
+    order = [n for n, count in missing.items() if not count]
+    for node in order:
+        ends = (level[o] + isinstance(o, Stream) for o in before[node])
+        level[node] = max(ends, default=0)
+        for other in after[node]:
+            missing[other] -= 1
+            if not missing[other]:
+                order.append(other)
+    for node in reversed(order):
+        users = [level[o] for o in after[node]]
+        if isinstance(node, Def) and users:
+            level[node] = max(level[node], min(users))
+    return level
+
+
+def _region(steps: list[Def | Scatter], needed: set[Value]) -> Region:
+    made = {s.value for s in steps}
+    reads = set().union(*map(reads_of, steps)) - made
+    inputs = tuple(sorted(reads, key=lambda v: v.name))
+    return Region(inputs, tuple(steps), tuple(s.value for s in steps if s.value in needed))
+
+
+# -- blocks ----------------------------------------------------------------------------------------
+
+
+def blocked(stream: Stream, machine: Machine) -> Streamed | None:
+    """The cheapest blocked kernel of ``stream``; the more seconds it takes, the more are tried."""
+    key, numbers = stream_key(stream)
+
+    def make() -> tuple[Kernel, float, tuple[int, ...]] | None:
+        best: tuple[Kernel, float, tuple[Value, ...]] | None = None
+        for tried, blocks in enumerate(sizes(stream, machine)):
+            if best is not None and tried > log2(1 + best[1] / WORTH):
+                break
+            try:
+                kernel, values = build_blocked(stream, blocks, machine, stream.outputs[0].name)
+            except ScheduleError:
+                continue
+            seconds = Estimate(kernel, machine).price({}).seconds
+            if best is None or seconds < CLEARLY * best[1]:
+                best = kernel, seconds, values
+        if best is None:
+            return None
+        return best[0], best[1], tuple(numbers[v] for v in best[2])
+
+    found = _known.get((key, machine), make)
+    if found is None:
+        return None
+    kernel, seconds, places = found
+    values = list(numbers)
+    return Streamed(kernel, tuple(values[n] for n in places), seconds, key)
+
+
+def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:
+    """Sizes of blocks, the most promising first.
+
+    Rows that share what is read along the stream lie across lanes, a register tile of them.
+    """
+    extents = [a.extent for a in stream.rows]
+    ones = [1] * len(extents)
+    length = stream.along.extent
+    lanes = machine.vector_bytes // max(4, stream.steps[-1].value.dtype.itemsize)
+    if extents and extents[-1] >= lanes and _shares(stream, stream.rows[-1]):
+        width = (2 if machine.registers >= 32 else 1) * lanes
+        rows = (*ones[:-1], min(extents[-1], width))
+        hides = any(m.hides for n in range(stream.stages) for m in masks_of(stream, n))
+        for along in (128, 256) if hides else (256, 128, 512):
+            yield Blocks(rows, even(length, along), len(extents) - 1)
+        return
+    for along in (2048, 512, 8192):
+        yield Blocks(tuple(ones), even(length, along))
+
+
+def _shares(stream: Stream, row: Axis) -> bool:
+    """Whether something along the stream is the same for all iterations over ``row``."""
+    for step in stream.steps:
+        for term in postorder(step.term):
+            if isinstance(term, Load) and term.value not in stream.definition:
+                axes = {stream.classes.of(a) for a in term.axes}
+                if stream.along in axes and row not in axes:
+                    return True
+    return False
+
+
+def even(extent: int, most: int) -> int:
+    """Blocks of at most ``most`` elements, all alike where there is such a size nearby."""
+    count = -(-extent // most)
+    for n in range(count, 2 * count):
+        if extent % n == 0:
+            return extent // n
+    return -(-extent // count)

@@ -1,0 +1,459 @@
+"""Streams: definitions that one loop over an axis can compute, a block of it at a time.
+
+Where an array is only folded again along an axis, no more of it is needed at a time than a block.
+A stream is a set of definitions of a region that share such an axis (*along*) and the axes outside
+it (*rows*)::
+
+    streamed   values along the axis: only blocks of them exist
+    state      folds over the axis: what is carried from block to block
+    row        values of a row, computed from states when their stage is over
+
+A state whose body depends on other states runs in the same pass as these if what was added up
+before can be repaired when they move (`weft.terms.cascade`); otherwise it belongs to a later
+*stage*, another pass over the axis.  Nothing here knows what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from weft.core import dtypes
+from weft.kernels.uses import has_scan, is_contraction
+from weft.terms.affine import Affine, Axis
+from weft.terms.cascade import FREE, UNKNOWN, Change, repaired
+from weft.terms.liveness import loaded
+from weft.terms.region import Def, Region, Scatter
+from weft.terms.term import (
+    Const,
+    Fold,
+    Index,
+    Load,
+    Map,
+    Proj,
+    Term,
+    Value,
+    postorder,
+    replace_subterms,
+    substitute,
+)
+
+Kind = Literal["streamed", "state", "row"]
+
+
+class AxisClasses:
+    """Axes of definitions and folds that walk the same dimension of the same values."""
+
+    def __init__(self) -> None:
+        self._above: dict[Axis, Axis] = {}
+
+    def of(self, axis: Axis) -> Axis:
+        """The representative of the class of ``axis``."""
+        while axis in self._above:
+            axis = self._above[axis]
+        return axis
+
+    def unite(self, a: Axis, b: Axis) -> None:
+        """Make the classes of ``a`` and ``b`` one."""
+        a, b = self.of(a), self.of(b)
+        if a is not b:
+            self._above[b] = a
+
+
+@dataclass(eq=False)
+class Stream:
+    """Definitions to compute in one kernel; see the module text.
+
+    ``along`` and ``rows`` are representatives of axis classes, rows outermost first.  ``outputs``
+    are the values that are needed outside; ``replaces`` those of the region's steps that it makes
+    unnecessary.  ``anew`` are streamed values that others compute again, from rows and states.
+    A state follows its ``drivers``, states of the same stage, by its ``change`` when
+    they move; values of ``after`` stand there for where they move to.  ``whole`` are terms of
+    streamed definitions with others put where they are read.
+    """
+
+    steps: tuple[Def, ...]
+    replaces: frozenset[Value]
+    outputs: tuple[Value, ...]
+    along: Axis
+    rows: tuple[Axis, ...]
+    classes: AxisClasses
+    anew: frozenset[Value] = frozenset()
+    kind: dict[Value, Kind] = field(default_factory=dict)
+    stage: dict[Value, int] = field(default_factory=dict)
+    drivers: dict[Value, tuple[Value, ...]] = field(default_factory=dict)
+    whole: dict[Value, Term] = field(default_factory=dict)
+    change: dict[Value, Change] = field(default_factory=dict)
+    after: dict[Value, Value] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.definition = {d.value: d for d in self.steps}
+
+    def is_along(self, axis: Axis) -> bool:
+        """Whether ``axis`` walks the streamed one."""
+        return self.classes.of(axis) is self.along
+
+    def folds_along(self, term: Term) -> bool:
+        """Whether a fold in ``term`` runs over the streamed axis."""
+        return bool(_folds_over(term, self.is_along))
+
+    @property
+    def saved(self) -> int:
+        """Bytes of what is no longer in memory, less those of what still is."""
+        kept = sum(v.nbytes for v in self.outputs)
+        return sum(d.value.nbytes for d in self.steps if d.value not in self.outputs) - kept
+
+    @property
+    def stages(self) -> int:
+        """Passes over the streamed axis."""
+        return 1 + max(self.stage[v] for v in self.stage if self.kind[v] != "row")
+
+
+def find_streams(region: Region, least: float = 0) -> list[Stream]:
+    """Streams of ``region``, those that save most first: of arrays of ``least`` bytes or more."""
+    return _Finder(region, least).streams()
+
+
+def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
+    return [t for t in postorder(term) if isinstance(t, Fold) and any(map(chosen, t.over))]
+
+
+def is_plain(index: Affine) -> Axis | None:
+    """The axis that ``index`` is, if it is one."""
+    if index.const == 0 and len(index.terms) == 1:
+        atom, k = index.terms[0]
+        if isinstance(atom, Axis) and k == 1:
+            return atom
+    return None
+
+
+class _Finder:
+    def __init__(self, region: Region, least: float) -> None:
+        self.region = region
+        self.least = least
+        self.wanted = set(region.outputs)
+        self.steps = _without_views(region)
+        self.place = {d.value: n for n, d in enumerate(self.steps)}
+        self.definition = {d.value: d for d in self.steps}
+        self.folds = {d.value: _folds_over(d.term, lambda a: True) for d in self.steps}
+        self.reads: dict[Value, list[Load]] = {
+            d.value: [
+                t for t in postorder(d.term) if isinstance(t, Load) and t.value in self.definition
+            ]
+            for d in self.steps
+        }
+        self.readers: dict[Value, dict[Value, None]] = {}
+        for value, loads in self.reads.items():
+            for load in loads:
+                self.readers.setdefault(load.value, {})[value] = None
+        #: What the region's steps read, and what reads that, before views were inlined.
+        self.uses = {s.value: reads_of(s) for s in region.steps}
+        self.users: dict[Value, list[Value]] = {}
+        for step in region.steps:
+            for value in self.uses[step.value]:
+                self.users.setdefault(value, []).append(step.value)
+                if not isinstance(step, Def):
+                    self.readers.setdefault(value, {})[step.value] = None
+        self.classes = AxisClasses()
+        for loads in self.reads.values():
+            for load in loads:
+                for axis, index in zip(self.definition[load.value].axes, load.index, strict=True):
+                    other = is_plain(index)
+                    if other is not None and other.extent == axis.extent > 1:
+                        self.classes.unite(axis, other)
+        self.axes = {
+            d.value: {self.classes.of(a) for a in d.axes if a.extent > 1} for d in self.steps
+        }
+
+    def streams(self) -> list[Stream]:
+        found: list[Stream] = []
+        seen: set[tuple[Value, Axis, tuple[Axis, ...]]] = set()
+        for step, along in self.seeds():
+            order = [self.classes.of(a) for a in step.axes if a.extent > 1]
+            rows = tuple(a for a in order if a is not along)
+            if len(set(order)) != len(order) or (step.value, along, rows) in seen:
+                continue
+            kind = self.convex(self.members(step, along, {along, *rows}))
+            seen.update((v, along, rows) for v, k in kind.items() if k == "streamed")
+            for again in (True, False):
+                stream = self.stream(kind, along, rows, again)
+                if stream is not None:
+                    found.append(stream)
+        return sorted(found, key=lambda s: -s.saved)
+
+    def seeds(self) -> Iterator[tuple[Def, Axis]]:
+        """Definitions and the axes that others fold them along, large ones first."""
+        large = [d for d in self.steps if d.value.nbytes >= self.least]
+        for step in sorted(large, key=lambda d: -d.value.nbytes):
+            along: dict[Axis, None] = {}
+            for reader in self.readers.get(step.value, ()):
+                for fold in self.folds.get(reader, ()):
+                    along.update((self.classes.of(a), None) for a in fold.over)
+            yield from ((step, a) for a in along if a in self.axes[step.value])
+
+    def stream(
+        self, kind: Mapping[Value, Kind], along: Axis, rows: tuple[Axis, ...], again: bool
+    ) -> Stream | None:
+        """The stream of these members; with ``again``, others compute its streamed values anew."""
+        inside = sorted((self.definition[v] for v in kind), key=lambda d: self.place[d.value])
+        if "state" not in kind.values():
+            return None
+        if not all(self.is_regular(d, {along, *rows}, kind) for d in inside):
+            return None
+        anew = self.anew(inside, kind) if again else frozenset()
+        if again and not (anew and _same_again([self.definition[v] for v in anew])):
+            return None
+        outputs = tuple(d.value for d in inside if self.is_output(d.value, kind, anew))
+        gone = {v: k for v, k in kind.items() if v not in anew}
+        replaces = frozenset(gone) | self.views_of(gone)
+        split = _split_folds(inside, lambda a: self.classes.of(a) is along)
+        stream = Stream(tuple(split), replaces, outputs, along, rows, self.classes, anew)
+        for step in split:
+            stream.kind[step.value] = _kind(step, stream, kind)
+        return stream if _stages(stream) else None
+
+    def anew(self, inside: Sequence[Def], kind: Mapping[Value, Kind]) -> frozenset[Value]:
+        """Streamed members that others read, with those that these are made of."""
+        found: set[Value] = set()
+        for step in reversed(inside):
+            if kind[step.value] == "streamed" and step.value not in self.wanted:
+                readers = self.readers.get(step.value, ())
+                if any(r not in kind or r in found for r in readers):
+                    found.add(step.value)
+        return frozenset(found)
+
+    def is_output(self, value: Value, kind: Mapping[Value, Kind], anew: frozenset[Value]) -> bool:
+        """Whether a member is needed elsewhere."""
+        if value in self.wanted:
+            return True
+        readers = self.readers.get(value, ())
+        return value not in anew and any(r not in kind or r in anew for r in readers)
+
+    # -- membership --------------------------------------------------------------------------------
+
+    def members(self, seed: Def, along: Axis, shared: set[Axis]) -> dict[Value, Kind]:
+        """The definitions that belong with ``seed``: its neighbours, theirs, and so on."""
+        kind: dict[Value, Kind] = {seed.value: "streamed"}
+        stack = [seed.value]
+        while stack:
+            value = stack.pop()
+            near = [r for r in self.readers.get(value, ()) if r in self.definition]
+            if kind[value] == "streamed":
+                near += [t.value for t in self.reads[value]]
+            for other in near:
+                if other in kind or not self.fits(other, along, shared, kind):
+                    continue
+                step = self.definition[other]
+                if along in self.axes[other]:
+                    kind[other] = "streamed"
+                elif any(self.classes.of(a) is along for f in self.folds[other] for a in f.over):
+                    kind[other] = "state"
+                elif other in near[: len(self.readers.get(value, ()))] and not is_contraction(
+                    step.term
+                ):
+                    kind[other] = "row"
+                else:
+                    continue
+                stack.append(other)
+        return kind
+
+    def fits(
+        self, value: Value, along: Axis, shared: set[Axis], kind: Mapping[Value, Kind]
+    ) -> bool:
+        step = self.definition[value]
+        if not shared - {along} <= self.axes[value] or has_scan(step.term):
+            return False
+        return self.is_regular(step, shared, kind)
+
+    def convex(self, kind: dict[Value, Kind]) -> dict[Value, Kind]:
+        """Without definitions that need what others compute from the stream's."""
+        later: set[Value] = set()
+        for step in self.region.steps:
+            value = step.value
+            if value in kind:
+                if any(t.value in later for t in self.reads[value]):
+                    del kind[value]
+                    later.add(value)
+            elif any(v in kind or v in later for v in self.uses[value]):
+                later.add(value)
+        return kind
+
+    def is_regular(self, step: Def, shared: set[Axis], kind: Mapping[Value, Kind]) -> bool:
+        """Whether ``step`` has one axis of each class, and reads members at these axes alone."""
+        axes = {*step.axes, *(a for f in self.folds[step.value] for a in f.over)}
+        classes = [self.classes.of(a) for a in axes if self.classes.of(a) in shared]
+        if len(set(classes)) != len(classes):
+            return False
+        for load in (t for t in self.reads[step.value] if t.value in kind):
+            for axis, index in zip(self.definition[load.value].axes, load.index, strict=True):
+                if self.classes.of(axis) in shared and is_plain(index) is None:
+                    return False
+        return True
+
+    def views_of(self, kind: Mapping[Value, Kind]) -> frozenset[Value]:
+        """Inlined views that nothing but members read."""
+        gone: set[Value] = set(kind)
+        stack = [v for value in kind for v in self.uses[value]]
+        while stack:
+            view = stack.pop()
+            if view in gone or view in self.definition or view not in self.uses:
+                continue
+            if view not in self.wanted and all(r in gone for r in self.users[view]):
+                gone.add(view)
+                stack += self.uses[view]
+        return frozenset(gone)
+
+
+def reads_of(step: Def | Scatter) -> set[Value]:
+    """The values that a step needs."""
+    found = loaded(*step.terms)
+    return found | {step.operand} if isinstance(step, Scatter) else found
+
+
+def _same_again(steps: Iterable[Def]) -> bool:
+    """Whether ``steps`` mean the same if they are computed twice, perhaps in another order.
+
+    Sums may differ in their last bits: no matter, unless somebody asks whether they are equal.
+    """
+    terms = [t for d in steps for t in postorder(d.term)]
+    if not any(isinstance(t, Fold) and dtypes.is_floating(t.dtype) for t in terms):
+        return True
+    return not any(
+        isinstance(t, Map) and t.op in ("eq", "ne") and dtypes.is_floating(t.args[0].dtype)
+        for t in terms
+    )
+
+
+def _without_views(region: Region) -> list[Def]:
+    """The definitions, views and what is made of indices alone put where they are read."""
+    views: dict[Value, Def] = {}
+    kept: list[Def] = []
+
+    def load(t: Load) -> Term:
+        view = views.get(t.value)
+        if view is None:
+            return t
+        return substitute(view.term, dict(zip(view.axes, t.index, strict=True)))
+
+    for step in region.steps:
+        if not isinstance(step, Def):
+            continue
+        term = substitute(step.term, {}, load)
+        new = Def(step.value, step.axes, term, step.source)
+        if step.value not in region.outputs and _is_view(term):
+            views[step.value] = new
+        else:
+            kept.append(new)
+    return kept
+
+
+def _is_view(term: Term) -> bool:
+    if isinstance(term, Load):
+        return True
+    return all(isinstance(t, Index | Const | Map) for t in postorder(term))
+
+
+def _split_folds(steps: Iterable[Def], along: Callable[[Axis], bool]) -> list[Def]:
+    """The definitions, with every component of a fold along the axis in one of its own."""
+    out: list[Def] = []
+    for step in steps:
+        made: dict[Term, Term] = {}
+        for term in _components(_folds_over(step.term, along)):
+            if term == step.term:
+                continue
+            axes = tuple(a for a in step.axes if a in term.axes)
+            shape = tuple(a.extent for a in axes)
+            value = Value(f"{step.value.name}_{len(made)}", shape, term.dtype)
+            out.append(Def(value, axes, term, step.source))
+            made[term] = Load(value, tuple(map(Affine.of, axes)))
+        out.append(Def(step.value, step.axes, replace_subterms(step.term, made), step.source))
+    return out
+
+
+def _components(folds: Iterable[Fold]) -> list[Term]:
+    found: list[Term] = []
+    for fold in folds:
+        if fold.monoid.arity == 1:
+            found.append(fold)
+        else:
+            found += [Proj(fold, n) for n in range(fold.monoid.arity)]
+    return found
+
+
+def _kind(step: Def, stream: Stream, known: Mapping[Value, Kind]) -> Kind:
+    if step.value in known and known[step.value] == "streamed":
+        return "streamed"
+    return "state" if stream.folds_along(step.term) else "row"
+
+
+# -- stages ----------------------------------------------------------------------------------------
+
+
+def fold_of(term: Term) -> Fold:
+    """The fold that a state is, or is a component of."""
+    fold = term.fold if isinstance(term, Proj) else term
+    assert isinstance(fold, Fold)
+    return fold
+
+
+def _stages(stream: Stream) -> bool:
+    """Give every state and row its stage; False where that is not possible."""
+    for step in stream.steps:
+        kind = stream.kind[step.value]
+        term = expanded(step, stream)
+        needs = [v for v in loaded(term) if v in stream.stage]
+        if kind == "row":
+            stream.stage[step.value] = max((stream.stage[v] for v in needs), default=0)
+        elif kind == "state":
+            if not _place(step, term, needs, stream):
+                return False
+        elif step.value in stream.outputs:
+            stream.stage[step.value] = max((stream.stage[v] + 1 for v in needs), default=0)
+    return True
+
+
+def _place(step: Def, term: Term, needs: Sequence[Value], stream: Stream) -> bool:
+    if len(_folds_over(term, stream.is_along)) != 1:
+        return False
+    stage = 0
+    for value in needs:
+        stage = max(stage, stream.stage[value] + (stream.kind[value] == "row"))
+    same = tuple(v for v in needs if stream.stage[v] == stage)
+    if same:
+        for v in same:
+            stream.after.setdefault(v, Value(f"{v.name}_new", v.shape, v.dtype))
+        fold = fold_of(term)
+        moving = {v: stream.after[v] for v in same}
+        others = (a for b in fold.bodies for a in b.axes)
+        apart = frozenset(a for a in others if stream.classes.of(a) not in stream.rows)
+        change = repaired(fold, moving, apart)
+        if change is UNKNOWN:
+            stage, same = stage + 1, ()
+        elif change is FREE:
+            same = ()
+        else:
+            stream.change[step.value] = change
+    stream.stage[step.value] = stage
+    stream.drivers[step.value] = same
+    return True
+
+
+def expanded(step: Def, stream: Stream) -> Term:
+    """The term of ``step`` with streamed definitions put where they are read.
+
+    Folds in these that depend on no state stay apart: what they are does not matter.
+    """
+
+    def load(t: Load) -> Term:
+        inner = stream.whole.get(t.value)
+        if inner is None:
+            return t
+        return substitute(inner, dict(zip(stream.definition[t.value].axes, t.index, strict=True)))
+
+    term = substitute(step.term, {}, load)
+    if stream.kind[step.value] == "streamed":
+        moving = any(v in stream.stage for v in loaded(term))
+        if moving or not any(isinstance(x, Fold) for x in postorder(term)):
+            stream.whole[step.value] = term
+    return term

@@ -1,0 +1,347 @@
+"""Blocked kernels: streams found in programs, in blocks of any size, against NumPy in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import inf
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weft
+import weft.numpy as wnp
+from tests.levels import programs as random_programs
+from tests.levels.test_levels import check_levels, run_launches, trace
+from weft import lax
+from weft.compile import Executable, compile_jaxpr
+from weft.core.bounded import BoundedCache
+from weft.kernels import streaming
+from weft.kernels.blocked import Blocks
+from weft.kernels.program import Launch
+from weft.kernels.streams import Stream, find_streams
+from weft.terms.lower import lower_jaxpr
+from weft.terms.region import Region
+
+
+@contextmanager
+def forced(block: int, along: int, lane: bool) -> Iterator[None]:
+    """Every stream is taken, in blocks of these sizes."""
+
+    def sizes(stream: Stream, machine: Any) -> Iterator[Blocks]:
+        rows = [1] * len(stream.rows)
+        last = len(rows) - 1
+        if lane and rows:
+            rows[last] = min(block, stream.rows[last].extent)
+        yield Blocks(tuple(rows), min(along, stream.along.extent), last if lane and rows else None)
+
+    with (
+        mock.patch.object(streaming, "sizes", sizes),
+        mock.patch.object(streaming, "_known", BoundedCache(8)),
+        mock.patch.object(streaming, "SMALL", -inf),
+        mock.patch.object(streaming, "AT_STAKE", 0.0),
+        mock.patch.object(streaming, "CLEARLY", inf),
+    ):
+        yield
+
+
+def compiled(function: Callable[..., Any], *arrays: np.ndarray) -> Executable:
+    return compile_jaxpr(trace(lambda *xs: [function(*xs)], list(arrays)))
+
+
+def run(function: Callable[..., Any], *arrays: np.ndarray) -> tuple[list[np.ndarray], int]:
+    """The results of compiled code, after the interpreter has agreed; and how many kernels."""
+    executable = compiled(function, *arrays)
+    program = executable.program
+    with np.errstate(all="ignore"):
+        expected = run_launches(program, list(arrays))
+    results = [np.asarray(r) for r in executable(*arrays)]
+    for a, e in zip(results, expected, strict=True):
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-5)
+    return results, sum(isinstance(s, Launch) for s in program.steps)
+
+
+def random(shape: tuple[int, ...], seed: int, scale: float = 1.0) -> np.ndarray:
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+# -- attention in many forms -----------------------------------------------------------------------
+
+Mask = Callable[[Any, Any], Any]
+
+
+def positions(np_: Any, s: Any) -> tuple[Any, Any]:
+    return np_.arange(s.shape[-2])[:, None], np_.arange(s.shape[-1])[None, :]
+
+
+def plain(np_: Any, s: Any) -> Any:
+    return s
+
+
+def causal(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where(i >= j, s, -np_.inf)
+
+
+def strict(np_: Any, s: Any) -> Any:
+    """The first row is masked wholly."""
+    i, j = positions(np_, s)
+    return np_.where(i > j, s, -np_.inf)
+
+
+def window(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where((i >= j) & (i - j < 5), s, -np_.inf)
+
+
+def outside(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where((i < j) | (i - j > 7), s, -np_.inf)
+
+
+def bias(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return s + np_.where(i >= j, 0.0, -np_.inf).astype(s.dtype) - abs(i - j).astype(s.dtype) / 8
+
+
+def capped(np_: Any, s: Any) -> Any:
+    return 5 * np_.tanh(s / 5)
+
+
+FORMS: list[Mask] = [plain, causal, strict, window, outside, bias, capped]
+
+
+def attention(np_: Any, form: Mask) -> Callable[..., Any]:
+    def function(q: Any, k: Any, v: Any) -> Any:
+        s = form(np_, np_.einsum("hid,hjd->hij", q, k) / 4)
+        p = np_.exp(s - s.max(-1, keepdims=True))
+        return np_.einsum("hij,hje->hie", p, v) / p.sum(-1, keepdims=True)
+
+    return function
+
+
+def check_attention(
+    form: Mask, q: np.ndarray, k: np.ndarray, v: np.ndarray, tolerance: float = 1e-5
+) -> None:
+    (result,), kernels = run(attention(wnp, form), q, k, v)
+    assert kernels == 1
+    with np.errstate(all="ignore"):
+        expected = attention(np, form)(*(x.astype(np.float64) for x in (q, k, v)))
+    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
+
+
+sizes = st.integers(1, 40)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(FORMS), st.tuples(sizes, sizes, sizes, sizes), st.tuples(sizes, sizes),
+    st.booleans(), st.integers(0, 1 << 30),
+)  # fmt: skip
+def test_attention_in_any_blocks(
+    form: Mask, shape: tuple[int, ...], blocks: tuple[int, int], lane: bool, seed: int
+) -> None:
+    i, j, d, e = (max(2, n) for n in shape)
+    q, k, v = random((2, i, d), seed), random((2, j, d), seed + 1), random((2, j, e), seed + 2)
+    with forced(*blocks, lane=lane):
+        check_attention(form, q, k, v)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("lane", [True, False])
+def test_scores_of_any_size(form: Mask, lane: bool) -> None:
+    q, k, v = (random((1, 48, 16), n) for n in range(3))
+    for scale in (30.0, 1e3):
+        s = np.abs(np.einsum("hid,hjd->hij", scale * q, k)).max()
+        with forced(16, 12, lane):
+            check_attention(form, scale * q, k, v, tolerance=4e-7 * float(s) + 1e-5)
+
+
+@pytest.mark.parametrize("lane", [True, False])
+@pytest.mark.parametrize("value", [-np.inf, np.inf, np.nan])
+def test_infinite_scores_are_as_in_numpy(value: float, lane: bool) -> None:
+    def function(np_: Any) -> Callable[..., Any]:
+        def inner(q: Any, k: Any, v: Any, b: Any) -> Any:
+            return attention(np_, lambda n, s: s + b)(q, k, v)
+
+        return inner
+
+    q, k, v = (random((2, 40, 8), n) for n in range(3))
+    dice = np.random.default_rng(5)
+    b = np.where(dice.random((2, 40, 40)) < 0.02, value, 0).astype(np.float32)
+    b[0, 3] = value  # a whole row
+    b[1, 7, :20] = value  # whole blocks of a row, first
+    b[1, 9, 20:] = value  # and last
+    with forced(16, 10, lane):
+        (result,), kernels = run(function(wnp), q, k, v, b)
+    assert kernels == 1
+    with np.errstate(all="ignore"):
+        expected = function(np)(*(x.astype(np.float64) for x in (q, k, v, b)))
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_that_a_mask_hides_are_left_out() -> None:
+    q = random((1, 64, 16), 0)
+    for form, count in ((causal, 2 + 4 + 6 + 8), (window, 2 + 3 + 3 + 3), (plain, 4 * 8)):
+        with forced(16, 8, True):
+            (launch,) = compiled(attention(wnp, form), q, q, q).program.steps
+        assert isinstance(launch, Launch)
+        assert visited(launch.kernel) == count
+
+
+def visited(kernel: Any) -> int:
+    """Blocks along the stream that are gone through, by all rows."""
+    from weft.kernels.interpret import _Run
+    from weft.kernels.ir import For, loops
+
+    outer = next(x for x in loops(kernel.body) if x.kind == "parallel" and x.step > 1)
+    count = 0
+    for here in range(outer.lo, outer.hi, outer.step):
+        for loop in (s for s in outer.body if isinstance(s, For) and s.step == 8 and s.hi == 64):
+            runner = _Run({})
+            runner.position[outer.axis] = here
+            for position in range(loop.lo, loop.hi, loop.step):
+                runner.position[loop.axis] = position
+                count += runner.takes_part(loop)
+    return count
+
+
+# -- gradients -------------------------------------------------------------------------------------
+
+
+def loss(np_: Any, fixed: Callable[[Any], Any]) -> Callable[..., Any]:
+    def function(q: Any, k: Any, v: Any) -> Any:
+        s = np_.einsum("hid,hjd->hij", q, k) / 4
+        p = np_.exp(s - fixed(s.max(-1, keepdims=True)))
+        o = np_.einsum("hij,hje->hie", p, v) / p.sum(-1, keepdims=True)
+        return (o * o).sum()
+
+    return function
+
+
+@pytest.mark.parametrize("blocks", [(16, 8, True), (8, 13, True), (1, 16, False)])
+def test_gradients_of_attention_keep_nothing_square(blocks: tuple[int, int, bool]) -> None:
+    q, k, v = (random((2, n, 8), seed) for seed, n in enumerate((40, 30, 30)))
+    gradient = weft.grad(loss(wnp, lax.stop_gradient), argnums=(0, 1, 2))
+    expected = gradient(*(wnp.asarray(x.astype(np.float64)) for x in (q, k, v)))
+    with forced(*blocks):
+        executable = compile_jaxpr(trace(lambda *xs: list(gradient(*xs)), [q, k, v]))
+    for found, e in zip(executable(q, k, v), expected, strict=True):
+        np.testing.assert_allclose(found, e, rtol=1e-4, atol=1e-5)
+    assert all(s.nbytes // 8 < 40 * 30 for s in executable.program.temporaries)
+
+
+# -- other streams ---------------------------------------------------------------------------------
+
+
+def vocabulary(np_: Any) -> Callable[..., Any]:
+    def function(x: Any, w: Any) -> Any:
+        s = x @ w
+        m = s.max(-1, keepdims=True)
+        return np_.log(np_.exp(s - m).sum(-1)) + m[:, 0]
+
+    return function
+
+
+def nearest(np_: Any) -> Callable[..., Any]:
+    def function(x: Any, y: Any) -> Any:
+        d = ((x[:, None, :] - y[None, :, :]) ** 2).sum(-1)
+        return d.min(-1)
+
+    return function
+
+
+def nearest_place(np_: Any) -> Callable[..., Any]:
+    def function(x: Any, y: Any) -> Any:
+        return ((x[:, None, :] - y[None, :, :]) ** 2).sum(-1).argmin(-1)
+
+    return function
+
+
+def kernel_sum(np_: Any) -> Callable[..., Any]:
+    def function(x: Any, y: Any) -> Any:
+        return np_.exp(-((x[:, None, :] - y[None, :, :]) ** 2).sum(-1)).sum(-1)
+
+    return function
+
+
+def grouped(np_: Any) -> Callable[..., Any]:
+    def function(q: Any, k: Any) -> Any:
+        s = np_.einsum("hgid,hjd->hgij", q.reshape(2, 2, *q.shape[1:]), k)
+        p = np_.exp(s - s.max(-1, keepdims=True))
+        return np_.einsum("hgij,hje->hgie", p, k) / p.sum(-1, keepdims=True)
+
+    return function
+
+
+def one_query(np_: Any) -> Callable[..., Any]:
+    def function(q: Any, k: Any) -> Any:
+        s = np_.einsum("hd,hjd->hj", q, k)
+        p = np_.exp(s - s.max(-1, keepdims=True))
+        return np_.einsum("hj,hje->he", p, k) / p.sum(-1, keepdims=True)
+
+    return function
+
+
+OTHERS = {
+    vocabulary: ((9, 7), (7, 50)),
+    nearest: ((21, 5), (33, 5)),
+    nearest_place: ((21, 5), (33, 5)),
+    kernel_sum: ((21, 5), (33, 5)),
+    grouped: ((4, 20, 6), (2, 30, 6)),
+    one_query: ((3, 8), (3, 70, 8)),
+}
+
+
+@pytest.mark.parametrize("form", OTHERS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("blocks", [(16, 8, True), (4, 13, True), (1, 16, False), (8, 64, True)])
+def test_other_streams(form: Any, blocks: tuple[int, int, bool]) -> None:
+    arrays = [random(s, n) for n, s in enumerate(OTHERS[form])]
+    with forced(*blocks):
+        (result,), kernels = run(form(wnp), *arrays)
+    assert kernels == 1
+    expected = form(np)(*(x.astype(np.float64) for x in arrays))
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=60)
+@given(random_programs.programs, st.integers(1, 9), st.integers(1, 9), st.booleans())
+def test_every_stream_means_the_same(program: Any, block: int, along: int, lane: bool) -> None:
+    with forced(block, along, lane):
+        check_levels(program)
+
+
+# -- what is found ---------------------------------------------------------------------------------
+
+
+def streams_of(function: Any, *shapes: tuple[int, ...]) -> list[Stream]:
+    arrays = [np.ones(s, np.float32) for s in shapes]
+    lowered = lower_jaxpr(trace(lambda *xs: [function(*xs)], arrays))
+    return find_streams(Region(lowered.inputs, tuple(lowered.block.steps), lowered.outputs))  # type: ignore[arg-type]
+
+
+def test_a_cascade_is_one_stage() -> None:
+    (stream, *_) = streams_of(attention(wnp, plain), (2, 64, 8), (2, 64, 8), (2, 64, 8))
+    assert stream.stages == 1
+    assert sorted(len(d) for d in stream.drivers.values()) == [0, 1, 1]
+
+
+def test_what_cannot_be_repaired_is_a_stage_of_its_own() -> None:
+    def function(x: Any, y: Any) -> Any:
+        s = x @ y
+        return wnp.sin(s - s.max(-1, keepdims=True)).sum(-1)
+
+    (stream, *_) = streams_of(function, (64, 8), (8, 64))
+    assert stream.stages == 2
+
+
+def test_long_attention_is_one_kernel_by_price() -> None:
+    q = np.ones((2, 1024, 64), np.float32)
+    (launch,) = compiled(attention(wnp, causal), q, q, q).program.steps
+    assert isinstance(launch, Launch)
+    scratch = sum(b.size * b.dtype.itemsize for b in launch.kernel.scratch)
+    assert scratch < q[0].nbytes
