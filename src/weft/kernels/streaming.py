@@ -58,7 +58,8 @@ def with_streams(region: Region, machine: Machine, divide: Divide) -> list[Parti
     for stream in find_streams(region, small / 8):
         if stream.saved < small or not all(_apart(stream, other) for other, _ in taken):
             continue
-        affected = [(v, seconds) for v, seconds in whole.prices if v & stream.replaces]
+        concerned = stream.replaces | stream.anew | _readers(region, stream.anew)
+        affected = [(v, seconds) for v, seconds in whole.prices if v & concerned]
         now = sum(seconds for _, seconds in affected)
         # From above: what is saved would have been written and read.
         if 2 * machine.traffic_ns(stream.saved) * 1e-9 < AT_STAKE * now:
@@ -88,6 +89,11 @@ def _apart(a: Stream, b: Stream) -> bool:
     return not (before and _needs(b) & set(a.outputs))
 
 
+def _readers(region: Region, values: frozenset[Value]) -> set[Value]:
+    """What is made of some values."""
+    return {s.value for s in region.steps if values and reads_of(s) & values}
+
+
 def _needs(stream: Stream) -> set[Value]:
     """The values that a stream reads and does not compute."""
     return set().union(*(loaded(d.term) for d in stream.steps)) - stream.definition.keys()
@@ -97,7 +103,7 @@ def _rest(region: Region, stream: Stream, inside: frozenset[Value]) -> Region:
     """What kernels that computed ``inside`` are left with."""
     steps = [s for s in region.steps if s.value in inside and s.value not in stream.replaces]
     own = {s.value for s in steps}
-    others = [s for s in region.steps if s.value not in own]
+    others = [s for s in region.steps if s.value not in own | stream.replaces]
     return _region(steps, set(region.outputs).union(_needs(stream), *map(reads_of, others)))
 
 

@@ -168,14 +168,14 @@ class _Finder:
 
     def streams(self) -> list[Stream]:
         found: list[Stream] = []
-        seen: set[tuple[Value, Axis, tuple[Axis, ...]]] = set()
+        seen: set[tuple[Value, Axis, frozenset[Axis]]] = set()
         for step, along in self.seeds():
             order = [self.classes.of(a) for a in step.axes if a.extent > 1]
             rows = tuple(a for a in order if a is not along)
-            if len(set(order)) != len(order) or (step.value, along, rows) in seen:
+            if len(set(order)) != len(order) or (step.value, along, frozenset(rows)) in seen:
                 continue
             kind = self.convex(self.members(step, along, {along, *rows}))
-            seen.update((v, along, rows) for v, k in kind.items() if k == "streamed")
+            seen.update((v, along, frozenset(rows)) for v, k in kind.items() if k == "streamed")
             for again in (True, False):
                 stream = self.stream(kind, along, rows, again)
                 if stream is not None:
