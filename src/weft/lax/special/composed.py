@@ -61,9 +61,23 @@ def composed(
         (result,) = ctx.inline(program(xs[0].shape, xs[0].dtype), xs)
         return result
 
-    primitive = elementwise(name, FLOAT, len(jvp), numpy=meaning, jvp=jvp, lowered=lowered)
+    terms = [None if term is None else _on_arrays(term) for term in jvp]
+    primitive = elementwise(name, FLOAT, len(jvp), numpy=meaning, jvp=terms, lowered=lowered)
     primitive.pointwise = not loops
+    if loops:  # which are made for the shape that they run on, not for a class of shapes
+        del primitive.rules["sizes"]
     return primitive
+
+
+def _on_arrays(term: Tangent) -> Tangent:
+    """The term of a derivative, which is written with operators: on NumPy's arrays those would be
+    NumPy's, which make scalars, that have no dtype of their own here, of single elements."""
+    from weft.numpy import asarray
+
+    def applied(*xs: Value) -> Value:
+        return term(*(asarray(x) if isinstance(x, np.ndarray) else x for x in xs))
+
+    return applied
 
 
 def public(name: str, primitive: Primitive, doc: str) -> Function:

@@ -12,12 +12,13 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.classify import conj
+from weft.numpy.creation import asarray
 from weft.numpy.shaping import matrix_transpose
 
 
 def matrices(name: str, *xs: ArrayLike, square: bool = False) -> list[Value]:
     """Operands of one dtype; errors name the function unless they are (square) matrices."""
-    values = promote_inexact(f"scipy.linalg.{name}", *xs)
+    values = [asarray(x) for x in promote_inexact(f"scipy.linalg.{name}", *xs)]
     for position, x in enumerate(values):
         shape = shape_of(x)
         if len(shape) < 2:
@@ -46,7 +47,7 @@ def check_precision(name: str, position: int, x: Value) -> None:
 def system(name: str, a: ArrayLike, b: ArrayLike) -> tuple[Value, Value, bool]:
     """Square matrices and right-hand sides with columns, of one dtype and batch shape; and whether
     the right-hand side was one vector."""
-    x, y = promote_inexact(f"scipy.linalg.{name}", a, b)
+    x, y = (asarray(v) for v in promote_inexact(f"scipy.linalg.{name}", a, b))
     matrices(name, x, square=True)
     check_precision(name, 1, y)
     vector = len(shape_of(y)) == 1
