@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_SUBMODULES = frozenset(["linalg", "special", "stats"])
+_SUBMODULES = frozenset(["linalg", "signal", "special", "stats"])
 
 
 def __getattr__(name: str) -> Any:
