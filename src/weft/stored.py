@@ -16,17 +16,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from weft.config import config
-from weft.core.canonical import jaxpr_digest
+from weft.core.canonical import JaxprKey, jaxpr_key, key_digest
 from weft.core.jaxpr import ClosedJaxpr
 from weft.executable import Executable, Stats
 
 
-def executable_for(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executable:
-    """The program, from disk if an equal one was compiled before, by this process or another."""
+def executable_for(
+    closed: ClosedJaxpr, donated: Sequence[int] = (), key: JaxprKey | None = None
+) -> Executable:
+    """The program, from disk if an equal one was compiled before, by this process or another.
+
+    ``key`` is that of ``closed``, if it is known already.
+    """
     from weft.runtime.cache import object_cache
 
     cache = None if config.dump else object_cache()
-    digest = None if cache is None else jaxpr_digest(closed)
+    digest = None if cache is None else key_digest(key or jaxpr_key(closed))
     if cache is None or digest is None:
         return _compile(closed, donated)
     from weft.runtime.identity import compiler_identity, processor_identity
@@ -34,8 +39,8 @@ def executable_for(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executab
 
     start = time.perf_counter()
     parts = (digest, tuple(donated), config.compiled_for, compiler_identity(), processor_identity())
-    key = "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
-    payload = cache.get(key)
+    name = "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
+    payload = cache.get(name)
     if payload is None:
 
         def store(record: ProgramRecord) -> None:
@@ -45,7 +50,7 @@ def executable_for(closed: ClosedJaxpr, donated: Sequence[int] = ()) -> Executab
                 return  # it calls a function that only this process has
             # A disk that cannot be written costs the next process a compilation.
             with contextlib.suppress(OSError):
-                cache.put(key, payload)
+                cache.put(name, payload)
 
         return _compile(closed, donated, store)
     record = ProgramRecord.unpack(payload)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import weft
 import weft.numpy as wnp
 from weft import stored
-from weft.core.canonical import jaxpr_digest
+from weft.core.canonical import jaxpr_key, key_digest
 from weft.runtime.cache import object_cache
 from weft.runtime.callback import HostRoutine
 from weft.runtime.record import ProgramRecord
@@ -76,12 +76,12 @@ def test_records_come_back(record: ProgramRecord):
 
 PROGRAM = """
 import weft, weft.numpy as wnp
-from weft.core.canonical import jaxpr_digest
+from weft.core.canonical import jaxpr_key, key_digest
 def f(x, y):
     z = weft.lax.scan(lambda c, v: (c + v, c * 2), x[0], x)[1]
     return weft.nn.softmax(z @ y, -1) + wnp.where(y > 0.5, y, -0.0)[:2, :2].sum()
 def digest(f, *args):
-    return jaxpr_digest(weft.make_jaxpr(f)(*args))
+    return key_digest(jaxpr_key(weft.make_jaxpr(f)(*args)))
 """
 
 
@@ -102,7 +102,7 @@ def test_digests_are_the_same_in_every_process():
 
 
 def digest(f: Any, *args: Any) -> str | None:
-    return jaxpr_digest(weft.make_jaxpr(f)(*args))
+    return key_digest(jaxpr_key(weft.make_jaxpr(f)(*args)))
 
 
 def test_digests_tell_programs_apart():

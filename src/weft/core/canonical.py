@@ -27,11 +27,12 @@ class DerivativeRule:
     __slots__ = ()
 
 
-def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
-    """The key of ``closed``; None if it has parameters or constants that have no key.
+#: The structure, of numbers and text, and what some of the numbers stand for.
+JaxprKey = tuple[Hashable, tuple[Hashable, ...]]
 
-    Two parts: the structure, of numbers and text, and what some of the numbers stand for.
-    """
+
+def jaxpr_key(closed: ClosedJaxpr) -> JaxprKey | None:
+    """The key of ``closed``; None if it has parameters or constants that have no key."""
     writer = _Writer()
     try:
         structure = writer.closed(closed)
@@ -40,17 +41,19 @@ def jaxpr_key(closed: ClosedJaxpr) -> Hashable | None:
     return structure, tuple(writer.numbers)
 
 
-def jaxpr_digest(closed: ClosedJaxpr) -> str | None:
-    """The key as a hash that is the same in every process; None if it has no such form."""
+def key_digest(key: JaxprKey | None) -> str | None:
+    """A key as a hash that is the same in every process; None if it has no such form."""
     import hashlib  # takes long to import
 
-    writer = _Writer()
-    data = io.BytesIO()
+    if key is None:
+        return None
+    structure, meanings = key
+    data = io.BytesIO(repr(structure).encode())
+    data.seek(0, io.SEEK_END)
     pickler = _Stable(data)
     pickler.fast = True  # by value: whether two parts are one object is no matter of structure
     try:
-        data.write(repr(writer.closed(closed)).encode())
-        pickler.dump(list(writer.numbers))
+        pickler.dump(meanings)
     except (TypeError, AttributeError, pickle.PicklingError):  # something has no name elsewhere
         return None
     return hashlib.sha256(data.getbuffer()).hexdigest()
@@ -67,7 +70,7 @@ class _Stable(pickle.Pickler):
         return NotImplemented
 
 
-def params_key(params: Mapping[str, Any]) -> Hashable:
+def params_key(params: Mapping[str, Any]) -> JaxprKey:
     """The key of the parameters of an equation.
 
     Raises TypeError for parameters that have none, or that are programs (theirs take long to make).
@@ -77,6 +80,10 @@ def params_key(params: Mapping[str, Any]) -> Hashable:
     writer = _Writer()
     structure = writer.params(params)
     return structure, tuple(writer.numbers)
+
+
+_SEQUENCES = tuple, list
+_BY_BYTES = float, complex, np.generic, np.ndarray
 
 
 class _Writer:
@@ -124,7 +131,7 @@ class _Writer:
         kind = type(value)
         if kind is int or kind is str or value is None:  # nothing else is written like these
             return value
-        if isinstance(value, tuple | list):
+        if kind is tuple or isinstance(value, _SEQUENCES):
             return self.number(kind), *map(self.param, value)
         if isinstance(value, ClosedJaxpr):
             return self.number(kind), self.closed(value)
@@ -132,7 +139,7 @@ class _Writer:
             return self.number(kind), self.jaxpr(value)
         if isinstance(value, DerivativeRule):
             return (self.number(kind),)
-        if isinstance(value, float | complex | np.generic | np.ndarray):
+        if isinstance(value, _BY_BYTES):
             return self.number(kind), self.constant(value)
         return (self.number((kind, value)),)
 

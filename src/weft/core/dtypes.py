@@ -222,9 +222,12 @@ def promote_weak(typed: Iterable[tuple[np.dtype, bool]]) -> tuple[np.dtype, bool
     return dtype, join in _WEAK_DEFAULT
 
 
+_BOOLEANS = bool, np.bool_
+
+
 def scalar_type(value: Any) -> tuple[np.dtype, bool] | None:
     """(dtype, weak) of a Python or NumPy scalar, or None when ``value`` is not one."""
-    if isinstance(value, bool | np.bool_):
+    if isinstance(value, _BOOLEANS):
         return bool_, False
     if isinstance(value, np.generic):
         dtype = np.dtype(type(value))

@@ -34,6 +34,9 @@ class FunctionInfo(NamedTuple):
         return f"'{self.name}' (under {self.transform})"
 
 
+_SCALARS = bool, int, float, complex, np.generic
+
+
 class StagedTracer(Tracer):
     """A variable of the jaxpr that is being recorded."""
 
@@ -71,7 +74,7 @@ class StagingTrace(Trace):
                 return value._var  # type: ignore[attr-defined]
             if value._trace.finished or value._trace.suspended:
                 raise leaked_tracer_error(value)
-        elif isinstance(value, bool | int | float | complex | np.generic):
+        elif isinstance(value, _SCALARS):
             return Literal(value, aval_of(value))
         elif isinstance(value, np.ndarray) and value.ndim == 0:
             aval = ShapedArray((), value.dtype)

@@ -27,6 +27,11 @@ Axis = int | Sequence[int] | None
 
 PYTHON_SCALARS = (bool, int, float, complex)
 
+#: What knows its aval.
+_TYPED = Array, Tracer
+_NUMPY = np.ndarray, np.generic
+_SCALARS = *PYTHON_SCALARS, np.generic
+
 
 def public_name(name: str) -> str:
     """What users call the function: `nn`, `random` and `scipy` stand beside `numpy`."""
@@ -40,7 +45,9 @@ def check_arraylike(name: str, *args: Any) -> None:
         kind = type(arg)
         if kind is Array or kind in PYTHON_SCALARS:
             continue
-        if isinstance(arg, np.ndarray | np.generic):
+        if isinstance(arg, Tracer):
+            continue
+        if isinstance(arg, _NUMPY):
             try:
                 dtypes.canonical_dtype(arg.dtype)
             except TypeError as error:
@@ -61,7 +68,7 @@ def check_arraylike(name: str, *args: Any) -> None:
 
 def is_scalar(x: Any) -> bool:
     """Whether `x` is a number of Python or NumPy (not an array of any kind)."""
-    return isinstance(x, bool | int | float | complex | np.generic)
+    return isinstance(x, _SCALARS)
 
 
 def scalar_constant(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
@@ -139,10 +146,10 @@ def promote(name: str, *args: ArrayLike) -> list[Value]:
 
 
 def _dtype_of_all(args: Sequence[Any]) -> np.dtype | None:
-    """The dtype of arrays that agree on it; None for any others, and for what is no array."""
+    """The dtype of arrays and tracers that agree on it; None for others."""
     dtype = None
     for x in args:
-        if type(x) is not Array or (dtype is not None and x.aval.dtype is not dtype):
+        if not isinstance(x, _TYPED) or (dtype is not None and x.aval.dtype is not dtype):
             return None
         dtype = x.aval.dtype
     return dtype
@@ -170,7 +177,7 @@ def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) ->
     """Operands of one dtype and shape, ready for a strict primitive."""
     if len(args) == 2:
         a, b = args
-        if type(a) is Array and type(b) is Array:
+        if isinstance(a, _TYPED) and isinstance(b, _TYPED):
             if a.aval is b.aval and (not inexact or dtypes.is_inexact(a.aval.dtype)):
                 return [a, b]
             joined = _joined(name, a.aval, b.aval, inexact)
@@ -195,7 +202,7 @@ def _joined(
     return dtype, weak, broadcast_shape(name, a.shape, b.shape)
 
 
-def _fitted(name: str, x: Array, dtype: np.dtype, weak: bool, shape: tuple[int, ...]) -> Value:
+def _fitted(name: str, x: Value, dtype: np.dtype, weak: bool, shape: tuple[int, ...]) -> Value:
     if x.aval.dtype is not dtype:
         return broadcast_to_shape(convert(name, x, dtype, weak), shape)
     own = x.aval.shape

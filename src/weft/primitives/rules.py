@@ -88,6 +88,8 @@ def which_operand(position: int, count: int) -> str:
 def check_accepts(name: str, accepts: Accepts, *avals: ShapedArray) -> None:
     """Raise ``TypeError`` unless every operand has a dtype the operation is defined on."""
     for position, aval in enumerate(avals):
+        if position and aval.dtype is avals[0].dtype:
+            continue
         if not accepts.contains(aval.dtype):
             raise TypeError(
                 f"{name} needs {accepts.words} operands, but {which_operand(position, len(avals))}"
@@ -97,7 +99,7 @@ def check_accepts(name: str, accepts: Accepts, *avals: ShapedArray) -> None:
 
 def check_same_dtype(name: str, *avals: ShapedArray) -> None:
     """Raise ``TypeError`` unless all operands have one dtype."""
-    if any(aval.dtype != avals[0].dtype for aval in avals):
+    if any([aval.dtype != avals[0].dtype for aval in avals[1:]]):
         raise TypeError(
             f"{name} needs operands of one dtype, got {listing(avals)}. Convert them with "
             f"lax.convert_element_type, or use weft.numpy, which promotes."
@@ -106,7 +108,7 @@ def check_same_dtype(name: str, *avals: ShapedArray) -> None:
 
 def check_same_shape(name: str, *avals: ShapedArray) -> None:
     """Raise ``ValueError`` unless all operands have one shape."""
-    if any(aval.shape != avals[0].shape for aval in avals):
+    if any([aval.shape != avals[0].shape for aval in avals[1:]]):
         raise ValueError(
             f"{name} needs operands of one shape, got {listing(avals)}. Broadcast them with "
             f"lax.broadcast_in_dim, or use weft.numpy, which broadcasts."
@@ -138,7 +140,7 @@ def count_of(number: int, singular: str, plural: str) -> str:
 
 def all_weak(*avals: ShapedArray) -> bool:
     """Whether a result computed from these operands alone is weakly typed."""
-    return all(aval.weak_type for aval in avals)
+    return all([aval.weak_type for aval in avals])
 
 
 def shape_of(x: Value) -> tuple[int, ...]:

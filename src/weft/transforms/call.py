@@ -133,9 +133,9 @@ def executable_of(closed: ClosedJaxpr, donated: tuple[int, ...] = ()) -> Any:
     def build() -> Any:
         structure = jaxpr_key(closed)
         if structure is None or config.dump:  # what is to be printed is compiled anew
-            return executable_for(closed, donated)
+            return executable_for(closed, donated, structure)
         key = (structure, donated, config.compiled_for)
-        return _executables.get(key, lambda: executable_for(closed, donated))
+        return _executables.get(key, lambda: executable_for(closed, donated, structure))
 
     if closed.consts:  # the jaxpr is shared by closures over different values: do not keep it there
         return build()
