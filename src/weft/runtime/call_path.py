@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from weft.runtime import interrupt, linker
 from weft.runtime.allocator import allocator
@@ -32,8 +32,7 @@ from weft.runtime.pool import pool
 from weft.runtime.pool_ir import WANTED_OFFSET
 
 
-@dataclass(frozen=True)
-class ArrayLayout:
+class ArrayLayout(NamedTuple):
     """How the array class stores what the call path needs.
 
     - ``cls``: the class, with ``__slots__`` and without ``__dict__``.
@@ -47,7 +46,7 @@ class ArrayLayout:
     cls: type
     aval: str
     buffer: str
-    initial: Mapping[str, Any] = field(default_factory=dict)
+    initial: Mapping[str, Any] = MappingProxyType({})
 
 
 class CallPath:

@@ -21,10 +21,8 @@ import functools
 import types
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from weft.runtime import linker
 from weft.runtime.allocator import FreeList
 from weft.runtime.buffer import Buffer
 from weft.runtime.fast_call_ir import FAST_BYTES, fast_call_ir, finalizer_ir
@@ -90,8 +88,7 @@ class _NoWords:
 _Base: Any = _native_base() if known_interpreter() else _NoWords
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(NamedTuple):
     """When instances of a class may be called natively.
 
     ``slot``: the current value of this slot of ``settings`` is the one given to `set_fast`.
@@ -129,6 +126,7 @@ class FastCallable(_Base):
 @functools.cache
 def _entry(cls: Any) -> int:
     """The vectorcall function of a `FastCallable` class, or 0 if there can be none."""
+    from weft.runtime import linker
     from weft.runtime.cache import compile_cached
     from weft.runtime.call_path import call_address
 
@@ -179,7 +177,8 @@ def _set_vectorcall_flag(cls: type) -> None:
 @once
 def install_finalizer() -> bool:
     """Lets native code give small blocks back; whether it could be done."""
-    from weft.runtime.cache import compile_cached  # its modules take long to import
+    from weft.runtime import linker  # these modules take long to import
+    from weft.runtime.cache import compile_cached
 
     if not known_interpreter() or not _finalizers_are_known():
         return False
