@@ -11,8 +11,8 @@ For ``f(params, x)`` with ``params = {'w': …, 'b': …}`` it reads::
             if type(args) is not tuple or len(args) != 2: return other(args, kwargs)
             x0, x1, = args
             if type(x0) is not dict or len(x0) != 2: return other(args, kwargs)
-            x2 = x0[key0]
-            x3 = x0[key1]
+            x2 = x0['w']
+            x3 = x0['b']
         except (KeyError, AttributeError):
             return other(args, kwargs)
         r = native(x2, x3, x1)
@@ -55,6 +55,7 @@ def tree_call(
         writer.take(item, name)
     built = writer.build(result)
     leaves = ", ".join(writer.leaves)
+    results = ", ".join(f"r{n}" for n in range(out_tree.num_leaves))
     source = "\n".join(
         [
             "def call(args, kwargs):",
@@ -65,6 +66,7 @@ def tree_call(
             f"    r = native({leaves})",
             "    if r is no_match:",
             "        return other(args, kwargs)",
+            *([f"    {results}, = r"] if results else []),
             f"    return {built}",
         ]
     )
@@ -177,7 +179,7 @@ class _Writer:
             stack.extend(reversed(parts))
 
     def build(self, item: Any) -> str:
-        """An expression that makes a container like ``item`` of the results ``r[0]``, …"""
+        """An expression that makes a container like ``item`` of the results ``r0``, …"""
         pieces: list[str] = []
         stack: list[Any] = [item]
         while stack:
@@ -185,7 +187,7 @@ class _Writer:
             if isinstance(part, _Text):
                 pieces.append(part.text)
             elif isinstance(part, _Leaf):
-                pieces.append(f"r[{part.number}]")
+                pieces.append(f"r{part.number}")
             elif part is None:
                 pieces.append("None")
             else:
@@ -210,6 +212,9 @@ class _Writer:
         return "(" if type(item) is tuple else f"{self._key(type(item))}(", none, ")"
 
     def _key(self, key: Any) -> str:
+        """How the source names an object."""
+        if type(key) in (str, int):
+            return repr(key)
         name = f"key{len(self.keys)}"
         self.keys[name] = key
         return name
