@@ -7,13 +7,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
 _SKIPPED = (_PACKAGE, os.path.dirname(os.__file__) + os.sep + "functools")
-_is_internal: dict[CodeType, bool] = {}
+#: By name of the file: its hash is kept, that of a code object is computed anew each time.
+_is_internal: dict[str, bool] = {}
 
 
 class Source(NamedTuple):
@@ -37,12 +38,12 @@ def user_frame() -> FrameType | None:
     """The innermost frame of code outside Weft in the current call stack."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        code = frame.f_code
-        internal = _is_internal.get(code)
+        file = frame.f_code.co_filename
+        internal = _is_internal.get(file)
         if internal is None:
             if len(_is_internal) > 10_000:
                 _is_internal.clear()
-            internal = _is_internal[code] = code.co_filename.startswith(_SKIPPED)
+            internal = _is_internal[file] = file.startswith(_SKIPPED)
         if not internal:
             return frame
         frame = frame.f_back
