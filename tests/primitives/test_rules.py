@@ -13,6 +13,7 @@ from tests.primitives.samples import SAMPLES, Sample, all_primitives, random_arr
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.linear import UndefPrimal, Zero, is_zero
+from weft.primitives.rules import remembered
 from weft.transforms.jvp import jvp_flat
 from weft.transforms.vmap import batch_flat
 
@@ -215,3 +216,25 @@ def test_dtypes_it_is_not_defined_on_are_refused(sample: Sample) -> None:
             avals = [ShapedArray(spec, dtype) for spec in sample.operands]
             with pytest.raises(TypeError, match=str(sample.primitive)):
                 sample.primitive.out_avals(*avals, **sample.params)
+
+
+def test_typing_rules_remember_answers_but_no_errors() -> None:
+    asked = []
+
+    @remembered
+    def rule(*avals: ShapedArray, size: Any) -> ShapedArray:
+        asked.append(size)
+        if size == 0:
+            raise TypeError(f"no size {size}")
+        return ShapedArray((len(avals),), np.float32)
+
+    x = ShapedArray((3,), np.float32)
+    assert rule(x, x, size=1) is rule(x, x, size=1) is ShapedArray((2,), np.float32)
+    assert asked == [1]
+    rule(x, size=1), rule(x, x, size=1.0), rule(x, x, size=True)  # other questions
+    assert len(asked) == 4
+    for _ in range(2):
+        with pytest.raises(TypeError, match="no size 0"):
+            rule(x, size=0)
+        rule(x, size=[1])  # cannot be looked up
+    assert asked[-2:] == [0, [1]]

@@ -24,6 +24,7 @@ from weft.primitives.rules import (
     Value,
     Values,
     def_no_derivative,
+    remembered,
     zero_tangent,
 )
 from weft.primitives.shaping import move_axis
@@ -49,6 +50,7 @@ def convert_element_type(x: Value, new_dtype: Any, weak_type: bool = False) -> V
 
 
 @convert_element_type_p.def_type
+@remembered
 def _(x: ShapedArray, *, new_dtype: np.dtype, weak_type: bool) -> ShapedArray:
     return ShapedArray(x.shape, new_dtype, weak_type)
 
@@ -129,6 +131,7 @@ def bitcast_convert_type(x: Value, new_dtype: Any) -> Value:
 
 
 @bitcast_convert_type_p.def_type
+@remembered
 def _(x: ShapedArray, *, new_dtype: np.dtype) -> ShapedArray:
     old, new = x.dtype.itemsize, new_dtype.itemsize
     asked = f"bitcast_convert_type of {x} to {dtypes.short_name(new_dtype)}"

@@ -31,6 +31,7 @@ from weft.primitives.rules import (
     check_axes,
     check_same_dtype,
     dtype_of,
+    remembered,
     shape_of,
     zero_tangent,
 )
@@ -85,6 +86,7 @@ def _free(ndim: int, *taken: Sequence[int]) -> list[int]:
 
 
 @dot_general_p.def_type
+@remembered
 def _(
     lhs: ShapedArray,
     rhs: ShapedArray,

@@ -24,6 +24,7 @@ from weft.primitives.rules import (
     check_same_dtype,
     dtype_of,
     listing,
+    remembered,
     shape_of,
     zero_tangent,
 )
@@ -73,6 +74,7 @@ def dynamic_slice(x: Value, start_indices: Sequence[Value], slice_sizes: Sequenc
 
 
 @dynamic_slice_p.def_type
+@remembered
 def _(x: ShapedArray, *starts: ShapedArray, slice_sizes: tuple[int, ...]) -> ShapedArray:
     _check_starts("dynamic_slice", x, starts)
     if len(slice_sizes) != x.ndim or any(
@@ -160,6 +162,7 @@ def dynamic_update_slice(x: Value, update: Value, start_indices: Sequence[Value]
 
 
 @dynamic_update_slice_p.def_type
+@remembered
 def _(x: ShapedArray, update: ShapedArray, *starts: ShapedArray) -> ShapedArray:
     _check_starts("dynamic_update_slice", x, starts)
     check_same_dtype("dynamic_update_slice (operand and update)", x, update)

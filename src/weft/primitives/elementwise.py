@@ -26,6 +26,7 @@ from weft.primitives.rules import (
     check_same_dtype,
     check_same_shape,
     def_no_derivative,
+    remembered,
     which_operand,
     zero_tangent,
 )
@@ -69,7 +70,7 @@ def elementwise(
             return ShapedArray(avals[0].shape, _result_dtype(result, avals[0].dtype))
         return ShapedArray(avals[0].shape, avals[0].dtype, all_weak(*avals))
 
-    primitive.def_type(type_rule)
+    primitive.def_type(remembered(type_rule))
     primitive.def_numpy(numpy_meaning(numpy, result))
     primitive.def_batch(batch_rule(primitive))
     primitive.def_lower(lowered or lower.elementwise(name))

@@ -41,6 +41,7 @@ from weft.primitives.rules import (
     check_accepts,
     check_same_dtype,
     dtype_of,
+    remembered,
     shape_of,
     zero_tangent,
 )
@@ -104,6 +105,7 @@ def gather(
 
 
 @gather_p.def_type
+@remembered
 def _(
     x: ShapedArray, indices: ShapedArray, *, dimension_numbers: Any, slice_sizes: Shape, **_: Any
 ) -> ShapedArray:

@@ -34,6 +34,7 @@ from weft.primitives.rules import (
     def_linear,
     def_no_derivative,
     dtype_of,
+    remembered,
     shape_of,
     zero_tangent,
 )
@@ -100,7 +101,7 @@ def reduction(
             ),
         )
 
-    primitive.def_type(type_rule)
+    primitive.def_type(remembered(type_rule))
     primitive.def_numpy(meaning)
     primitive.def_batch(batch)
     primitive.def_lower(lowered)

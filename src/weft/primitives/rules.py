@@ -6,6 +6,7 @@ show the operands as ``f32[3,4]`` and say what to write instead.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -83,6 +84,23 @@ def which_operand(position: int, count: int) -> str:
     if position < len(_ORDINALS):
         return f"its {_ORDINALS[position]} operand"
     return f"operand {position}"
+
+
+def remembered(rule: Callable[..., ShapedArray]) -> Callable[..., ShapedArray]:
+    """A typing rule that answers what it was asked before from memory.
+
+    The layers of a network, and the passes of its derivatives, ask the same again and again. The
+    rule must depend on nothing but its arguments.
+    """
+    cached = functools.lru_cache(4096, typed=True)(rule)
+
+    def ask(*avals: ShapedArray, **params: Any) -> ShapedArray:
+        try:
+            return cached(*avals, **params)
+        except TypeError:  # a parameter that cannot be looked up, or the rule's own
+            return rule(*avals, **params)
+
+    return ask
 
 
 def check_accepts(name: str, accepts: Accepts, *avals: ShapedArray) -> None:

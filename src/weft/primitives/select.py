@@ -21,6 +21,7 @@ from weft.primitives.rules import (
     all_weak,
     check_same_dtype,
     check_same_shape,
+    remembered,
     shape_of,
     zero_tangent,
 )
@@ -37,6 +38,7 @@ select_n = select_n_p.bind  # select_n(which, *cases): element-wise ``cases[whic
 
 
 @select_n_p.def_type
+@remembered
 def _(which: ShapedArray, *cases: ShapedArray) -> ShapedArray:
     if not cases:
         raise TypeError("select_n needs at least one case after `which`.")

@@ -32,6 +32,7 @@ from weft.primitives.rules import (
     def_linear,
     dtype_of,
     listing,
+    remembered,
     shape_of,
     zero_tangent,
 )
@@ -57,6 +58,7 @@ def broadcast_in_dim(x: Value, shape: Sequence[int], broadcast_dimensions: Seque
 
 
 @broadcast_in_dim_p.def_type
+@remembered
 def _(x: ShapedArray, *, shape: Shape, broadcast_dimensions: Axes) -> ShapedArray:
     dims = broadcast_dimensions
     asked = f"broadcast_in_dim of {x} to shape {shape} with broadcast_dimensions={dims}"
@@ -168,6 +170,7 @@ def expand_dims(x: Value, axes: Sequence[int]) -> Value:
 
 
 @reshape_p.def_type
+@remembered
 def _(x: ShapedArray, *, new_sizes: Shape) -> ShapedArray:
     if any(size < 0 for size in new_sizes):
         raise ValueError(f"reshape of {x} to {new_sizes}: sizes cannot be negative.")
@@ -256,6 +259,7 @@ def move_axis(x: Value, source: int, destination: int) -> Value:
 
 
 @transpose_p.def_type
+@remembered
 def _(x: ShapedArray, *, permutation: Axes) -> ShapedArray:
     if sorted(permutation) != list(range(x.ndim)):
         raise ValueError(
@@ -330,6 +334,7 @@ def slice_along(x: Value, start: int, limit: int, axis: int, stride: int = 1) ->
 
 
 @slice_p.def_type
+@remembered
 def _(x: ShapedArray, *, start_indices: Shape, limit_indices: Shape, strides: Steps) -> ShapedArray:
     steps = (1,) * x.ndim if strides is None else strides
     asked = f"slice of {x} from {start_indices} to {limit_indices} with strides {steps}"
@@ -444,6 +449,7 @@ def pad(x: Value, padding_value: Value, padding_config: PaddingConfig) -> Value:
 
 
 @pad_p.def_type
+@remembered
 def _(x: ShapedArray, padding_value: ShapedArray, *, padding_config: PaddingConfig) -> ShapedArray:
     if padding_value.shape != ():
         raise ValueError(f"pad needs a scalar padding value, got {padding_value}.")
@@ -574,6 +580,7 @@ def rev(x: Value, dimensions: Sequence[int]) -> Value:
 
 
 @rev_p.def_type
+@remembered
 def _(x: ShapedArray, *, dimensions: Axes) -> ShapedArray:
     check_axes("rev", x, dimensions, "dimensions")
     return x
@@ -617,6 +624,7 @@ def concatenate(operands: Sequence[Value], dimension: int) -> Value:
 
 
 @concatenate_p.def_type
+@remembered
 def _(*operands: ShapedArray, dimension: int) -> ShapedArray:
     if not operands:
         raise ValueError("concatenate needs at least one operand.")
