@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import inf
 from typing import Any
 from unittest import mock
@@ -29,7 +30,7 @@ from weft.terms.region import Region
 
 
 @contextmanager
-def forced(block: int, along: int, lane: bool) -> Iterator[None]:
+def forced(block: int, along: int, lane: bool, shares: int = 1) -> Iterator[None]:
     """Every stream is taken, in blocks of these sizes."""
 
     def sizes(stream: Stream, machine: Any) -> Iterator[Blocks]:
@@ -37,7 +38,11 @@ def forced(block: int, along: int, lane: bool) -> Iterator[None]:
         last = len(rows) - 1
         if lane and rows:
             rows[last] = min(block, stream.rows[last].extent)
-        yield Blocks(tuple(rows), min(along, stream.along.extent), last if lane and rows else None)
+        place = last if lane and rows else None
+        blocks = Blocks(tuple(rows), min(along, stream.along.extent), place)
+        yield replace(blocks, shares=shares)
+        if shares > 1:
+            yield blocks
 
     with (
         mock.patch.object(streaming, "sizes", sizes),
@@ -306,6 +311,25 @@ def test_other_streams(form: Any, blocks: tuple[int, int, bool]) -> None:
     assert kernels == 1
     expected = form(np)(*(x.astype(np.float64) for x in arrays))
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", OTHERS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("shares", [2, 3, 5])
+@pytest.mark.parametrize("lane", [True, False])
+def test_shares_are_combined(form: Any, shares: int, lane: bool) -> None:
+    arrays = [random(s, n) for n, s in enumerate(OTHERS[form])]
+    with forced(4, 7, lane, shares):
+        (result,), kernels = run(form(wnp), *arrays)
+    assert kernels == 1
+    expected = form(np)(*(x.astype(np.float64) for x in arrays))
+    np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", [causal, strict, window], ids=lambda f: f.__name__)
+def test_shares_that_a_mask_hides(form: Mask) -> None:
+    q, k, v = (random((1, 30, 8), n) for n in range(3))
+    with forced(8, 4, True, shares=3):
+        check_attention(form, q, k, v)
 
 
 @settings(max_examples=60)

@@ -74,9 +74,9 @@ class Nests:
             known = self.buffers[value] = Buffer(value.name, value.shape, value.dtype, "input")
         return known
 
-    def declare(self, value: Value, role: str) -> None:
+    def declare(self, value: Value, role: str, level: str = "thread") -> None:
         """Say what a value is to the kernel before anything touches it."""
-        self.buffers[value] = Buffer(value.name, value.shape, value.dtype, role)
+        self.buffers[value] = Buffer(value.name, value.shape, value.dtype, role, level)
 
     def scheduled(self, kernel: Kernel, inside: Axis | None) -> Kernel:
         """Tiles and lanes for one nest."""

@@ -145,15 +145,15 @@ class Step:
     def state(self, step: Def) -> None:
         """A state combined with the fold of this block."""
         stream, block = self.stream, self.block
-        term = self.term(step.term)
+        fold = fold_of(step.term)
+        if fold.monoid.arity > 1:
+            self.components(step, fold)
+            return
+        (term,) = self.added([step])
         place = block.place[step.value]
         old: Term = block.plain(step, place)
         if stream.drivers[step.value]:
             old = changed(old, stream.change[step.value], self.factor(step))
-        fold = fold_of(step.term)
-        if fold.monoid.arity > 1:
-            self.components(step, fold_of(term))
-            return
         (combined,) = fold.monoid.combine(_emit, (old,), (term,))
         if step.value not in stream.after:
             self.add([block.stored(step, place, combined, None)], term)
@@ -183,12 +183,15 @@ class Step:
 
     def outside(self) -> set[Axis]:
         """The axes of the loops over blocks."""
-        return {self.along.outer, *(r.outer for r in self.block.rows)}
+        return {self.along.outer, *(r.outer for r in self.block.loops)}
 
-    def components(self, step: Def, term: Fold) -> None:
+    def added(self, several: Sequence[Def]) -> list[Term]:
+        """What this block adds to the components of a fold, before drivers are looked at."""
+        return [self.term(d.term) for d in several]
+
+    def components(self, step: Def, own: Fold) -> None:
         """All components of a fold of several, once."""
         block = self.block
-        own = fold_of(step.term)
         steps: dict[int, Def] = {}
         for d in self.stream.steps:
             if isinstance(d.term, Proj) and d.term.fold == own:
@@ -197,12 +200,13 @@ class Step:
             return
         several = [steps[n] for n in range(own.monoid.arity)]
         old = [block.plain(d, block.place[d.value]) for d in several]
-        new = own.monoid.combine(_emit, old, [Proj(term, n) for n in range(len(several))])
+        terms = self.added(several)
+        new = own.monoid.combine(_emit, old, terms)
         outputs = [
             block.stored(d, block.place[d.value], t, None)
             for d, t in zip(several, new, strict=True)
         ]
-        self.add(outputs, term)
+        self.add(outputs, terms[0])
 
     def ends(self, driver: Def) -> tuple[Term, Term]:
         """A driver before and after this block."""
@@ -224,6 +228,7 @@ class Step:
         for n in reversed(range(len(self.groups))):
             stored = {o.value: o for o in self.groups[n]}
             late = reads & self.folded[n] and any(self.moves(o) for o in outputs)
+            late = late or (reads & stored.keys() and any(self.repeats(o) for o in outputs))
             if not (contracted or self.contracted[n] or late):
                 self.groups[n] += [_forwarded(o, stored) for o in outputs]
                 self._note(n, outputs)
@@ -240,6 +245,11 @@ class Step:
         rows = {r.inner for r in self.block.rows}
         folds = any(isinstance(t, Fold) for t in postorder(output.term))
         return folds or any(a not in rows for a in output.axes)
+
+    def repeats(self, output: Output) -> bool:
+        """Whether an output has other loops than those of a row along the stream."""
+        known = {self.along.inner, *(r.inner for r in self.block.rows)}
+        return any(a not in known for a in output.axes)
 
     def _note(self, place: int, outputs: Iterable[Output]) -> None:
         for o in outputs:

@@ -23,6 +23,7 @@ import numpy as np
 
 from weft.kernels import ir
 from weft.kernels.block_nests import Nests
+from weft.kernels.block_shares import Shares
 from weft.kernels.block_step import Step
 from weft.kernels.build import Output
 from weft.kernels.drivers import changed, guarded, safe
@@ -44,17 +45,22 @@ from weft.terms.term import (
     rebind,
 )
 
+#: Where a whole axis starts.
+START = Affine((), 0)
+
 
 @dataclass(frozen=True)
 class Blocks:
     """The sizes of blocks: of each axis of the rows, and along the streamed axis.
 
-    ``lane`` is the place among the rows of the axis that blocks have last; None for none.
+    ``lane`` is the place among the rows of the axis that blocks have last; None for none.  With
+    ``shares``, so many parts of the streamed axis are computed side by side and then combined.
     """
 
     rows: tuple[int, ...]
     along: int
     lane: int | None = None
+    shares: int = 1
 
 
 def build_blocked(
@@ -64,33 +70,38 @@ def build_blocked(
 
     Raises `ScheduleError` where a block cannot be scheduled.
     """
-    return _Builder(stream, blocks, machine, name).build()
+    return Builder(stream, blocks, machine, name).build()
 
 
 @dataclass(eq=False)
 class Range:
-    """A loop over the blocks of an axis: from ``lo`` to ``hi`` in steps of a block."""
+    """A loop over the blocks of an axis, or of a part of it that starts at ``base``.
+
+    It goes from ``lo`` to ``hi`` in steps of a block.
+    """
 
     outer: Axis
     inner: Axis | None
     lo: int
     hi: int
     step: int
+    base: Affine = START
 
     @staticmethod
-    def over(axis: Axis, block: int) -> list[Range]:
-        """Whole blocks, then a smaller one for what is left."""
-        whole = axis.extent // block * block
+    def over(axis: Axis, block: int, length: int = 0, base: Affine = START) -> list[Range]:
+        """Whole blocks, then a smaller one for what is left: of an axis, or ``length`` of it."""
+        length = length or axis.extent
+        whole = length // block * block
         found = []
-        for lo, hi, step in ((0, whole, block), (whole, axis.extent, axis.extent - whole)):
+        for lo, hi, step in ((0, whole, block), (whole, length, length - whole)):
             if lo < hi:
                 inner = Axis(f"{axis.name}i", step) if step > 1 else None
-                found.append(Range(Axis(axis.name, axis.extent), inner, lo, hi, step))
+                found.append(Range(Axis(axis.name, length), inner, lo, hi, step, base))
         return found
 
     @property
     def position(self) -> Affine:
-        here = Affine.of(self.outer)
+        here = self.base + self.outer
         return here if self.inner is None else here + self.inner
 
     def loop(
@@ -109,7 +120,7 @@ class Range:
         return replace(self, outer=Axis(self.outer.name, self.outer.extent), inner=inner)
 
 
-class _Builder:
+class Builder:
     def __init__(self, stream: Stream, blocks: Blocks, machine: Machine, name: str) -> None:
         self.stream = stream
         self.blocks = blocks
@@ -125,11 +136,11 @@ class _Builder:
         ranges = [
             Range.over(axis, size) for axis, size in zip(stream.rows, self.blocks.rows, strict=True)
         ]
-        for chosen in _choices(ranges):
-            inside = Block(self, chosen).body()
-            for place in reversed(range(len(chosen))):
-                inside = [chosen[place].loop(inside, "parallel")]
-            body += inside
+        if self.blocks.shares > 1:
+            body = Shares(self, _choices(ranges)).body()
+        else:
+            for chosen in _choices(ranges):
+                body += in_parallel(chosen, Block(self, chosen).body())
         inputs, outputs = self.nests.parameters()
         kernel = ir.Kernel(
             self.name,
@@ -139,6 +150,13 @@ class _Builder:
             frozenset(self.nests.lanes),
         )
         return kernel, (*inputs, *outputs)
+
+
+def in_parallel(ranges: Sequence[Range], body: list[ir.Stmt]) -> list[ir.Stmt]:
+    """The body inside parallel loops."""
+    for place in reversed(range(len(ranges))):
+        body = [ranges[place].loop(body, "parallel")]
+    return body
 
 
 def _choices(ranges: Sequence[Sequence[Range]]) -> list[tuple[Range, ...]]:
@@ -152,12 +170,16 @@ def _choices(ranges: Sequence[Sequence[Range]]) -> list[tuple[Range, ...]]:
 class Block:
     """The body for one block of the rows."""
 
-    def __init__(self, builder: _Builder, rows: tuple[Range, ...]) -> None:
+    def __init__(
+        self, builder: Builder, rows: tuple[Range, ...], share: Range | None = None
+    ) -> None:
         self.stream = builder.stream
         self.blocks = builder.blocks
         self.nests = builder.nests
         self.rows = rows
-        self.around = tuple((r.outer, r.lo, r.hi, r.step) for r in rows)
+        #: The loops around: over rows, and over parts of the streamed axis.
+        self.loops = rows if share is None else (*rows, share)
+        self.around = tuple((r.outer, r.lo, r.hi, r.step) for r in self.loops)
         self.range: dict[Axis, Range] = dict(zip(self.stream.rows, rows, strict=True))
         lane = self.blocks.lane
         self.lane = None if lane is None else rows[lane].inner
@@ -177,12 +199,18 @@ class Block:
                 body += self.group([self.identity(d) for d in states])
             for along in Range.over(stream.along, self.blocks.along):
                 body += self.trips(states, stage, along)
-            body += self.corrected(states)
-            for step in stream.steps:
-                if stream.kind[step.value] == "row" and stream.stage[step.value] == stage:
-                    body += self.group(self.outputs_of(step, self.term(step)))
+            body += self.finished(states, stage)
         body += self.states_stored()
         return [*self.before, *body]
+
+    def finished(self, states: Sequence[Def], stage: int) -> list[ir.Stmt]:
+        """What follows when the states of a stage are complete."""
+        stream = self.stream
+        body = self.corrected(states)
+        for step in stream.steps:
+            if stream.kind[step.value] == "row" and stream.stage[step.value] == stage:
+                body += self.group(self.outputs_of(step, self.term(step)))
+        return body
 
     def trips(self, states: Sequence[Def], stage: int, along: Range) -> list[ir.Stmt]:
         """The loop along the stream; two where masks can be left out in some blocks.
@@ -212,7 +240,7 @@ class Block:
     ) -> tuple[ir.Guard, ...] | None:
         """When tests hold in all of a block (``surely``), or somewhere in it."""
         axes, _ = self.positions(along)
-        several = (*self.rows, along)
+        several = (*self.loops, along)
         inner = {r.inner for r in several if r.inner is not None}
         ranges = {r.outer: (r.lo, r.hi - r.step) for r in several}
         return guards_of([t.substitute(axes) for t in tests], inner, ranges, surely)
@@ -273,6 +301,12 @@ class Block:
         value = Value(name, tuple(a.extent for a in axes), dtype)
         self.nests.declare(value, "scratch")
         return value
+
+    def element(self, step: Def) -> tuple[tuple[Axis, ...], tuple[Affine, ...]]:
+        """The loops over a block of ``step``, and where its elements are in the whole array."""
+        axes = tuple(a for a in (self.inner(x, None) for x in step.axes) if a is not None)
+        where, _ = self.positions(None)
+        return axes, tuple(where.get(a, Affine.of(a)) for a in step.axes)
 
     def read(self, step: Def, value: Value, index: Sequence[Affine], along: Range | None) -> Load:
         """``value``, the block of ``step``, where ``step`` is read at ``index``."""
@@ -354,11 +388,8 @@ class Block:
         body: list[ir.Stmt] = []
         for step in self.stream.steps:
             if self.stream.kind[step.value] == "state" and step.value in self.stream.outputs:
-                axes = tuple(a for a in (self.inner(x, None) for x in step.axes) if a is not None)
-                where, _ = self.positions(None)
-                index = tuple(where.get(a, Affine.of(a)) for a in step.axes)
                 term = self.plain(step, self.place[step.value])
-                body += self.group([Output(step.value, axes, index, term)])
+                body += self.group([Output(step.value, *self.element(step), term)])
         return body
 
     def corrected(self, states: Sequence[Def]) -> list[ir.Stmt]:

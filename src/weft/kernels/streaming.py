@@ -8,8 +8,8 @@ and what lies between is partitioned as ever.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
-from math import log2
+from dataclasses import dataclass, replace
+from math import log2, prod
 
 from weft.core.bounded import BoundedCache
 from weft.kernels.blocked import Blocks, build_blocked
@@ -28,6 +28,9 @@ from weft.terms.term import Load, Value, postorder
 
 #: The part of a core's own cache that streamed arrays fill at least; less had better stay there.
 SMALL = 0.5
+
+#: Parallel iterations per thread, at most, for which a stream is computed in shares.
+SHARES = 4
 
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
 WORTH = 4e-3
@@ -208,10 +211,19 @@ def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:
         rows = (*ones[:-1], min(extents[-1], width))
         hides = any(m.hides for n in range(stream.stages) for m in masks_of(stream, n))
         for along in (128, 256) if hides else (256, 128, 512):
-            yield Blocks(rows, even(length, along), len(extents) - 1)
+            yield from _shared(Blocks(rows, even(length, along), len(extents) - 1), stream, machine)
         return
     for along in (2048, 512, 8192):
-        yield Blocks(tuple(ones), even(length, along))
+        yield from _shared(Blocks(tuple(ones), even(length, along)), stream, machine)
+
+
+def _shared(blocks: Blocks, stream: Stream, machine: Machine) -> Iterator[Blocks]:
+    """These blocks; first in shares, where there are too few rows for every thread."""
+    parallel = prod(-(-a.extent // n) for a, n in zip(stream.rows, blocks.rows, strict=True))
+    shares = min(SHARES * machine.threads // parallel, -(-stream.along.extent // blocks.along))
+    if machine.threads > 1 and shares > 1:
+        yield replace(blocks, shares=shares)
+    yield blocks
 
 
 def _shares(stream: Stream, row: Axis) -> bool:
