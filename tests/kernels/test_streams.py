@@ -30,7 +30,9 @@ from weft.terms.region import Region
 
 
 @contextmanager
-def forced(block: int, along: int, lane: bool, shares: int = 1) -> Iterator[None]:
+def forced(
+    block: int, along: int, lane: bool, shares: int = 1, turned: bool = False
+) -> Iterator[None]:
     """Every stream is taken, in blocks of these sizes."""
 
     def sizes(stream: Stream, machine: Any) -> Iterator[Blocks]:
@@ -40,7 +42,7 @@ def forced(block: int, along: int, lane: bool, shares: int = 1) -> Iterator[None
             rows[last] = min(block, stream.rows[last].extent)
         place = last if lane and rows else None
         blocks = Blocks(tuple(rows), min(along, stream.along.extent), place)
-        yield replace(blocks, shares=shares)
+        yield replace(blocks, shares=shares, turned=turned)
         if shares > 1:
             yield blocks
 
@@ -315,10 +317,10 @@ def test_other_streams(form: Any, blocks: tuple[int, int, bool]) -> None:
 
 @pytest.mark.parametrize("form", OTHERS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("shares", [2, 3, 5])
-@pytest.mark.parametrize("lane", [True, False])
-def test_shares_are_combined(form: Any, shares: int, lane: bool) -> None:
+@pytest.mark.parametrize("lane, turned", [(True, False), (False, False), (True, True)])
+def test_shares_are_combined(form: Any, shares: int, lane: bool, turned: bool) -> None:
     arrays = [random(s, n) for n, s in enumerate(OTHERS[form])]
-    with forced(4, 7, lane, shares):
+    with forced(4, 7, lane, shares, turned):
         (result,), kernels = run(form(wnp), *arrays)
     assert kernels == 1
     expected = form(np)(*(x.astype(np.float64) for x in arrays))
@@ -352,6 +354,18 @@ def test_a_cascade_is_one_stage() -> None:
     (stream, *_) = streams_of(attention(wnp, plain), (2, 64, 8), (2, 64, 8), (2, 64, 8))
     assert stream.stages == 1
     assert sorted(len(d) for d in stream.drivers.values()) == [0, 1, 1]
+
+
+def temporaries(function: Any, *shapes: tuple[int, ...]) -> int:
+    """Bytes of the largest array between the kernels of ``function``."""
+    arrays = [np.ones(s, np.float32) for s in shapes]
+    return max((s.nbytes for s in compiled(function, *arrays).program.temporaries), default=0)
+
+
+def test_there_is_no_matrix_in_between_by_price() -> None:
+    assert temporaries(vocabulary(wnp), (256, 128), (128, 8000)) < 256 * 8000
+    for form in (nearest, nearest_place, kernel_sum):
+        assert temporaries(form(wnp), (1000, 16), (1500, 16)) < 1000 * 1500
 
 
 def test_what_cannot_be_repaired_is_a_stage_of_its_own() -> None:

@@ -80,7 +80,7 @@ class Nests:
 
     def scheduled(self, kernel: Kernel, inside: Axis | None) -> Kernel:
         """Tiles and lanes for one nest."""
-        contractions = find_contractions(kernel, inside)
+        contractions = find_contractions(kernel, inside, mixed=True)
         if len(contractions) == 1:
             c = contractions[0]
             machine = self.machine

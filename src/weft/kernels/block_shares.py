@@ -62,7 +62,8 @@ class Shares:
                 own = tuple(r.again() for r in rows)
                 share = Range(Axis(f"{name}s", self.whole), None, 0, self.whole, 1)
                 block = Block(self.builder, own, share)
-                body += in_parallel((*own, share), self.part(block, share.position, self.length))
+                part = self.part(block, share.position, self.length)
+                body += in_parallel(block.loops, part)
             if self.left:
                 own = tuple(r.again() for r in rows)
                 block = Block(self.builder, own)

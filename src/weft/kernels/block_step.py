@@ -223,7 +223,7 @@ class Step:
 
         What folds give is there when the loops over a row are done: for what has no other loops.
         """
-        contracted = is_contraction(term)
+        contracted = self.contracts(term)
         reads = set().union(*(loaded(o.term) for o in outputs))
         for n in reversed(range(len(self.groups))):
             stored = {o.value: o for o in self.groups[n]}
@@ -239,6 +239,13 @@ class Step:
         self.folded.append(set())
         self.contracted.append(contracted)
         self._note(-1, outputs)
+
+    def contracts(self, term: Term) -> bool:
+        """Whether something is folded along other axes than the stream: a tile of its own."""
+        if is_contraction(term):
+            return True
+        folds = (t for t in postorder(term) if isinstance(t, Fold))
+        return any(a is not self.along.inner for f in folds for a in f.over)
 
     def moves(self, output: Output) -> bool:
         """Whether an output has loops or folds of its own inside those over the rows."""
@@ -262,7 +269,7 @@ class Step:
         """An output whose contraction reads packed blocks of what does not move with the stream."""
         block = self.block
         lane = block.lane
-        if lane is None or not is_contraction(output.term):
+        if lane is None or not self.contracts(output.term):
             return output
 
         def load(t: Load) -> Term:

@@ -54,13 +54,15 @@ class Blocks:
     """The sizes of blocks: of each axis of the rows, and along the streamed axis.
 
     ``lane`` is the place among the rows of the axis that blocks have last; None for none.  With
-    ``shares``, so many parts of the streamed axis are computed side by side and then combined.
+    ``shares``, so many parts of the streamed axis are computed side by side and then combined; with
+    ``turned``, a thread goes through all rows with one part, which stays in its cache.
     """
 
     rows: tuple[int, ...]
     along: int
     lane: int | None = None
     shares: int = 1
+    turned: bool = False
 
 
 def build_blocked(
@@ -152,6 +154,11 @@ class Builder:
         return kernel, (*inputs, *outputs)
 
 
+def around_rows(rows: tuple[Range, ...], share: Range, blocks: Blocks) -> tuple[Range, ...]:
+    """The loops over rows and over shares, outermost first."""
+    return (share, *rows) if blocks.turned else (*rows, share)
+
+
 def in_parallel(ranges: Sequence[Range], body: list[ir.Stmt]) -> list[ir.Stmt]:
     """The body inside parallel loops."""
     for place in reversed(range(len(ranges))):
@@ -178,7 +185,7 @@ class Block:
         self.nests = builder.nests
         self.rows = rows
         #: The loops around: over rows, and over parts of the streamed axis.
-        self.loops = rows if share is None else (*rows, share)
+        self.loops = rows if share is None else around_rows(rows, share, self.blocks)
         self.around = tuple((r.outer, r.lo, r.hi, r.step) for r in self.loops)
         self.range: dict[Axis, Range] = dict(zip(self.stream.rows, rows, strict=True))
         lane = self.blocks.lane

@@ -210,11 +210,30 @@ def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:
         width = (2 if machine.registers >= 32 else 1) * lanes
         rows = (*ones[:-1], min(extents[-1], width))
         hides = any(m.hides for n in range(stream.stages) for m in masks_of(stream, n))
+        if not hides:
+            yield from _turned(Blocks(rows, even(length, 256), len(extents) - 1), stream, machine)
         for along in (128, 256) if hides else (256, 128, 512):
             yield from _shared(Blocks(rows, even(length, along), len(extents) - 1), stream, machine)
         return
     for along in (2048, 512, 8192):
         yield from _shared(Blocks(tuple(ones), even(length, along)), stream, machine)
+
+
+def _turned(blocks: Blocks, stream: Stream, machine: Machine) -> Iterator[Blocks]:
+    """Shares that stay in a core's cache, where each row would stream more than that again."""
+    row = stream.rows[-1]
+    read: dict[Value, int] = {}
+    for step in stream.steps:
+        for term in postorder(step.term):
+            if isinstance(term, Load) and term.value not in stream.definition:
+                axes = {stream.classes.of(a) for a in term.axes}
+                if stream.along in axes and row not in axes:
+                    others = prod(r.extent for r in stream.rows if r in axes)
+                    read[term.value] = term.value.nbytes // max(1, others)
+    cache = machine.levels[1].capacity
+    shares = -(-sum(read.values()) // (cache // 4))
+    if sum(read.values()) > 2 * cache and stream.along.extent >= shares * blocks.along:
+        yield replace(blocks, shares=shares, turned=True)
 
 
 def _shared(blocks: Blocks, stream: Stream, machine: Machine) -> Iterator[Blocks]:

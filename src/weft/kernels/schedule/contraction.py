@@ -115,17 +115,20 @@ class Contraction:
 # -- finding ---------------------------------------------------------------------------------------
 
 
-def find_contractions(kernel: Kernel, inside: Axis | None = None) -> list[Contraction]:
+def find_contractions(
+    kernel: Kernel, inside: Axis | None = None, mixed: bool = False
+) -> list[Contraction]:
     """Every contraction of the kernel whose result has a contiguous axis of its own.
 
-    With ``inside``, only the loops inside the one over that axis count.
+    With ``inside``, only the loops inside the one over that axis count.  With ``mixed``, other
+    folds of what is read from two sides count, too (a sum of squared differences): they tile alike.
     """
     found = []
     for path in _fold_paths(kernel.body, ()):
         around = [loop.axis for loop in path]
         if inside in around:
             path = path[around.index(inside) + 1 :]
-        contraction = _contraction(kernel, path)
+        contraction = _contraction(kernel, path, mixed)
         if contraction is not None:
             found.append(contraction)
     return found
@@ -141,16 +144,23 @@ def _fold_paths(body: list[Stmt], around: tuple[For, ...]) -> list[tuple[For, ..
     return paths
 
 
-def _contraction(kernel: Kernel, path: tuple[For, ...]) -> Contraction | None:
+def _contraction(kernel: Kernel, path: tuple[For, ...], mixed: bool) -> Contraction | None:
     outer, chain = path[:-1], _fold_chain(path[-1])
     operands = _product(chain[-1])
-    if not outer or chain[0].fold is None or operands is None:
+    if not outer or chain[0].fold is None:
         return None
     reads = _Reads(kernel)
-    left, right = (reads.loads(v, chain) for v in operands)
     around = {x.axis for x in outer}
-    left_axes, right_axes = (around & _axes(loads) for loads in (left, right))
     column = _contiguous(outer[-1].body, path[-1], around)
+    if operands is not None:
+        left, right = (reads.loads(v, chain) for v in operands)
+    if mixed and (operands is None or left == right) and len(chain[-1].carries) == 1:
+        loads = reads.loads(chain[-1].carries[0].update, chain)
+        left = tuple(x for x in loads if column not in _axes((x,)))
+        right = tuple(x for x in loads if column in _axes((x,)))
+    elif operands is None:
+        return None
+    left_axes, right_axes = (around & _axes(loads) for loads in (left, right))
     if column in left_axes and column not in right_axes:
         left, right = right, left
         left_axes, right_axes = right_axes, left_axes
