@@ -33,6 +33,8 @@ class Nests:
         self.buffers: dict[Value, Buffer] = {}
         self.own: list[Buffer] = []
         self.lanes: set[Axis] = set()
+        #: What was given up in scheduling the nests.
+        self.refused: list[str] = []
 
     def parameters(self) -> tuple[dict[Value, Buffer], dict[Value, Buffer]]:
         """Buffers of what is read only, and of outputs."""
@@ -65,6 +67,7 @@ class Nests:
         kernel = self.scheduled(kernel, inside)
         self.own += [b for b in kernel.scratch if b not in used]
         self.lanes |= kernel.lanes
+        self.refused += kernel.notes.get("refused", ())
         return kernel.body if inside is None else find_loop(kernel, inside).body
 
     def buffer(self, value: Value) -> Buffer:

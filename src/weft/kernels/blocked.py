@@ -150,6 +150,7 @@ class Builder:
             self.nests.scratch(),
             body,
             frozenset(self.nests.lanes),
+            {"refused": tuple(self.nests.refused)} if self.nests.refused else {},
         )
         return kernel, (*inputs, *outputs)
 
