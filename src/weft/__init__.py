@@ -55,7 +55,9 @@ _NAMES = {
     "report": "",
     "scipy": "",
     "tree": "",
+    "test_util": "",
     "transforms": "",
+    "tree_util": "",
 }
 
 __all__ = ["__version__", "config", "disable_jit", *_NAMES]

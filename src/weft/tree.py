@@ -7,13 +7,17 @@ leaf until its class is registered. ``is_leaf`` stops the descent early.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
 import functools
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import optree
 from optree import PyTreeSpec
+
+from weft.tree_keys import GetAttrKey, KeyPath, OwnKey, keystr, path_of
 
 _NAMESPACE = "weft"
 IsLeaf = Callable[[Any], bool] | None
@@ -22,18 +26,23 @@ ClassT = TypeVar("ClassT", bound=type)
 __all__ = [
     "PyTreeSpec",
     "all",
+    "broadcast",
     "describe",
     "flatten",
     "flatten_up_to",
     "flatten_with_path",
     "leaves",
+    "leaves_with_path",
     "map",
     "map_with_path",
     "path_names",
     "reduce",
+    "reduce_associative",
     "register_dataclass",
     "register_node",
     "register_node_class",
+    "register_node_with_keys",
+    "static",
     "structure",
     "transpose",
     "unflatten",
@@ -52,6 +61,10 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeSpec]:
 def unflatten(treedef: PyTreeSpec, leaves: Iterable[Any]) -> Any:
     """The tree of that structure with those leaves."""
     return optree.tree_unflatten(treedef, leaves)
+
+
+# `map`, `all` are this module's; those of the language:
+map_, any_ = builtins.map, builtins.any
 
 
 def leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
@@ -92,18 +105,58 @@ def flatten_up_to(treedef: PyTreeSpec, tree: Any) -> list[Any]:
 
 
 def flatten_with_path(
-    tree: Any, is_leaf: IsLeaf = None
-) -> tuple[list[tuple[tuple[Any, ...], Any]], PyTreeSpec]:
-    """(path, leaf) pairs and the structure; a path is a tuple of keys, indices and field names."""
-    paths, found, treedef = optree.tree_flatten_with_path(tree, is_leaf, namespace=_NAMESPACE)
+    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> tuple[list[tuple[KeyPath, Any]], PyTreeSpec]:
+    """(path, leaf) pairs and the structure; a path is a tuple of keys, as JAX has them.
+
+    With ``is_leaf_takes_path``, ``is_leaf`` gets the path and the node.
+
+    >>> flatten_with_path({"w": [1.0]})[0]
+    [((DictKey(key='w'), SequenceKey(idx=0)), 1.0)]
+    """
+    if is_leaf is not None and is_leaf_takes_path:
+        is_leaf = _at_paths(tree, is_leaf)
+    found, treedef = flatten(tree, is_leaf)
+    paths = map_(path_of, optree.treespec_accessors(treedef))
     return list(zip(paths, found, strict=True)), treedef
 
 
+def _at_paths(tree: Any, is_leaf: Callable[..., bool]) -> Callable[[Any], bool]:
+    """The nodes at whose paths ``is_leaf`` holds, as a predicate on nodes (by identity)."""
+    chosen: list[Any] = []
+    pending: list[tuple[KeyPath, Any]] = [((), tree)]
+    while pending:
+        path, node = pending.pop()
+        if is_leaf(path, node):
+            chosen.append(node)
+            continue
+        children, treedef = flatten(node, functools.partial(operator.is_not, node))
+        if treedef.num_nodes > 1:
+            keys = map_(path_of, optree.treespec_accessors(treedef))
+            pending += [((*path, *key), child) for key, child in zip(keys, children, strict=True)]
+    return lambda node: any_(node is found for found in chosen)
+
+
+def leaves_with_path(
+    tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
+) -> list[tuple[KeyPath, Any]]:
+    """The (path, leaf) pairs of :func:`flatten_with_path`."""
+    return flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
+
+
 def map_with_path(
-    function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None
+    function: Callable[..., Any],
+    tree: Any,
+    *rest: Any,
+    is_leaf: IsLeaf = None,
+    is_leaf_takes_path: bool = False,
 ) -> Any:
     """As :func:`map`, with the path of each leaf as first argument."""
-    return optree.tree_map_with_path(function, tree, *rest, is_leaf=is_leaf, namespace=_NAMESPACE)
+    pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
+    others = [flatten_up_to(treedef, other) for other in rest]
+    return unflatten(
+        treedef, [function(*pair, *more) for pair, *more in zip(pairs, *others, strict=True)]
+    )
 
 
 def path_names(treedef: PyTreeSpec, root: str = "") -> list[str]:
@@ -112,7 +165,36 @@ def path_names(treedef: PyTreeSpec, root: str = "") -> list[str]:
     >>> path_names(structure({"w": [1, 2]}), "params")
     ["params['w'][0]", "params['w'][1]"]
     """
-    return [accessor.codify(root) for accessor in optree.treespec_accessors(treedef)]
+    return [root + keystr(path_of(a)) for a in optree.treespec_accessors(treedef)]
+
+
+def broadcast(prefix: Any, full: Any, is_leaf: IsLeaf = None) -> Any:
+    """A tree with the structure of ``full``: each leaf of ``prefix`` wherever it stands for a part.
+
+    >>> broadcast({"a": 1, "b": 2}, {"a": (0, 0), "b": 0})
+    {'a': (1, 1), 'b': 2}
+    """
+    return optree.tree_broadcast_prefix(prefix, full, is_leaf, namespace=_NAMESPACE)
+
+
+def reduce_associative(
+    operation: Callable[[Any, Any], Any], tree: Any, *, is_leaf: IsLeaf = None, **identity: Any
+) -> Any:
+    """Folds an associative operation over the leaves, as a balanced tree of operations.
+
+    ``identity`` is the result for a tree without leaves; without it that is a TypeError.
+    """
+    if unknown := sorted(identity.keys() - {"identity"}):
+        raise TypeError(f"reduce_associative has no argument {unknown[0]!r}")
+    level = leaves(tree, is_leaf)
+    if not level:
+        if "identity" not in identity:
+            raise TypeError("reduce_associative of a tree without leaves; give identity")
+        return identity["identity"]
+    while len(level) > 1:
+        rest = level[len(level) & ~1 :]
+        level = [operation(a, b) for a, b in zip(level[::2], level[1::2], strict=False)] + rest
+    return level[0]
 
 
 class _Leaf:
@@ -143,42 +225,99 @@ def register_node(
     )
 
 
+def register_node_with_keys(
+    cls: type,
+    flatten_with_keys: Callable[[Any], tuple[Iterable[tuple[Any, Any]], Any]],
+    unflatten_node: Callable[[Any, Sequence[Any]], Any],
+) -> None:
+    """As :func:`register_node`, where children come with keys for paths: (key, child) pairs."""
+
+    def flatten_node(x: Any) -> tuple[list[Any], Any, list[Any]]:
+        pairs, data = flatten_with_keys(x)
+        pairs = list(pairs)
+        return [child for _, child in pairs], data, [key for key, _ in pairs]
+
+    optree.register_pytree_node(
+        cls,
+        flatten_node,
+        lambda data, children: unflatten_node(data, tuple(children)),
+        path_entry_type=OwnKey,
+        namespace=_NAMESPACE,
+    )
+
+
 def register_node_class(cls: ClassT) -> ClassT:
     """Class decorator; needs ``tree_flatten(self)`` and ``tree_unflatten(cls, data, children)``."""
     register_node(cls, lambda x: x.tree_flatten(), cls.tree_unflatten)  # type: ignore[attr-defined]
     return cls
 
 
+def static(**kwargs: Any) -> Any:
+    """A field of a registered dataclass that is structure, not a child; as `dataclasses.field`."""
+    return dataclasses.field(metadata={**kwargs.pop("metadata", {}), "static": True}, **kwargs)
+
+
 def register_dataclass(
     cls: ClassT,
     data_fields: Sequence[str] | None = None,
     meta_fields: Sequence[str] | None = None,
+    drop_fields: Sequence[str] = (),
 ) -> ClassT:
     """Makes a dataclass a node: ``data_fields`` are children, ``meta_fields`` structure.
 
-    Without field names, fields declared with ``metadata={"static": True}`` are static and the
-    others are children. Usable as a decorator.
+    Without field names, fields declared with ``metadata={"static": True}`` (see :func:`static`)
+    are static and the others are children. ``drop_fields`` get their defaults back. Usable as a
+    decorator; another class may be registered too, if all of its fields are named.
+
+    Raises
+    ------
+    TypeError: for a class that is not a dataclass without field names. ValueError: if the names
+        are not those of its fields.
     """
-    if not dataclasses.is_dataclass(cls):
-        raise TypeError(f"{cls.__name__} is not a dataclass")
+    if (data_fields is None) != (meta_fields is None):
+        raise TypeError("register_dataclass: give data_fields and meta_fields, or neither")
     if data_fields is None or meta_fields is None:
-        fields = [f for f in dataclasses.fields(cls) if f.init]
+        if not dataclasses.is_dataclass(cls):
+            raise TypeError(f"{cls.__name__} is not a dataclass; give data_fields and meta_fields")
+        fields = [f for f in dataclasses.fields(cls) if f.init and f.name not in drop_fields]
         data_fields = [f.name for f in fields if not f.metadata.get("static", False)]
         meta_fields = [f.name for f in fields if f.metadata.get("static", False)]
+    elif dataclasses.is_dataclass(cls):
+        _check_fields(cls, {*data_fields, *meta_fields, *drop_fields})
     children_names, static_names = tuple(data_fields), tuple(meta_fields)
+    keys = tuple(map_(GetAttrKey, children_names))
 
-    def flatten_node(x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[str, ...]]:
+    def flatten_node(x: Any) -> tuple[tuple[Any, ...], tuple[Any, ...], tuple[Any, ...]]:
         children = tuple(getattr(x, name) for name in children_names)
-        return children, tuple(getattr(x, name) for name in static_names), children_names
+        return children, tuple(getattr(x, name) for name in static_names), keys
 
     def unflatten_node(static: tuple[Any, ...], children: Sequence[Any]) -> Any:
         values = dict(zip(children_names, children, strict=True))
         values.update(zip(static_names, static, strict=True))
         return cls(**values)
 
-    optree.register_pytree_node(cls, flatten_node, unflatten_node, namespace=_NAMESPACE)  # type: ignore[arg-type]
+    optree.register_pytree_node(
+        cls,
+        flatten_node,
+        unflatten_node,  # type: ignore[arg-type]
+        path_entry_type=OwnKey,
+        namespace=_NAMESPACE,
+    )
     _dataclasses[cls] = children_names, static_names
     return cls
+
+
+def _check_fields(cls: Any, named: set[str]) -> None:
+    fields = {f.name for f in dataclasses.fields(cls) if f.init}
+    if missing := sorted(fields - named):
+        raise ValueError(
+            f"register_dataclass of {cls.__name__}: the fields {', '.join(missing)} are neither "
+            "data_fields, meta_fields nor drop_fields"
+        )
+    if unknown := sorted(named - fields):
+        raise ValueError(
+            f"register_dataclass of {cls.__name__}: it has no fields {', '.join(unknown)}"
+        )
 
 
 #: Registered dataclasses: the fields that are children, and those that are structure.

@@ -59,7 +59,9 @@ Evaluator = Callable[["Primitive", tuple[Any, ...], dict[str, Any]], Any]
 
 def numpy_evaluator(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """Runs the NumPy meaning of a primitive: what computes until an array type registers."""
-    return primitive.rule("numpy")(*map(_as_numpy, args), **params)
+    out = primitive.rule("numpy")(*map(_as_numpy, args), **params)
+    # As arrays: NumPy scalars would count as weakly typed.
+    return list(map(np.asarray, out)) if primitive.multiple_results else np.asarray(out)
 
 
 def _as_numpy(value: Any) -> np.ndarray:

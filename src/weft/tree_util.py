@@ -1,0 +1,200 @@
+"""``jax.tree_util`` by its names: :mod:`weft.tree` and what only class authors need."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import optree
+from optree import PyTreeSpec as PyTreeDef
+
+from weft import tree
+from weft.tree import (
+    all as tree_all,
+)
+from weft.tree import (
+    broadcast as tree_broadcast,
+)
+from weft.tree import (
+    flatten as tree_flatten,
+)
+from weft.tree import (
+    flatten_with_path as tree_flatten_with_path,
+)
+from weft.tree import (
+    leaves as tree_leaves,
+)
+from weft.tree import (
+    leaves_with_path as tree_leaves_with_path,
+)
+from weft.tree import (
+    map as tree_map,
+)
+from weft.tree import (
+    map_with_path as tree_map_with_path,
+)
+from weft.tree import (
+    reduce as tree_reduce,
+)
+from weft.tree import (
+    reduce_associative as tree_reduce_associative,
+)
+from weft.tree import (
+    register_dataclass,
+)
+from weft.tree import (
+    register_node as register_pytree_node,
+)
+from weft.tree import (
+    register_node_class as register_pytree_node_class,
+)
+from weft.tree import (
+    structure as tree_structure,
+)
+from weft.tree import (
+    transpose as tree_transpose,
+)
+from weft.tree import (
+    unflatten as tree_unflatten,
+)
+from weft.tree_keys import (
+    DictKey,
+    FlattenedIndexKey,
+    GetAttrKey,
+    KeyEntry,
+    KeyPath,
+    SequenceKey,
+    keystr,
+)
+
+ClassT = TypeVar("ClassT", bound=type)
+
+__all__ = [
+    "DictKey",
+    "FlattenedIndexKey",
+    "GetAttrKey",
+    "KeyEntry",
+    "KeyPath",
+    "Partial",
+    "PyTreeDef",
+    "SequenceKey",
+    "all_leaves",
+    "flatten_one_level",
+    "flatten_one_level_with_keys",
+    "is_tree_node",
+    "keystr",
+    "register_dataclass",
+    "register_pytree_node",
+    "register_pytree_node_class",
+    "register_pytree_with_keys",
+    "register_pytree_with_keys_class",
+    "register_static",
+    "tree_all",
+    "tree_broadcast",
+    "tree_flatten",
+    "tree_flatten_with_path",
+    "tree_leaves",
+    "tree_leaves_with_path",
+    "tree_map",
+    "tree_map_with_path",
+    "tree_reduce",
+    "tree_reduce_associative",
+    "tree_structure",
+    "tree_transpose",
+    "tree_unflatten",
+    "treedef_children",
+    "treedef_is_leaf",
+    "treedef_tuple",
+]
+
+
+def register_pytree_with_keys(
+    nodetype: type,
+    flatten_with_keys: Callable[[Any], tuple[Iterable[tuple[Any, Any]], Any]],
+    unflatten_func: Callable[[Any, Sequence[Any]], Any],
+    flatten_func: Callable[[Any], tuple[Iterable[Any], Any]] | None = None,
+) -> None:
+    """Makes instances of a class nodes whose children have keys in paths.
+
+    ``flatten_with_keys(x) -> ((key, child) pairs, data)``; ``flatten_func`` is accepted for
+    compatibility and not needed.
+    """
+    del flatten_func
+    tree.register_node_with_keys(nodetype, flatten_with_keys, unflatten_func)
+
+
+def register_pytree_with_keys_class(cls: ClassT) -> ClassT:
+    """Class decorator; needs ``tree_flatten_with_keys(self)`` and ``tree_unflatten(data, xs)``."""
+    owner: Any = cls
+    tree.register_node_with_keys(cls, owner.tree_flatten_with_keys, owner.tree_unflatten)
+    return cls
+
+
+def register_static(cls: ClassT) -> ClassT:
+    """Class decorator: instances are structure, without leaves; they need ``==`` and a hash."""
+    tree.register_node(cls, lambda x: ((), x), lambda x, _: x)
+    return cls
+
+
+class Partial(functools.partial):
+    """A `functools.partial` that is a node: its arguments are children, its function structure.
+
+    >>> scale = Partial(np.multiply, np.asarray(2.0))
+    >>> float(weft.jit(lambda f, x: f(x))(scale, 3.0))
+    6.0
+    """
+
+
+def _flatten_partial(p: Partial) -> tuple[list[tuple[Any, Any]], Callable[..., Any]]:
+    return [(GetAttrKey("args"), p.args), (GetAttrKey("keywords"), p.keywords)], p.func
+
+
+tree.register_node_with_keys(
+    Partial, _flatten_partial, lambda func, xs: Partial(func, *xs[0], **xs[1])
+)
+
+
+def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:
+    """Is every element a leaf?"""
+    return optree.all_leaves(iterable, is_leaf, namespace="weft")
+
+
+def is_tree_node(typ: type) -> bool:
+    """Are instances of the class nodes rather than leaves?"""
+    if typ is type(None) or optree.is_namedtuple_class(typ):
+        return True
+    return optree.register_pytree_node.get(typ, namespace="weft") is not None
+
+
+def flatten_one_level_with_keys(node: Any) -> tuple[list[tuple[KeyPath, Any]], Hashable]:
+    """The children of a node with their paths (of one key), and what else is needed to rebuild it.
+
+    Raises ValueError for a leaf.
+    """
+    children, data = flatten_one_level(node)
+    pairs, _ = tree.flatten_with_path(node, lambda x: x is not node)
+    return [(path, child) for (path, _), child in zip(pairs, children, strict=True)], data
+
+
+def flatten_one_level(node: Any) -> tuple[list[Any], Hashable]:
+    """The children of a node, and what else is needed to rebuild it; ValueError for a leaf."""
+    if node is None:
+        return [], None
+    children, data, *_ = optree.tree_flatten_one_level(node, namespace="weft")
+    return list(children), data
+
+
+def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
+    """The structure of a tuple whose elements have those structures."""
+    return optree.treespec_tuple(treedefs, namespace="weft")
+
+
+def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
+    """The structures of the children of the root."""
+    return treedef.children()
+
+
+def treedef_is_leaf(treedef: PyTreeDef) -> bool:
+    """Is it the structure of a single leaf?"""
+    return treedef.num_nodes == 1 and treedef.num_leaves == 1

@@ -1,0 +1,117 @@
+"""`check_grads`, and the derivatives of every public function, both modes, to second order."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as onp
+import pytest
+
+import weft
+import weft.numpy as np
+from tests.transforms import differentiable as table
+from weft import lax, nn
+from weft.core.interpret import eval_closed
+from weft.core.trace import eval_trace, numpy_evaluator, set_evaluator
+from weft.lax import special
+from weft.test_util import check_grads
+
+
+@pytest.fixture(autouse=True)
+def _numpy_evaluator() -> Iterator[None]:
+    """Derivatives are checked on the NumPy meaning of primitives: nothing is compiled."""
+    previous = eval_trace.evaluator
+    set_evaluator(numpy_evaluator)
+    yield
+    set_evaluator(previous)
+
+
+NAMESPACES = {
+    "numpy": (np, table.numpy_calls(), table.NUMPY_DISCRETE),
+    "lax": (lax, table.lax_calls(), table.LAX_DISCRETE),
+    "nn": (nn, table.nn_calls(), table.NN_DISCRETE),
+    "lax.special": (special, table.special_calls(), table.SPECIAL_DISCRETE),
+}
+
+
+def public_functions(module: Any) -> set[str]:
+    """Names of the functions a module offers: those of `__all__`, or defined below it."""
+    named = getattr(module, "__all__", None)
+    found = set()
+    for name in named or dir(module):
+        value = getattr(module, name)
+        if name.startswith("_") or not callable(value) or inspect.isclass(value):
+            continue
+        if named or module.__name__ != "weft.nn" or value.__module__ == "weft.nn":
+            found.add(name)
+    return found
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_every_public_function_is_listed(namespace):
+    module, calls, discrete = NAMESPACES[namespace]
+    assert public_functions(module) == calls.keys() | discrete
+    assert not calls.keys() & discrete
+
+
+CASES = [(namespace, name) for namespace, (_, calls, _) in NAMESPACES.items() for name in calls]
+
+
+@pytest.mark.parametrize(("namespace", "name"), CASES)
+def test_derivatives(namespace, name):
+    call = NAMESPACES[namespace][1][name]
+
+    def typed(*args: Any) -> Any:
+        """Through a jaxpr: operators of NumPy arrays would give weakly typed scalars."""
+        closed = weft.make_jaxpr(call)(*args)
+        return eval_closed(closed, *args)
+
+    check_grads(typed, [table.POINT[p] for p in parameters(call)], order=2)
+
+
+def parameters(call: Any) -> list[str]:
+    return [p for p in inspect.signature(call).parameters if p in table.POINT]
+
+
+def test_wrong_derivatives_are_found():
+    @weft.custom_jvp
+    def wrong(x):
+        return x * x
+
+    wrong.defjvps(lambda t, out, x: 3 * x * t)
+    with pytest.raises(AssertionError, match=r"jvp of 'wrong': the tangent against a difference"):
+        check_grads(wrong, (0.7,), 1, modes=["fwd"])
+    with pytest.raises(AssertionError, match=r"vjp of 'wrong': the cotangent against a difference"):
+        check_grads(wrong, (0.7,), 1, modes=["rev"])
+
+
+def test_wrong_second_derivatives_are_found():
+    @weft.custom_jvp
+    def slope(x):
+        return x * 2
+
+    slope.defjvps(lambda t, out, x: t)
+
+    @weft.custom_jvp
+    def f(x):
+        return x * x
+
+    f.defjvps(lambda t, out, x: slope(x) * t)
+    check_grads(f, (0.7,), 1)
+    with pytest.raises(AssertionError, match=r"(jvp|vjp) of (jvp|vjp) of 'f': the "):
+        check_grads(f, (0.7,), 2)
+
+
+def test_complex_functions_and_trees():
+    z = onp.array([1 + 2j, 0.3 - 0.1j])
+    check_grads(lambda v: np.exp(v) * np.conj(v), (z,), order=2)
+    check_grads(lambda d, n: {"y": d["a"] * n, "n": n}, ({"a": onp.ones(2)}, 3), order=2)
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ValueError, match="modes are 'fwd' and 'rev', got 'reverse'"):
+        check_grads(np.sin, (1.0,), 1, modes=["reverse"])
+    with pytest.raises(ValueError, match="order is at least 1, got 0"):
+        check_grads(np.sin, (1.0,), 0)
