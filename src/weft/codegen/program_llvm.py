@@ -3,20 +3,22 @@
 ``i32 main(ptr args, ptr arena, ptr pool)``: ``args`` are pointers to constants, inputs and outputs
 (before them, for a class of shapes, to the table of sizes);
 temporaries lie in the arena at the offsets of the memory plan.  A slot that is swapped lives in a
-stack cell, every other slot is a plain pointer.  The interrupt counter is compared at every launch
+stack cell, every other slot is a plain pointer.  Long programs are cut into functions that ``main``
+calls (`weft.codegen.parts`).  The interrupt counter is compared at every launch
 of a parallel region, every iteration of a loop, within long copies, and after kernels that may have
 left off early.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft.codegen.extent_values import ExtentValues
 from weft.codegen.kernel_llvm import emit_kernel, read_interrupts
 from weft.codegen.library_llvm import emit_library_call
-from weft.codegen.llvm_text import Module, Value
+from weft.codegen.llvm_text import Function, Module, Value
+from weft.codegen.parts import Call, Inline, Item, Parts, walk_items
 from weft.codegen.scalar_llvm import Target
 from weft.core.extents import Extent
 from weft.kernels import program as ir
@@ -68,89 +70,42 @@ def uses_pool(program: ir.Program) -> bool:
 
 
 class _ProgramEmitter:
+    """Kernels, ``main``, and the parts of it that are functions of their own."""
+
     def __init__(self, program: ir.Program, target: Target) -> None:
         self.program = program
         self.target = target
         self.module = Module()
         self.symbols: dict[Kernel, str] = {}
         self.libraries: dict[LibraryCall, str] = {}
-        self.pointers: dict[ir.Slot, str] = {}
-        self.cells: dict[ir.Slot, str] = {}
-        self.extent: Callable[[Any], Value] = lambda number: number
+        self.routines = {step: symbol for symbol, step in routines_of(program)}
+        # The first argument of a program for a class of shapes is the table of sizes.
+        slots = (*program.constants, *program.inputs, *program.outputs)
+        self.places = {slot: n for n, slot in enumerate(slots, bool(program.sizes))}
+        self.cells = {slot: n for n, slot in enumerate(_swapped(program.steps))}
+        self.parts = Parts(program)
+        #: Functions that are called: their names, and what they run.
+        self.called: list[tuple[str, list[ir.Step]]] = []
 
     def emit(self) -> str:
         self._kernels(self.program.steps)
-        self.f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
-        f = self.f
-        self.out = f.label("interrupted")
-        self.routines = {step: symbol for symbol, step in routines_of(self.program)}
-        if self.routines:
-            self.failed = f.label("failed")
-            self.status = f.i("alloca i32, align 4")
-        self._bind_slots()
-        self.seen = read_interrupts(f)
-        self.tables = self._launch_tables(self.program.steps)
-        self._steps(self.program.steps)
-        f.ret("i32", 0)
-        f.place(self.out)
-        f.ret("i32", INTERRUPTED)
-        if self.routines:
-            f.place(self.failed)
-            f.ret("i32", f.load("i32", self.status))
+        f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
+        cells = f.i(f"alloca [{len(self.cells)} x ptr], align 8") if self.cells else "null"
+        main = _Function(self, f, self.program.steps, cells)
+        for slot, n in self.cells.items():
+            f.store("ptr", main.memory(slot), f.gep("i64", cells, n))
+        main.emit(read_interrupts(f))
+        parameters = ["ptr %args", "ptr %arena", "ptr %pool", "ptr %cells", "i32 %seen"]
+        for name, steps in self.called:  # which grows meanwhile
+            f = self.module.function(name, parameters, "i32", linkage="internal")
+            _Function(self, f, steps, "%cells").emit("%seen")
         return self.module.text()
 
-    # -- slots -------------------------------------------------------------------------------------
-
-    def _bind_slots(self) -> None:
-        f, p = self.f, self.program
-        first = 0
-        if p.sizes:
-            first = 1
-            self.table = f.load("ptr", "%args")
-            known: dict[object, Value] = {}
-
-            def once(key: object, build: Callable[[], Value]) -> Value:
-                if key not in known:
-                    known[key] = build()
-                return known[key]
-
-            self.extent = ExtentValues(f, self.table, p.sizes, once).value
-            for step in walk_steps(p.steps):
-                if isinstance(step, ir.Copy):  # here, before the branches that use it
-                    self.extent(step.target.nbytes)
-        for n, slot in enumerate((*p.constants, *p.inputs, *p.outputs), first):
-            self.pointers[slot] = f.load("ptr", f.gep("i64", "%args", n))
-        for slot in p.temporaries:
-            if slot.offset is None:
-                raise ValueError(f"temporary {slot} has no place: plan the program's memory first")
-            self.pointers[slot] = f.gep("i8", "%arena", self.extent(slot.offset))
-        for slot in _swapped(p.steps):
-            cell = f.i("alloca ptr, align 8")
-            f.store("ptr", self.pointers[slot], cell)
-            self.cells[slot] = cell
-
-    def _pointer(self, slot: ir.Slot) -> str:
-        cell = self.cells.get(slot)
-        return self.pointers[slot] if cell is None else self.f.load("ptr", cell)
-
-    def _launch_tables(self, steps: list[ir.Step]) -> dict[ir.Step, str]:
-        """Argument tables of launches and routines, on the stack of ``main``, outside its loops."""
-        tables: dict[ir.Step, str] = {}
-        for step in walk_steps(steps):
-            if isinstance(step, ir.Launch):
-                count = len(step.slots) + len(step.scratch) + 2
-                room = count + bool(self.program.sizes)
-                table = tables[step] = self.f.i(f"alloca [{room} x ptr], align 8")
-                self.f.store("ptr", "%pool", table)
-                self.f.store("i32", self.seen, self.f.gep("i64", table, count - 1))
-                if self.program.sizes:
-                    self.f.store("ptr", self.table, self.f.gep("i64", table, count))
-            elif isinstance(step, ir.Routine):
-                count = max(1, len(step.inputs) + len(step.outputs))
-                tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
-        return tables
-
-    # -- kernels -----------------------------------------------------------------------------------
+    def part(self, steps: list[ir.Step]) -> str:
+        """The symbol of a function that runs ``steps``."""
+        name = f"part{len(self.called)}"
+        self.called.append((name, steps))
+        return f"@{name}"
 
     def _kernels(self, steps: list[ir.Step]) -> None:
         for step in walk_steps(steps):
@@ -166,11 +121,125 @@ class _ProgramEmitter:
                     name = f"l{len(self.libraries)}_{call.symbol}"
                     self.libraries[call] = emit_library_call(self.module, name, call)
 
+
+class _Function:
+    """``main`` or a part of it: 0 if it ran to its end, `INTERRUPTED`, or what a routine returned.
+
+    ``all_cells`` is an array of pointers to what swapped slots are at present.
+    """
+
+    def __init__(
+        self, program: _ProgramEmitter, f: Function, steps: list[ir.Step], all_cells: str
+    ) -> None:
+        self.top = program
+        self.program = program.program
+        self.module = program.module
+        self.f = f
+        self.items = program.parts.items(steps)
+        self.steps = [i.step for i in walk_items(self.items) if isinstance(i, Inline)]
+        self.all_cells = all_cells
+        self.cells: dict[ir.Slot, str] = {}
+        self.pointers: dict[ir.Slot, str] = {}
+        self.extent: Callable[[Any], Value] = lambda number: number
+        if self.program.sizes:
+            self.table = f.load("ptr", "%args")
+            known: dict[object, Value] = {}
+
+            def once(key: object, build: Callable[[], Value]) -> Value:
+                if key not in known:
+                    known[key] = build()
+                return known[key]
+
+            self.extent = ExtentValues(f, self.table, self.program.sizes, once).value
+        self._bind_slots()
+
+    def emit(self, seen: str) -> None:
+        """Write the function; ``seen`` is the interrupt counter when the program began."""
+        f, self.seen = self.f, seen
+        self.out = f.label("interrupted")
+        self.failed = f.label("failed")
+        calls = any(isinstance(item, Call) for item in walk_items(self.items))
+        may_fail = calls or any(step in self.top.routines for step in self.steps)
+        self.status = f.i("alloca i32, align 4") if may_fail else None
+        self.tables = self._launch_tables()
+        self._items(self.items)
+        f.ret("i32", 0)
+        f.place(self.out)
+        f.ret("i32", INTERRUPTED)
+        if self.status is not None:
+            f.place(self.failed)
+            f.ret("i32", f.load("i32", self.status))
+
+    # -- slots -------------------------------------------------------------------------------------
+
+    def _bind_slots(self) -> None:
+        """Pointers to what the steps of this function use, before the branches that use them."""
+        numbers = self.top.cells
+        for step in self.steps:
+            if isinstance(step, ir.Copy):
+                self.extent(step.target.nbytes)
+            for slot in (*ir.reads_of(step), *ir.writes_of(step)):
+                if slot in self.pointers or slot in self.cells:
+                    continue
+                if slot in numbers:
+                    self.cells[slot] = self.f.gep("i64", self.all_cells, numbers[slot])
+                else:
+                    self.pointers[slot] = self.memory(slot)
+
+    def memory(self, slot: ir.Slot) -> str:
+        """Where ``slot`` lies, to begin with if it is swapped."""
+        if slot.role != "temporary":
+            return self.f.load("ptr", self.f.gep("i64", "%args", self.top.places[slot]))
+        if slot.offset is None:
+            raise ValueError(f"temporary {slot} has no place: plan the program's memory first")
+        return self.f.gep("i8", "%arena", self.extent(slot.offset))
+
+    def _pointer(self, slot: ir.Slot) -> str:
+        cell = self.cells.get(slot)
+        return self.pointers[slot] if cell is None else self.f.load("ptr", cell)
+
+    def _launch_tables(self) -> dict[ir.Step, str]:
+        """Argument tables of launches and routines, on the stack, outside of loops."""
+        tables: dict[ir.Step, str] = {}
+        for step in self.steps:
+            if isinstance(step, ir.Launch):
+                count = len(step.slots) + len(step.scratch) + 2
+                room = count + bool(self.program.sizes)
+                table = tables[step] = self.f.i(f"alloca [{room} x ptr], align 8")
+                self.f.store("ptr", "%pool", table)
+                self.f.store("i32", self.seen, self.f.gep("i64", table, count - 1))
+                if self.program.sizes:
+                    self.f.store("ptr", self.table, self.f.gep("i64", table, count))
+            elif isinstance(step, ir.Routine):
+                count = max(1, len(step.inputs) + len(step.outputs))
+                tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
+        return tables
+
     # -- steps -------------------------------------------------------------------------------------
 
-    def _steps(self, steps: list[ir.Step]) -> None:
-        for step in steps:
-            self._STEPS[type(step)](self, step)
+    def _items(self, items: Sequence[Item]) -> None:
+        for item in items:
+            if isinstance(item, Call):
+                self._part(item)
+            elif item.blocks:
+                self._CONTROL[type(item.step)](self, item.step, *item.blocks)
+            else:
+                self._STEPS[type(item.step)](self, item.step)
+
+    def _part(self, item: Call) -> None:
+        symbol = self.top.part(item.steps)
+        arguments = f"ptr %args, ptr %arena, ptr %pool, ptr {self.all_cells}, i32 {self.seen}"
+        self._go_on(self.f.i(f"call i32 {symbol}({arguments})"))
+
+    def _go_on(self, status: str) -> None:
+        """Leave with ``status`` unless it is 0."""
+        f = self.f
+        assert self.status is not None
+        f.store("i32", status, self.status)
+        stopped = f.i(f"icmp ne i32 {status}, 0")
+        go = f.label("go")
+        f.branch(stopped, self.failed, go, unlikely=True)
+        f.place(go)
 
     def _poll(self) -> None:
         f = self.f
@@ -183,7 +252,7 @@ class _ProgramEmitter:
         f, table = self.f, self.tables[step]
         for n, slot in enumerate((*step.slots, *step.scratch), 1):
             f.store("ptr", self._pointer(slot), f.gep("i64", table, n))
-        symbol = self.symbols[step.kernel]
+        symbol = self.top.symbols[step.kernel]
         parallel = is_parallel(step.kernel)
         if parallel:
             self._poll()
@@ -224,30 +293,30 @@ class _ProgramEmitter:
         self.f.store("ptr", b, self.cells[step.a])
         self.f.store("ptr", a, self.cells[step.b])
 
-    def _for(self, step: ir.For) -> None:
+    def _for(self, step: ir.For, body: Sequence[Item]) -> None:
         f = self.f
         with f.loop(0, step.length) as loop:
             self._poll()
             count = f.i(f"trunc i64 {loop.index} to i32")
             f.store("i32", count, self._pointer(step.counter))
-            self._steps(step.body)
+            self._items(body)
 
-    def _while(self, step: ir.While) -> None:
+    def _while(self, step: ir.While, condition: Sequence[Item], body: Sequence[Item]) -> None:
         f = self.f
-        head, body, done = f.label("while"), f.label("body"), f.label("done")
+        head, inside, done = f.label("while"), f.label("body"), f.label("done")
         f.jump(head)
         f.place(head)
         self._poll()
-        self._steps(step.condition)
+        self._items(condition)
         flag = f.load("i8", self._pointer(step.predicate))
         more = f.i(f"icmp ne i8 {flag}, 0")
-        f.branch(more, body, done)
-        f.place(body)
-        self._steps(step.body)
+        f.branch(more, inside, done)
+        f.place(inside)
+        self._items(body)
         f.jump(head)
         f.place(done)
 
-    def _if(self, step: ir.If) -> None:
+    def _if(self, step: ir.If, *branches: Sequence[Item]) -> None:
         f = self.f
         index = f.load("i32", self._pointer(step.index))
         low = f.intrinsic("smax", "i32", index, 0)
@@ -256,9 +325,9 @@ class _ProgramEmitter:
         done = f.label("done")
         cases = " ".join(f"i32 {n}, label %{label}" for n, label in enumerate(labels[:-1]))
         f.do(f"switch i32 {chosen}, label %{labels[-1]} [{cases}]")
-        for label, body in zip(labels, step.branches, strict=True):
+        for label, body in zip(labels, branches, strict=True):
             f.place(label)
-            self._steps(body)
+            self._items(body)
             f.jump(done)
         f.place(done)
 
@@ -269,11 +338,11 @@ class _ProgramEmitter:
         if isinstance(step.function, LibraryCall):
             self._library(step.function, table)
         else:
-            self._host(self.routines[step], table)
+            self._host(self.top.routines[step], table)
 
     def _library(self, call: LibraryCall, table: str) -> None:
         """A loop over matrices, on several threads if that is worth it."""
-        f, symbol = self.f, self.libraries[call]
+        f, symbol = self.f, self.top.libraries[call]
         self._poll()
         if call.threads > 1:
             self.module.declare("declare void @weft_parallel(ptr, ptr, ptr, i64, i64)")
@@ -288,22 +357,15 @@ class _ProgramEmitter:
         """A call back to the host; a status other than 0 means that it raised."""
         f = self.f
         self.module.declare(f"declare i32 @{symbol}(ptr)")
-        status = f.i(f"call i32 @{symbol}(ptr {table})")
-        f.store("i32", status, self.status)
-        raised = f.i(f"icmp ne i32 {status}, 0")
-        go = f.label("go")
-        f.branch(raised, self.failed, go, unlikely=True)
-        f.place(go)
+        self._go_on(f.i(f"call i32 @{symbol}(ptr {table})"))
 
     _STEPS: dict[type, Callable[..., None]] = {
         ir.Launch: _launch,
         ir.Copy: _copy,
         ir.Swap: _swap,
-        ir.For: _for,
-        ir.While: _while,
-        ir.If: _if,
         ir.Routine: _routine,
     }
+    _CONTROL: dict[type, Callable[..., None]] = {ir.For: _for, ir.While: _while, ir.If: _if}
 
 
 def _swapped(steps: list[ir.Step]) -> list[ir.Slot]:
