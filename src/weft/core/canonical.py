@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.deep import deep
 from weft.core.jaxpr import Atom, ClosedJaxpr, Jaxpr, Literal, Var
 from weft.core.primitive import Primitive
 
@@ -88,7 +89,8 @@ _BY_BYTES = float, complex, np.generic, np.ndarray
 
 class _Writer:
     """Writes keys. Types, primitives and other objects are numbered as they appear: they are often
-    the same, and take long to compare, hash or pickle."""
+    the same, and take long to compare, hash or pickle. So are programs inside, or the keys of deep
+    ones would be deep."""
 
     def __init__(self) -> None:
         self.numbers: dict[Any, int] = {}
@@ -99,6 +101,7 @@ class _Writer:
     def closed(self, closed: ClosedJaxpr) -> Hashable:
         return self.jaxpr(closed.jaxpr), tuple(map(self.constant, closed.consts))
 
+    @deep
     def jaxpr(self, jaxpr: Jaxpr) -> Hashable:
         variables: dict[Var, int] = {}
         tokens: list[Hashable] = []
@@ -134,9 +137,9 @@ class _Writer:
         if kind is tuple or isinstance(value, _SEQUENCES):
             return self.number(kind), *map(self.param, value)
         if isinstance(value, ClosedJaxpr):
-            return self.number(kind), self.closed(value)
+            return self.number(kind), self.number(self.closed(value))
         if isinstance(value, Jaxpr):
-            return self.number(kind), self.jaxpr(value)
+            return self.number(kind), self.number(self.jaxpr(value))
         if isinstance(value, DerivativeRule):
             return (self.number(kind),)
         if isinstance(value, _BY_BYTES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.deep import deep
 from weft.core.errors import JaxprError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var, subjaxprs
 from weft.core.print import Names, format_eqn
@@ -12,6 +13,7 @@ from weft.core.print import Names, format_eqn
 _NEIGHBOURS = 3
 
 
+@deep
 def check_jaxpr(jaxpr: Jaxpr | ClosedJaxpr) -> None:
     """Raises :class:`JaxprError` that shows the wrong equation with its neighbours."""
     if isinstance(jaxpr, ClosedJaxpr):

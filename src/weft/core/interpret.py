@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.deep import deep
 from weft.core.jaxpr import Atom, ClosedJaxpr, Jaxpr, Literal, last_uses
 from weft.core.source import at_source
 
 
+@deep
 def eval_jaxpr(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[Any]:
     """Runs a jaxpr in the current trace; the results as a list."""
     env: dict[int, Any] = {}
@@ -45,6 +47,7 @@ def _enter(env: dict[int, Any], jaxpr: Jaxpr, consts: Sequence[Any], args: Seque
         env[id(var)] = value
 
 
+@deep
 def eval_jaxpr_numpy(jaxpr: Jaxpr, consts: Sequence[Any], *args: Any) -> list[np.ndarray]:
     """Runs a jaxpr by the NumPy meaning of its primitives; the results as NumPy arrays."""
     env: dict[int, Any] = {}

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.deep import deep
 from weft.core.dtypes import SHORT_NAMES, short_name
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
 
@@ -42,6 +43,7 @@ def _letters(number: int) -> str:
             return letters
 
 
+@deep
 def format_jaxpr(jaxpr: Jaxpr | ClosedJaxpr, indent: int = 0) -> str:
     """The program as text; lines after the first are indented by ``indent``."""
     if isinstance(jaxpr, ClosedJaxpr):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
-_SKIPPED = (_PACKAGE, os.path.dirname(os.__file__) + os.sep + "functools")
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_SKIPPED = (_PACKAGE, _LIBRARY + "functools", _LIBRARY + "threading")
 #: By name of the file: its hash is kept, that of a code object is computed anew each time.
 _is_internal: dict[str, bool] = {}
 
@@ -36,7 +37,11 @@ class Source(NamedTuple):
 
 def user_frame() -> FrameType | None:
     """The innermost frame of code outside Weft in the current call stack."""
-    frame: FrameType | None = sys._getframe(1)
+    return _nearest(sys._getframe(1)) or _nearest(_state.caller)
+
+
+def _nearest(frame: FrameType | None) -> FrameType | None:
+    """``frame`` or the innermost of its callers that is outside Weft."""
     while frame is not None:
         file = frame.f_code.co_filename
         internal = _is_internal.get(file)
@@ -52,9 +57,25 @@ def user_frame() -> FrameType | None:
 
 class _State(threading.local):
     source: Source | None = None
+    caller: FrameType | None = None  # in another thread, which waits for this one
 
 
 _state = _State()
+
+
+def caller() -> tuple[Source | None, FrameType | None]:
+    """Where operations of this thread come from, for `called_from` in another."""
+    return _state.source, user_frame()
+
+
+@contextmanager
+def called_from(place: tuple[Source | None, FrameType | None]) -> Iterator[None]:
+    """Makes this thread go on for another one that waits for it, from the `caller` there."""
+    _state.source, _state.caller = place
+    try:
+        yield
+    finally:
+        _state.source = _state.caller = None
 
 
 @contextmanager

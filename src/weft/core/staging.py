@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft.core.avals import ShapedArray, aval_of, is_array_like
+from weft.core.deep import deep
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var, dce
 from weft.core.primitive import Primitive
 from weft.core.source import Source, user_source
@@ -166,6 +167,7 @@ def _prune_consts(closed: ClosedJaxpr) -> ClosedJaxpr:
     return ClosedJaxpr(pruned, consts)
 
 
+@deep
 def trace_to_jaxpr(
     fun: Callable[..., Sequence[Any]],
     in_avals: Sequence[ShapedArray],

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from weft.core.deep import deep
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
 from weft.kernels.overwrite import is_in_place
@@ -48,6 +49,7 @@ def reads_of(step: Step) -> set[Value]:
     return found
 
 
+@deep
 def _block_reads(block: Block) -> set[Value]:
     return set().union(*(reads_of(s) for s in block.steps))
 
@@ -136,6 +138,7 @@ class _Assembler:
 
     # -- blocks ------------------------------------------------------------------------------------
 
+    @deep
     def _block(self, block: Block, wanted: set[Value]) -> list[out.Step]:
         """Steps of ``block``; ``wanted`` are the values needed after it."""
         steps = block.steps

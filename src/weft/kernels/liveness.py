@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from weft.core.deep import deep
 from weft.kernels.program import (
     For,
     If,
@@ -145,6 +146,7 @@ def _overwrites(step: Step, slot: Slot) -> bool:
     return False
 
 
+@deep
 def _block_overwrites(block: list[Step], slot: Slot) -> bool:
     first = next((s for s in block if _mentions(s, slot)), None)
     return first is not None and _overwrites(first, slot)

@@ -7,6 +7,7 @@ from math import prod
 import numpy as np
 
 from weft.core import dtypes
+from weft.core.deep import deep
 from weft.kernels.check import check_kernel
 from weft.kernels.in_place import may_share
 from weft.kernels.ir import Buffer, Kernel
@@ -84,6 +85,7 @@ def fail(step: Step, why: str) -> None:
     raise ProgramError(f"{why}\n  at: {print_step(step)}")
 
 
+@deep
 def _block(steps: list[Step], roles: dict[Slot, str], written: set[Slot]) -> None:
     """Check steps in order; ``written`` grows by what they certainly write."""
     for step in steps:

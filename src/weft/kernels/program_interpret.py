@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft.core import dtypes
+from weft.core.deep import deep
 from weft.kernels.interpret import poison, run_in_place
 from weft.kernels.program import (
     Copy,
@@ -62,6 +63,7 @@ class _Run:
         for slot in program.temporaries:
             self.memory[slot] = _place(slot, arena)
 
+    @deep
     def steps(self, steps: list[Step]) -> None:
         for step in steps:
             self.step(step)

@@ -15,6 +15,7 @@ The kernels' own text follows, each kernel once.
 from __future__ import annotations
 
 from weft.core import dtypes
+from weft.core.deep import deep
 from weft.kernels.ir import Kernel
 from weft.kernels.print import print_kernel
 from weft.kernels.program import (
@@ -73,6 +74,7 @@ def _kernel_names(program: Program) -> dict[Kernel, str]:
     return names
 
 
+@deep
 def _steps(steps: list[Step], depth: int, lines: list[str], names: dict[Kernel, str]) -> None:
     pad = "  " * depth
     for step in steps:

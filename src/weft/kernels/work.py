@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from math import inf, prod
 
+from weft.core.deep import deep
 from weft.core.extents import typical
 from weft.kernels.ir import For, Kernel, Stmt, Store, outputs_of
 from weft.kernels.program import Copy, If, Launch, Routine, Step, While
@@ -64,6 +65,7 @@ def long_loops(kernel: Kernel) -> dict[For, int]:
     return found
 
 
+@deep
 def seconds(steps: list[Step]) -> float:
     """About how long ``steps`` take on one core; infinity where nobody can tell."""
     total = 0.0

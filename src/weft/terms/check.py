@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from weft.core import dtypes
+from weft.core.deep import deep
 from weft.terms import ops
 from weft.terms.affine import Affine, Axis
 from weft.terms.bounds import Fact, Facts, bounds_given, is_proven
@@ -61,6 +62,7 @@ def check_program(program: Program) -> None:
             raise TermError(f"output {value} is not defined")
 
 
+@deep
 def check_block(block: Block, known: Iterable[Value]) -> set[Value]:
     """Checks the steps in order; the values known after them."""
     known = set(known)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weft.core.deep import deep
 from weft.terms import ops
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
@@ -84,6 +85,7 @@ def interpret(program: Program, *args: Any) -> list[np.ndarray]:
     return [memory[v] for v in program.outputs]
 
 
+@deep
 def run_block(block: Block, memory: Memory) -> None:
     """Executes the steps of a block, adding what they define to ``memory``."""
     for step in block.steps:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from weft.core.deep import deep
 from weft.terms.region import Block, Call, Def, For, If, Program, Scatter, Step, While
 from weft.terms.term import Load, Term, Value, postorder
 
@@ -27,6 +28,7 @@ def loaded(*terms: Term) -> set[Value]:
     return {t.value for t in postorder(*terms) if isinstance(t, Load)}
 
 
+@deep
 def _prune_block(block: Block, needed: set[Value]) -> Block:
     """The steps that ``needed`` depends on; adds to ``needed`` what they read."""
     kept: list[Step] = []

@@ -22,6 +22,7 @@ import numpy as np
 
 from weft.core.avals import ShapedArray
 from weft.core.canonical import params_key
+from weft.core.deep import deep
 from weft.core.dtypes import is_complex, real_dtype
 from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
@@ -184,6 +185,7 @@ class Lowering:
         self.emit(Def(value, axes, element(points(axes)), self.source))
         return value
 
+    @deep
     def inline(self, closed: ClosedJaxpr, args: Sequence[AnyTensor]) -> list[AnyTensor]:
         """The equations of ``closed`` in the current block: its results for ``args``."""
         outer = self.out_avals, self.source

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.core.deep import deep
 from weft.core.dtypes import short_name
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 from weft.terms.region import Block, Call, Carry, Def, For, If, Program, Scatter, Step, While
@@ -213,6 +214,7 @@ def format_step(step: Step, indent: str = "") -> str:
     return "\n".join(_step(step, indent))
 
 
+@deep
 def _block(block: Block, indent: str) -> list[str]:
     return [line for step in block.steps for line in _step(step, indent)]
 
