@@ -14,9 +14,9 @@ Temporaries that are swapped exchange memory, so each lives whenever one of its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, field
 
-from weft.core.deep import deep
 from weft.kernels.program import (
     For,
     If,
@@ -54,9 +54,12 @@ class _Place:
 
 @dataclass(eq=False)
 class _Numbered:
+    """A step: where it stands, and the numbers of the first and last step of each of its blocks."""
+
     step: Step
     place: _Place
     end: int
+    blocks: list[tuple[int, int]] = field(default_factory=list)
 
 
 def lives(program: Program) -> dict[Slot, Life]:
@@ -96,9 +99,13 @@ def _number(program: Program) -> list[_Numbered]:
     stack: list[tuple[list[Step], int, _Place]] = [(program.steps, 0, top)]
     while stack:
         steps, at, place = stack.pop()
+        if at == 0 and place.owner is not None:
+            items[place.owner].blocks.append((len(items), len(items) - 1))
         if at == len(steps):
             if place.owner is not None:
-                items[place.owner].end = max(items[place.owner].end, len(items) - 1)
+                owner = items[place.owner]
+                owner.end = max(owner.end, len(items) - 1)
+                owner.blocks[-1] = (owner.blocks[-1][0], len(items) - 1)
             continue
         stack.append((steps, at + 1, place))
         n = len(items)
@@ -123,7 +130,7 @@ def _life(slot: Slot, uses: list[int], steps: list[_Numbered]) -> Life:
     ]
     spans = [(c, steps[c].end) for c in children if c is not None]
     lo, hi = min(a for a, _ in spans), max(b for _, b in spans)
-    if not _overwrites(steps[lo].step, slot):
+    if not _overwrites(lo, slot, uses, steps):
         for place in common:
             owner = place.owner
             if owner is not None and isinstance(steps[owner].step, For | While):
@@ -131,26 +138,38 @@ def _life(slot: Slot, uses: list[int], steps: list[_Numbered]) -> Life:
     return lo, hi
 
 
-def _overwrites(step: Step, slot: Slot) -> bool:
-    """Whether ``step``, whatever happens in it, writes ``slot`` before it reads it."""
-    if slot in reads_of(step) and not isinstance(step, While):
-        return False
-    if slot in writes_of(step):
-        return True
-    if isinstance(step, For):
-        return step.length > 0 and _block_overwrites(step.body, slot)
-    if isinstance(step, While):
-        return _block_overwrites(step.condition, slot)
-    if isinstance(step, If):
-        return all(_block_overwrites(b, slot) for b in step.branches)
-    return False
+def _overwrites(n: int, slot: Slot, uses: list[int], steps: list[_Numbered]) -> bool:
+    """Whether step ``n``, whatever happens in it, writes ``slot`` before it reads it.
+
+    ``uses`` are the numbers of the steps that use it.
+    """
+    # Every block that must overwrite it, by its span: what uses it first there has to.
+    waiting = [n]
+    while waiting:
+        number = waiting.pop()
+        step, blocks = steps[number].step, steps[number].blocks
+        if slot in reads_of(step) and not isinstance(step, While):
+            return False
+        if slot in writes_of(step):
+            continue
+        if isinstance(step, If):
+            spans = blocks
+        elif isinstance(step, While) or (isinstance(step, For) and step.length > 0):
+            spans = blocks[:1]  # the condition runs, the body may not
+        else:
+            return False
+        for first, last in spans:
+            at = bisect_left(uses, first)
+            if at == len(uses) or uses[at] > last:
+                return False
+            waiting.append(_child(uses[at], number, steps))
+    return True
 
 
-@deep
-def _block_overwrites(block: list[Step], slot: Slot) -> bool:
-    first = next((s for s in block if _mentions(s, slot)), None)
-    return first is not None and _overwrites(first, slot)
-
-
-def _mentions(step: Step, slot: Slot) -> bool:
-    return any(slot in reads_of(s) or slot in writes_of(s) for s in walk_steps([step]))
+def _child(n: int, owner: int, steps: list[_Numbered]) -> int:
+    """The step of a block of ``owner`` that step ``n`` is, or is inside of."""
+    while steps[n].place.owner != owner:
+        inside = steps[n].place.owner
+        assert inside is not None
+        n = inside
+    return n
