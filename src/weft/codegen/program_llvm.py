@@ -92,8 +92,12 @@ class _ProgramEmitter:
         f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
         cells = f.i(f"alloca [{len(self.cells)} x ptr], align 8") if self.cells else "null"
         main = _Function(self, f, self.program.steps, cells)
-        for slot, n in self.cells.items():
-            f.store("ptr", main.memory(slot), f.gep("i64", cells, n))
+        if self.cells:  # all of them temporaries, and of known sizes
+            offsets = self.module.data("i64", [_offset(slot) for slot in self.cells], align=8)
+            with f.loop(0, len(self.cells), at_least_once=True) as loop:
+                offset = f.load("i64", f.gep("i64", offsets, loop.index))
+                start = f.gep("i8", "%arena", offset)
+                f.store("ptr", start, f.gep("i64", cells, loop.index))
         main.emit(read_interrupts(f))
         parameters = ["ptr %args", "ptr %arena", "ptr %pool", "ptr %cells", "i32 %seen"]
         for name, steps in self.called:  # which grows meanwhile
@@ -187,12 +191,10 @@ class _Function:
                     self.pointers[slot] = self.memory(slot)
 
     def memory(self, slot: ir.Slot) -> str:
-        """Where ``slot`` lies, to begin with if it is swapped."""
+        """Where ``slot`` lies."""
         if slot.role != "temporary":
             return self.f.load("ptr", self.f.gep("i64", "%args", self.top.places[slot]))
-        if slot.offset is None:
-            raise ValueError(f"temporary {slot} has no place: plan the program's memory first")
-        return self.f.gep("i8", "%arena", self.extent(slot.offset))
+        return self.f.gep("i8", "%arena", self.extent(_offset(slot)))
 
     def _pointer(self, slot: ir.Slot) -> str:
         cell = self.cells.get(slot)
@@ -366,6 +368,13 @@ class _Function:
         ir.Routine: _routine,
     }
     _CONTROL: dict[type, Callable[..., None]] = {ir.For: _for, ir.While: _while, ir.If: _if}
+
+
+def _offset(slot: ir.Slot) -> Any:
+    """Where a temporary starts in the arena."""
+    if slot.offset is None:
+        raise ValueError(f"temporary {slot} has no place: plan the program's memory first")
+    return slot.offset
 
 
 def _swapped(steps: list[ir.Step]) -> list[ir.Slot]:

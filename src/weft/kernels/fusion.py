@@ -16,6 +16,7 @@ from math import prod
 from typing import Literal
 
 from weft.core.extents import typical
+from weft.kernels.build import MAX_PIECES
 from weft.kernels.machine import Machine
 from weft.kernels.uses import (
     MAX_NODES,
@@ -32,9 +33,10 @@ from weft.kernels.uses import (
 )
 from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Const, Index, Load, Value
+from weft.terms.term import FUSES, Const, Index, Load, Value
 
-MAX_USES = 12  # effective uses followed before a definition is simply stored
+MAX_USES = 12  # effective uses looked at before a definition is simply stored
+FOLLOWED = 8 * MAX_USES  # uses of a view that are uses of what it views, where they may be fewer
 MANY = 16  # iterations per thread that leave no doubt about parallelism
 
 #: ``store`` it in memory, compute it where it is used (``inline``), or keep a ``row`` of it there.
@@ -90,7 +92,9 @@ class _Chooser:
         self.machine = machine
         self.sides = sides
         self.choice = Choice()
-        self.uses: dict[Value, list[Use]] = {s.value: [] for s in region.steps}
+        #: Without repetition, in the order found; no more than `FOLLOWED` of each definition.
+        self.uses: dict[Value, dict[Use, None]] = {s.value: {} for s in region.steps}
+        self.crowded: set[Value] = set()  # definitions with more
         self.weight = weights(region)
         self.contracted: set[Value] = set()  # roots that are a contraction's epilogue already
 
@@ -98,7 +102,7 @@ class _Chooser:
         choice = self.choice
         needed = set(self.region.outputs) | _fixed(self.region)
         for step in reversed(self.region.steps):
-            uses = self.uses[step.value]
+            uses = list(self.uses[step.value])
             if isinstance(step, Def) and step.value not in needed:
                 if not uses:
                     continue  # dead: nothing reads it
@@ -129,11 +133,17 @@ class _Chooser:
             if reading.load.value in self.uses:
                 for use in uses:
                     self.add(through(use, step, reading), reading.load)
+                if step.value in self.crowded:
+                    self.crowded.add(reading.load.value)
 
     def add(self, use: Use, load: Load) -> None:
         uses = self.uses.get(load.value)
-        if uses is not None and use not in uses:
-            uses.append(use)
+        if uses is None:
+            return
+        uses[use] = None
+        if len(uses) > FOLLOWED:
+            del uses[use]
+            self.crowded.add(load.value)
 
     # -- decisions ---------------------------------------------------------------------------------
 
@@ -153,7 +163,8 @@ class _Chooser:
         term, weight = step.term, self.weight[step.value]
         if isinstance(term, Load | Const):  # a view or a constant: nothing to compute
             return ("inline",), "inline", 0.0
-        if has_scan(term) or len(uses) > MAX_USES or weight.nodes > MAX_NODES:
+        crowded = len(uses) > MAX_USES or step.value in self.crowded
+        if has_scan(term) or crowded or weight.nodes > MAX_NODES:
             return ("store",), "store", 0.0
         if is_contraction(term):
             alone = len(uses) == 1 and uses[0].root.value not in self.contracted
@@ -163,9 +174,15 @@ class _Chooser:
             return self.fold_sides(step, uses)
         if isinstance(term, Index):
             return ("inline",), "inline", 0.0
-        if any(use.in_product for use in uses):
+        if any(use.in_product or self.is_cut_often(step, use) for use in uses):
             return ("store",), "store", 0.0
         return self.element_sides(step, uses, weight)
+
+    def is_cut_often(self, step: Def, use: Use) -> bool:
+        """Whether ``step``, put together of pieces, would be a piece among very many."""
+        root = self.weight.get(use.root.value)
+        cut = use.in_fuse and step.term.holds & FUSES
+        return bool(cut) and root is not None and root.pieces > MAX_PIECES
 
     def fold_sides(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
         """A fold runs where it is used, or in a kernel of its own."""

@@ -173,21 +173,25 @@ class Weight:
 
     ``behind`` are the definitions that would be inlined; shared ones count once, and those of
     smaller arrays as often as they are computed: once for the elements they are spread over.
+    ``pieces`` are those of all fuses.
     """
 
     ns: float
     nodes: int
+    pieces: int
     behind: frozenset[Value]
 
 
 def weights(region: Region) -> dict[Value, Weight]:
     """The weight of every definition of ``region``."""
-    own: dict[Value, tuple[float, int]] = {}
+    own: dict[Value, tuple[float, int, int]] = {}
     found: dict[Value, Weight] = {}
     for step in region.steps:
         if not isinstance(step, Def):
             continue
-        own[step.value] = (operation_ns(step.term, step.axes), len(postorder(step.term)))
+        terms = postorder(step.term)
+        pieces = sum(len(t.pieces) for t in terms if isinstance(t, Fuse))
+        own[step.value] = (operation_ns(step.term, step.axes), len(terms), pieces)
         behind: set[Value] = {step.value}
         if not own_folds(step.term):
             for reading in readings(step.term):
@@ -197,7 +201,8 @@ def weights(region: Region) -> dict[Value, Weight]:
         size = max(1, typical(step.value.size))
         ns = sum(own[v][0] * min(1.0, typical(v.size) / size) for v in behind)
         nodes = sum(own[v][1] for v in behind)
-        found[step.value] = Weight(ns, nodes, frozenset(behind))
+        pieces = sum(own[v][2] for v in behind)
+        found[step.value] = Weight(ns, nodes, pieces, frozenset(behind))
     return found
 
 

@@ -647,19 +647,32 @@ def _(*operands: np.ndarray, dimension: int) -> np.ndarray:
     return np.concatenate(operands, dimension)
 
 
+#: Operands that one pass puts together; more are first joined in groups, which are alike.
+AT_ONCE = 8
+
+
 @concatenate_p.def_lower
 def _(ctx: Lowering, *operands: Tensor, dimension: int) -> Tensor:
-    def element(index: Indices) -> Term:
-        pieces, start = [], 0
-        for x in operands:
-            size = x.shape[dimension]
-            if size:
-                moved = (*index[:dimension], index[dimension] - start, *index[dimension + 1 :])
-                pieces.append((start, start + size, x.at(moved)))
-            start += size
-        return build.fuse(index[dimension], tuple(pieces)) if pieces else operands[0].at(index)
+    parts = [x for x in operands if x.shape[dimension]] or list(operands[:1])
+    while len(parts) > AT_ONCE:
+        groups = [parts[n : n + AT_ONCE] for n in range(0, len(parts), AT_ONCE)]
+        parts = [_join(ctx, group, dimension) if len(group) > 1 else group[0] for group in groups]
+    return _join(ctx, parts, dimension)
 
-    return ctx.define(ctx.out.shape, ctx.out.dtype, element)
+
+def _join(ctx: Lowering, parts: Sequence[Tensor], dimension: int) -> Tensor:
+    """A new array of ``parts`` one after the other."""
+    starts = [0, *itertools.accumulate(x.shape[dimension] for x in parts)]
+    shape = ctx.out.shape[:dimension] + (starts[-1],) + ctx.out.shape[dimension + 1 :]
+
+    def element(index: Indices) -> Term:
+        pieces = []
+        for x, (start, stop) in zip(parts, itertools.pairwise(starts), strict=True):
+            moved = (*index[:dimension], index[dimension] - start, *index[dimension + 1 :])
+            pieces.append((start, stop, x.at(moved)))
+        return build.fuse(index[dimension], tuple(pieces))
+
+    return ctx.define(shape, ctx.out.dtype, element)
 
 
 by_parts(concatenate_p)
