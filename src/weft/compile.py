@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import inf
@@ -200,9 +200,11 @@ def plan_program(
     naive: list[Kernel] | None = [] if "kernels" in config.dump else None
     watch = None if naive is None else naive.append
 
+    shared: dict[Hashable, Kernel] = {}
+
     def planned(region: Region) -> list[Planned]:
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        kernels = record.timed("plan", lambda: plan(chosen, machine, watch))
+        kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared))
         record.regions.append(PlannedRegion(region, chosen, pieces, kernels))
         return kernels
 

@@ -152,6 +152,29 @@ def tree(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return lambda xs: [x * 2.0 + 1.0 for x in xs], ([ROW] * n,)
 
 
+def nested_jits(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    f: Any = wnp.sin
+    for _ in range(n):
+        f = weft.jit(lambda x, f=f: f(x) + 1.0)
+    return f, (ROW,)
+
+
+def nested_branches(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    f: Any = wnp.sin
+    for _ in range(n):
+        f = lambda x, f=f: lax.cond(x[0] > 0, f, lambda y: y * 2.0, x)  # noqa: E731
+    return f, (ROW,)
+
+
+def nested_loops(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    f: Any = wnp.sin
+    for k in range(n):
+        f = lambda x, f=f, k=k: lax.scan(  # noqa: E731
+            lambda c, _: (f(c) + 0.1, None), x, None, length=2 if k < 3 else 1
+        )[0]
+    return f, (ROW,)
+
+
 FAMILIES: dict[str, tuple[Family, int]] = {
     f.__name__: (f, size)
     for f, size in (
@@ -275,6 +298,15 @@ def test_equal_layers_are_scheduled_once() -> None:
     assert schedules(12) <= schedules(3) + 1
 
 
+@pytest.mark.parametrize("family", [branches, nested_loops])
+def test_equal_bodies_share_their_kernels(family: Family) -> None:
+    def kernels(n: int) -> int:
+        f, arguments = family(n)
+        return weft.jit(f).stats(*arguments).kernels
+
+    assert kernels(12) == kernels(6)
+
+
 def test_what_is_repeated_is_computed_once() -> None:
     def f(x: Any) -> Any:
         return wnp.exp(x) * 2.0 + lax.cond(x[0] > 0, lambda y: wnp.exp(y), lambda y: y, x)
@@ -372,29 +404,6 @@ def little_stack(room: int = 150) -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
-
-
-def nested_jits(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    f: Any = wnp.sin
-    for _ in range(n):
-        f = weft.jit(lambda x, f=f: f(x) + 1.0)
-    return f, (ROW,)
-
-
-def nested_branches(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    f: Any = wnp.sin
-    for _ in range(n):
-        f = lambda x, f=f: lax.cond(x[0] > 0, f, lambda y: y * 2.0, x)  # noqa: E731
-    return f, (ROW,)
-
-
-def nested_loops(n: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    f: Any = wnp.sin
-    for k in range(n):
-        f = lambda x, f=f, k=k: lax.scan(  # noqa: E731
-            lambda c, _: (f(c) + 0.1, None), x, None, length=2 if k < 3 else 1
-        )[0]
-    return f, (ROW,)
 
 
 DEEP: dict[str, tuple[Family, int]] = {

@@ -55,16 +55,20 @@ _entries: BoundedCache[_Entry] = BoundedCache(2048)
 
 
 def plan(
-    region: Region, machine: Machine, watch: Callable[[Kernel], None] | None = None
+    region: Region,
+    machine: Machine,
+    watch: Callable[[Kernel], None] | None = None,
+    shared: dict[Hashable, Kernel] | None = None,
 ) -> list[Planned]:
     """Kernels for ``region`` in execution order, with the values of their parameters.
 
-    ``watch`` is called with each kernel as it is before it is scheduled.
+    ``watch`` is called with each kernel as it is before it is scheduled. ``shared`` are the kernels
+    of the program's other regions, by structure; those of this one are added.
     """
     planner = _Planner(machine)
     planned: list[Planned] = []
-    shared: dict[Hashable, Kernel] = {}
-    # The same structure gives the same kernel, named after where this region has it first.
+    shared = {} if shared is None else shared
+    # The same structure gives the same kernel, named after where it comes first.
     for part in planner.parts(region):
         if isinstance(part, Streamed):
             kernel = shared.get(part.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import prod
 
 from weft.core.extents import typical
@@ -179,30 +180,41 @@ class Weight:
     ns: float
     nodes: int
     pieces: int
-    behind: frozenset[Value]
+    behind: dict[Value, None]
 
 
 def weights(region: Region) -> dict[Value, Weight]:
-    """The weight of every definition of ``region``."""
+    """The weight of every definition of ``region``.
+
+    What is behind a definition is mostly behind the largest that it reads: only the rest is added.
+    """
     own: dict[Value, tuple[float, int, int]] = {}
     found: dict[Value, Weight] = {}
     for step in region.steps:
         if not isinstance(step, Def):
             continue
-        terms = postorder(step.term)
+        value, terms = step.value, postorder(step.term)
         pieces = sum(len(t.pieces) for t in terms if isinstance(t, Fuse))
-        own[step.value] = (operation_ns(step.term, step.axes), len(terms), pieces)
-        behind: set[Value] = {step.value}
-        if not own_folds(step.term):
-            for reading in readings(step.term):
-                before = found.get(reading.load.value)
-                if before is not None and before.nodes <= MAX_NODES:
-                    behind |= before.behind
-        size = max(1, typical(step.value.size))
-        ns = sum(own[v][0] * min(1.0, typical(v.size) / size) for v in behind)
-        nodes = sum(own[v][1] for v in behind)
-        pieces = sum(own[v][2] for v in behind)
-        found[step.value] = Weight(ns, nodes, pieces, frozenset(behind))
+        own[value] = (operation_ns(step.term, step.axes), len(terms), pieces)
+        read = [] if own_folds(step.term) else [t.value for t in terms if isinstance(t, Load)]
+        sources = [v for v in dict.fromkeys(read) if v in found and found[v].nodes <= MAX_NODES]
+        size = max(1, typical(value.size))
+        base = max(sources, key=lambda v: len(found[v].behind), default=None)
+        if base is not None and max(1, typical(base.size)) != size:
+            base = None  # the shares of what is behind are others here
+        start = Weight(0.0, 0, 0, {}) if base is None else found[base]
+        behind = dict(start.behind)
+        for source in sources:
+            if source is not base:
+                behind.update(found[source].behind)
+        behind[value] = None
+        more = list(islice(behind, len(start.behind), None))
+        found[value] = Weight(
+            start.ns + sum(own[v][0] * min(1.0, typical(v.size) / size) for v in more),
+            start.nodes + sum(own[v][1] for v in more),
+            start.pieces + sum(own[v][2] for v in more),
+            behind,
+        )
     return found
 
 
