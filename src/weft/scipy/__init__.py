@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_SUBMODULES = frozenset(["linalg", "signal", "special", "stats"])
+_SUBMODULES = frozenset(
+    ["cluster", "fft", "integrate", "linalg", "ndimage", "signal", "special", "stats"]
+)
 
 
 def __getattr__(name: str) -> Any:

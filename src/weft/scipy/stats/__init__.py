@@ -28,11 +28,12 @@ from weft.scipy.stats.continuous import (
     wrapcauchy,
 )
 from weft.scipy.stats.discrete import bernoulli, betabinom, binom, geom, nbinom, poisson
+from weft.scipy.stats.samples import mode, rankdata, sem
 from weft.scipy.stats.vectors import dirichlet, multinomial, multivariate_normal
 
 __all__ = [
     "bernoulli", "beta", "betabinom", "binom", "cauchy", "chi2", "dirichlet", "expon", "gamma",
-    "gennorm", "geom", "gumbel_l", "gumbel_r", "laplace", "logistic", "multinomial",
-    "multivariate_normal", "nbinom", "norm", "pareto", "poisson", "t", "truncnorm", "uniform",
-    "vonmises", "wrapcauchy",
+    "gennorm", "geom", "gumbel_l", "gumbel_r", "laplace", "logistic", "mode", "multinomial",
+    "multivariate_normal", "nbinom", "norm", "pareto", "poisson", "rankdata", "sem", "t",
+    "truncnorm", "uniform", "vonmises", "wrapcauchy",
 ]  # fmt: skip
