@@ -32,6 +32,7 @@ _NAMES = {
     "eval_shape": "weft.transforms.api",
     "ShapeDtypeStruct": "weft.transforms.api",
     "checkpoint": "weft.transforms.remat",
+    "checkpoint_policies": "weft.ad_checkpoint",
     "remat": "weft.transforms.remat",
     "custom_jvp": "weft.transforms.custom_jvp",
     "custom_vjp": "weft.transforms.custom_vjp",
@@ -45,6 +46,7 @@ _NAMES = {
     "compute_async": "weft.array.asynchronous",
     "block_until_ready": "weft.array",
     # submodules
+    "ad_checkpoint": "",
     "array": "",
     "core": "",
     "debug": "",
