@@ -288,3 +288,22 @@ def test_compensated_sums_survive() -> None:
     exact_products = x.astype(np.float64) * x[::-1]
     total = np.asarray(p).astype(np.float64) + np.asarray(e)
     np.testing.assert_array_equal(total, exact_products)
+
+
+def test_running_folds_and_scatters_of_what_they_read_twice() -> None:
+    """Values read several times by one kernel may be kept as rows, but not by these kernels."""
+    x = np.random.default_rng(0).normal(size=(3, 8))
+    order = np.argsort(x, -1).astype(np.int32)
+
+    def differences(x: Any, order: Any) -> Any:
+        taken = wnp.take_along_axis(x, order, -1)
+        return taken[:, 1:] - taken[:, :-1]
+
+    steps = np.diff(np.sort(x, -1), axis=-1)
+    found = weft.jit(lambda x, order: wnp.cumsum(differences(x, order), -1))(x, order)
+    np.testing.assert_allclose(found, np.cumsum(steps, -1), rtol=1e-12)
+    to = np.array([2, 0], np.int32)
+    found = weft.jit(
+        lambda x, order: wnp.zeros((3, 7), np.float64).at[:2].add(differences(x, order)[to] * 2.0)
+    )(x, order)
+    np.testing.assert_allclose(found[:2], 2 * steps[to], rtol=1e-12)

@@ -269,6 +269,9 @@ class _Chooser:
         roots = {u.root.value for u in uses}
         if len(uses) < 2 or len(roots) != 1 or any(u.in_fuse for u in uses):
             return False
+        root = uses[0].root
+        if not isinstance(root, Def) or has_scan(root.term):
+            return False  # kernels of scatters and of running folds keep none
         depth = _row_depth(uses)
         if depth == len(step.axes) or not any(u.over for u in uses):
             return False
