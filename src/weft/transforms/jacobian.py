@@ -32,7 +32,12 @@ def _basis(leaves: Sequence[Any]) -> list[np.ndarray]:
 
 
 def _chosen(
-    what: str, fun: Callable[..., Any], argnums: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    what: str,
+    fun: Callable[..., Any],
+    argnums: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    holomorphic: bool,
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The function of the differentiated arguments alone, and those arguments, checked."""
     name = function_name(fun)
@@ -53,6 +58,16 @@ def _chosen(
                 raise TypeError(
                     f"{what} of '{name}': {where} has dtype {aval.dtype}, which has no derivative; "
                     "pass it as floating point"
+                )
+            if np.issubdtype(aval.dtype, np.complexfloating) != holomorphic:
+                raise TypeError(
+                    f"{what} of '{name}': {where} has dtype {aval.dtype}: "
+                    + (
+                        "holomorphic=True is for functions of complex arguments"
+                        if holomorphic
+                        else "for a holomorphic function give holomorphic=True; otherwise "
+                        "differentiate with respect to the real and the imaginary part"
+                    )
                 )
 
     @functools.wraps(fun)
@@ -78,12 +93,17 @@ def _split_axis(x: Any, axis: int, like: Sequence[Any], treedef: tree.PyTreeSpec
 
 
 def jacfwd(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """The Jacobian of ``fun``, column by column in forward mode: best for few inputs.
 
     For a result of shape r and an argument of shape a, the Jacobian has shape r + a. Trees of
-    arguments and results give trees of trees.
+    arguments and results give trees of trees. With ``has_aux`` the function returns (result,
+    auxiliary data) and so the Jacobian comes with that data. Complex arguments need
+    ``holomorphic=True``.
 
     >>> jacfwd(lambda x: x ** 2)(np.array([1.0, 2.0]))
     Array([[2., 0.],
@@ -93,7 +113,7 @@ def jacfwd(
 
     @functools.wraps(fun)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        chosen, values = _chosen("jacfwd", fun, argnums, args, kwargs)
+        chosen, values = _chosen("jacfwd", fun, argnums, args, kwargs, holomorphic)
         leaves, treedef = tree.flatten(tuple(values))
         aux: Any = None
 
@@ -118,17 +138,20 @@ def jacfwd(
 
 
 def jacrev(
-    fun: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
 ) -> Callable[..., Any]:
     """The Jacobian of ``fun``, row by row in reverse mode: best for many inputs and few outputs.
 
-    Shapes are as for :func:`jacfwd`.
+    Shapes and options are as for :func:`jacfwd`.
     """
     check_callable("jacrev", fun)
 
     @functools.wraps(fun)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        chosen, values = _chosen("jacrev", fun, argnums, args, kwargs)
+        chosen, values = _chosen("jacrev", fun, argnums, args, kwargs, holomorphic)
         out, pullback, *aux = vjp(chosen, *values, has_aux=has_aux)
         leaves, treedef = tree.flatten(out)
         for leaf in leaves:
@@ -161,11 +184,19 @@ def _tuples_inside(treedef: tree.PyTreeSpec, blocks: Sequence[Any]) -> Any:
 jacobian = jacrev
 
 
-def hessian(fun: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def hessian(
+    fun: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    holomorphic: bool = False,
+) -> Callable[..., Any]:
     """The Hessian of a scalar function: forward mode over reverse mode, one column at a time.
+
+    Options are those of :func:`jacfwd`.
 
     >>> hessian(lambda x: (x ** 3).sum())(np.array([1.0, 2.0]))
     Array([[ 6.,  0.],
            [ 0., 12.]], dtype=float32)
     """
-    return jacfwd(jacrev(fun, argnums), argnums)
+    gradient = jacrev(fun, argnums, has_aux, holomorphic)
+    return jacfwd(gradient, argnums, has_aux, holomorphic)
