@@ -98,6 +98,7 @@ EXACT = (
     *((p, 2, INTEGERS) for p in (_b.shift_left_p, _b.shift_right_logical_p)),
     (_b.shift_right_arithmetic_p, 2, INTEGERS),
     (_b.population_count_p, 1, INTEGERS),
+    (_b.clz_p, 1, INTEGERS),
     (_b.not_p, 1, (*INTEGERS, BOOL)),
     (_a.nextafter_p, 2, FLOATS),
 )

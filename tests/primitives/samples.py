@@ -207,6 +207,7 @@ def _discrete() -> Iterator[Sample]:
     for primitive in (b.shift_left_p, b.shift_right_logical_p, b.shift_right_arithmetic_p):
         yield from elementwise(primitive, 2, dtypes=INTEGERS, low=-40, high=40)
     yield from elementwise(b.population_count_p, dtypes=INTEGERS)
+    yield from elementwise(b.clz_p, dtypes=INTEGERS)
 
 
 def _conversions() -> Iterator[Sample]:

@@ -109,6 +109,7 @@ shift_right_arithmetic = _binary(
     "shift_right_arithmetic", bitwise.shift_right_arithmetic, "x >> y, filling with the top bit"
 )
 population_count = _unary("population_count", bitwise.population_count, "The number of bits set")
+clz = _unary("clz", bitwise.clz, "The number of zero bits above the highest bit set")
 
 # parts of complex numbers
 real = _unary("real", complex_parts.real, "The real part of a complex number")

@@ -91,6 +91,7 @@ from weft.numpy.creation import (
 from weft.numpy.einsum import (
     einsum,
 )
+from weft.numpy.exponents import frexp, ldexp, modf
 from weft.numpy.joining import (
     append,
     array_split,
@@ -423,15 +424,16 @@ __all__ = [
     "einsum", "empty", "empty_like", "equal", "euler_gamma", "exp", "exp2", "expand_dims",
     "expm1", "extract", "eye", "fabs", "fft", "finfo", "fix", "flatnonzero", "flip", "fliplr",
     "flipud", "float16", "float32", "float64", "float_power", "floating", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "from_dlpack", "full", "full_like", "generic",
+    "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_dlpack", "full", "full_like", "generic",
     "geomspace", "get_printoptions", "gradient", "greater", "greater_equal", "heaviside",
     "hsplit", "hstack", "hypot", "identity", "iinfo", "imag", "indices", "inexact", "inf",
     "inner", "int16", "int32", "int64", "int8", "integer", "interp", "invert", "isclose",
     "iscomplexobj", "isdtype", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
-    "isrealobj", "isscalar", "issubdtype", "kron", "left_shift", "less", "less_equal",
+    "isrealobj", "isscalar", "issubdtype", "kron", "ldexp", "left_shift", "less", "less_equal",
     "lexsort", "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2",
     "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "matmul",
     "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod",
+    "modf",
     "moveaxis", "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin", "nancumprod",
     "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
     "nanquantile", "nanstd", "nansum", "nanvar", "ndarray", "ndim", "negative", "newaxis",

@@ -1,6 +1,7 @@
 """Sums, extrema, means and the other functions that take axes away, and running sums.
 
-Small integers and booleans are summed in int32 (uint32 for unsigned ones); half precision is summed
+Small integers and booleans are summed in int32 (uint32 for unsigned ones; `cumsum` and `cumprod`
+keep their dtype, as in JAX); half precision is summed
 in float32 and rounded once. Indices are int32.
 """
 
@@ -379,18 +380,23 @@ def _cumulative(name: str, op: Any, a: ArrayLike, axis: int | None, dtype: DType
         x, number = lax.reshape(x, (math.prod(shape_of(x)),)), 0
     else:
         number = canonical_axis(name, axis, len(shape_of(x)))
-    result = _sum_dtype(dtype_of(x)) if dtype is None else dtypes.canonical_dtype(dtype)
+    own = dtypes.int32 if dtype_of(x) == np.bool_ else dtype_of(x)
+    result = own if dtype is None else dtypes.canonical_dtype(dtype)
     work = dtypes.float32 if _is_half(result) else result
     return convert(name, op(convert(name, x, work), number), result)
 
 
 def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
-    """Running sums along `axis` (of the flat array without one)."""
+    """Running sums along `axis` (of the flat array without one).
+
+    Integers keep their dtype, as in JAX (booleans are counted in int32); `cumulative_sum` adds in
+    at least 32 bits.
+    """
     return _cumulative("cumsum", lax.cumsum, a, axis, dtype)
 
 
 def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
-    """Running products along `axis` (of the flat array without one)."""
+    """Running products along `axis` (of the flat array without one), in the dtype of `a`."""
     return _cumulative("cumprod", lax.cumprod, a, axis, dtype)
 
 
@@ -423,7 +429,7 @@ def _with_initial(
             raise ValueError(f"weft.numpy.{name}: give axis= for an array of shape {shape_of(x)}")
         axis = 0
     number = canonical_axis(name, axis, ndim)
-    result = function(x, number, dtype)
+    result = function(x, number, _sum_dtype(dtype_of(x)) if dtype is None else dtype)
     if not include_initial:
         return result
     shape = tuple(1 if d == number else n for d, n in enumerate(shape_of(result)))

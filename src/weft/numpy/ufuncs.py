@@ -233,7 +233,12 @@ def _rounding(name: str, op: Op, doc: str) -> Callable[[ArrayLike], Value]:
 
     def function(x: ArrayLike, /) -> Value:
         (x,) = promote(name, x)
-        return op(x) if dtypes.is_floating(dtype_of(x)) else alias(x)
+        dtype = dtype_of(x)
+        if dtypes.is_complex(dtype):
+            raise TypeError(
+                f"weft.numpy.{name}: {dtype} has no order to round by; round x.real and x.imag"
+            )
+        return op(x) if dtypes.is_floating(dtype) else alias(x)
 
     return _named(function, name, doc)
 

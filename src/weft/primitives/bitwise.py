@@ -72,3 +72,20 @@ population_count_p = elementwise(
     "population_count", INTEGER, 1, numpy=lambda x: np.bitwise_count(_unsigned(x))
 )
 population_count = population_count_p.bind
+
+
+def _leading_zeros(x: np.ndarray) -> np.ndarray:
+    """Zeros above the highest bit set, found by halving."""
+    rest = _unsigned(x)
+    zeros = np.full(x.shape, _width(x), rest.dtype)
+    shift = _width(x) // 2
+    while shift:
+        above = rest >> rest.dtype.type(shift)
+        zeros = np.where(above != 0, zeros - rest.dtype.type(shift), zeros)
+        rest = np.where(above != 0, above, rest)
+        shift //= 2
+    return zeros - rest
+
+
+clz_p = elementwise("clz", INTEGER, 1, numpy=_leading_zeros)
+clz = clz_p.bind
