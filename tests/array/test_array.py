@@ -6,6 +6,7 @@ import copy
 import gc
 import math
 import pickle
+import re
 import weakref
 
 import ml_dtypes
@@ -184,7 +185,7 @@ def test_assignment_does_not_reach_copies_and_pending_work():
     x[:] = 9
     assert duplicate.tolist() == [0, 0, 0]
     assert doubled.tolist() == [1, 1, 1]
-    y = x.reshape(3)
+    y = x.reshape(3).copy()
     y[0] = 1
     assert x.tolist() == [9, 9, 9]
 
@@ -209,6 +210,55 @@ def test_assignment_through_a_basic_index_is_refused():
     assert mine.tolist() == [0, 5, 0]
     picked = x[np.array([0, 1])]
     picked[0] = 1  # not a view in NumPy either
+
+
+VIEWS = {
+    "x.T": lambda x: x.T,
+    "x.mT": lambda x: x.mT,
+    "x.ravel(...)": lambda x: x.ravel(),
+    "x.reshape(...)": lambda x: x.reshape(3, 2),
+    "x.transpose(...)": lambda x: x.transpose(1, 0),
+    "x.swapaxes(...)": lambda x: x.swapaxes(0, 1),
+    "x.squeeze(...)": lambda x: x.squeeze(),
+    "x.view(...)": lambda x: x.view(np.int32),
+    "x.real": lambda x: x.real,
+}
+
+
+@pytest.mark.parametrize("written", VIEWS)
+def test_assignment_through_a_view_is_refused_while_the_array_is_held(written):
+    view = VIEWS[written]
+    x = wnp.arange(6.0).reshape(2, 3)
+    y = view(x)
+    with pytest.raises(TypeError, match=re.escape(f"the result of {written}, a value of its own")):
+        y[0] = 1
+    for mine in (y.copy(), view(x + 0), view(x) + 0):
+        mine[0] = 1
+        assert np.all(np.asarray(mine)[0] == 1)
+    del x
+    y[0] = 1
+    assert np.all(np.asarray(y)[0] == 1)
+
+
+def test_assignment_to_what_numpy_copies_is_fine():
+    x = wnp.arange(6.0).reshape(2, 3)
+    for copied in (x.T.ravel(), x.T.reshape(6), x[:, 1].reshape(2), x.flatten()):
+        copied[0] = 9
+        assert copied.tolist()[0] == 9
+    with pytest.raises(TypeError, match=re.escape("x.ravel(...)")):
+        x.reshape(3, 2).ravel()[0] = 9
+    with pytest.raises(TypeError, match=re.escape("x.T")):
+        x[0].T[0] = 9
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_assignment_through_a_view_of_an_argument_is_refused():
+    def f(x):
+        x.T[0] = 1
+        return x
+
+    with pytest.raises(TypeError, match=re.escape("the result of x.T")):
+        weft.jit(f)(wnp.ones((2, 2)))
 
 
 def test_assignment_of_lists_and_arrays():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import weft
 import weft.numpy as wnp
 from weft.array import delayed
+from weft.array.delayed import SEGMENT_LIMIT
 
 
 @pytest.fixture
@@ -268,3 +270,50 @@ def test_callbacks_without_results_run_outside_jit() -> None:
     x = wnp.ones(3) * 2
     weft.io_callback(lambda v: seen.append(float(v)), None, x.sum())
     assert seen == [6.0]
+
+
+def test_what_does_not_fit_in_memory_leaves_other_work_alone() -> None:
+    x = ready([1.0, 2.0])
+    huge = wnp.broadcast_to(x[:1], (10**9, 10**6)) * 2
+    y = x
+    for _ in range(3 * SEGMENT_LIMIT):
+        y = y + 1
+    assert y.tolist() == [1 + 3 * SEGMENT_LIMIT, 2 + 3 * SEGMENT_LIMIT]
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="TiB"):
+            huge.block_until_ready()
+        assert (x * 3).tolist() == [3, 6]
+
+
+def test_a_callback_that_fails_leaves_other_work_alone() -> None:
+    def refuse(value):
+        raise ValueError("not today")
+
+    x = ready([1.0, 2.0])
+    failing = weft.pure_callback(refuse, weft.ShapeDtypeStruct((2,), np.float32), x * 2)
+    others = [x + k for k in range(3 * SEGMENT_LIMIT)]
+    assert [other.tolist()[0] for other in others] == [1.0 + k for k in range(3 * SEGMENT_LIMIT)]
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not today"):
+            failing.tolist()
+
+
+def test_deleting_what_failing_work_reads_names_the_failure() -> None:
+    x = ready([1.0, 2.0])
+    huge = wnp.broadcast_to(x[:1], (10**9, 10**6)) * 2
+    with pytest.raises(MemoryError):
+        x.delete()
+    del huge
+    x.delete()
+    assert x.is_deleted()
+
+
+def test_long_chains_keep_few_operations() -> None:
+    x = y = ready(np.ones(5000))
+    for _ in range(20_000):
+        y = y * 0.5
+        y = y + x
+    gc.collect()
+    pending = sum(type(thing) is delayed.Operation for thing in gc.get_objects())
+    assert pending <= 2 * SEGMENT_LIMIT
+    assert y.tolist()[0] == 2.0

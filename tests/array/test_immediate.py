@@ -60,13 +60,33 @@ def test_operands_that_are_pending_are_not_forced():
     assert is_pending(pending + pending)
 
 
-def test_large_arrays_and_reductions_stay_delayed():
-    large = ready(np.ones(immediate.SMALL))
-    small = ready(np.ones(10))
+def test_reductions_and_products_run_at_once_too():
+    x = ready(np.arange(16.0).reshape(4, 4))
     for _ in range(6):
-        sums, totals = large + large, small.sum()
+        total, product, picked = x.sum(0), x @ x, x[2]
+    assert not any(map(is_pending, (total, product, picked)))
+    values = np.arange(16.0, dtype=np.float32).reshape(4, 4)
+    assert total.tolist() == values.sum(0).tolist()
+    assert product.tolist() == (values @ values).tolist()
+
+
+def test_large_arrays_and_operations_with_several_results_stay_delayed():
+    large, small = ready(np.ones(immediate.SMALL)), ready(np.ones(10))
+    for _ in range(6):
+        sums = large + large
+        values, _ = weft.lax.top_k(small, 2)
     assert is_pending(sums)
-    assert is_pending(totals)
+    assert is_pending(values)
+
+
+def test_parameters_without_a_hash_do_not_matter():
+    def called(a):
+        return a + 1
+
+    x = ready([1, 2, 3])
+    for _ in range(6):
+        y = weft.pure_callback(called, weft.ShapeDtypeStruct((3,), np.float32), x)
+    assert y.tolist() == [2, 3, 4]
 
 
 def test_programs_are_bounded(monkeypatch):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from weft.array.delayed import block_until_ready, compute, evaluate, settle
-from weft.array.value import Array, BasicIndex, alias, borrow_numpy, from_numpy, rebind
+from weft.array.value import Array, View, alias, borrow_numpy, from_numpy, mark_view, rebind
 
 __all__ = [
     "Array",
-    "BasicIndex",
+    "View",
     "alias",
     "borrow_numpy",
     "block_until_ready",

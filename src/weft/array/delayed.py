@@ -24,6 +24,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Container, Hashable, Iterable, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from types import FrameType
 from typing import Any
@@ -168,6 +169,23 @@ class Segment:
             self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
             if not self.arrays:
                 self.count = 0
+
+    def flush(self) -> bool:
+        """Computes everything somebody holds, for its own sake; whether that succeeded.
+
+        What fails stays pending, so that it raises where it is asked for, each time, and not in
+        the unrelated operation that made the segment end.
+        """
+        with self.lock:
+            try:
+                self.run()
+                return True
+            except Exception:
+                for array in [array for arrays in self.live().values() for array in arrays]:
+                    if array._pending is not None:
+                        with suppress(Exception):  # raised again by who needs the value
+                            self.run((array,))
+            return False
 
     def _run_only(self, array: Array, pending: Pending) -> None:
         """Computes the only operation; other handles of its result find it by themselves."""
@@ -380,7 +398,8 @@ def _open_segment(frame: FrameType | None, here: FrameType) -> Segment:
             recurs = path == segment.first_path
         if not recurs and segment.count < SEGMENT_LIMIT:
             return segment
-        segment.run()
+        if not segment.flush():
+            segment = _state.segment = Segment()
     segment.first_site = site
     segment.first_path = _path(frame, here) if path is None else path
     return segment
@@ -391,12 +410,10 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     if jit_is_disabled():
         return run_now(primitive, args, params)
     arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
-    key = None
-    if primitive.pointwise:
-        key = immediate.key_of(primitive, arrays, params)
-        program = immediate.programs.get(key)
-        if program is not None and (result := program(*arrays)) is not None:
-            return result
+    key = _key(primitive, arrays, params)
+    program = immediate.programs.get(key)
+    if program is not None and (result := program(*arrays)) is not None:
+        return result
     frame = user_frame()
     segment = _open_segment(frame, sys._getframe())
     for array in arrays:
@@ -405,7 +422,9 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
             if pending is None or pending[0].segment is not segment:
                 array.materialise()  # not under the lock: it may need that of another segment
     avals = [array.aval for array in arrays]
-    out_avals = _result_types(primitive, avals, params)
+    out_avals = _typed.get(key)
+    if out_avals is None:
+        out_avals = _result_types(key, primitive, avals, params)
     site = (frame.f_code, frame.f_lineno) if frame is not None else (None, 0)
     with segment.lock:
         inputs = []
@@ -418,11 +437,11 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
         outputs = [Array(aval, None, (operation, k)) for k, aval in enumerate(out_avals)]
         segment.arrays.extend(map(weakref.ref, outputs))
         segment.count += 1
-    if key is not None:
-        immediate.note_recorded(key, avals, out_avals, params)
     # What has effects, or reads memory that others may change, cannot wait.
     if borrowed or ("effects" in primitive.rules and primitive.effects(params)):
         segment.run(effect=operation)
+    elif key is not None and not primitive.multiple_results:
+        immediate.note_recorded(key, primitive, avals, out_avals, params)
     return outputs if primitive.multiple_results else outputs[0]
 
 
@@ -438,19 +457,30 @@ _typed: dict[Hashable, list[ShapedArray]] = {}
 TYPED_LIMIT = 4096
 
 
+def _key(primitive: Primitive, arrays: list[Array], params: dict[str, Any]) -> Hashable:
+    """What decides the types and the program of one operation; None if a parameter is no key."""
+    if params:
+        key: Hashable = (primitive, *[array.aval for array in arrays], *params.items())
+        try:
+            hash(key)
+        except TypeError:  # an array or a list among the parameters
+            return None
+        return key
+    if len(arrays) == 2:
+        a, b = arrays
+        return (primitive, a.aval, b.aval)
+    return (primitive, *[array.aval for array in arrays])
+
+
 def _result_types(
-    primitive: Primitive, avals: list[ShapedArray], params: dict[str, Any]
+    key: Hashable, primitive: Primitive, avals: list[ShapedArray], params: dict[str, Any]
 ) -> list[ShapedArray]:
-    """Types of the results, remembered where the parameters can be a key."""
-    key = (primitive, *avals, *params.items()) if params else (primitive, *avals)
-    try:
-        found = _typed.get(key)
-    except TypeError:  # an array or a list among the parameters
-        return primitive.out_avals(*avals, **params)
-    if found is None:
+    """Types of the results, remembered where there is a key."""
+    found = primitive.out_avals(*avals, **params)
+    if key is not None:
         if len(_typed) >= TYPED_LIMIT:
             _typed.clear()
-        found = _typed[key] = primitive.out_avals(*avals, **params)
+        _typed[key] = found
     return found
 
 
@@ -554,10 +584,14 @@ def settle(buffers: Iterable[Buffer]) -> None:
     for segment in list(_segments):
         with segment.lock:
             held = [array for arrays in segment.live().values() for array in arrays]
-            for operation in _closure(array._pending for array in held):
-                if any(id(_buffer_of(x)) in wanted for x in operation.inputs):
-                    segment.run()
-                    break
+            if _read([array._pending for array in held], wanted):
+                segment.run([array for array in held if _read([array._pending], wanted)])
+
+
+def _read(roots: list[Pending | None], buffers: set[int]) -> bool:
+    """Whether the pending work that `roots` depend on reads one of `buffers`."""
+    operations = _closure(roots)
+    return any(id(_buffer_of(x)) in buffers for op in operations for x in op.inputs)
 
 
 def _buffer_of(x: Leaf | Pending) -> Buffer | None:

@@ -1,9 +1,11 @@
 """Small operations that keep recurring outside `jit` run at once, by programs of their own.
 
 Delaying an operation pays when fusing it with others saves traffic to memory or calls. On a few
-elements, recording it costs more than running it. So a pointwise operation on small arrays that has
-been recorded `WORTH_COMPILING` times (about the time it takes to compile it) gets a native program,
-and from then on runs when it is asked for. Its bits are the same either way.
+elements, recording it costs more than running it. So an operation on small arrays, with one result
+and without effects, that has been recorded `WORTH_COMPILING` times (about the time it takes to
+compile it) gets a native program, and from then on runs when it is asked for. The bits of pointwise
+operations are the same either way; those of a sum may depend on what it is fused with, as they do
+wherever delayed work is cut into programs.
 """
 
 from __future__ import annotations
@@ -33,24 +35,14 @@ _recorded: dict[Hashable, int] = {}
 _fills: dict[tuple[ShapedArray, type, Any], Any] = {}
 
 
-def key_of(
-    primitive: Primitive, arrays: list[Array], params: dict[str, Any]
-) -> tuple[Hashable, ...]:
-    """What a program of one operation is valid for."""
-    if params or len(arrays) != 2:
-        avals = [array.aval for array in arrays]
-        return (primitive, *avals, *params.items()) if params else (primitive, *avals)
-    a, b = arrays
-    return (primitive, a.aval, b.aval)
-
-
 def note_recorded(
-    key: tuple[Hashable, ...],
+    key: Hashable,
+    primitive: Primitive,
     avals: list[ShapedArray],
     out_avals: list[ShapedArray],
     params: dict[str, Any],
 ) -> None:
-    """Counts a recording of a pointwise operation, and compiles it when that is worth it."""
+    """Counts a recording of an operation with one result, and compiles it when that is worth it."""
     if any(aval.nbytes > SMALL for aval in (*avals, *out_avals)):
         return
     count = _recorded.get(key, 0) + 1
@@ -62,7 +54,6 @@ def note_recorded(
     _recorded.pop(key, None)
     if len(programs) >= LIMIT:
         programs.clear()
-    primitive: Any = key[0]
     programs[key] = _compiled(primitive, avals, out_avals, params)
 
 

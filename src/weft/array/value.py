@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import operator
 import pickle
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -40,7 +41,7 @@ class Array:
     aval: shape, dtype and weakness; interned, so equal types are one object.
     _buffer: the bytes, or None while the value is pending and after `delete`.
     _pending: the pending equation and output index, or None.
-    _note: None, or what `x[i] = v` and error messages must know: a `BasicIndex` or a `Deleted`.
+    _note: None, or what `x[i] = v` and error messages must know: a `View` or a `Deleted`.
     """
 
     __slots__ = ("__weakref__", "_buffer", "_note", "_pending", "aval")
@@ -50,7 +51,7 @@ class Array:
     aval: ShapedArray
     _buffer: Buffer | None
     _pending: Pending | None
-    _note: BasicIndex | Deleted | None
+    _note: View | Deleted | None
 
     def __init__(self, aval: ShapedArray, buffer: Buffer | None, pending: Pending | None = None):
         self.aval = aval
@@ -284,7 +285,7 @@ class Array:
         view = self.numpy_view()
         for i in range(len(view)):
             item = Array(aval, Buffer.from_numpy(view[i, ...]))
-            item._note = BasicIndex(i)
+            item._note = View("", _bases(self), False, i)
             yield item
 
     def __contains__(self, value: Any) -> bool:
@@ -327,13 +328,43 @@ class Array:
         raise missing_attribute(self, name)
 
 
-class BasicIndex:
-    """Marks the result of a basic index: NumPy would make it a view, here it is a value."""
+class View:
+    """Marks a result that NumPy would make a view of another array; here it is a value.
 
-    __slots__ = ("index",)
+    what: how the user wrote it, with ``x`` for the other array.
+    bases: the arrays that NumPy would change with it, by weak references.
+    strided: whether NumPy may have to copy it to give it another shape.
+    index: the basic index that made it, where it was one.
+    """
 
-    def __init__(self, index: Any):
+    __slots__ = ("bases", "index", "strided", "what")
+
+    def __init__(
+        self, what: str, bases: tuple[weakref.ref[Any], ...], strided: bool, index: Any = None
+    ):
+        self.what = what
+        self.strided = strided
+        self.bases = bases
         self.index = index
+
+    def is_seen(self) -> bool:
+        """Whether somebody still holds an array that NumPy would change with this one."""
+        return any(base() is not None for base in self.bases)
+
+
+def _bases(x: Any) -> tuple[weakref.ref[Any], ...]:
+    """``x`` and what NumPy would change with it."""
+    note = x._note if isinstance(x, Array) else x.note
+    return (weakref.ref(x), *note.bases) if type(note) is View else (weakref.ref(x),)
+
+
+def mark_view(result: Any, x: Any, what: str, strided: bool, index: Any = None) -> None:
+    """Leaves a note on ``result``, a new array or tracer: NumPy would make it a view of ``x``."""
+    note = View(what, _bases(x), strided, index)
+    if isinstance(result, Array):
+        result._note = note
+    elif isinstance(result, Tracer):
+        result.note = note
 
 
 def donate(arrays: Iterable[Array], reason: str) -> None:

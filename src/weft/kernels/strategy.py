@@ -44,7 +44,10 @@ PARALLEL_WORK = 262144  # operations (8 µs of vectors) below which a fork costs
 UNROLLED = 256  # operations on single vectors in the body of a loop
 SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
 CHAIN = 16  # additions in a row before a sum moves on to another block
-SMALL_CONTRACTION = 64**3  # products below which packing and threads cost more than they save
+SMALL_CONTRACTION = 64**3  # products below which packing costs more than it saves
+SHARED_CONTRACTION = (
+    96**3
+)  # products (8 µs on one core) below which a fork costs more than it saves
 
 
 def contest(kernel: Kernel, machine: Machine) -> Contest:
@@ -149,7 +152,7 @@ def _contraction(kernel: Kernel, machine: Machine) -> tuple[Contraction | None, 
     if len(found) != 1 or prod(found[0].sizes) == 0:
         return None, None
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
-    if prod(found[0].sizes) < SMALL_CONTRACTION or machine.threads == 1:
+    if prod(found[0].sizes) < SHARED_CONTRACTION or machine.threads == 1:
         params = replace(params, parallel="none")
     if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
         params = replace(params, pack_left=False, pack_right=False)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from weft.array import Array, BasicIndex, alias, rebind
+from weft.array import Array, View, alias, mark_view, rebind
 from weft.core import dtypes
 from weft.core.avals import aval_of, is_array_like
 from weft.core.trace import (
@@ -114,16 +114,8 @@ def _getitem(self: Value, index: Any) -> Value:
     result = indexing.read(self, index)
     if indexing.is_basic(index):
         result = alias(result) if result is self else result
-        set_note(result, BasicIndex(index))
+        mark_view(result, self, "", strided=True, index=index)
     return result
-
-
-def set_note(x: Value, note: Any) -> None:
-    """Leaves a note for `x[i] = v` on an array or tracer."""
-    if isinstance(x, Array):
-        x._note = note
-    elif isinstance(x, Tracer):
-        x.note = note
 
 
 def _setitem(self: Value, index: Any, value: Any) -> None:
@@ -142,14 +134,8 @@ def _as_update(value: Any) -> Any:
 def _check_rebinds(x: Value) -> None:
     """Refuses to change what NumPy would change for somebody else as well."""
     note = x._note if isinstance(x, Array) else x.note
-    if isinstance(note, BasicIndex):
-        text = _index_text(note.index)
-        raise TypeError(
-            f"this array is the result of x[{text}], a value of its own: assigning to it would "
-            "not change "
-            f"x as it does in NumPy. Write x[{text}, ...] = v as one index of x, or copy it first "
-            f"(y = x[{text}].copy())."
-        )
+    if isinstance(note, View):
+        _check_view(note)
     if note is ARGUMENT:
         raise TypeError(
             f"an argument of {x._trace.name} cannot be changed in place: the caller would not see "
@@ -159,6 +145,24 @@ def _check_rebinds(x: Value) -> None:
     trace = x._trace if isinstance(x, Tracer) else eval_trace
     if trace is not current_trace():
         raise _outside_error(x)
+
+
+def _check_view(note: View) -> None:
+    """Refuses to write to what NumPy would write through to an array that is still in use."""
+    if note.index is not None:
+        text = _index_text(note.index)
+        raise TypeError(
+            f"this array is the result of x[{text}], a value of its own: assigning to it would "
+            "not change "
+            f"x as it does in NumPy. Write x[{text}, ...] = v as one index of x, or copy it first "
+            f"(y = x[{text}].copy())."
+        )
+    if note.is_seen():
+        raise TypeError(
+            f"this array is the result of {note.what}, a value of its own: assigning to it would "
+            f"not change x as it does in NumPy. Assign to x itself (x[...] = v), or copy it first "
+            f"(y = {note.what}.copy())."
+        )
 
 
 def _outside_error(x: Value) -> TypeError:
@@ -309,6 +313,31 @@ def _transpose(self: Value, *axes: Any) -> Value:
     return shaping.transpose(self, _variadic(axes))
 
 
+def _viewing(
+    what: str, function: Callable[..., Any], *, strided: bool, reshapes: bool = False
+) -> Callable[..., Any]:
+    """``function`` as a method whose result NumPy would make a view: writing to it is an error as
+    long as somebody holds the array (see `weft.array.value.View`).
+
+    A result is ``strided`` if it need not lie in memory in order; what ``reshapes`` such a one is a
+    copy, but for rare cases, in which nothing is said.
+    """
+
+    @functools.wraps(function)
+    def method(self: Value, *args: Any, **options: Any) -> Any:
+        result = function(self, *args, **options)
+        note = self._note if isinstance(self, Array) else self.note
+        inherited = isinstance(note, View) and note.strided
+        if inherited and reshapes:
+            return result
+        if isinstance(self, Array) or isinstance(note, View) or note is ARGUMENT:
+            result = alias(result) if result is self else result
+            mark_view(result, self, what, strided or inherited)
+        return result
+
+    return method
+
+
 def _variadic(args: tuple[Any, ...]) -> Any:
     return args[0] if len(args) == 1 and not isinstance(args[0], int | np.integer) else args
 
@@ -403,33 +432,38 @@ _METHODS: dict[str, Any] = {
     "nonzero": select.nonzero,
     "prod": reductions.prod,
     "ptp": reductions.ptp,
-    "ravel": shaping.ravel,
+    "ravel": _viewing("x.ravel(...)", shaping.ravel, strided=False, reshapes=True),
     "repeat": joining.repeat,
-    "reshape": _reshape,
+    "reshape": _viewing("x.reshape(...)", _reshape, strided=False, reshapes=True),
     "round": _round,
     "searchsorted": _searchsorted,
     "sort": sorting.sort,
-    "squeeze": shaping.squeeze,
+    "squeeze": _viewing("x.squeeze(...)", shaping.squeeze, strided=False),
     "std": reductions.std,
     "sum": reductions.sum,
-    "swapaxes": shaping.swapaxes,
+    "swapaxes": _viewing("x.swapaxes(...)", shaping.swapaxes, strided=True),
     "take": taking.take,
     "to_device": _to_device,
     "trace": shaping.trace,
-    "transpose": _transpose,
+    "transpose": _viewing("x.transpose(...)", _transpose, strided=True),
     "var": reductions.var,
-    "view": views.view,
+    "view": _viewing("x.view(...)", views.view, strided=False),
     "__array_function__": dispatch.array_function,
     "__array_namespace__": _array_namespace,
     "__array_ufunc__": dispatch.array_ufunc,
     "__getitem__": _getitem,
     "__setitem__": _setitem,
     "__round__": _round_method,
-    "T": property(shaping.transpose, doc="The array with its axes reversed."),
-    "mT": property(shaping.matrix_transpose, doc="The array with its last two axes exchanged."),
+    "T": property(
+        _viewing("x.T", shaping.transpose, strided=True), doc="The array with its axes reversed."
+    ),
+    "mT": property(
+        _viewing("x.mT", shaping.matrix_transpose, strided=True),
+        doc="The array with its last two axes exchanged.",
+    ),
     "at": property(IndexUpdater, doc="Updates of parts: `x.at[index].set(values)` and its kin."),
-    "real": property(classify.real, doc="The real part."),
-    "imag": property(classify.imag, doc="The imaginary part."),
+    "real": property(_viewing("x.real", classify.real, strided=True), doc="The real part."),
+    "imag": property(_viewing("x.imag", classify.imag, strided=True), doc="The imaginary part."),
 }
 
 
