@@ -294,7 +294,34 @@ def one_query(np_: Any) -> Callable[..., Any]:
     return function
 
 
+def log_sum(np_: Any) -> Callable[..., Any]:
+    def function(x: Any) -> Any:
+        m = x.max(-1, keepdims=True)
+        return np_.log(np_.exp(x - m).sum(-1)) + m[..., 0]
+
+    return function
+
+
+def normalised(np_: Any) -> Callable[..., Any]:
+    def function(x: Any) -> Any:
+        e = np_.exp(x - x.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+    return function
+
+
+def deviation(np_: Any) -> Callable[..., Any]:
+    def function(x: Any) -> Any:
+        d = x - x.mean(-1, keepdims=True)
+        return d / np_.sqrt((d * d).mean(-1, keepdims=True))
+
+    return function
+
+
 OTHERS = {
+    log_sum: ((5, 70),),
+    normalised: ((5, 70),),
+    deviation: ((5, 70),),
     vocabulary: ((9, 7), (7, 50)),
     nearest: ((21, 5), (33, 5)),
     nearest_place: ((21, 5), (33, 5)),
@@ -366,6 +393,12 @@ def test_there_is_no_matrix_in_between_by_price() -> None:
     assert temporaries(vocabulary(wnp), (256, 128), (128, 8000)) < 256 * 8000
     for form in (nearest, nearest_place, kernel_sum):
         assert temporaries(form(wnp), (1000, 16), (1500, 16)) < 1000 * 1500
+
+
+def test_folds_of_inputs_belong_to_the_streams_of_their_readers() -> None:
+    for form, stages in ((log_sum, 1), (normalised, 2), (deviation, 3)):
+        (stream, *_) = streams_of(form(wnp), (4, 64))
+        assert stream.stages == stages
 
 
 def test_what_cannot_be_repaired_is_a_stage_of_its_own() -> None:

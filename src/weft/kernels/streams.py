@@ -47,6 +47,7 @@ class AxisClasses:
 
     def __init__(self) -> None:
         self._above: dict[Axis, Axis] = {}
+        self._shared: set[Axis] = set()
 
     def of(self, axis: Axis) -> Axis:
         """The representative of the class of ``axis``."""
@@ -59,6 +60,11 @@ class AxisClasses:
         a, b = self.of(a), self.of(b)
         if a is not b:
             self._above[b] = a
+            self._shared.add(a)
+
+    def is_alone(self, axis: Axis) -> bool:
+        """Whether nothing is in the class of ``axis`` but itself."""
+        return axis not in self._above and axis not in self._shared
 
 
 @dataclass(eq=False)
@@ -162,9 +168,72 @@ class _Finder:
                     other = is_plain(index)
                     if other is not None and other.extent == axis.extent > 1:
                         self.classes.unite(axis, other)
+        for step in self.steps:
+            self.follow_inputs(step)
         self.axes = {
             d.value: {self.classes.of(a) for a in d.axes if a.extent > 1} for d in self.steps
         }
+
+    def follow_inputs(self, step: Def) -> None:
+        """Unite the axis that ``step`` folds an input along with that of who reads both.
+
+        As in ``x[i, j] - m[i]`` where ``m[i] = max[r] x[i, r]``: no value is defined over ``j``.
+        """
+        for fold in self.folds[step.value]:
+            axis = fold.over[0]
+            if len(fold.over) > 1 or axis.extent < 2 or not self.classes.is_alone(axis):
+                continue
+            read = self.inputs_of(*fold.bodies)
+            for reader in self.beyond(step):
+                theirs = self.inputs_of(reader.term)
+                other = next((o for o in self.along_with(axis, step, read, theirs)), None)
+                if other is not None:
+                    self.classes.unite(other, axis)
+                    break
+
+    def along_with(
+        self, axis: Axis, step: Def, read: Sequence[Load], theirs: Sequence[Load]
+    ) -> Iterator[Axis]:
+        """Axes that walk an input in ``theirs`` as ``axis`` does where it is ``read``."""
+        known = {self.classes.of(a) for a in step.axes}
+        for a in read:
+            for b in theirs:
+                if a.value is not b.value:
+                    continue
+                for other in sorted(b.axes, key=lambda x: x.serial):
+                    if other.extent == axis.extent and self.classes.of(other) not in known:
+                        moved = (i.substitute({axis: Affine.of(other)}) for i in a.index)
+                        if all(map(self.alike, moved, b.index)):
+                            yield other
+
+    def alike(self, a: Affine, b: Affine) -> bool:
+        """Whether two indices are the same, of axes of the same classes."""
+        first, second = (
+            i.substitute({x: Affine.of(self.classes.of(x)) for x in i.axes()}) for i in (a, b)
+        )
+        return first == second
+
+    def inputs_of(self, *terms: Term) -> list[Load]:
+        """What terms read of the region's inputs."""
+        loads = (t for t in postorder(*terms) if isinstance(t, Load))
+        return [t for t in loads if t.value not in self.definition and not t.sources]
+
+    def beyond(self, step: Def) -> Iterator[Def]:
+        """What reads ``step``, or what is made of it for each row, along other axes too."""
+        rows = {self.classes.of(a) for a in step.axes}
+        seen: set[Value] = set()
+        stack = [step.value]
+        while stack:
+            for value in self.readers.get(stack.pop(), ()):
+                if value in seen or value not in self.definition:
+                    continue
+                seen.add(value)
+                reader = self.definition[value]
+                axes = {self.classes.of(a) for a in reader.axes if a.extent > 1}
+                if axes <= rows and not self.folds[value]:
+                    stack.append(value)
+                else:
+                    yield reader
 
     def streams(self) -> list[Stream]:
         found: list[Stream] = []
@@ -239,24 +308,42 @@ class _Finder:
         while stack:
             value = stack.pop()
             near = [r for r in self.readers.get(value, ()) if r in self.definition]
-            if kind[value] == "streamed":
+            if kind[value] != "state":
                 near += [t.value for t in self.reads[value]]
             for other in near:
                 if other in kind or not self.fits(other, along, shared, kind):
                     continue
-                step = self.definition[other]
                 if along in self.axes[other]:
                     kind[other] = "streamed"
-                elif any(self.classes.of(a) is along for f in self.folds[other] for a in f.over):
+                elif self.folds_along(other, along):
                     kind[other] = "state"
-                elif other in near[: len(self.readers.get(value, ()))] and not is_contraction(
-                    step.term
-                ):
+                elif self.is_row(other, along, shared, kind):
                     kind[other] = "row"
                 else:
                     continue
                 stack.append(other)
         return kind
+
+    def folds_along(self, value: Value, along: Axis) -> bool:
+        return any(self.classes.of(a) is along for f in self.folds[value] for a in f.over)
+
+    def is_row(
+        self, value: Value, along: Axis, shared: set[Axis], kind: Mapping[Value, Kind]
+    ) -> bool:
+        """Whether a definition is made of members, or of folds along the stream."""
+        stack, seen = [value], {value}
+        if is_contraction(self.definition[value].term):
+            return False
+        while stack:
+            for load in self.reads[stack.pop()]:
+                other = load.value
+                if other in kind or self.folds_along(other, along):
+                    return True
+                if other not in seen and along not in self.axes[other] and not self.folds[other]:
+                    seen.add(other)
+                    if shared - {along} <= self.axes[other]:
+                        stack.append(other)
+        return False
 
     def fits(
         self, value: Value, along: Axis, shared: set[Axis], kind: Mapping[Value, Kind]
