@@ -94,6 +94,10 @@ def causal(np_: Any, s: Any) -> Any:
     return np_.where(i >= j, s, -np_.inf)
 
 
+def triangle(np_: Any, s: Any) -> Any:
+    return np_.where(np_.tril(np_.ones(s.shape[-2:], bool)), s, -np_.inf)
+
+
 def strict(np_: Any, s: Any) -> Any:
     """The first row is masked wholly."""
     i, j = positions(np_, s)
@@ -119,7 +123,7 @@ def capped(np_: Any, s: Any) -> Any:
     return 5 * np_.tanh(s / 5)
 
 
-FORMS: list[Mask] = [plain, causal, strict, window, outside, bias, capped]
+FORMS: list[Mask] = [plain, causal, triangle, strict, window, outside, bias, capped]
 
 
 def attention(np_: Any, form: Mask) -> Callable[..., Any]:
@@ -193,7 +197,8 @@ def test_infinite_scores_are_as_in_numpy(value: float, lane: bool) -> None:
 
 def test_blocks_that_a_mask_hides_are_left_out() -> None:
     q = random((1, 64, 16), 0)
-    for form, count in ((causal, 2 + 4 + 6 + 8), (window, 2 + 3 + 3 + 3), (plain, 4 * 8)):
+    seen = 2 + 4 + 6 + 8
+    for form, count in ((causal, seen), (triangle, seen), (window, 2 + 3 + 3 + 3), (plain, 4 * 8)):
         with forced(16, 8, True):
             (launch,) = compiled(attention(wnp, form), q, q, q).program.steps
         assert isinstance(launch, Launch)

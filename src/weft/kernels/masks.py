@@ -67,11 +67,18 @@ def _tests(predicate: Term, holds: bool) -> tuple[Affine, ...] | None:
     stack = [(predicate, holds)]
     while stack:
         term, wanted = stack.pop()
-        if not isinstance(term, Map):
+        if isinstance(term, Const) and bool(term.value) == wanted:
+            continue
+        if not isinstance(term, Map) or term.dtype != np.bool_:
             return None
-        if term.op == "not":
+        if term.op == "select":
+            both = _both(term, wanted)
+            if both is None:
+                return None
+            stack += both
+        elif term.op == "not":
             stack.append((term.args[0], not wanted))
-        elif term.op == ("and" if wanted else "or") and term.dtype == np.bool_:
+        elif term.op == ("and" if wanted else "or"):
             stack += [(a, wanted) for a in term.args]
         else:
             found = _comparison(term, wanted)
@@ -79,6 +86,21 @@ def _tests(predicate: Term, holds: bool) -> tuple[Affine, ...] | None:
                 return None
             tests += found
     return tuple(tests)
+
+
+def _both(term: Map, wanted: bool) -> list[tuple[Term, bool]] | None:
+    """What has to hold, all of it, for a choice between bools to be ``wanted``.
+
+    One branch is a constant: ``where(p, a, false)`` is true where both ``p`` and ``a`` are.
+    """
+    p, a, b = term.args
+    for branch, other, holds in ((b, a, True), (a, b, False)):
+        if isinstance(branch, Const):
+            if bool(branch.value) != wanted:
+                return [(p, holds), (other, wanted)]
+            if isinstance(other, Const):
+                return [(p, not holds)] if bool(other.value) != wanted else []
+    return None
 
 
 _OPPOSITE = {"ge": "lt", "lt": "ge", "gt": "le", "le": "gt", "eq": "ne", "ne": "eq"}

@@ -7,7 +7,8 @@ and what lies between is partitioned as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import log2, prod
 
@@ -29,6 +30,9 @@ from weft.terms.term import Load, Value, postorder
 #: The part of a core's own cache that streamed arrays fill at least; less had better stay there.
 SMALL = 0.5
 
+#: Streams this much dearer than the limit in blocks of the first size are not looked at further.
+HOPELESS = 1.3
+
 #: Parallel iterations per thread, at most, for which a stream is computed in shares.
 SHARES = 4
 
@@ -46,9 +50,7 @@ class Streamed:
     key: Hashable
 
 
-#: Blocked kernels by structure and machine, with the numbers of their parameters; None where no
-#: size of blocks can be scheduled.
-_known: BoundedCache[tuple[Kernel, float, tuple[int, ...]] | None] = BoundedCache(512)
+_Choice = tuple[Kernel, float, tuple[int, ...]]
 
 Divide = Callable[[Region], Partition]
 
@@ -67,8 +69,8 @@ def with_streams(region: Region, machine: Machine, divide: Divide) -> list[Parti
         # From above: what is saved would have been written and read.
         if 2 * machine.traffic_ns(stream.saved) * 1e-9 < AT_STAKE * now:
             continue
-        streamed = blocked(stream, machine)
-        if streamed is None or streamed.seconds > CLEARLY * now:
+        streamed = blocked(stream, machine, CLEARLY * now)
+        if streamed is None:
             continue
         inside = frozenset().union(*(v for v, _ in affected))
         rest = _rest(region, stream, inside)
@@ -169,28 +171,50 @@ def _region(steps: list[Def | Scatter], needed: set[Value]) -> Region:
 # -- blocks ----------------------------------------------------------------------------------------
 
 
-def blocked(stream: Stream, machine: Machine) -> Streamed | None:
-    """The cheapest blocked kernel of ``stream``; the more seconds it takes, the more are tried."""
+class _Sizes:
+    """The blocked kernels of a stream in blocks of several sizes, made as they are asked for.
+
+    A choice is a kernel, its seconds, and the numbers of its parameters in the stream's key.
+    """
+
+    def __init__(self, stream: Stream, machine: Machine, numbers: Mapping[Value, int]) -> None:
+        self.machine = machine
+        self._best: _Choice | None = None
+        self._rest = sizes(stream, machine)
+        self.first = self._next(stream, numbers)
+
+    def best(self, stream: Stream, numbers: Mapping[Value, int]) -> _Choice | None:
+        """The cheapest; the more seconds the first takes, the more others are looked at."""
+        if self._best is None and self.first is not None:
+            self._best = self.first
+            for _ in range(int(log2(1 + self.first[1] / WORTH))):
+                other = self._next(stream, numbers)
+                if other is not None and other[1] < CLEARLY * self._best[1]:
+                    self._best = other
+        return self._best
+
+    def _next(self, stream: Stream, numbers: Mapping[Value, int]) -> _Choice | None:
+        for blocks in self._rest:
+            with suppress(ScheduleError):
+                name = stream.outputs[0].name
+                kernel, values = build_blocked(stream, blocks, self.machine, name)
+                seconds = Estimate(kernel, self.machine).price({}).seconds
+                return kernel, seconds, tuple(numbers[v] for v in values)
+        return None
+
+
+#: Blocked kernels by structure and machine.
+_known: BoundedCache[_Sizes] = BoundedCache(512)
+
+
+def blocked(stream: Stream, machine: Machine, limit: float) -> Streamed | None:
+    """The cheapest blocked kernel of ``stream``; None where that is beyond ``limit`` seconds."""
     key, numbers = stream_key(stream)
-
-    def make() -> tuple[Kernel, float, tuple[int, ...]] | None:
-        best: tuple[Kernel, float, tuple[Value, ...]] | None = None
-        for tried, blocks in enumerate(sizes(stream, machine)):
-            if best is not None and tried > log2(1 + best[1] / WORTH):
-                break
-            try:
-                kernel, values = build_blocked(stream, blocks, machine, stream.outputs[0].name)
-            except ScheduleError:
-                continue
-            seconds = Estimate(kernel, machine).price({}).seconds
-            if best is None or seconds < CLEARLY * best[1]:
-                best = kernel, seconds, values
-        if best is None:
-            return None
-        return best[0], best[1], tuple(numbers[v] for v in best[2])
-
-    found = _known.get((key, machine), make)
-    if found is None:
+    known = _known.get((key, machine), lambda: _Sizes(stream, machine, numbers))
+    if known.first is None or known.first[1] > limit * HOPELESS:
+        return None
+    found = known.best(stream, numbers)
+    if found is None or found[1] > limit:
         return None
     kernel, seconds, places = found
     values = list(numbers)
