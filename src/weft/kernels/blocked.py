@@ -65,6 +65,10 @@ class Blocks:
     turned: bool = False
 
 
+#: Where axes are (to be read only), and what folds over them run over.
+Positions = tuple[dict[Axis, Affine], dict[Axis, Axis | None]]
+
+
 def build_blocked(
     stream: Stream, blocks: Blocks, machine: Machine, name: str
 ) -> tuple[ir.Kernel, tuple[Value, ...]]:
@@ -129,6 +133,7 @@ class Builder:
         self.machine = machine
         self.name = name
         self.nests = Nests(machine)
+        self.axes = _axes_of(stream)
 
     def build(self) -> tuple[ir.Kernel, tuple[Value, ...]]:
         stream = self.stream
@@ -153,6 +158,19 @@ class Builder:
             {"refused": tuple(self.nests.refused)} if self.nests.refused else {},
         )
         return kernel, (*inputs, *outputs)
+
+
+def _axes_of(stream: Stream) -> list[tuple[Axis, bool]]:
+    """The axes of a stream's definitions and of the folds in them, and whether one is the former.
+
+    Every block asks for them several times, so the terms are searched once for all.
+    """
+    mapped: dict[Axis, bool] = {}
+    for term in postorder(*(s.term for s in stream.steps)):
+        if isinstance(term, Fold):
+            mapped.update((a, False) for a in term.over)
+    mapped.update((a, True) for s in stream.steps for a in s.axes)
+    return list(mapped.items())
 
 
 def around_rows(rows: tuple[Range, ...], share: Range, blocks: Blocks) -> tuple[Range, ...]:
@@ -191,6 +209,8 @@ class Block:
         self.range: dict[Axis, Range] = dict(zip(self.stream.rows, rows, strict=True))
         lane = self.blocks.lane
         self.lane = None if lane is None else rows[lane].inner
+        self.axes = builder.axes
+        self.known_positions: dict[Range | None, Positions] = {}
         #: Private blocks that states, rows and packed operands live in.
         self.place: dict[Value, Value] = {}
         self.packed: dict[Term, Load] = {}
@@ -332,20 +352,21 @@ class Block:
 
     # -- terms -------------------------------------------------------------------------------------
 
-    def positions(self, along: Range | None) -> tuple[dict[Axis, Affine], dict[Axis, Axis | None]]:
+    def positions(self, along: Range | None) -> Positions:
         """Where the axes of the stream's definitions are, and what folds over them run over."""
-        axes: dict[Axis, Affine] = {}
-        bound: dict[Axis, Axis | None] = {}
-        for step in self.stream.steps:
-            folds = [t for t in postorder(step.term) if isinstance(t, Fold)]
-            for axis in {*step.axes, *(a for f in folds for a in f.over)}:
+        found = self.known_positions.get(along)
+        if found is None:
+            axes: dict[Axis, Affine] = {}
+            bound: dict[Axis, Axis | None] = {}
+            for axis, mapped in self.axes:
                 known = self.range_of(axis, along)
                 if known is not None:
                     axes[axis] = known.position
                     bound[axis] = known.inner
-                elif axis.extent == 1 and axis in step.axes:
+                elif axis.extent == 1 and mapped:
                     axes[axis] = Affine((), 0)
-        return axes, bound
+            found = self.known_positions[along] = axes, bound
+        return found
 
     def term(self, step: Def) -> Term:
         """The term of a row."""
