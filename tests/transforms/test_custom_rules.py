@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as onp
 import pytest
 
@@ -222,3 +224,21 @@ def test_custom_functions_without_array_arguments():
     constant.defjvp(lambda p, t: (2.0, 0.0))
     assert float(weft.grad(lambda x: x * constant())(3.0)) == 2.0
     onp.testing.assert_array_equal(weft.vmap(lambda x: x * constant())(XS), 2 * XS)
+
+
+def test_arguments_that_are_not_differentiated_by_name():
+    @functools.partial(weft.custom_vjp, nondiff_argnames=("power",))
+    def f(x, power):
+        return x**power
+
+    f.defvjp(lambda x, power: (f(x, power), x), lambda power, x, ct: (ct * power * 100.0,))
+    assert meaning(weft.grad(lambda x: f(x, power=3)), 2.0) == 300.0
+
+    @functools.partial(weft.custom_jvp, nondiff_argnames="power")
+    def g(x, power):
+        return x**power
+
+    g.defjvp(lambda power, primals, tangents: (g(*primals, power), tangents[0] * power * 10.0))
+    assert meaning(weft.grad(lambda x: g(x, 3)), 2.0) == 30.0
+    with pytest.raises(ValueError, match="nondiff_argnames has 'n', but the function has the argu"):
+        weft.custom_jvp(lambda x, power: x, nondiff_argnames="n")

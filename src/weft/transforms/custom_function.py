@@ -65,13 +65,29 @@ class CustomFunction(Generic[F]):
 
     kind = ""
 
-    def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
+    def __init__(
+        self,
+        fun: F,
+        nondiff_argnums: Sequence[int] | int = (),
+        nondiff_argnames: Sequence[str] | str = (),
+    ):
         check_callable(self.kind, fun)
         functools.update_wrapper(cast(Any, self), fun)
         self.fun = fun
         numbers = (nondiff_argnums,) if isinstance(nondiff_argnums, int) else nondiff_argnums
-        self.nondiff_argnums = tuple(sorted(numbers))
         self.name = function_name(fun)
+        named = (nondiff_argnames,) if isinstance(nondiff_argnames, str) else nondiff_argnames
+        self.nondiff_argnums = tuple(sorted({*numbers, *map(self._position, named)}))
+
+    def _position(self, name: str) -> int:
+        signature = signature_of(self.fun)
+        names = [] if signature is None else list(signature.parameters)
+        if name not in names:
+            raise ValueError(
+                f"{self.kind} '{self.name}': nondiff_argnames has {name!r}, but the function has "
+                f"the arguments {', '.join(names)}"
+            )
+        return names.index(name)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)

@@ -156,9 +156,9 @@ def _(
 class custom_jvp(CustomFunction[F]):
     """A function with its own forward-mode rule, which reverse mode transposes.
 
-    ``defjvp(rule)`` sets ``rule(primals, tangents) -> (result, tangent of the result)``;
-    arguments listed in ``nondiff_argnums`` come before ``primals``. ``defjvps(*rules)`` sets one
-    rule ``(t, result, *primals)`` for each argument, or None.
+    ``defjvp(rule)`` sets ``rule(primals, tangents) -> (result, tangent of the result)``; arguments
+    listed in ``nondiff_argnums`` or ``nondiff_argnames`` come before ``primals``.
+    ``defjvps(*rules)`` sets one rule ``(t, result, *primals)`` for each argument, or None.
 
     >>> @weft.custom_jvp
     ... def f(x):
@@ -171,8 +171,13 @@ class custom_jvp(CustomFunction[F]):
 
     kind = "custom_jvp"
 
-    def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
-        super().__init__(fun, nondiff_argnums)
+    def __init__(
+        self,
+        fun: F,
+        nondiff_argnums: Sequence[int] | int = (),
+        nondiff_argnames: Sequence[str] | str = (),
+    ):
+        super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.rule: Callable[..., Any] | None = None
 
     def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:

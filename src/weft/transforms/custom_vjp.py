@@ -245,8 +245,8 @@ class custom_vjp(CustomFunction[F]):
 
     ``defvjp(fwd, bwd)``: ``fwd(*args) -> (result, residuals)`` with the arguments of the
     function, and ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument
-    that is differentiated (None for zero). Arguments listed in ``nondiff_argnums`` come first in
-    ``bwd``.
+    that is differentiated (None for zero). Arguments listed in ``nondiff_argnums`` or
+    ``nondiff_argnames`` come first in ``bwd``.
 
     >>> @weft.custom_vjp
     ... def clip_gradient(x):
@@ -256,8 +256,13 @@ class custom_vjp(CustomFunction[F]):
 
     kind = "custom_vjp"
 
-    def __init__(self, fun: F, nondiff_argnums: Sequence[int] | int = ()):
-        super().__init__(fun, nondiff_argnums)
+    def __init__(
+        self,
+        fun: F,
+        nondiff_argnums: Sequence[int] | int = (),
+        nondiff_argnames: Sequence[str] | str = (),
+    ):
+        super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
 
