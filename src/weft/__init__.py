@@ -37,6 +37,8 @@ _NAMES = {
     "closure_convert": "weft.transforms.closures",
     "custom_gradient": "weft.transforms.closures",
     "ensure_compile_time_eval": "weft.transforms.closures",
+    "debug_infs": "weft.transforms.debug_numbers",
+    "debug_nans": "weft.transforms.debug_numbers",
     "custom_jvp": "weft.transforms.custom_jvp",
     "custom_vjp": "weft.transforms.custom_vjp",
     "stop_gradient": "weft.transforms.api",
