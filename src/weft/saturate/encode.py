@@ -269,7 +269,7 @@ class _Encoder:
 
     def leaf(self, t: Term) -> int:
         axes = self.out.axes
-        mask = axes.mask(t.axes)
+        mask = axes.mask(sorted(t.axes, key=lambda a: a.serial))  # numbers axes as they come
         moved = substitute(t, {a: Affine.of(axes.find(a)) for a in t.axes})
         known = self.leaf_ids.get(moved)
         if known is None:
