@@ -45,24 +45,30 @@ class Choice:
     """What a strategy may decide otherwise; the defaults are its own decisions.
 
     ``vectors`` is the number of registers along the lanes of a tile, ``axis`` the place of the
-    vector axis in the order of preference, ``parallel`` whether threads share the work, and
-    ``contraction`` the numbers of a contraction's schedule.
+    vector axis in the order of preference, ``parallel`` whether threads share the work, ``jam``
+    whether short loops around a fold are unrolled into it, so that its results share what they have
+    in common, and ``contraction`` the numbers of a contraction's schedule.
     """
 
     vectors: int | None = None
     axis: int = 0
     parallel: bool = True
+    jam: bool = False
     contraction: Params | None = None
 
 
 def choices(
-    contraction: Contraction | None, params: Params | None, machine: Machine
+    contraction: Contraction | None, params: Params | None, machine: Machine, jams: bool = False
 ) -> Iterator[Choice]:
     """The default choice, then alternatives, the most promising first.
 
-    ``params`` are the default numbers of the kernel's one ``contraction``, if it is one.
+    ``params`` are the default numbers of the kernel's one ``contraction``, if it is one; ``jams``
+    says that it has short loops around a fold.
     """
     yield Choice()
+    if jams:
+        yield Choice(jam=True)
+        yield Choice(jam=True, vectors=1)
     if contraction is None or params is None:
         if machine.threads > 1:
             yield Choice(parallel=False)

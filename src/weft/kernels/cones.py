@@ -28,6 +28,7 @@ from weft.terms.term import (
     rename_bound,
     substitute,
 )
+from weft.terms.unroll import unroll_inner
 
 #: A definition read at an index.
 _Reading = tuple[Value, tuple[Affine, ...]]
@@ -145,7 +146,7 @@ def _inline_all(choice: Choice, inliner: _Inliner) -> dict[Value, Def]:
     """Stored definitions and rows, with loads of other interior definitions replaced by terms."""
     steps = [*(choice.interior[v] for v in choice.rows), *choice.stored]
     return {
-        s.value: Def(s.value, s.axes, inliner.expand(s.term), s.source)
+        s.value: Def(s.value, s.axes, unroll_inner(inliner.expand(s.term)), s.source)
         for s in steps
         if isinstance(s, Def)
     }

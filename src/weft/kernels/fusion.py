@@ -34,6 +34,7 @@ from weft.kernels.uses import (
 from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import FUSES, Const, Index, Load, Value
+from weft.terms.unroll import is_short
 
 MAX_USES = 12  # effective uses looked at before a definition is simply stored
 FOLLOWED = 8 * MAX_USES  # uses of a view that are uses of what it views, where they may be fewer
@@ -187,6 +188,8 @@ class _Chooser:
     def fold_sides(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
         """A fold runs where it is used, or in a kernel of its own."""
         root = uses[0].root
+        if self.is_nested(step, uses):
+            return self.nested_sides(step, uses)
         blocked = any(u.in_fuse or u.in_product or u.root is not root for u in uses)
         if blocked or not isinstance(root, Def) or is_contraction(root.term):
             return ("store",), "store", 0.0
@@ -207,6 +210,31 @@ class _Chooser:
             sure = parallel >= 4 * MANY * self.machine.threads or root.value.size == 1
             return ("inline", "store"), "inline", 0.0 if sure else stake
         return ("inline", "store"), "store", stake
+
+    def is_nested(self, step: Def, uses: list[Use]) -> bool:
+        """Whether a short fold is used by a fold of one root only: it can run inside of that."""
+        root = uses[0].root
+        if not isinstance(root, Def) or is_contraction(root.term):
+            return False
+        if root.value in self.contracted or not all(map(is_short, own_folds(step.term))):
+            return False
+        return all(
+            u.root is root
+            and u.over
+            and not (u.in_fuse or u.in_product)
+            and u.axes - set(root.axes)
+            for u in uses
+        )
+
+    def nested_sides(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
+        """A short fold inside another one, computed for each of its points, or stored before."""
+        root = uses[0].root
+        size = max(1, typical(step.value.size))
+        order = self.choice.order.get(root.value, root.axes)
+        again = sum(points(use, order) for use in uses) / size - 1.0
+        moved = 2 * self.traffic(step.value)
+        side: Side = "inline" if again <= 0.01 else "store"
+        return ("inline", "store"), side, moved
 
     def order_for(self, root: Def, uses: list[Use]) -> tuple[Axis, ...] | None:
         """The loops of ``root``, those that all ``uses`` depend on outermost; None if there are

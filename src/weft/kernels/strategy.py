@@ -12,6 +12,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from math import prod
 
 from weft.kernels import ir
@@ -34,7 +35,7 @@ from weft.kernels.schedule.numbers import default_params
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
 from weft.kernels.schedule.stream import stream
-from weft.kernels.schedule.tile import vectorize
+from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import find_loop
 from weft.terms.affine import Axis
 from weft.terms.monoids import ADD
@@ -42,6 +43,7 @@ from weft.terms.monoids import ADD
 DEFAULT = Choice()
 PARALLEL_WORK = 262144  # operations (8 µs of vectors) below which a fork costs more than it saves
 UNROLLED = 256  # operations on single vectors in the body of a loop
+JAMMED = 4  # iterations of a loop that are unrolled into the fold inside of it
 SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
 CHAIN = 16  # additions in a row before a sum moves on to another block
 SMALL_CONTRACTION = 64**3  # products below which packing costs more than it saves
@@ -53,7 +55,7 @@ SHARED_CONTRACTION = (
 def contest(kernel: Kernel, machine: Machine) -> Contest:
     """The default schedule of a naive kernel and a few alternatives, to be compared by price."""
     contraction, params = _contraction(kernel, machine)
-    others = choices(contraction, params, machine)
+    others = choices(contraction, params, machine, bool(_short_around_folds(kernel)))
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
     if contraction is None:
         return Contest(kernel, machine, proposals)
@@ -80,7 +82,7 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
     """
     contracted = None
     try:
-        contracted = _contract(kernel, machine, choice)
+        contracted = None if choice.jam else _contract(kernel, machine, choice)
     except ScheduleError as why:  # not perfectly nested, or its operands are read under guards
         if choice.contraction is not None:
             raise
@@ -88,6 +90,8 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
     if not choice.parallel:
         machine = replace(machine, threads=1)
     if contracted is None:
+        for axis in _short_around_folds(kernel) if choice.jam else ():
+            kernel = interleave(kernel, axis, find_loop(kernel, axis).trip)
         for prepare in (block_crossings, cut_scans, turn_scans, turn_rows, keep_rows):
             kernel = prepare(kernel, machine)
         kernel = _share_among_threads(kernel, machine)
@@ -111,6 +115,16 @@ def vectorize_nests(
         nest = max(nests, key=lambda n: n.iterations)
         tried.add(nest.leaf.axis)
         kernel = _schedule_nest(kernel, nest, machine, choice)
+
+
+def _short_around_folds(kernel: Kernel) -> list[Axis]:
+    """Short loops right around a fold, which compute several results from much the same."""
+    found: dict[Axis, None] = {}
+    for nest in nests_of(kernel):
+        for loop, inner in pairwise(nest.path):
+            if inner.fold is not None and not loop.carries and 1 < loop.trip <= JAMMED:
+                found[loop.axis] = None
+    return list(found)
 
 
 def _is_scalar(nest: Nest, kernel: Kernel, tried: set[Axis]) -> bool:

@@ -389,14 +389,19 @@ def rebind(
 def replace_subterms(term: Term, made: Mapping[Term, Term]) -> Term:
     """``term`` with some of its subterms replaced."""
     done: dict[Term, Term] = {}
-
-    def same(index: Affine) -> Affine:
-        return index.substitute({}, lambda source: known_index(done[source]))
-
     for t in postorder(term):
         new = made.get(t)
-        done[t] = _rebuild(t, done, same, None) if new is None else new
+        done[t] = rebuild(t, done) if new is None else new
     return done[term]
+
+
+def rebuild(t: Term, done: Mapping[Term, Term]) -> Term:
+    """``t`` over what its subterms have become."""
+
+    def moved(index: Affine) -> Affine:
+        return index.substitute({}, lambda source: known_index(done[source]))
+
+    return _rebuild(t, done, moved, None)
 
 
 def _rebuild(
