@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -86,9 +87,7 @@ def test_chains_of_matrices_are_in_the_cheapest_order(sizes: tuple[int, ...]) ->
             product = product @ factor
         return product
 
-    factors = [
-        normal(n, m) / np.float32(np.sqrt(m)) for n, m in zip(sizes, sizes[1:], strict=False)
-    ]
+    factors = [normal(n, m) / np.float32(np.sqrt(m)) for n, m in pairwise(sizes)]
     report = discovered(chain, *factors, bound=1e-3)
     assert report.flops < 1.15 * 2 * matrix_chain(sizes)
 

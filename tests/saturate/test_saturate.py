@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -172,6 +174,27 @@ def test_the_same_program_gives_the_same_terms() -> None:
         for _ in range(3)
     }
     assert len(texts) == 1
+
+
+def test_other_processes_find_the_same_terms() -> None:
+    program = (
+        "import numpy as np, weft; weft.config.cache_dir = None; weft.config.dump = {'saturated'}\n"
+        "from weft import numpy as wnp\n"
+        "a, b = np.ones((90, 80), 'f'), np.ones((80, 70), 'f')\n"
+        "f = lambda a, b, c: wnp.tanh((a @ b) @ c / wnp.exp(a).sum(1)[:, None])[:9] @ b.sum(1)\n"
+        "weft.jit(f)(a, b, np.ones((70, 80), 'f'))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+        for seed in ("1", "2", "3")
+    }
+    assert len(texts) == 1 and "sum[" in texts.pop()
 
 
 def test_what_is_cheap_is_left_alone() -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Sequence
 
 from weft.kernels.uses import only_axis
 from weft.terms.affine import Affine, Axis
-from weft.terms.region import Def, Region
+from weft.terms.region import Def
 from weft.terms.term import Fold, Load, Map, Term, Value, bound_axes, postorder
 
 #: Axes of a region: their sets are bits of a signed 64-bit integer.
 MOST = 62
 
-#: Operations through which the folds of an operand can be pulled into a fold around them.
-_PRODUCTS = frozenset(["mul", "div", "neg"])
+#: Operations through which the sums of their first operands can be pulled into a sum around them.
+_FACTORS = {"mul": 2, "div": 1, "neg": 1}
 
 #: Axes of folds that are kept apart for it, at most.
 _PULLED = 12
@@ -120,9 +120,9 @@ class CanonicalAxes:
         return found
 
     def mask(self, axes: Iterable[Axis]) -> int:
-        """The mask of a set of axes."""
+        """The mask of a set of axes; the order in which bits are given is that of their making."""
         found = 0
-        for axis in axes:
+        for axis in sorted(axes, key=lambda a: a.serial):
             found |= self.bit(axis)
         return found
 
@@ -150,22 +150,16 @@ def _scope(definition: Def) -> list[Axis]:
 
 
 def _pulled(definition: Def, known: dict[Value, frozenset[Axis]]) -> frozenset[Axis]:
-    """The axes of folds that could be pulled into a sum of which ``definition`` is a factor."""
+    """The axes of sums that could be pulled into a sum of which ``definition`` is a factor."""
     found: set[Axis] = set()
-    for t in postorder(definition.term):
-        if isinstance(t, Fold):
+    stack: list[Term] = [definition.term]
+    while stack:
+        t = stack.pop()
+        if isinstance(t, Fold) and t.monoid.name == "add":
             found.update(t.over)
-        elif isinstance(t, Map) and t.op not in _PRODUCTS:
-            return frozenset(found) if _is_sum(definition.term) else frozenset()
+            stack += t.bodies
+        elif isinstance(t, Map) and t.op in _FACTORS:
+            stack += t.args[: _FACTORS[t.op]]
         elif isinstance(t, Load):
             found |= known.get(t.value, frozenset())
     return frozenset(found) if len(found) <= _PULLED else frozenset()
-
-
-def _is_sum(term: Term) -> bool:
-    return isinstance(term, Fold) and term.monoid.name == "add"
-
-
-def definitions(region: Region) -> list[Def]:
-    """The definitions of a region, without its scatters."""
-    return [s for s in region.steps if isinstance(s, Def)]

@@ -17,7 +17,7 @@ import numpy as np
 
 from weft.saturate.axes import CanonicalAxes
 from weft.saturate.instances import Instances
-from weft.saturate.language import free_axes
+from weft.saturate.language import OPERATORS, free_axes
 from weft.saturate.orders import cheapest_order, flatten, write_order
 from weft.saturate.rule import FIRST_INTEGER
 from weft.saturate.rules.products import LONGEST
@@ -128,19 +128,25 @@ class Encoded:
         return prod(a.extent for n, a in enumerate(self.order) if mask >> n & 1)
 
 
-def encode(defs: Sequence[Def], instances: Instances, reorder: bool = True) -> Encoded:
+def encode(
+    defs: Sequence[Def], needed: Sequence[Value], instances: Instances, reorder: bool = True
+) -> Encoded:
     """The nodes of ``defs``, in order, and of the ``instances`` of some of them.
 
-    ``reorder`` allows long products of floats to be computed in other orders, too.
+    ``needed`` are the definitions whose values are used elsewhere. ``reorder`` allows long products
+    of floats to be computed in other orders, too.
 
     Raises `TooManyAxesError` if the axes do not fit into a mask.
     """
-    return _Encoder(defs, instances, reorder).run()
+    return _Encoder(defs, needed, instances, reorder).run()
 
 
 class _Encoder:
-    def __init__(self, defs: Sequence[Def], instances: Instances, reorder: bool) -> None:
+    def __init__(
+        self, defs: Sequence[Def], needed: Sequence[Value], instances: Instances, reorder: bool
+    ) -> None:
         self.defs = defs
+        self.needed = needed
         self.reorder = reorder
         self.instances = instances
         self.out = Encoded(CanonicalAxes([*defs, *instances.defs]))
@@ -163,11 +169,12 @@ class _Encoder:
 
     def orders(self) -> None:
         """Say what long products are equal to, in the cheapest of their orders."""
+        uses = self.uses()
         for number in range(self.out.source):
             name, args = self.out.nodes[number]
             if name != "Sum" or not (self.reorder or args[0] >= FIRST_INTEGER):
                 continue
-            product = flatten(self.out.nodes, self.out.free, number)
+            product = flatten(self.out.nodes, self.out.free, uses, number)
             found = None if product is None else cheapest_order(product, self.pair_cost)
             if product is None or found is None:
                 continue
@@ -178,6 +185,19 @@ class _Encoder:
                 if len(product.factors) > LONGEST:
                     other = write_order(self.node, int(args[0]), product, order)
                     self.out.equal.append((number, other))
+
+    def uses(self) -> list[int]:
+        """How many nodes of the source, or of those who ask for its results, use each node."""
+        found = [0] * self.out.source
+        stack = [self.out.of[v] for v in self.needed]
+        for number in stack:
+            found[number] += 1
+            if found[number] == 1:
+                name, args = self.out.nodes[number]
+                stack += [int(args[place]) for place in OPERATORS[name].children]
+                if name == "Leaf":
+                    stack += [self.out.of[v] for v in self.out.leaves[int(args[0])].reads]
+        return found
 
     def pair_cost(self, a: int, b: int, result: int) -> float:
         """Multiplications, and elements moved, of which each takes as long as some of those."""

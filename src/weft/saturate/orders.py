@@ -32,8 +32,8 @@ class Factor:
 
 @dataclass(frozen=True)
 class Product:
-    """``Σ over mask of Π factors``; ``pairs`` is how the source multiplies them: the axes of two
-    operands and of their product, summed as far as it is there."""
+    """``Σ over mask of Π factors``; ``pairs`` are the multiplications that the source does for this
+    product only: the axes of two operands and of the result, summed as far as it is there."""
 
     mask: int
     factors: tuple[Factor, ...]
@@ -58,28 +58,35 @@ class Product:
         return self.axes(chosen) & ~(self.mask & ~rest)
 
 
-def flatten(nodes: Sequence[Node], free: Sequence[int], number: int) -> Product | None:
+def flatten(
+    nodes: Sequence[Node], free: Sequence[int], uses: Sequence[int], number: int
+) -> Product | None:
     """The product that a sum adds up, seen through the sums and products inside; None if it has
-    too many factors to be looked at."""
+    too many factors to be looked at. ``uses`` counts the users of each node."""
     _, (_, mask, body) = nodes[number]
     total = int(mask)
     factors: list[Factor] = []
     pairs: list[tuple[int, int, int]] = []
-    stack: list[tuple[int, bool, int]] = [(number, False, 0)]
+    # Nodes, whether they divide, the axes that the sum around them has, and whether others use
+    # them as well.
+    stack: list[tuple[int, bool, int, bool]] = [(number, False, 0, False)]
     while stack:
-        node, divides, summed = stack.pop()
+        node, divides, summed, shared = stack.pop()
         name, args = nodes[node]
         children = [int(a) for a in args[1:]]
+        shared = shared or (node != number and uses[node] > 1)
         if name == "Of":
-            stack.append((int(args[0]), divides, summed))
+            stack.append((int(args[0]), divides, summed, shared))
         elif name in ("Times", "Mul", "Div"):
-            pairs.append((free[children[0]], free[children[1]], free[node] & ~summed))
-            stack += [(children[0], divides, 0), (children[1], divides ^ (name == "Div"), 0)]
+            if not shared:
+                pairs.append((free[children[0]], free[children[1]], free[node] & ~summed))
+            stack.append((children[0], divides, 0, shared))
+            stack.append((children[1], divides ^ (name == "Div"), 0, shared))
         elif name == "Sum" and (node == number or (not divides and not total & children[0])):
             total |= children[0]
-            stack.append((children[1], False, children[0]))
+            stack.append((children[1], False, children[0], shared))
         else:
-            if summed:  # nothing is multiplied
+            if summed and not shared:  # nothing is multiplied
                 pairs.append((free[node], 0, free[node] & ~summed))
             factors.append(Factor(node, free[node], divides))
         if len(factors) + len(stack) > MOST_FACTORS:

@@ -93,11 +93,12 @@ def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Satur
     reason = _reason_to_skip(defs)
     if reason:
         return Saturation(region, skipped=reason)
+    needed = _needed(region, defs)
     try:
-        encoded = encode(defs, find_instances(region), reorder=numerics != CLASSES[0])
+        encoded = encode(defs, needed, find_instances(region), numerics != CLASSES[0])
     except TooManyAxesError:
         return Saturation(region, skipped="too many axes")
-    roots = [encoded.of[v] for v in _needed(region, defs)]
+    roots = [encoded.of[v] for v in needed]
     costs = Costs(source_graph(encoded), encoded, machine)
     before = extract(costs, roots).cost
     result = Saturation(region, before, before)
