@@ -40,8 +40,11 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("dimensions", [2, 3, 16])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "dimensions"),
+    # A force in many dimensions would compute the distance again for some of its components.
+    [(name, d) for name in CASES for d in (2, 3, 16) if (name, d) != ("forces", 16)],
+)
 def test_pairs_are_never_stored(name: str, dimensions: int) -> None:
     x, y = points(N, dimensions, 0), points(M, dimensions, 1)
     case = CASES[name]

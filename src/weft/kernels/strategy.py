@@ -43,7 +43,7 @@ from weft.terms.monoids import ADD
 DEFAULT = Choice()
 PARALLEL_WORK = 262144  # operations (8 µs of vectors) below which a fork costs more than it saves
 UNROLLED = 256  # operations on single vectors in the body of a loop
-JAMMED = 4  # iterations of a loop that are unrolled into the fold inside of it
+JAMMED = 16  # iterations of a loop that are unrolled into the fold inside of it
 SHARES = 64  # partial results of a parallel reduction: the same for every number of threads
 CHAIN = 16  # additions in a row before a sum moves on to another block
 SMALL_CONTRACTION = 64**3  # products below which packing costs more than it saves

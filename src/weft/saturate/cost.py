@@ -20,6 +20,9 @@ from weft.kernels.uses import CHEAP_NS, OPERATION_NS
 from weft.saturate.encode import DTYPES, Encoded
 from weft.saturate.graph import Graph
 
+#: Nanoseconds that a loop nest of its own takes before it has done anything.
+PASS = 500.0
+
 #: Operators whose results are arrays, or parts of arrays.
 _ARRAYS = frozenset(["Leaf", "Const", "Sum", "Red", "Last"])
 _PLAIN = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg"}
@@ -66,7 +69,7 @@ class Costs:
     def operand(self, number: int, dtype: np.dtype) -> float:
         """Moving an operand of a contraction: what is elementwise has to be brought to memory."""
         once = self.moved(number, dtype)
-        return once if self._is_array(number) else 2 * once
+        return once if self._is_array(number) else 2 * once + PASS
 
     def _is_array(self, number: int) -> bool:
         """Whether a class is in memory by itself: a load, or the result of a fold."""
@@ -141,7 +144,7 @@ class Costs:
             # Nothing is read twice: as fast as memory, and each element takes an operation.
             return Way(node, (a, b), self._operations("mul", axes))
         moved = self.moved(number, dtype) + self.operand(a, dtype) + self.operand(b, dtype)
-        return Way(node, (a, b), self.points(axes) / self.multiplications(dtype) + moved)
+        return Way(node, (a, b), self.points(axes) / self.multiplications(dtype) + moved + PASS)
 
     def _of(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
         return [Way(node, (int(node[1][0]),), 0.0)]

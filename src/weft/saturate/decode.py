@@ -28,6 +28,7 @@ from weft.terms.term import (
     Term,
     Value,
     bound_axes,
+    postorder,
     rename_bound,
     substitute,
 )
@@ -136,7 +137,7 @@ class _Decoder:
         bound = axes_of(int(args[1]), order) if name in BOUND else []
         own: tuple[Axis | None, ...]
         if named is None:
-            own = tuple(axes_of(self.free[number], order))
+            own = tuple(self.layout(number))
         else:
             own = tuple(self.encoded.axes.find(a) if a.extent > 1 else None for a in named.axes)
         axes = tuple(Axis("_", 1) if a is None else Axis(a.name, a.extent) for a in own)
@@ -151,6 +152,39 @@ class _Decoder:
             value = named.value
         self.values[number] = (value, own)
         self.add(Def(value, axes, term, self.line if named is None else named.source))
+
+    def layout(self, number: int) -> list[Axis]:
+        """The axes of a new array, in the order in which its operands have them.
+
+        Those of the largest operand come first, so that it is read as it lies; of a contraction
+        those of the first.
+        """
+        needs = self.ways[number].needs
+        sequences = [self.sequence(n) for n in needs]
+        if self.ways[number].node[0] != "Contract":
+            sequences.sort(key=len, reverse=True)
+        wanted = axes_of(self.free[number], self.encoded.order)
+        found = dict.fromkeys(a for axes in sequences for a in axes if a in wanted)
+        return list(found | dict.fromkeys(wanted))
+
+    def sequence(self, number: int) -> list[Axis]:
+        """The axes of an operand, outermost in memory first."""
+        known = self.values.get(number)
+        if known is not None:
+            return [a for a in known[1] if a is not None]
+        name, args = self.ways[number].node
+        if name in ("Of", "Over"):
+            return self.sequence(int(args[-1]))
+        if name != "Leaf":
+            return []
+        loads = [
+            t for t in postorder(self.encoded.leaves[int(args[0])].term) if isinstance(t, Load)
+        ]
+        found: dict[Axis, None] = {}
+        for load in loads:
+            for index in load.index:
+                found.update(dict.fromkeys(sorted(index.axes(), key=lambda a: a.serial)))
+        return list(found)
 
     def operation(self, number: int, at: _At, over: tuple[Axis, ...]) -> Term:
         """What a class is computed by, over other classes."""

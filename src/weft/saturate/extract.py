@@ -1,7 +1,8 @@
 """Extraction: one way for every class that is needed, the cheapest as a whole.
 
-What several users need is computed, and paid for, once. Greedy: each class is computed in the way
-whose whole DAG is cheapest by itself, improved until nothing changes.
+What several users need is computed, and paid for, once. Greedy first: each class is computed in
+the way whose whole DAG is cheapest by itself. Then single decisions are turned as long as that
+makes the whole cheaper: what is needed anyway costs nothing more.
 """
 
 from __future__ import annotations
@@ -9,8 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import Any
 
 from weft.saturate.cost import Costs, Way
+
+#: Classes looked at while single decisions are turned, at most.
+TRIALS = 40_000
 
 #: A change must gain this part to be made: between equals, what the source says stays.
 GAIN = 1e-6
@@ -27,16 +33,51 @@ class Extraction:
 
 def extract(costs: Costs, roots: Sequence[int]) -> Extraction:
     """The cheapest extraction found for the classes ``roots``."""
-    best = _greedy(_reachable(costs, roots))
-    chosen: dict[int, Way] = {}
-    stack = list(roots)
-    while stack:
-        c = stack.pop()
-        if c not in chosen:
-            chosen[c] = best[c][2]
-            stack.extend(chosen[c].needs)
-    total = sum(w.cost for w in chosen.values())
+    ways = _reachable(costs, roots)
+    picked = {c: best[2] for c, best in _greedy(ways).items()}
+    chosen, total = _needed(picked, roots)
+    trials = TRIALS // max(1, len(chosen))
+    improved = True
+    while improved and trials > 0:
+        improved = False
+        for c in list(chosen):
+            for way in ways[c]:
+                if c not in chosen or way is picked[c] or trials <= 0:
+                    continue
+                trials -= 1
+                other = {**picked, c: way}
+                if not all(n in other for n in way.needs):
+                    continue
+                found = _needed(other, roots, total * (1 - GAIN))
+                if found is not None:
+                    picked, (chosen, total), improved = other, found, True
     return Extraction(tuple(roots), chosen, total)
+
+
+def _needed(picked: Mapping[int, Way], roots: Sequence[int], limit: float = inf) -> Any:
+    """What the roots need, and its cost; None if that is above the limit, or goes in a circle."""
+    chosen: dict[int, Way] = {}
+    open_: set[int] = set()
+    total = 0.0
+    stack = [(r, False) for r in roots]
+    while stack:
+        c, done = stack.pop()
+        if done:
+            open_.discard(c)
+            continue
+        if c in open_:
+            return None
+        if c in chosen:
+            continue
+        way = picked[c]
+        total += way.cost
+        if total > limit:
+            return None
+        chosen[c] = way
+        open_.add(c)
+        stack.append((c, True))
+        stack += [(n, False) for n in way.needs]
+    return chosen, total
 
 
 def _reachable(costs: Costs, roots: Sequence[int]) -> dict[int, list[Way]]:
