@@ -76,7 +76,7 @@ def test_iteration_and_membership():
         (lambda x: x.numpy(), AttributeError, "np.asarray(x) gives a NumPy array"),
         (lambda x: x.backward(), AttributeError, "weft.grad(f) differentiates functions"),
         (lambda x: x.reshap(3), AttributeError, "did you mean x.reshape?"),
-        (lambda x: np.asarray(x, np.int32, copy=False), ValueError, "copy=False forbids"),
+        (lambda x: x.__array__(np.int32, copy=False), ValueError, "copy=False forbids"),
     ],
 )
 def test_errors(call, error, text):
