@@ -91,7 +91,7 @@ def test_out_and_where_write_to_arrays_of_numpy() -> None:
 def test_what_weft_does_not_have_runs_in_numpy() -> None:
     x = wnp.asarray(X)
     for call in (
-        lambda x: np.modf(x / 2)[1],
+        lambda x: np.spacing(x),
         lambda x: np.add.reduceat(x[0], [0, 1]),
         lambda x: np.maximum.accumulate(x),
         lambda x: np.apply_along_axis(np.sum, 1, x),
@@ -130,13 +130,13 @@ def test_what_is_refused(call, text) -> None:
 
 
 def test_traced_values_have_no_view() -> None:
-    with pytest.raises(TypeError, match=r"numpy\.modf of a traced value of type f32") as e:
-        weft.jit(lambda matrix: np.modf(matrix))(X)
+    with pytest.raises(TypeError, match=r"numpy\.spacing of a traced value of type f32") as e:
+        weft.jit(lambda matrix: np.spacing(matrix))(X)
     assert "It is the argument matrix. Use weft.numpy in place of numpy" in str(e.value)
     with pytest.raises(TypeError, match=r"numpy\.add with out= of a traced value"):
         weft.jit(lambda x: np.add(x, 1, out=np.zeros((2, 3))))(X)
-    with pytest.raises(TypeError, match=r"numpy\.frexp of a value .* is being differentiated"):
-        weft.grad(lambda x: wnp.sum(np.frexp(x)[0]))(X)
+    with pytest.raises(TypeError, match=r"numpy\.spacing of a value .* is being differentiated"):
+        weft.grad(lambda x: wnp.sum(np.spacing(x)))(X)
 
 
 class Foreign:

@@ -72,7 +72,7 @@ def test_where(case, name):
         ("sum", np.int64, np.int64),
         ("sum", np.float16, np.float16),
         ("prod", np.int16, np.int32),
-        ("cumsum", np.int8, np.int32),
+        ("cumsum", np.int8, np.int8),
         ("mean", np.int32, np.float32),
         ("mean", np.float64, np.float64),
         ("var", np.complex64, np.float32),

@@ -57,6 +57,9 @@ def numpy_calls() -> dict[str, Callable[..., Any]]:
         calls[name] = lambda x, y, name=name: getattr(np, name)([x, y])
     calls.update(
         acosh=lambda x: np.acosh(1 + x),
+        frexp=lambda x: np.frexp(x)[0],
+        ldexp=lambda x: np.ldexp(x, 3),
+        modf=lambda x: np.modf(x)[0],
         arccosh=lambda x: np.arccosh(1 + x),
         append=lambda x, y: np.append(x, y),
         array_split=lambda m: np.array_split(m, 2),
@@ -222,8 +225,8 @@ def lax_calls() -> dict[str, Callable[..., Any]]:
 
 LAX_DISCRETE = names(
     """all_gather all_to_all argmax argmin axis_index axis_size bitcast_convert_type bitwise_and
-    bitwise_not bitwise_or bitwise_xor broadcast_shapes broadcasted_iota conv_dimension_numbers eq
-    ge gt igamma_grad_a iota is_finite le lt ne nextafter padtype_to_pads pmax pmean pmin
+    bitwise_not bitwise_or bitwise_xor broadcast_shapes broadcasted_iota clz conv_dimension_numbers
+    eq ge gt igamma_grad_a iota is_finite le lt ne nextafter padtype_to_pads pmax pmean pmin
     population_count ppermute pshuffle psum psum_scatter pswapaxes random_gamma_grad reduce_and
     reduce_or reduce_precision reduce_window_shape_tuple reduce_xor scatter_apply shift_left
     shift_right_arithmetic shift_right_logical stop_gradient while_loop zeros_like_array"""

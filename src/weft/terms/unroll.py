@@ -21,8 +21,9 @@ SHORT = 32
 
 def is_short(fold: Fold) -> bool:
     """Whether a fold can be written out where it stands in another one."""
-    points = prod(a.extent for a in fold.over)
-    return fold.monoid.arity == 1 and 0 < points <= SHORT
+    if fold.monoid.arity != 1 or not all(isinstance(a.extent, int) for a in fold.over):
+        return False
+    return 0 < prod(a.extent for a in fold.over) <= SHORT
 
 
 def unroll_inner(root: Term) -> Term:
