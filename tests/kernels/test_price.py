@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -248,6 +249,16 @@ def test_threads_pay_where_there_is_work() -> None:
         shared = parallelize(tiled, sample.axes["i"])
         assert (price(shared, pair).seconds < price(tiled, pair).seconds) is pays
         assert price(shared, pair).flops == price(tiled, pair).flops
+
+
+def test_nested_parallel_loops_share_the_threads_once() -> None:
+    kernel = elementwise(8, 64, 4096)
+    (outer,) = kernel.body
+    (inner,) = outer.body
+    once = replace(outer, kind="parallel")
+    twice = replace(once, body=[replace(inner, kind="parallel")])
+    alone, nested = (price(kernel.evolve(body=[x]), pair).seconds for x in (once, twice))
+    assert nested == pytest.approx(alone, rel=0.01)
 
 
 def test_threads_write_whole_rows() -> None:

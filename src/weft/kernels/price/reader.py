@@ -61,6 +61,7 @@ class _Reader:
         self.shapes = TileShapes(kernel, machine.vector_bytes)
         self.steps: dict[Axis, int] = {}
         self.around: list[For] = []
+        self.shared_already: list[bool] = []
         self.affine = not any(
             isinstance(a, Dynamic | FloorDiv)
             for s in ir.walk(kernel.body)
@@ -81,7 +82,7 @@ class _Reader:
                     stmt.lo,
                     stmt.step,
                     taken(stmt, self.around) if stmt.where or stmt.unless else stmt.trip,
-                    stmt.kind == "parallel",
+                    self.shared(stmt),
                     unrolled=stmt.kind == "unroll",
                     carries=len(stmt.carries),
                     plain=self.affine,
@@ -90,14 +91,23 @@ class _Reader:
                 nest.children.append(child)
                 self.steps[stmt.axis] = stmt.step
                 self.around.append(stmt)
+                self.shared_already.append(child.parallel)
                 outer = self.body(stmt.body, child, stmt.carries)
                 self.around.pop()
+                self.shared_already.pop()
                 del self.steps[stmt.axis]
                 scope.loop(stmt, outer)
             else:
                 scope.statement(stmt)
         scope.close(nest)
         return scope.finish(nest)
+
+    def shared(self, loop: For) -> bool:
+        """Whether threads share the iterations of a loop; of nested parallel ones only one's."""
+        if loop.kind != "parallel" or any(self.shared_already):
+            return False
+        inner = any(isinstance(s, For) and s.kind == "parallel" for s in loop.body)
+        return not inner or loop.trip >= self.machine.threads
 
     def hardware(self, var: Var, shape: Registers) -> int:
         """Machine registers of a tile (masks and integer scalars live elsewhere)."""
