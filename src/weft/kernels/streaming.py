@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from math import log2, prod
 
 from weft.core.bounded import BoundedCache
+from weft.kernels import partition
 from weft.kernels.blocked import Blocks, build_blocked
 from weft.kernels.canonical import stream_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.masks import masks_of
-from weft.kernels.partition import AT_STAKE, CLEARLY, Partition
+from weft.kernels.partition import AT_STAKE, Partition
 from weft.kernels.price import Estimate
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streams import Stream, find_streams, reads_of
@@ -35,6 +36,10 @@ HOPELESS = 1.3
 
 #: Parallel iterations per thread, at most, for which a stream is computed in shares.
 SHARES = 4
+
+#: What a stream may cost of what the kernels whose place it takes do. It need not be cheaper: it
+#: saves the memory of what it streams besides.
+CLEARLY = 1.0
 
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
 WORTH = 4e-3
@@ -189,7 +194,7 @@ class _Sizes:
             self._best = self.first
             for _ in range(int(log2(1 + self.first[1] / WORTH))):
                 other = self._next(stream, numbers)
-                if other is not None and other[1] < CLEARLY * self._best[1]:
+                if other is not None and other[1] < partition.CLEARLY * self._best[1]:
                     self._best = other
         return self._best
 
