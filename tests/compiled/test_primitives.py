@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import weft
+import weft.lax.fourier  # registers the portable form of transforms
 from tests.compiled.agreement import (
     BOOL,
     COMPLEX,
