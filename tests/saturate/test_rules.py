@@ -98,8 +98,7 @@ def saturated(rule: Rule, nodes: list[tuple[str, str]], numerics: str = "domain"
     engine = _engines.get(rule.name)
     if engine is None:
         engine = _engines[rule.name] = Engine([rule])
-    extents = {1 << n: d for n, d in enumerate(EXTENTS)}
-    return engine.saturate(text_of(nodes), extents, numerics, Run(), most_nodes=200)
+    return engine.saturate(text_of(nodes), numerics, Run(), most_nodes=200)
 
 
 def _fractions(values: np.ndarray) -> np.ndarray:

@@ -132,7 +132,7 @@ def _egraph(record: Record) -> EGraph:
                 continue
             run = piece.search.found.run
             found.searched += 1
-            found.nodes += run.nodes
+            found.nodes += piece.search.found.graph.nodes
             found.classes += len(piece.search.found.graph.classes)
             found.iterations += run.iterations
     return found

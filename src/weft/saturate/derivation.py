@@ -30,17 +30,16 @@ def derivation(search: Search, before: float, machine: Machine, numerics: str) -
     """The iterations of a search that made something cheaper; it is run again, bit by bit."""
     encoded = search.encoded
     text = part_text(encoded, neighbourhood(encoded, search.promising))
-    extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
     steps: list[Step] = []
     seen: dict[str, int] = {}
     rules: list[str] = []
     for iterations in range(1, search.found.run.iterations + 1):
         run = Run()
-        part = engine().saturate(text, extents, numerics, run, most_iterations=iterations)
+        part = engine().saturate(text, numerics, run, most_iterations=iterations)
         graph = whole_graph(encoded, part)
         roots = [graph.terms[n] for n in search.roots]
         after = extract(Costs(graph, encoded, machine), roots).cost
-        rules += [r for r, n in run.matches.items() if n > seen.get(r, 0) and r not in rules]
+        rules += sorted(r for r, n in run.matches.items() if n > seen.get(r, 0) and r not in rules)
         seen = run.matches
         if after < before:
             steps.append(Step(tuple(rules), before, after))

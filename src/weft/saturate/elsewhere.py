@@ -12,7 +12,6 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from typing import IO
 
 from weft.saturate.engine import MOST_ITERATIONS, MOST_NODES, Engine, Run
@@ -35,7 +34,6 @@ class Elsewhere:
     def saturate(
         self,
         nodes: str,
-        extents: Mapping[int, int],
         numerics: str,
         run: Run,
         most_nodes: int = MOST_NODES,
@@ -45,7 +43,7 @@ class Elsewhere:
         with self._lock:
             assert self._server.stdin is not None and self._server.stdout is not None
             budgets = (most_nodes, most_iterations)
-            _send(self._server.stdin, (nodes, dict(extents), numerics, run, *budgets))
+            _send(self._server.stdin, (nodes, numerics, run, *budgets))
             try:
                 graph, done = pickle.load(self._server.stdout)
             except EOFError:
@@ -67,7 +65,7 @@ def serve() -> None:
             request = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        _send(sys.stdout.buffer, (engine.saturate(*request), request[3]))
+        _send(sys.stdout.buffer, (engine.saturate(*request), request[2]))
 
 
 def _send(pipe: IO[bytes], message: object) -> None:

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -71,7 +71,6 @@ class Engine:
     def saturate(
         self,
         nodes: str,
-        extents: Mapping[int, int],
         numerics: str,
         run: Run,
         most_nodes: int = MOST_NODES,
@@ -80,8 +79,7 @@ class Engine:
         """The graph of ``nodes`` (a program) after the rules that the level ``numerics`` allows,
         within the budgets."""
         with self._scope():
-            sizes = "\n".join(f"(set (extent {bit}) {float(n)})" for bit, n in extents.items())
-            self._do(f"{sizes}\n{nodes}\n(run-schedule (saturate (run analysis)))")
+            self._do(f"{nodes}\n(run-schedule (saturate (run analysis)))")
             schedule = self._schedule(numerics)
             while run.iterations < most_iterations:
                 report = self._do(schedule)[-1].report
@@ -111,7 +109,7 @@ class Engine:
         return found
 
     def _size(self) -> int:
-        """Nodes in the graph."""
+        """Nodes in the graph, and what the analyses know of them."""
         return sum(len(f.rows) for f in self._graph.freeze().functions.values())
 
 

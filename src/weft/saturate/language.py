@@ -95,7 +95,6 @@ def declarations() -> str:
         "(function fv (T) i64 :merge (& old new))",
         "(function fw (F) i64 :merge (& old new))",
         "(function size (F) i64 :merge (max old new))",
-        "(function extent (i64) f64 :no-merge)",
         "(function term (i64) T :no-merge)",
         "(function factor (i64) F :no-merge)",
         "(ruleset analysis)",

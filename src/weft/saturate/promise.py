@@ -3,8 +3,7 @@
 A region whose sums have no better order, no sum beside them to be added to, and nothing that is
 read in part stays as it is whatever the rules do. Looking for that takes a hundredth of the time
 that saturation takes, and says where to look: rules get to see what is connected by sums and
-products with something that promises a gain. The bounds are optimistic; tests hold them against
-what saturation gains.
+products with something that promises a gain. The figures are optimistic estimates.
 """
 
 from __future__ import annotations

@@ -129,9 +129,8 @@ def _search(
 
     def make() -> Found:
         run = Run()
-        extents = {1 << n: a.extent for n, a in enumerate(encoded.order)}
         text = part_text(encoded, neighbourhood(encoded, promising))
-        graph = whole_graph(encoded, engine().saturate(text, extents, numerics, run))
+        graph = whole_graph(encoded, engine().saturate(text, numerics, run))
         costs = Costs(graph, encoded, machine)
         return Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
 
