@@ -59,7 +59,7 @@ LOGITS = np.log(np.arange(1, 13, dtype=np.float32)).reshape(3, 4)
 GRID = np.arange(12, dtype=np.int32).reshape(3, 4)
 CHANCES = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
 CALLS = {
-    "key": lambda: random.key(42),
+    "key": lambda: random.key_data(random.key(42)),
     "key of -1": lambda: random.PRNGKey(-1),
     "split": lambda: random.split(KEY),
     "split in a shape": lambda: random.split(KEY, (1, 3)),
@@ -122,7 +122,7 @@ def test_compiled(name):
 
 
 def test_traced_keys_seeds_and_data():
-    assert weft.jit(random.key)(42).tolist() == EQUAL["key"]
+    assert weft.jit(random.PRNGKey)(42).tolist() == EQUAL["key"]
     assert weft.jit(random.fold_in)(KEY, 123456).tolist() == EQUAL["fold_in"]
     keys = weft.jit(random.split)(KEY)
     assert weft.vmap(random.uniform)(keys).shape == (2,)
@@ -195,12 +195,13 @@ def test_ranges():
         (
             lambda: random.key(1, impl="rbg"),
             ValueError,
-            "the generator is 'threefry2x32', got impl='rbg'",
+            "the generator is 'threefry2x32', with keys of dtype key<fry>, got 'rbg'",
         ),
         (
             lambda: random.uniform(42),
             TypeError,
-            "weft.random.uniform: a key is u32[2], as weft.random.key(seed) makes it, got i32[]",
+            "weft.random.uniform: a key is key<fry>[], as weft.random.key(seed) makes it, or "
+            "u32[2], got i32[]",
         ),
         (
             lambda: random.normal(np.zeros((2, 2), np.uint32)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from weft.core.avals import ShapedArray
+
 
 def array_repr(data: np.ndarray, weak_type: bool) -> str:
     """`Array(..., dtype=...)`, on one line where it fits; empty and weak arrays say so."""
@@ -25,3 +27,9 @@ def array_repr(data: np.ndarray, weak_type: bool) -> str:
     indent = len(prefix) if "\n" not in body else 0
     fits = len(last_line) + indent + len(suffix) + 2 <= np.get_printoptions()["linewidth"]
     return f"{prefix}{body}," + (" " if fits else "\n" + " " * len(prefix)) + suffix
+
+
+def keys_repr(aval: ShapedArray, words: np.ndarray) -> str:
+    """`Array((3,), dtype=key<fry>) overlaying:` and below it the words of each key."""
+    data = np.ascontiguousarray(words).view(np.uint32).reshape(*aval.shape, 2)
+    return f"Array({aval.shape}, dtype={aval.dtype}) overlaying:\n{data}"

@@ -22,7 +22,7 @@ import numpy as np
 
 from weft.array import dlpack, printing
 from weft.core.avals import ShapedArray, register_array_type
-from weft.core.dtypes import canonical_dtype
+from weft.core.dtypes import canonical_dtype, is_key, stored
 from weft.core.trace import Tracer
 from weft.runtime.buffer import Buffer
 
@@ -174,6 +174,11 @@ class Array:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         view = self.numpy_view()
+        if is_key(self.aval.dtype) and dtype != view.dtype:
+            raise TypeError(
+                f"conversion of random keys, {self.aval}, to a NumPy array: take their words, "
+                "weft.random.key_data(keys)"
+            )
         if dtype is not None and np.dtype(dtype) != view.dtype:
             if copy is False:
                 raise ValueError(
@@ -234,6 +239,11 @@ class Array:
             raise TypeError(
                 f"only an array with one element and no axes converts to a Python {target}, "
                 f"got {self.aval}; index it, or use item() or a reduction first"
+            )
+        if is_key(self.aval.dtype):
+            raise TypeError(
+                f"a random key does not convert to a Python {target}, got {self.aval}; take its "
+                "words, weft.random.key_data(key)"
             )
         if self.aval.dtype.kind == "c" and target in ("int", "float"):
             raise TypeError(
@@ -302,12 +312,14 @@ class Array:
     def __repr__(self) -> str:
         if self.is_deleted():
             return f"<deleted weft.Array {self.aval}>"
+        if is_key(self.aval.dtype):
+            return printing.keys_repr(self.aval, stored(self.numpy_view()))
         return printing.array_repr(self.numpy_view(), self.aval.weak_type)
 
     def __str__(self) -> str:
         if self.is_deleted():
             return repr(self)
-        return str(self.numpy_view())
+        return repr(self) if is_key(self.aval.dtype) else str(self.numpy_view())
 
     def __copy__(self) -> Array:
         return alias(self)
@@ -393,7 +405,7 @@ class Deleted:
 def from_numpy(data: np.ndarray, weak_type: bool = False, *, owned: bool = False) -> Array:
     """A materialised array with the elements of `data`: a copy, unless the caller gives it up."""
     aval = ShapedArray(data.shape, data.dtype, weak_type)
-    if data.dtype is not aval.dtype:  # another byte order, or an equal dtype object
+    if data.dtype is not np.dtype(aval.dtype):  # another byte order, or an equal dtype object
         data, owned = data.astype(aval.dtype), True
     return Array(aval, Buffer.adopt(data) if owned else Buffer.from_numpy(data))
 

@@ -27,6 +27,38 @@ complex64, complex128 = np.dtype(np.complex64), np.dtype(np.complex128)
 #: The dtype of tangents of integer and boolean values: a type with no information.
 float0 = np.dtype([("float0", np.void, 0)])
 
+
+class extended(np.generic):
+    """The class of dtypes that NumPy does not have, for `weft.numpy.issubdtype`."""
+
+
+class prng_key(extended):
+    """The class of dtypes of random keys, for `weft.numpy.issubdtype`."""
+
+
+class KeyDtype:
+    """The dtype of random keys, each two words of 32 bits for Threefry; there is one.
+
+    Keys are moved around as other elements are, but are no numbers. ``dtype`` is how NumPy sees
+    them, ``words`` how compiled code does.
+    """
+
+    name = "key<fry>"
+    itemsize = 8
+    kind = "V"
+    dtype = np.dtype([("key<fry>", np.uint64)])
+    words = uint64
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> str:
+        return "key_fry"
+
+
+#: The dtype of keys for Threefry, as `weft.random.key` makes them.
+key_fry: Any = KeyDtype()
+
 SHORT_NAMES: dict[np.dtype, str] = {
     bool_: "bool",
     int8: "i8",
@@ -49,6 +81,7 @@ _CANONICAL: dict[Any, np.dtype] = {dtype: dtype for dtype in SHORT_NAMES}
 _CANONICAL.update({dtype.type: dtype for dtype in SHORT_NAMES})
 _CANONICAL.update({dtype.name: dtype for dtype in SHORT_NAMES})
 _CANONICAL.update({bool: bool_, int: int32, float: float32, complex: complex64})
+_CANONICAL.update(dict.fromkeys([key_fry, key_fry.dtype, key_fry.name], key_fry))
 
 
 def canonical_dtype(dtype: Any) -> np.dtype:
@@ -117,6 +150,21 @@ def is_inexact(dtype: np.dtype) -> bool:
     return dtype in _FLOATING or dtype in _COMPLEX
 
 
+def is_key(dtype: np.dtype) -> bool:
+    """Is it the dtype of random keys?"""
+    return dtype is key_fry
+
+
+def stored_dtype(dtype: np.dtype) -> np.dtype:
+    """How compiled code sees elements of ``dtype``: keys are words of 64 bits."""
+    return KeyDtype.words if dtype is key_fry else dtype
+
+
+def stored(data: np.ndarray) -> np.ndarray:
+    """An array as compiled code sees it."""
+    return data.view(KeyDtype.words) if data.dtype == KeyDtype.dtype else data
+
+
 def real_dtype(dtype: np.dtype) -> np.dtype:
     """The dtype of the real part: float32 for complex64, itself for everything real."""
     if dtype == complex64:
@@ -135,6 +183,8 @@ def kind_name(dtype: np.dtype) -> str:
         return "bool"
     if is_integer(dtype):
         return "int"
+    if is_key(dtype):
+        return "key"
     return "float" if is_floating(dtype) else "complex"
 
 
@@ -212,6 +262,8 @@ def promote_weak(typed: Iterable[tuple[np.dtype, bool]]) -> tuple[np.dtype, bool
     has 64 bits.
     """
     pairs = list(typed)
+    if any(d is key_fry for d, _ in pairs):
+        return _promoted_keys(pairs), False
     join = _join(frozenset(_weak_node(d) if is_weak else d for d, is_weak in pairs))
     dtype = _WEAK_DEFAULT.get(join, join)
     for operand, is_weak in pairs:
@@ -222,6 +274,16 @@ def promote_weak(typed: Iterable[tuple[np.dtype, bool]]) -> tuple[np.dtype, bool
     return dtype, join in _WEAK_DEFAULT
 
 
+def _promoted_keys(pairs: list[tuple[np.dtype, bool]]) -> np.dtype:
+    other = next((d for d, _ in pairs if d is not key_fry), None)
+    if other is not None:
+        raise TypeError(
+            f"random keys have no common dtype with numbers, here {key_fry} and {other}: use "
+            "weft.random.bits(key) for random integers, or weft.random.key_data(key) for its words"
+        )
+    return key_fry
+
+
 _BOOLEANS = bool, np.bool_
 
 
@@ -230,7 +292,7 @@ def scalar_type(value: Any) -> tuple[np.dtype, bool] | None:
     if isinstance(value, _BOOLEANS):
         return bool_, False
     if isinstance(value, np.generic):
-        dtype = np.dtype(type(value))
+        dtype = value.dtype
         if dtype == float64:
             return float32, True
         if dtype == complex128:

@@ -14,7 +14,10 @@ import ml_dtypes as _ml_dtypes
 import numpy as _np
 
 from weft.array import Array as ndarray
+from weft.core.dtypes import KeyDtype as _KeyDtype
 from weft.core.dtypes import canonical_dtype as _canonical_dtype
+from weft.core.dtypes import extended as _extended
+from weft.core.dtypes import prng_key as _prng_key
 from weft.core.dtypes import promote_types
 from weft.core.dtypes import result_type as _result_type
 from weft.numpy.calculus import (
@@ -364,7 +367,12 @@ def can_cast(from_: Any, to: Any) -> Any:
 
 
 def issubdtype(arg1: Any, arg2: Any) -> Any:
-    """Whether a dtype belongs to a class of dtypes; bfloat16 is floating."""
+    """Whether a dtype belongs to a class of dtypes; bfloat16 is floating.
+
+    The dtype of random keys belongs to ``weft.dtypes.prng_key``, and to ``generic``.
+    """
+    if isinstance(arg1, _KeyDtype) or arg2 in (_prng_key, _extended):
+        return isinstance(arg1, _KeyDtype) and arg2 in (_prng_key, _extended, generic)
     if _np.dtype(arg1) == _ml_dtypes.bfloat16 and arg2 in (floating, inexact, number, generic):
         return True
     return _np.issubdtype(arg1, arg2)

@@ -17,6 +17,7 @@ from weft.core.primitive import Primitive
 from weft.core.shape_classes import keep_params
 from weft.primitives.elementwise import batch_rule
 from weft.primitives.rules import (
+    KEY_REMEDY,
     Batched,
     Cotangents,
     Dims,
@@ -52,7 +53,18 @@ def convert_element_type(x: Value, new_dtype: Any, weak_type: bool = False) -> V
 @convert_element_type_p.def_type
 @remembered
 def _(x: ShapedArray, *, new_dtype: np.dtype, weak_type: bool) -> ShapedArray:
+    _refuse_keys("convert_element_type", x, new_dtype)
     return ShapedArray(x.shape, new_dtype, weak_type)
+
+
+def _refuse_keys(name: str, x: ShapedArray, new_dtype: np.dtype) -> None:
+    if dtypes.is_key(x.dtype):
+        raise TypeError(f"{name} of {x} to {new_dtype}. {KEY_REMEDY}")
+    if dtypes.is_key(new_dtype):
+        raise TypeError(
+            f"{name} of {x} to {new_dtype}: weft.random.key(seed) makes keys from seeds, "
+            "weft.random.wrap_key_data(words) from their words."
+        )
 
 
 @convert_element_type_p.def_numpy
@@ -133,6 +145,7 @@ def bitcast_convert_type(x: Value, new_dtype: Any) -> Value:
 @bitcast_convert_type_p.def_type
 @remembered
 def _(x: ShapedArray, *, new_dtype: np.dtype) -> ShapedArray:
+    _refuse_keys("bitcast_convert_type", x, new_dtype)
     old, new = x.dtype.itemsize, new_dtype.itemsize
     asked = f"bitcast_convert_type of {x} to {dtypes.short_name(new_dtype)}"
     if x.dtype != new_dtype and (

@@ -29,8 +29,8 @@ def iota(dtype: Any, shape: Sequence[int], dimension: int) -> Value:
 
 @iota_p.def_type
 def _(*, dtype: np.dtype, shape: tuple[int, ...], dimension: int) -> ShapedArray:
-    if dtypes.is_bool(dtype):
-        raise TypeError("iota counts, so it needs a numeric dtype, got bool.")
+    if dtypes.is_bool(dtype) or dtypes.is_key(dtype):
+        raise TypeError(f"iota counts, so it needs a numeric dtype, got {dtype}.")
     aval = ShapedArray(shape, dtype)
     check_axes("iota", aval, (dimension,), "dimension")
     return aval

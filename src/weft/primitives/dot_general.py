@@ -20,6 +20,7 @@ from weft.core.primitive import Primitive
 from weft.primitives.arithmetic import add
 from weft.primitives.convert import convert_element_type
 from weft.primitives.rules import (
+    KEY_REMEDY,
     Batched,
     Cotangents,
     Dims,
@@ -96,6 +97,8 @@ def _(
 ) -> ShapedArray:
     (lc, rc), (lb, rb) = dimension_numbers
     check_same_dtype("dot_general", lhs, rhs)
+    if dtypes.is_key(lhs.dtype):
+        raise TypeError(f"dot_general of {lhs} and {rhs}. {KEY_REMEDY}")
     check_axes("dot_general", lhs, (*lc, *lb), "lhs contracting and batch axes")
     check_axes("dot_general", rhs, (*rc, *rb), "rhs contracting and batch axes")
     for kind, left, right in (("contracting", lc, rc), ("batch", lb, rb)):

@@ -39,17 +39,17 @@ class Accepts(NamedTuple):
 ANY = Accepts("any", lambda dtype: True, "")
 NUMBER = Accepts(
     "numeric",
-    lambda dtype: dtype != np.bool_,
+    lambda dtype: dtype != np.bool_ and not dtypes.is_key(dtype),
     "Convert it first, for example with lax.convert_element_type(x, 'int32').",
 )
 REAL = Accepts(
     "integer or real floating-point",
-    lambda dtype: dtype != np.bool_ and not dtypes.is_complex(dtype),
+    lambda dtype: dtypes.is_integer(dtype) or dtypes.is_floating(dtype),
     "Convert it first, for example with lax.convert_element_type(x, 'float32').",
 )
 ORDERED = Accepts(
     "boolean, integer or real floating-point",
-    lambda dtype: not dtypes.is_complex(dtype),
+    lambda dtype: not (dtypes.is_complex(dtype) or dtypes.is_key(dtype)),
     "Complex numbers have no order; compare their parts or magnitudes.",
 )
 FLOAT = Accepts(
@@ -72,6 +72,11 @@ BITS = Accepts(
     "boolean or integer",
     lambda dtype: dtype == np.bool_ or dtypes.is_integer(dtype),
     "Convert it first, for example with lax.convert_element_type(x, 'int32').",
+)
+
+KEY_REMEDY = (
+    "A random key is no number: draw from it with the functions of weft.random, or take its words "
+    "with weft.random.key_data(key)."
 )
 
 _ORDINALS = ("first", "second", "third", "fourth")
@@ -109,9 +114,10 @@ def check_accepts(name: str, accepts: Accepts, *avals: ShapedArray) -> None:
         if position and aval.dtype is avals[0].dtype:
             continue
         if not accepts.contains(aval.dtype):
+            remedy = KEY_REMEDY if dtypes.is_key(aval.dtype) else accepts.remedy
             raise TypeError(
                 f"{name} needs {accepts.words} operands, but {which_operand(position, len(avals))}"
-                f" is {aval}. {accepts.remedy}"
+                f" is {aval}. {remedy}"
             )
 
 

@@ -23,6 +23,7 @@ from weft.core.primitive import Primitive
 from weft.primitives.creation import iota
 from weft.primitives.indexing import GatherDimensionNumbers, GatherScatterMode, gather
 from weft.primitives.rules import (
+    KEY_REMEDY,
     Dims,
     Value,
     Values,
@@ -139,6 +140,9 @@ def _(*xs: ShapedArray, dimension: int, is_stable: bool, num_keys: int) -> list[
             f"sort compares by its first num_keys operands, so that 1 <= num_keys <= {len(xs)}, "
             f"the number of operands; got num_keys={num_keys}."
         )
+    for x in xs[:num_keys]:
+        if dtypes.is_key(x.dtype):
+            raise TypeError(f"sort compares {x}, and random keys have no order. {KEY_REMEDY}")
     return list(xs)
 
 

@@ -1,10 +1,12 @@
 """Random numbers from keys: `jax.random`, bit for bit, for the same keys and default settings.
 
-A key is an array of two uint32 words, and no function changes it: the same key gives the same
-numbers. `split` makes new keys. Bits come from Threefry-2x32 (Salmon et al., 2011) applied to a
-64-bit counter of the element, so any part of an array can be computed by itself; distributions
-follow from bits by the same steps as in JAX (`jax_threefry_partitionable`, its default). What goes
-through transcendental functions agrees with JAX up to their last bits.
+A key is a scalar of dtype ``key<fry>`` (`key`), or the two uint32 words it is made of (`PRNGKey`, a
+raw key), and no function changes it: the same key gives the same numbers. `split` makes an array of
+new keys, which is indexed, reshaped, mapped and carried through loops as other arrays are. Bits
+come from Threefry-2x32 (Salmon et al., 2011) of a 64-bit counter of the element, so any part
+of an array can be computed by itself; distributions follow from bits by the same steps as in JAX
+(`jax_threefry_partitionable`, its default). What goes through transcendental functions agrees with
+JAX up to their last bits.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from weft.random.keys import (
     fold_in,
     key,
     key_data,
+    key_dtype,
     key_impl,
     split,
     wrap_key_data,
@@ -83,6 +86,7 @@ __all__ = [
     "gumbel",
     "key",
     "key_data",
+    "key_dtype",
     "key_impl",
     "laplace",
     "loggamma",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from weft.core.dtypes import is_complex, real_dtype
+from weft.core.dtypes import is_complex, real_dtype, stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
 from weft.terms import build
 from weft.terms.affine import Affine
@@ -160,7 +160,7 @@ def lower_scan(
     """
     source, count = ctx.source, len(inits)
     y_avals = body.out_avals[count:]
-    stacks = [_zeros(ctx, (length, *a.shape), a.dtype) for a in y_avals]
+    stacks = [_zeros(ctx, (length, *a.shape), stored_dtype(a.dtype)) for a in y_avals]
     if length == 0:
         return [*inits, *stacks]
     moving = [*_moving(body, len(consts), count), *(True for _ in stacks)]

@@ -23,7 +23,7 @@ import numpy as np
 from weft.core.avals import ShapedArray
 from weft.core.canonical import params_key
 from weft.core.deep import deep
-from weft.core.dtypes import is_complex, real_dtype
+from weft.core.dtypes import is_complex, is_key, real_dtype, stored, stored_dtype
 from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
 from weft.core.primitive import Primitive
@@ -126,7 +126,7 @@ class Lowering:
         """A new value for an array of that type: complex numbers have an axis of parts."""
         if is_complex(aval.dtype):
             return self.new_value((*aval.shape, 2), real_dtype(aval.dtype))
-        return self.new_value(aval.shape, aval.dtype)
+        return self.new_value(aval.shape, stored_dtype(aval.dtype))
 
     def scatter(
         self,
@@ -252,9 +252,9 @@ class Lowering:
         found = self._captured.get(id(data))
         if found is not None:
             return found[1]
-        array = np.asarray(data, aval.dtype)
+        array = stored(np.asarray(data, aval.dtype))
         if array.shape == ():
-            tensor = constant_tensor(array[()], aval.dtype)
+            tensor = constant_tensor(array[()], array.dtype)
         else:
             value = self.memory_of(aval)
             self.constants[value] = with_parts(array)
@@ -292,7 +292,8 @@ def _lower_equations(
 
     def read(atom: Any) -> AnyTensor:
         if isinstance(atom, Literal):
-            return constant_tensor(np.asarray(atom.value)[()], atom.aval.dtype)
+            dtype = stored_dtype(atom.aval.dtype)
+            return constant_tensor(stored(np.asarray(atom.value))[()], dtype)
         return env[id(atom)]
 
     for var, data in zip(jaxpr.constvars, closed.consts, strict=True):
@@ -309,7 +310,7 @@ def _lower_equation(
     ctx: Lowering, eqn: Eqn, read: Callable[[Any], AnyTensor]
 ) -> Sequence[AnyTensor]:
     ctx.source = eqn.source
-    ctx.out_avals = [v.aval for v in eqn.outvars]
+    ctx.out_avals = [_stored_aval(v.aval) for v in eqn.outvars]
     on_complex = any(is_complex(x.aval.dtype) for x in (*eqn.invars, *eqn.outvars))
     try:
         rule = eqn.primitive.rule("lower_complex" if on_complex else "lower")
@@ -324,12 +325,17 @@ def _lower_equation(
 
     results = ctx.numbered(eqn, operands, lower)
     for var, tensor in zip(eqn.outvars, results, strict=True):
-        if tensor.shape != var.aval.shape or tensor.dtype != var.aval.dtype:
+        if tensor.shape != var.aval.shape or tensor.dtype != stored_dtype(var.aval.dtype):
             raise TypeError(
                 f"lowering of '{eqn.primitive.name}' gave {tensor.dtype}{list(tensor.shape)}, "
                 f"but the equation's result is {var.aval}"
             )
     return results
+
+
+def _stored_aval(aval: ShapedArray) -> ShapedArray:
+    """The type as rules see it: random keys are words."""
+    return aval.update(dtype=stored_dtype(aval.dtype)) if is_key(aval.dtype) else aval
 
 
 def _operand_key(tensor: AnyTensor) -> Hashable:
