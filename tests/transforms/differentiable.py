@@ -236,11 +236,15 @@ LAX_DISCRETE = names(
 def nn_calls() -> dict[str, Callable[..., Any]]:
     unary = """celu elu gelu hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid
     log_softmax logsumexp mish normalize relu relu6 selu sigmoid silu soft_sign softmax softplus
-    standardize swish"""
+    standardize swish tanh identity squareplus sparse_plus
+    sparse_sigmoid log1mexp logmeanexp"""
     calls: dict[str, Callable[..., Any]] = {}
     for name in unary.split():
         calls[name] = lambda x, name=name: getattr(nn, name)(x)
     calls.update(
+        dot_product_attention=lambda m, x: nn.dot_product_attention(
+            m[:, None], m[:, None] * x, m[:, None] + x, is_causal=True
+        ),
         glu=lambda m: nn.glu(m[:2], 0),
         avg_pool=lambda m: nn.avg_pool(m[None, :, :, None], (2, 2)),
         pool=lambda m: nn.pool(m[None, :, :, None], 0.0, lax.add, (2, 2), (1, 1), "SAME"),

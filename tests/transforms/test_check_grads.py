@@ -44,8 +44,7 @@ def public_functions(module: Any) -> set[str]:
         value = getattr(module, name)
         if name.startswith("_") or not callable(value) or inspect.isclass(value):
             continue
-        if named or module.__name__ != "weft.nn" or value.__module__ == "weft.nn":
-            found.add(name)
+        found.add(name)
     return found
 
 

@@ -34,6 +34,11 @@ EXPECTED = {
     "hard_tanh": np.clip(D, -1, 1),
     "hard_sigmoid": np.clip(D + 3, 0, 6) / 6,
     "hard_silu": D * np.clip(D + 3, 0, 6) / 6,
+    "identity": D,
+    "squareplus": (D + np.sqrt(D**2 + 4)) / 2,
+    "sparse_plus": np.where(D < -1, 0, np.where(D > 1, D, (D + 1) ** 2 / 4)),
+    "sparse_sigmoid": np.clip((D + 1) / 2, 0, 1),
+    "logmeanexp": np.log(np.exp(D).mean()),
     "glu": D[:, :3] * SIGMOID[:, 3:],
     "softmax": np.exp(D) / np.exp(D).sum(-1, keepdims=True),
     "log_softmax": D - np.log(np.exp(D).sum(-1, keepdims=True)),
@@ -49,6 +54,33 @@ def test_values(name):
         result = getattr(nn, name)(X)
     assert result.dtype == np.float32
     np.testing.assert_allclose(np.asarray(result), EXPECTED[name], rtol=1e-5, atol=2e-6)
+
+
+def test_log1mexp():
+    x = np.array([1e-30, 1e-4, 0.5, 0.69314, 0.69315, 3.0, 30.0], np.float32)
+    near = np.minimum(x, 1).astype(float)
+    wanted = np.where(
+        x < 1, np.log(-np.expm1(-near)), np.log1p(-np.exp(-np.float64(np.maximum(x, 1))))
+    )
+    with weft.disable_jit():
+        np.testing.assert_allclose(nn.log1mexp(x), wanted, rtol=3e-6)
+        slope = weft.vmap(weft.grad(nn.log1mexp))(x)
+        np.testing.assert_allclose(slope, 1 / np.expm1(x.astype(float)), rtol=1e-6)
+        assert nn.log1mexp(np.float32(0)) == -np.inf and np.isnan(nn.log1mexp(np.float32(-1)))
+
+
+def test_logmeanexp_of_some():
+    with weft.disable_jit():
+        found = nn.logmeanexp(X, axis=1, where=X > 0, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wanted = np.log(np.sum(np.exp(D), 1, where=D > 0) / np.sum(D > 0, 1))
+    np.testing.assert_allclose(np.asarray(found)[2:, 0], wanted[2:], rtol=1e-6)
+
+
+def test_far_sparse_plus_has_derivatives():
+    with weft.disable_jit():
+        slopes = weft.vmap(weft.grad(nn.sparse_plus))(np.array([-1e30, 0.5, 1e30], np.float32))
+    assert np.asarray(slopes).tolist() == [0, 0.75, 1]
 
 
 def test_exact_gelu():
