@@ -61,6 +61,7 @@ _NAMES = {
     "lax": "",
     "nn": "",
     "numpy": "",
+    "optim": "",
     "random": "",
     "report": "",
     "scipy": "",

@@ -75,27 +75,28 @@ class Layer(NamedTuple):
     biases: Any
 
 
-class State(NamedTuple):
-    """What a training step updates: the layers, and Adam's running means over their gradients."""
-
-    step: Any
-    layers: list[Layer]
-    first: list[Layer]
-    second: list[Layer]
-
-
 # In Weft
 
 
+class State(NamedTuple):
+    """What a training step updates: the layers, and what the optimizer remembers."""
+
+    layers: list[Layer]
+    memory: Any
+
+
+#: Adam (Kingma and Ba, 2015) with a rate that falls as 1/√step.
+OPTIMIZER = weft.optim.adam(lambda done: RATE / wnp.sqrt(1 + (done + 1) / 100), *DECAY)
+
+
 def initial_state(seed: int = 0) -> State:
-    """Return layers drawn with He's scaling, and running means of zero."""
+    """Return layers drawn with He's scaling, and the optimizer's state before the first step."""
     keys = weft.random.split(weft.random.key(seed), len(WIDTHS) - 1)
     layers = [
         Layer(weft.random.normal(key, (rows, columns)) * (2 / rows) ** 0.5, wnp.zeros(columns))
         for key, rows, columns in zip(keys, WIDTHS[:-1], WIDTHS[1:], strict=True)
     ]
-    zeros = weft.tree.map(wnp.zeros_like, layers)
-    return State(wnp.float32(0), layers, zeros, zeros)
+    return State(layers, OPTIMIZER.init(layers))
 
 
 def scores(layers: list[Layer], images: Any) -> Any:
@@ -114,20 +115,10 @@ def loss(layers: list[Layer], images: Any, targets: Any) -> Any:
 
 @weft.jit
 def train_step(state: State, images: Any, targets: Any) -> tuple[State, Any]:
-    """One step of Adam (Kingma and Ba, 2015) with a rate that falls as 1/√step; also the loss."""
+    """One step of the optimizer; also the loss before it."""
     value, gradients = weft.value_and_grad(loss)(state.layers, images, targets)
-    decay1, decay2 = DECAY
-    step = state.step + 1
-    rate = RATE / wnp.sqrt(1 + step / 100)
-
-    first = weft.tree.map(lambda m, g: decay1 * m + (1 - decay1) * g, state.first, gradients)
-    second = weft.tree.map(lambda v, g: decay2 * v + (1 - decay2) * g * g, state.second, gradients)
-
-    def update(p: Any, m: Any, v: Any) -> Any:
-        m, v = m / (1 - decay1**step), v / (1 - decay2**step)
-        return p - rate * m / (wnp.sqrt(v) + 1e-8)
-
-    return State(step, weft.tree.map(update, state.layers, first, second), first, second), value
+    updates, memory = OPTIMIZER.update(gradients, state.memory)
+    return State(weft.optim.apply_updates(state.layers, updates), memory), value
 
 
 @weft.jit
@@ -139,13 +130,23 @@ def accuracy(layers: list[Layer], images: Any, labels: Any) -> Any:
 # In NumPy
 
 
-def numpy_state(state: State) -> State:
-    """Return a copy of `state` in NumPy arrays."""
+class NumpyState(NamedTuple):
+    """The number of steps done, the layers, and Adam's running means over their gradients."""
 
-    def copy(layers: list[Layer]) -> list[Layer]:
-        return [Layer(np.array(layer.weights), np.array(layer.biases)) for layer in layers]
+    step: int
+    layers: list[Layer]
+    first: list[Layer]
+    second: list[Layer]
 
-    return State(0, copy(state.layers), copy(state.first), copy(state.second))
+
+def numpy_state(state: State) -> NumpyState:
+    """Return the layers of `state`, which has seen no step, in NumPy arrays, and means of zero."""
+    layers = [Layer(np.array(layer.weights), np.array(layer.biases)) for layer in state.layers]
+
+    def zeros() -> list[Layer]:
+        return [Layer(np.zeros_like(w), np.zeros_like(b)) for w, b in layers]
+
+    return NumpyState(0, layers, zeros(), zeros())
 
 
 def numpy_gradients(
@@ -171,7 +172,9 @@ def numpy_gradients(
     ]
 
 
-def numpy_train_step(state: State, images: np.ndarray, targets: np.ndarray) -> tuple[State, float]:
+def numpy_train_step(
+    state: NumpyState, images: np.ndarray, targets: np.ndarray
+) -> tuple[NumpyState, float]:
     """The same step in NumPy, changing the arrays of `state` in place."""
     value, gradients = numpy_gradients(state.layers, images, targets)
     decay1, decay2 = DECAY

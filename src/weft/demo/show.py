@@ -68,7 +68,7 @@ def show_digits(console: Console) -> None:
 
     numpy_per_step = median_seconds(digits.numpy_train_step, numpy_state, *batch)
 
-    def accuracy(state: digits.State) -> str:
+    def accuracy(state: digits.State | digits.NumpyState) -> str:
         return f"{float(digits.accuracy(state.layers, *test)):.1%}"
 
     table = comparison("test accuracy")
