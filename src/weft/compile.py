@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from weft.runtime.buffer import Buffer
 from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
 from weft.runtime.record import ProgramRecord
+from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.kernels.assemble import Planned
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from weft.terms.region import Region
 
 
-@dataclass
+@struct
 class Compilations:
     """How many programs have been compiled since Weft was imported."""
 
@@ -51,7 +52,7 @@ class Compilations:
 compiled = Compilations()
 
 
-@dataclass
+@struct
 class PlannedRegion:
     """What became of a region: as it was lowered, as rules left it, how they did, its kernels."""
 
@@ -61,7 +62,7 @@ class PlannedRegion:
     kernels: list[Planned]
 
 
-@dataclass
+@struct
 class Record:
     """What compiling a program did, level by level, for who wants to look (`weft.explain`).
 
@@ -146,10 +147,14 @@ def compile_family(family: Family) -> OpenProgram:
 def _compiled(
     closed: ClosedJaxpr, sizes: tuple[Size, ...] = (), record: Record | None = None
 ) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
+    # Imported while LLVM, which knows the processor, is being loaded (`weft.runtime.ahead`).
+    import weft.codegen.program_llvm
+    import weft.kernels.plan
+    import weft.saturate.saturate  # noqa: F401
     from weft.runtime.processors import target_cpu
 
-    cpu = target_cpu()
     stats = Stats()
+    cpu = target_cpu()
     with collector_paused():
         program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record))
         program.sizes = sizes

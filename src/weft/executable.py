@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from weft.array.layout import array_layout
 from weft.array.value import Array, donate
 from weft.core.jaxpr import ClosedJaxpr
 from weft.runtime.buffer import Buffer
+from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.kernels.program import Program
 
 
-@dataclass
+@struct
 class Stats:
     """What compiling one program took and made; times in seconds.
 

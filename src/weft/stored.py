@@ -13,12 +13,14 @@ import hashlib
 import pickle
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft.config import config
 from weft.core.canonical import JaxprKey, jaxpr_key, key_digest
 from weft.core.jaxpr import ClosedJaxpr
-from weft.executable import Executable, Stats
+
+if TYPE_CHECKING:
+    from weft.executable import Executable
 
 
 def executable_for(
@@ -53,6 +55,8 @@ def executable_for(
                 cache.put(name, payload)
 
         return _compile(closed, donated, store)
+    from weft.executable import Executable, Stats
+
     record = ProgramRecord.unpack(payload)
     native = record.link()
     stats = Stats(
@@ -62,6 +66,9 @@ def executable_for(
 
 
 def _compile(closed: ClosedJaxpr, donated: Sequence[int], *store: Any) -> Executable:
+    from weft.runtime import ahead
+
+    ahead.start()
     from weft.compile import compile_jaxpr
 
     return compile_jaxpr(closed, donated, *store)

@@ -9,13 +9,14 @@ exact shapes; `counts` says how many were, and why.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from weft.config import config
 from weft.core.bounded import BoundedCache
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import NoClassError, ShapeClass, shape_class
+from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.compile import OpenProgram
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CACHE_LIMIT = 512
 
 
-@dataclass
+@struct
 class Counts:
     """What became of new programs since Weft was imported.
 

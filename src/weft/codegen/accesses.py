@@ -8,7 +8,6 @@ gathered or scattered otherwise.  Guarded lanes are masked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import gcd
 
 from weft.codegen import strided
@@ -17,6 +16,7 @@ from weft.codegen.llvm_text import Function, Value, literal, mangle
 from weft.codegen.tiles import Layout, Position, memory_type
 from weft.core.extents import Extent
 from weft.kernels import ir
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 
 #: Bytes that outputs and the arena are aligned to.
@@ -25,7 +25,7 @@ BASE_ALIGNMENT = 64
 Masks = Callable[[Position], str | None]
 
 
-@dataclass
+@struct
 class Access:
     """One buffer access being emitted: its tile, hoisted pointer, and index beyond the pointer.
 

@@ -10,16 +10,17 @@ gather.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from weft.codegen.llvm_text import Function, Value
 from weft.codegen.tiles import Layout, Position
 from weft.core.extents import Extent
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 
 
-@dataclass
+@struct
 class Scope:
     """One loop being written: its axis, its value, and code hoisted to the start of its body."""
 
@@ -31,7 +32,7 @@ class Scope:
     splats: dict[object, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Address:
     """Element offset of one register: ``scalar + lane·stride`` or a vector of offsets.
 

@@ -11,18 +11,18 @@ lanes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import gcd
 
 from weft.kernels.ir import Barrier, Buffer, Fold, For, Kernel, Load, Stmt, Store
 from weft.kernels.ranges import loop_range
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, FloorDiv, Interval, linearize
 
 #: Statement → the memory (``shared``, ``global``) that a barrier before it has to make visible.
 SyncPoints = dict[int, frozenset[str]]
 
 
-@dataclass(frozen=True, eq=False)
+@struct(frozen=True, eq=False)
 class _Access:
     stmt: Load | Store
     ranges: Mapping[Axis, Interval]

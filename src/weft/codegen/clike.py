@@ -26,7 +26,6 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +36,7 @@ from weft.kernels import ir
 from weft.kernels.ir import Buffer, Kernel, Var
 from weft.kernels.print import Printer
 from weft.kernels.ranges import loop_range
+from weft.structs import struct
 from weft.terms.affine import Affine, Atom, Axis, Dynamic, FloorDiv, Interval, linearize
 from weft.terms.ops import result_dtype
 
@@ -50,7 +50,7 @@ Position = tuple[int, ...]
 Where = Mapping[Axis, int]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class KernelText:
     """Source of one kernel and how to launch it.
 

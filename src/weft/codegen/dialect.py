@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from weft.kernels.ir import Buffer
+from weft.structs import struct
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Frame:
     """Everything about a kernel that a dialect needs to write its declaration."""
 

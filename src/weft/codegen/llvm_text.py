@@ -21,10 +21,12 @@ address computations with known offsets leave no instructions behind.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
+from struct import pack, unpack
+
+from weft.structs import struct
 
 Value = str | int
 
@@ -64,14 +66,14 @@ def bit_width(element: str) -> int:
 def float_literal(element: str, x: float) -> str:
     """`x` rounded to `element`, in the exact hexadecimal form LLVM reads back bit for bit."""
     if element == "double":
-        return f"0x{struct.unpack('<Q', struct.pack('<d', x))[0]:016X}"
+        return f"0x{unpack('<Q', pack('<d', x))[0]:016X}"
     if element == "float":
         # LLVM spells a float by the double of the same value.
         return float_literal("double", _round_to("<f", x))
     if element == "half":
-        return f"0xH{struct.unpack('<H', struct.pack('<e', _round_to('<e', x)))[0]:04X}"
+        return f"0xH{unpack('<H', pack('<e', _round_to('<e', x)))[0]:04X}"
     if element == "bfloat":
-        bits = struct.unpack("<I", struct.pack("<f", _round_to("<f", x)))[0]
+        bits = unpack("<I", pack("<f", _round_to("<f", x)))[0]
         if x != x:
             return "0xR7FC0"
         return f"0xR{(bits + 0x7FFF + (bits >> 16 & 1)) >> 16:04X}"
@@ -80,7 +82,7 @@ def float_literal(element: str, x: float) -> str:
 
 def _round_to(format_: str, x: float) -> float:
     try:
-        return struct.unpack(format_, struct.pack(format_, x))[0]
+        return unpack(format_, pack(format_, x))[0]
     except OverflowError:
         return float("inf") if x > 0 else float("-inf")
 
@@ -171,7 +173,7 @@ class Module:
 # ---- function -----------------------------------------------------------------------------
 
 
-@dataclass
+@struct
 class Loop:
     """A loop being written: `index` and `carried` inside it, `results` after it.
 

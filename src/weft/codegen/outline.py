@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from weft.codegen.llvm_text import Function, bit_width, element_and_lanes
 from weft.kernels.ir import (
@@ -17,6 +17,7 @@ from weft.kernels.ir import (
     walk,
 )
 from weft.kernels.work import kernel_work
+from weft.structs import struct
 
 #: Elements of a block of a parallel loop: some microseconds, beside which claiming it is nothing.
 BLOCK = 1 << 14
@@ -94,7 +95,7 @@ def written_outside(body: list[Stmt]) -> tuple[Buffer, ...]:
     return tuple(outside)
 
 
-@dataclass
+@struct
 class Environment:
     """Values that one function leaves in memory for another: where each lies."""
 

@@ -8,9 +8,9 @@ and branches that are long themselves; then nothing is deeply nested within one 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from weft.kernels.program import Program, Step, blocks_of, walk_steps
+from weft.structs import struct
 
 #: The weight of what one function does: steps, those inside its loops and branches included.
 PART = 64
@@ -20,14 +20,14 @@ CONTROL = 4
 SMALL = 8
 
 
-@dataclass(frozen=True, eq=False)
+@struct(frozen=True, eq=False)
 class Call:
     """A run of steps in a function of its own."""
 
     steps: list[Step]
 
 
-@dataclass(frozen=True, eq=False)
+@struct(frozen=True, eq=False)
 class Inline:
     """A step in this function; ``blocks`` are what its blocks have become."""
 

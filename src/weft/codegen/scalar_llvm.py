@@ -8,7 +8,6 @@ operation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import ml_dtypes
@@ -19,13 +18,14 @@ from weft.codegen.half_llvm import HalfBits
 from weft.codegen.llvm_text import Function, literal, mangle
 from weft.codegen.tiles import element_type
 from weft.codegen.vecmath import FUNCTIONS, Features, Vec
+from weft.structs import struct
 from weft.terms.dots import DOTS
 
 _HALF = {np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)}
 _F32 = np.dtype(np.float32)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Target:
     """What the code generator needs to know of a machine.
 

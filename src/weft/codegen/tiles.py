@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from weft.codegen.llvm_text import literal, vector
 from weft.kernels.ir import Var
+from weft.structs import struct
 from weft.terms.affine import Axis
 
 #: bfloat16 is the integer of its bits: for LLVM's `bfloat`, a processor without instructions for it
@@ -67,7 +67,7 @@ def lane_width(extent: int, lanes: int) -> int:
     return width
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Layout:
     """Registers of a tile: unrolled axes in the variable's order, then chunks of the lane axis."""
 
@@ -101,7 +101,7 @@ class Layout:
         return min(self.width, self.lane.extent - chunk * self.width)
 
 
-@dataclass
+@struct
 class Tile:
     """A variable's registers: SSA names by position."""
 

@@ -18,13 +18,13 @@ compiled for its exact shapes.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.core.avals import ShapedArray
 from weft.core.canonical import constant_key
 from weft.core.extents import Extent, OpenExtentError, Size, Sizes
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var
+from weft.structs import struct
 
 #: Extents up to this one stay exact.
 EXACT = 16
@@ -106,7 +106,7 @@ class Naming:
         self.relations.append(("product", total, tuple(factors)))
 
 
-@dataclass
+@struct
 class ShapeClass:
     """What a program has in common with others of its structure, and its own sizes.
 
@@ -126,7 +126,7 @@ class ShapeClass:
         return _Writer(self).write()
 
 
-@dataclass
+@struct
 class Family:
     """A jaxpr whose avals have extents for dimensions, and the tokens of the sizes it leaves open.
 
@@ -288,7 +288,7 @@ class _Writer:
         return value
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Sum:
     """A parameter that is the sum of others, such as where a slice ends."""
 

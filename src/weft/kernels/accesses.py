@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from weft.kernels.ir import Buffer, For, Guard, Load, Stmt, Store
 from weft.kernels.ranges import loop_range
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Interval
 from weft.terms.constraints import Constraints, Linear, Point
 
 
-@dataclass(frozen=True, eq=False)
+@struct(frozen=True, eq=False)
 class Access:
     """One load or store and the loops around it, outermost first."""
 

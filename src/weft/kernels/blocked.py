@@ -17,7 +17,7 @@ are then lane by lane.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from weft.kernels.drivers import changed, guarded, safe
 from weft.kernels.machine import Machine
 from weft.kernels.masks import guards_of, masks_of
 from weft.kernels.streams import Stream, fold_of
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.build import const, op, select
 from weft.terms.cascade import Factor, Shift
@@ -49,7 +50,7 @@ from weft.terms.term import (
 START = Affine((), 0)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Blocks:
     """The sizes of blocks: of each axis of the rows, and along the streamed axis.
 
@@ -79,7 +80,7 @@ def build_blocked(
     return Builder(stream, blocks, machine, name).build()
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Range:
     """A loop over the blocks of an axis, or of a part of it that starts at ``base``.
 

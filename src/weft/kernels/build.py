@@ -16,12 +16,13 @@ result is scalar code over unit-step loops; schedules tile it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 import numpy as np
 
 from weft.kernels import ir
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Interval
 from weft.terms.dots import DOTS
 from weft.terms.monoids import ADD, MONOIDS, Monoid
@@ -46,7 +47,7 @@ from weft.terms.term import (
 MAX_PIECES = 8  # loops a single axis may be cut into; beyond that a fuse is guarded per element
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Output:
     """``value[index…] = term`` for every point of ``axes``; with ``combine``, an update in place.
 
@@ -64,7 +65,7 @@ class Output:
     scans: bool = False
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Cone:
     """What one kernel computes.
 
@@ -78,7 +79,7 @@ class Cone:
     rows: tuple[tuple[Def, int], ...] = ()
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class _Sink:
     """A store or a fold; ``axes`` are the loops it still needs inside its block."""
 
@@ -100,7 +101,7 @@ class _Sink:
         return (*self.bodies, *guard, *(d.source for i in self.index for d in i.dynamics()))
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class _Scope:
     """An open loop (or the kernel's top): statements so far and values already computed there."""
 
@@ -109,7 +110,7 @@ class _Scope:
     known: dict[object, ir.Var] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class _Running:
     """A fold whose loops are open: its current carry variables."""
 

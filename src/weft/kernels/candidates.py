@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf, log2, prod
 
 from weft.kernels.ir import Kernel
@@ -19,6 +19,7 @@ from weft.kernels.machine import Machine
 from weft.kernels.price import Estimate
 from weft.kernels.schedule.contraction import Contraction, Params
 from weft.kernels.schedule.errors import ScheduleError
+from weft.structs import struct
 
 #: Seconds of running for which one more proposal is worth its compile time, then twice that, and so
 #: on.  Schedules of contractions take long to make.
@@ -40,7 +41,7 @@ SMALL_SECONDS = 5e-6
 Proposal = Callable[[], Kernel]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Choice:
     """What a strategy may decide otherwise; the defaults are its own decisions.
 
@@ -103,7 +104,7 @@ def _tiles(
             yield replace(params, row_block=max(params.rows, params.row_block // 2))
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Priced:
     """A scheduled kernel and its price, which can be asked again for other circumstances."""
 

@@ -7,7 +7,7 @@ several outputs (an optimiser's moments and its update; a layer's value and its 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from weft.kernels.axes import normalize_axes
 from weft.kernels.build import Cone, Output
@@ -15,6 +15,7 @@ from weft.kernels.fusion import Choice
 from weft.kernels.groups import Member
 from weft.kernels.merging import loops_of, merge, reads_of
 from weft.kernels.uses import has_scan
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Scatter
 from weft.terms.term import (
@@ -34,7 +35,7 @@ from weft.terms.unroll import unroll_inner
 _Reading = tuple[Value, tuple[Affine, ...]]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Grouped:
     """A cone, the scatter that it performs (if it does), and the values that it stores."""
 

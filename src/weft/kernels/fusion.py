@@ -11,7 +11,7 @@ are reported with what is at stake, for `weft.kernels.partition` to settle them 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import Literal
 
@@ -31,6 +31,7 @@ from weft.kernels.uses import (
     through,
     weights,
 )
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import FUSES, Const, Index, Load, Value
@@ -44,7 +45,7 @@ MANY = 16  # iterations per thread that leave no doubt about parallelism
 Side = Literal["store", "inline", "row"]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Open:
     """A decision with more than one legal outcome: what was taken, and what could be instead.
 
@@ -57,7 +58,7 @@ class Open:
     stake: float
 
 
-@dataclass
+@struct
 class Choice:
     """The outcome: definitions to store, interior ones, and which of those to keep as rows.
 

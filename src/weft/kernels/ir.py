@@ -27,19 +27,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
 
 from weft.core.extents import larger
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 
 _var_ids = itertools.count()
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Buffer:
     """Memory a kernel sees.
 
@@ -96,7 +97,7 @@ class Var:
         return self.name
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Guard:
     """The access happens only where ``lo <= expr < hi``."""
 
@@ -105,7 +106,7 @@ class Guard:
     hi: int
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Const:
     """``out = value``: the same scalar in every element of the tile."""
 
@@ -113,7 +114,7 @@ class Const:
     value: Any
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Iota:
     """``out = expr``, element by element; the same along tile axes that ``expr`` does not have."""
 
@@ -121,7 +122,7 @@ class Iota:
     expr: Affine
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Load:
     """``out = buffer[index…]``, the same along tile axes that the index does not have; zero where a
     guard fails.
@@ -136,7 +137,7 @@ class Load:
     streaming: bool = False
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Store:
     """``buffer[index…] = value``; the value is broadcast over tile axes that only the index has.
 
@@ -152,7 +153,7 @@ class Store:
     streaming: bool = False
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Map:
     """``out = op(args…)`` elementwise; the tile axes of ``out`` are the union of the arguments'.
 
@@ -165,7 +166,7 @@ class Map:
     args: tuple[Var, ...]
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Fold:
     """Reduce tile axes ``over``: ``outs`` are tuples' components over the remaining axes."""
 
@@ -175,7 +176,7 @@ class Fold:
     args: tuple[Var, ...]
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Carry:
     """A loop-carried tile: ``var`` in the body starts as ``init``, becomes ``update`` for the next
     iteration, and is ``result`` after the loop."""
@@ -186,7 +187,7 @@ class Carry:
     result: Var
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class For:
     """``for axis in range(lo, hi, step)``; ``kind`` is ``serial``, ``parallel`` (iterations are
     independent and spread over threads or workgroups; carries nothing) or ``unroll``.
@@ -215,7 +216,7 @@ class For:
         return larger(0, (self.hi - self.lo) // self.step)
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Barrier:
     """Every thread of the launch waits for the others; only outside parallel loops."""
 
@@ -223,7 +224,7 @@ class Barrier:
 Stmt = Const | Iota | Load | Store | Map | Fold | For | Barrier
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Kernel:
     """One launch: buffers in call order (inputs before outputs), private scratch, and the body.
 

@@ -15,7 +15,7 @@ Temporaries that are swapped exchange memory, so each lives whenever one of its 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from weft.kernels.program import (
     For,
@@ -30,12 +30,13 @@ from weft.kernels.program import (
     walk_steps,
     writes_of,
 )
+from weft.structs import struct
 
 #: First and last step of a life, inclusive.
 Life = tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
+@struct(frozen=True, eq=False)
 class _Place:
     """A list of steps: the step it belongs to (None for the program) and where that one stands."""
 
@@ -52,7 +53,7 @@ class _Place:
         return found[::-1]
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class _Numbered:
     """A step: where it stands, and the numbers of the first and last step of each of its blocks."""
 

@@ -7,10 +7,10 @@ changes how schedules rank, so they serve other CPUs too, with the cache sizes o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from weft.structs import struct
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class LineCost:
     """Nanoseconds per cache line that a level serves: to one busy core, and with all cores busy.
 
@@ -27,7 +27,7 @@ class LineCost:
     latency: float = 0.0
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Level:
     """One memory level: its capacity and the bandwidth of reading from it.
 
@@ -56,7 +56,7 @@ class Level:
         return max(1, self.lines // self.ways)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Pages:
     """One level of the translation buffers: entries, bytes of a page, nanoseconds of a miss."""
 
@@ -65,7 +65,7 @@ class Pages:
     page: int = 4096
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Core:
     """What a core does per cycle; costs are cycles of one 64-byte register unless said otherwise.
 
@@ -104,7 +104,7 @@ class Core:
         return max(0.5, size / (64 * self.vectors))
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Machine:
     """A device as the planner sees it.
 

@@ -13,7 +13,6 @@ multiplied with 0 is not looked at.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,13 @@ import numpy as np
 from weft.core import dtypes
 from weft.kernels.ir import Guard
 from weft.kernels.streams import Stream, fold_of
+from weft.structs import struct
 from weft.terms import ops
 from weft.terms.affine import Affine, Axis, Interval
 from weft.terms.term import Const, Index, Load, Map, Term, Value, postorder
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Mask:
     """``choice``, a select, is ``kept`` where all ``tests`` are at least 0.
 

@@ -7,12 +7,12 @@ that each possible merger is judged by what the groups are, not by their terms.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from weft.core.extents import rank
 from weft.kernels.fusion import Choice
 from weft.kernels.groups import Groups, Member
 from weft.kernels.uses import MAX_NODES, is_contraction, own_folds
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Scatter
@@ -22,7 +22,7 @@ from weft.terms.term import FOLDS, FUSES, SCANS, Load, Term, Value, postorder
 Order = tuple[int, ...]
 
 
-@dataclass
+@struct
 class _Facts:
     """A group of definitions: what decides whether it can join another.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import prod
 
 from weft.core.extents import typical
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
+from weft.structs import struct
 from weft.terms.affine import Axis, linearize
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Nest:
     """An innermost loop with the loops around it, outermost first."""
 

@@ -17,7 +17,7 @@ same partition.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import combinations
 from math import inf, log2, prod
 
@@ -28,6 +28,7 @@ from weft.kernels.fusion import Choice, Side, choose
 from weft.kernels.machine import Machine
 from weft.kernels.price.traffic import staying
 from weft.kernels.uses import CHEAP_NS, OPERATION_NS
+from weft.structs import struct
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import Load, Map, Value, postorder
@@ -51,7 +52,7 @@ Seconds = Callable[[Cone, float, Mapping[Value, int]], float]
 Joined = tuple[tuple[Value, Value], ...]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Trial:
     """An alternative that was priced: what was turned, and what its kernels take on either side.
 
@@ -69,7 +70,7 @@ class Trial:
         return f"{', '.join(self.turned)}: {cost} instead of {self.before * 1e6:.2f} µs, {verdict}"
 
 
-@dataclass
+@struct
 class Partition:
     """The kernels of a region as cones, and how they were found.
 
@@ -99,7 +100,7 @@ def partition(region: Region, machine: Machine, seconds: Seconds | None) -> Part
     return _Search(region, machine, seconds, choice, cones).run()
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class _Kernel:
     """A kernel of the present partition.
 
@@ -117,7 +118,7 @@ class _Kernel:
         self.touched = self.reads.union(self.grouped.stores)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class _Move:
     """Decisions to turn, or two stored values whose kernels to join; ``stake`` in seconds."""
 

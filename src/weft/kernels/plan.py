@@ -10,7 +10,6 @@ is scheduled for the machine by the strategy of its kind (`weft.kernels.strategy
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
 
 from weft.config import config
 from weft.core.bounded import BoundedCache
@@ -26,6 +25,7 @@ from weft.kernels.overwrite import overwrite_static
 from weft.kernels.partition import Partition, partition
 from weft.kernels.strategy_open import is_open
 from weft.kernels.streaming import Streamed, with_streams
+from weft.structs import struct
 from weft.terms.region import Region
 from weft.terms.term import Load, Value, postorder
 
@@ -33,7 +33,7 @@ from weft.terms.term import Load, Value, postorder
 HOPELESS = 1.5
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class _Entry:
     """A kernel's schedules, and the numbers of its parameters in the key of its cone.
 

@@ -16,13 +16,14 @@ places in the arena::
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from weft.core.extents import Extent, Size
 from weft.kernels.ir import Buffer, Kernel
+from weft.structs import struct
 
 #: Bytes of private scratch that a thread keeps on its stack; what is beyond lies in the arena.
 STACK_SCRATCH = 1 << 17
@@ -30,7 +31,7 @@ STACK_SCRATCH = 1 << 17
 LINE = 64
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Slot:
     """A piece of memory: ``role`` is ``input``, ``output``, ``constant`` or ``temporary``.
 
@@ -56,7 +57,7 @@ class Slot:
         return self.name
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Launch:
     """Run ``kernel`` on ``slots`` (one per parameter, in order).
 
@@ -96,7 +97,7 @@ def elements_per_thread(buffer: Buffer) -> int:
     return -(-buffer.extent // line) * line
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Copy:
     """``target = source``, whole arrays of one shape and dtype."""
 
@@ -104,7 +105,7 @@ class Copy:
     source: Slot
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Swap:
     """Exchange the memory that two temporaries name."""
 
@@ -112,7 +113,7 @@ class Swap:
     b: Slot
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class For:
     """Run ``body`` ``length`` times; ``counter``, a scalar int32 slot, is 0, 1, … meanwhile."""
 
@@ -121,7 +122,7 @@ class For:
     body: list[Step]
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class While:
     """Run ``condition`` (it writes the scalar bool ``predicate``), then ``body`` while true."""
 
@@ -130,7 +131,7 @@ class While:
     body: list[Step]
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class If:
     """Run ``branches[clamp(index)]``; ``index`` is a scalar int32 slot."""
 
@@ -138,7 +139,7 @@ class If:
     branches: tuple[list[Step], ...]
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Routine:
     """Library code or a host callback: it gets arrays for ``inputs`` and fills ``outputs``.
 
@@ -215,7 +216,7 @@ def writes_of(step: Step) -> tuple[Slot, ...]:
     return ()
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Program:
     """Everything one call executes.  ``outputs`` may repeat inputs or constants (then copied).
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log2, prod
 
 from weft.core.bounded import BoundedCache
@@ -23,6 +23,7 @@ from weft.kernels.partition import AT_STAKE, Partition
 from weft.kernels.price import Estimate
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streams import Stream, find_streams, reads_of
+from weft.structs import struct
 from weft.terms.affine import Axis
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
@@ -45,7 +46,7 @@ CLEARLY = 1.0
 WORTH = 4e-3
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Streamed:
     """A blocked kernel and the values of its parameters; ``key`` tells its structure."""
 

@@ -16,11 +16,12 @@ before can be repaired when they move (`weft.terms.cascade`); otherwise it belon
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from weft.core import dtypes
 from weft.kernels.uses import has_scan, is_contraction
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.cascade import FREE, UNKNOWN, Change, repaired
 from weft.terms.liveness import loaded
@@ -67,7 +68,7 @@ class AxisClasses:
         return axis not in self._above and axis not in self._shared
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Stream:
     """Definitions to compute in one kernel; see the module text.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from math import prod
 
 from weft.core.extents import typical
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.dots import DOTS
 from weft.terms.region import Def, Region, Scatter
@@ -39,7 +39,7 @@ OPERATION_NS = {
 CHEAP_NS = 0.03
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Use:
     """A definition read at ``index`` in the kernel of ``root``, under folds over ``over``.
 
@@ -58,7 +58,7 @@ class Use:
         return frozenset().union(*(i.axes() for i in self.index)) if self.index else frozenset()
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Reading:
     """A load inside a term: the axes of the folds around it, and what kinds of terms are."""
 
@@ -168,7 +168,7 @@ def _sums_products(fold: Fold) -> bool:
     return bool((a - b) - set(fold.over)) and bool((b - a) - set(fold.over))
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Weight:
     """What computing one element of a definition takes, with everything elementwise before it.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
@@ -43,9 +43,10 @@ from weft.numpy._common import (
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
 from weft.primitives.shaping import slice as static_slice
+from weft.structs import struct
 
 
-@dataclass
+@struct
 class Box:
     """A static strided box of an array, and how its axes are laid out in the result.
 
@@ -90,7 +91,7 @@ class Box:
         return self.box_shape == self.shape and not self.reversed_axes
 
 
-@dataclass
+@struct
 class Plan:
     """An index taken apart.
 

@@ -14,7 +14,6 @@ import enum
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,7 @@ from weft.primitives.rules import (
     shape_of,
 )
 from weft.primitives.shaping import broadcast_in_dim, full
+from weft.structs import struct
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 
@@ -168,7 +168,7 @@ def _(
 # ---------------------------------------------------------------- forms
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class FftRoutine:
     """The transform by SciPy's pocketfft, with at most so many threads."""
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from weft.config import config
 from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.runtime.libraries import library_address
+from weft.structs import struct
 from weft.terms.lower import Lowering
 from weft.terms.region import Call
 from weft.terms.tensor import AnyTensor, tensor_of
@@ -42,21 +42,21 @@ _INT = np.dtype(np.int32)
 # -- what a call is made of ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Flag:
     """A ``char *`` argument."""
 
     character: str
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Integer:
     """An ``int *`` argument."""
 
     value: int
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Number:
     """A constant of the routine's own dtype."""
 
@@ -64,12 +64,12 @@ class Number:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Null:
     """A pointer to nothing: arguments that the routine does not look at."""
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Array:
     """The part for one matrix of the array at ``position`` among inputs and outputs."""
 
@@ -79,7 +79,7 @@ class Array:
 Argument = Flag | Integer | Number | Null | Array
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Part:
     """What an array has for each matrix: ``shape`` elements of ``dtype``.
 
@@ -98,7 +98,7 @@ class Part:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class LibraryCall:
     """``symbol(*arguments)`` for each matrix of a ``batch``, by at most ``threads`` threads.
 
@@ -170,7 +170,7 @@ def _argument(argument: Argument, matrices: Sequence[np.ndarray]) -> np.ndarray 
 # -- making calls while lowering -------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class In:
     """An array that the routine reads; its last axes, of ``shape``, belong to one matrix."""
 
@@ -178,7 +178,7 @@ class In:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class InOut:
     """An array that the routine overwrites; it gets a copy."""
 
@@ -186,7 +186,7 @@ class InOut:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Out:
     """A result: ``shape`` elements for each matrix."""
 
@@ -194,7 +194,7 @@ class Out:
     dtype: np.dtype
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Scratch:
     """Room to work in."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.config import config
@@ -19,11 +18,12 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
+from weft.structs import struct
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Cost:
     """Nanoseconds for a matrix of n rows: ``call + row n + square n² + cube n³``.
 
@@ -42,7 +42,7 @@ class Cost:
         return 1e-9 * (self.call + n * (self.row + n * (self.square + n * self.cube)))
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Price:
     """Expected seconds of either form, for the whole batch."""
 

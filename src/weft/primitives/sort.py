@@ -11,7 +11,6 @@ vectors with one key of 32 or 64 bits are sorted by `weft.runtime.radix_sort`, o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,7 @@ from weft.primitives.rules import (
     shape_of,
 )
 from weft.primitives.shaping import batch_first, expand_dims
+from weft.structs import struct
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 
@@ -47,7 +47,7 @@ def sort(
     )
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class SortRoutine:
     """``routine(*arrays)`` gives the arrays in the order of the first ``num_keys``.
 

@@ -22,12 +22,12 @@ import warnings
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from weft.config import config
 from weft.runtime import native
 from weft.runtime.identity import llvm_identity, processor_identity
+from weft.structs import struct
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -52,7 +52,7 @@ os.register_at_fork(after_in_child=_renew_locks)
 DISK_LIMIT = 256 << 20
 
 
-@dataclass
+@struct
 class CacheStatistics:
     """What a cache did since it was made."""
 

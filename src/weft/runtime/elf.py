@@ -10,15 +10,15 @@ damaged bytes give an `ObjectError` and never a read or write outside of what is
 
 from __future__ import annotations
 
-import struct
+from struct import Struct, unpack_from
 from typing import NamedTuple
 
 import numpy as np
 
 X86_64, AARCH64 = 62, 183
 
-_HEADER = struct.Struct("<IIQQQQIIQQ")
-_SYMBOL = struct.Struct("<IBBHQQ")
+_HEADER = Struct("<IIQQQQIIQQ")
+_SYMBOL = Struct("<IBBHQQ")
 _RELOCATION = np.dtype([("offset", "<u8"), ("kind", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 
 # Types of sections.
@@ -136,11 +136,11 @@ def _headers(code: bytes) -> tuple[int, list[_Header], bytes]:
     """The processor, the section headers, and the table of their names."""
     if len(code) < 64 or code[:7] != b"\x7fELF\x02\x01\x01":
         raise ObjectError("it is not a 64-bit little-endian ELF file")
-    kind, machine = struct.unpack_from("<HH", code, 16)
+    kind, machine = unpack_from("<HH", code, 16)
     if kind != 1:
         raise ObjectError("it is not a relocatable object")
-    (start,) = struct.unpack_from("<Q", code, 40)
-    size, count, names_at = struct.unpack_from("<HHH", code, 58)
+    (start,) = unpack_from("<Q", code, 40)
+    size, count, names_at = unpack_from("<HHH", code, 58)
     if size != _HEADER.size:
         raise ObjectError(f"its section headers have {size} bytes instead of {_HEADER.size}")
     rows = _HEADER.iter_unpack(_part(code, start, count * size, "section headers"))

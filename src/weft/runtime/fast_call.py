@@ -123,11 +123,18 @@ class FastCallable(_Base):
                 words[0] = entry
 
 
+@once
+def entry_code() -> bytes:
+    """Object code of the vectorcall function, which all classes share."""
+    from weft.runtime.cache import compile_cached
+
+    return compile_cached(fast_call_ir())
+
+
 @functools.cache
 def _entry(cls: Any) -> int:
     """The vectorcall function of a `FastCallable` class, or 0 if there can be none."""
     from weft.runtime import linker
-    from weft.runtime.cache import compile_cached
     from weft.runtime.call_path import call_address
 
     conditions = cls.conditions
@@ -144,7 +151,7 @@ def _entry(cls: Any) -> int:
     for n, (variable, value) in enumerate(conditions.variables):
         imports[f"variable{n}"] = id(variable)
         imports[f"value{n}"] = id(value)
-    library = linker.link(compile_cached(fast_call_ir()), ["weft_fast_call"], imports)
+    library = linker.link(entry_code(), ["weft_fast_call"], imports)
     linker.keep_forever(library)
     _kept.append((conditions, python_call))
     _set_vectorcall_flag(cls)

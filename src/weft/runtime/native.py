@@ -1,10 +1,11 @@
 """LLVM IR text to object code: describe the host, compile.
 
 Weft writes final SSA with explicit vectors, so there is no middle end here: text is parsed and
-handed to instruction selection (``opt=1``; ``opt=0`` code runs up to five times slower). Object
+handed to instruction selection (``level=1``; ``level=0`` code runs up to five times slower). Object
 code is a plain byte string, which is what the disk cache keeps and `weft.runtime.linker` loads.
 
-llvmlite is imported by the first function that needs it, never by importing this module.
+Several threads may compile at once. LLVM is loaded by the first function that needs it
+(`weft.runtime.llvm`), never by importing this module.
 """
 
 from __future__ import annotations
@@ -13,17 +14,11 @@ import contextlib
 import functools
 import os
 import platform
-import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-# One lock around everything LLVM does. llvmlite serialises its calls anyway; holding our own lets
-# `os.fork` wait until no thread is inside LLVM, so that a child never inherits a lock that nobody
-# will release.
-_lock = threading.RLock()
-os.register_at_fork(
-    before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-)
+from weft.runtime import llvm
+from weft.structs import struct
 
 
 class CompileError(RuntimeError):
@@ -33,7 +28,7 @@ class CompileError(RuntimeError):
 # ---- the host -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class CPU:
     """What a code generator needs to know of the processor it generates for.
 
@@ -67,11 +62,7 @@ def usable_cores() -> int:
 @functools.cache
 def host_cpu() -> CPU:
     """The processor this process runs on, looked up once."""
-    with _lock:
-        binding = _llvm()
-        triple = binding.get_process_triple()
-        name = binding.get_host_cpu_name()
-        features = binding.get_host_cpu_features().flatten()
+    triple, name, features = llvm.host()
     caches = cache_sizes()
     return CPU(
         architecture=architecture(),
@@ -132,38 +123,26 @@ def _parse_size(text: str) -> int:
 # ---- compile ------------------------------------------------------------------------------
 
 #: How LLVM is told to make code; part of what tells object code apart.
-OPTIONS: dict[str, Any] = {"opt": 1, "reloc": "pic", "codemodel": "small"}
+OPTIONS: dict[str, Any] = {"level": 1, "reloc": "pic", "model": "small"}
 
 
-@functools.cache
-def _llvm() -> Any:
-    """llvmlite's binding, imported and initialised once; call with the lock held."""
-    import llvmlite.binding as binding
-
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    return binding
+#: Target machines that nobody uses just now.
+_idle: dict[CPU, list[llvm.TargetMachine]] = {}
 
 
-@functools.cache
-def _target_machine(cpu: CPU) -> Any:
-    with _lock:
-        binding = _llvm()
-        if cpu.triple != host_cpu().triple:
-            binding.initialize_all_targets()
-            binding.initialize_all_asmprinters()
-        return binding.Target.from_triple(cpu.triple).create_target_machine(
-            cpu=cpu.name,
-            features=cpu.features,
-            **OPTIONS,
-            jit=cpu.triple == host_cpu().triple,
-        )
+@contextlib.contextmanager
+def _target_machine(cpu: CPU) -> Iterator[llvm.TargetMachine]:
+    """A target machine for this thread alone, returned afterwards."""
+    idle = _idle.setdefault(cpu, [])
+    machine = idle.pop() if idle else _new_target_machine(cpu)
+    yield machine  # after an error it is not used again
+    idle.append(machine)
 
 
-@functools.cache
-def _module_header(cpu: CPU) -> str:
-    layout = _target_machine(cpu).target_data
-    return f'target datalayout = "{layout}"\ntarget triple = "{cpu.triple}"\n'
+def _new_target_machine(cpu: CPU) -> llvm.TargetMachine:
+    return llvm.TargetMachine(
+        cpu.triple, cpu.name, cpu.features, **OPTIONS, jit=cpu.triple == host_cpu().triple
+    )
 
 
 def compile_module(ir_text: str, cpu: CPU | None = None, *, verify: bool = False) -> bytes:
@@ -175,23 +154,17 @@ def compile_module(ir_text: str, cpu: CPU | None = None, *, verify: bool = False
 
     Raises `CompileError` with LLVM's message, which quotes the offending line.
     """
-    cpu = cpu or host_cpu()
-    with _lock:
-        return _target_machine(cpu).emit_object(_parse(ir_text, cpu, verify))
+    return _compiled(ir_text, cpu, verify=verify)
 
 
 def emit_assembly(ir_text: str, cpu: CPU | None = None) -> str:
     """The assembly text of a module, to read or to look for spills in; never cached."""
-    cpu = cpu or host_cpu()
-    with _lock:
-        return _target_machine(cpu).emit_assembly(_parse(ir_text, cpu, verify=True))
+    return _compiled(ir_text, cpu, verify=True, assembly=True).decode()
 
 
-def _parse(ir_text: str, cpu: CPU, verify: bool) -> Any:
-    try:
-        module = _llvm().parse_assembly(_module_header(cpu) + ir_text)
-        if verify:
-            module.verify()
-    except RuntimeError as error:
-        raise CompileError(f"LLVM refuses the generated code: {error}") from error
-    return module
+def _compiled(ir_text: str, cpu: CPU | None, *, verify: bool, assembly: bool = False) -> bytes:
+    with _target_machine(cpu or host_cpu()) as machine:
+        try:
+            return machine.compile(ir_text, verify=verify, assembly=assembly)
+        except llvm.LLVMError as error:
+            raise CompileError(f"LLVM refuses the generated code: {error}") from error

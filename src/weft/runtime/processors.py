@@ -7,13 +7,14 @@ whose object code can be made here but not run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from weft.config import config
 from weft.runtime.native import CPU, host_cpu
+from weft.structs import struct
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Width:
     """A level of an instruction set: LLVM's name of a processor that has it, and what that has.
 

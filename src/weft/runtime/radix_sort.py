@@ -15,7 +15,6 @@ import ctypes
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from weft.runtime import linker
 from weft.runtime.allocator import allocator
 from weft.runtime.cache import compile_cached
 from weft.runtime.pool import pool, symbols
+from weft.structs import struct
 
 #: Bits of a digit: its counts stay in the first cache level.
 DIGIT = 8
@@ -46,7 +46,7 @@ def sorts(dtype: np.dtype, size: int) -> bool:
     return dtype.kind in "iuf" and dtype.itemsize in (4, 8) and WORTH <= size < 2**31
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class _Functions:
     library: linker.Library
     run: Any

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -12,11 +12,12 @@ from weft.runtime.buffer import Buffer
 from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
 from weft.runtime.libraries import library_address, library_symbol
+from weft.structs import struct
 
 _LENGTH_BYTES = 8
 
 
-@dataclass
+@struct
 class ProgramRecord:
     """All that a `NativeProgram` is made of, and what its caller wants to know.
 

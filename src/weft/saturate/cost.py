@@ -10,7 +10,6 @@ that size lives.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -19,6 +18,7 @@ from weft.kernels.machine import Machine
 from weft.kernels.uses import CHEAP_NS, OPERATION_NS
 from weft.saturate.encode import DTYPES, Encoded
 from weft.saturate.graph import Graph
+from weft.structs import struct
 
 #: Nanoseconds that a loop nest of its own takes before it has done anything.
 PASS = 500.0
@@ -28,7 +28,7 @@ _ARRAYS = frozenset(["Leaf", "Const", "Sum", "Red", "Last"])
 _PLAIN = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg"}
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Way:
     """One way to compute a class: from the classes ``needs``, at a cost of its own."""
 

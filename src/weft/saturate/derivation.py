@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from weft.kernels.machine import Machine
 from weft.saturate.cost import Costs
 from weft.saturate.engine import Run, engine
@@ -11,9 +9,10 @@ from weft.saturate.extract import extract
 from weft.saturate.graph import part_text, whole_graph
 from weft.saturate.promise import neighbourhood
 from weft.saturate.saturate import Search
+from weft.structs import struct
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Step:
     """One iteration: the ``rules`` that applied, and the estimated ``nanoseconds`` before and after
     of the cheapest way to compute the piece."""

@@ -9,7 +9,7 @@ numbered and hashed by structure: equal terms are one node before any rule runs.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 from typing import TypeGuard
 
@@ -21,6 +21,7 @@ from weft.saturate.language import OPERATORS, free_axes
 from weft.saturate.orders import cheapest_order, flatten, write_order
 from weft.saturate.rule import FIRST_INTEGER
 from weft.saturate.rules.products import LONGEST
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import Monoid
 from weft.terms.region import Def
@@ -47,7 +48,7 @@ _CODES = {dtype: code for code, dtype in DTYPES.items()}
 _RING = {"add": "Add", "sub": "Sub", "mul": "Mul"}
 
 
-@dataclass
+@struct
 class Leaf:
     """A term over canonical axes, and the definitions that it reads."""
 
@@ -84,7 +85,7 @@ class Leaf:
         return (self.term.dtype, tuple(self.loads), tuple(self.operations), reads)
 
 
-@dataclass
+@struct
 class Encoded:
     """The nodes of a region, with the masks of their ``free`` axes.
 

@@ -15,13 +15,14 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from weft.saturate.graph import Graph, read_graph
 from weft.saturate.language import declarations
 from weft.saturate.rule import CLASSES, Rule
+from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.saturate.elsewhere import Elsewhere
@@ -33,7 +34,7 @@ MOST_NODES = 2000
 MOST_ITERATIONS = 6
 
 
-@dataclass
+@struct
 class Run:
     """What saturation did: iterations, nodes at the end, and how often each rule applied."""
 

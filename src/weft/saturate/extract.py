@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 from weft.saturate.cost import Costs, Way
+from weft.structs import struct
 
 #: Classes looked at while single decisions are turned, at most.
 TRIALS = 40_000
@@ -22,7 +22,7 @@ TRIALS = 40_000
 GAIN = 1e-6
 
 
-@dataclass
+@struct
 class Extraction:
     """The way chosen for each class that the ``roots`` need, and what all of it costs."""
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from weft.saturate.encode import Encoded
 from weft.saturate.language import FREE, OPERATORS
+from weft.structs import struct
 
 #: An operator and its arguments, those that are classes by number.
 ENode = tuple[str, tuple[float, ...]]
 
 
-@dataclass
+@struct
 class Graph:
     """``classes`` are the nodes of each class; ``free`` the mask of its free axes.
 

@@ -9,9 +9,10 @@ whether the whole array is needed anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import prod
 
+from weft.structs import struct
 from weft.terms.region import Def, Region
 from weft.terms.term import (
     Fold,
@@ -29,7 +30,7 @@ from weft.terms.term import (
 MOST = 32
 
 
-@dataclass
+@struct
 class Instances:
     """``of`` gives the value that stands for a load; each of ``defs`` may read earlier ones."""
 

@@ -20,10 +20,11 @@ scalars (their operands, order and rounding are kept) hold there, and nowhere el
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from weft.structs import struct
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Operator:
     """``signature`` has a letter for each argument: ``t`` a term, ``f`` a factor, ``n`` a number
     (dtype, operation, mask or id), ``v`` a float64."""

@@ -9,10 +9,11 @@ intervals: the factors are in no order, and have any axes.)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
+
+from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.saturate.encode import Node
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MOST_FACTORS = 10
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Factor:
     """A factor of a product: a node, its axes, and whether the product is divided by it."""
 
@@ -30,7 +31,7 @@ class Factor:
     divides: bool = False
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Product:
     """``Σ over mask of Π factors``; ``pairs`` are the multiplications that the source does for this
     product only: the axes of two operands and of the result, summed as far as it is there."""

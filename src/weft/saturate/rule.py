@@ -7,9 +7,9 @@ for any class, ``(fv a)`` for the free axes of a term ``a``, ``(fw f)`` for thos
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from weft.saturate.language import OPERATORS
+from weft.structs import struct
 
 #: Numerical classes, each with what the ones before allow.
 #: ``exact``: the same bits. ``real``: equal over the reals, within the error bound of the sums
@@ -17,7 +17,7 @@ from weft.saturate.language import OPERATORS
 CLASSES = ("exact", "real", "cancel", "domain")
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Rule:
     """``left`` may be replaced by ``right`` where all of ``when`` holds.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import inf
 
 from weft.core.bounded import BoundedCache
@@ -19,6 +18,7 @@ from weft.saturate.instances import find_instances
 from weft.saturate.pieces import pieces
 from weft.saturate.promise import neighbourhood, promises
 from weft.saturate.rule import CLASSES
+from weft.structs import struct
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import Fold, Scan, Value, postorder
@@ -30,7 +30,7 @@ WORTH = 2000.0
 CLEARLY = 0.995
 
 
-@dataclass
+@struct
 class Saturation:
     """What became of a piece of a region.
 
@@ -50,7 +50,7 @@ class Saturation:
         return self.after < self.before
 
 
-@dataclass
+@struct
 class Found:
     """What the search among the ways to compute some nodes came to; shared by equal pieces."""
 
@@ -59,7 +59,7 @@ class Found:
     run: Run
 
 
-@dataclass
+@struct
 class Search:
     """What was searched: the nodes of a piece, those that are needed, and those that promised a
     gain; and what was found."""

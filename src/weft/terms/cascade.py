@@ -19,9 +19,9 @@ an operand moves.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from weft.core import dtypes
+from weft.structs import struct
 from weft.terms.affine import Axis
 from weft.terms.build import cast, op
 from weft.terms.dots import DOTS
@@ -30,21 +30,21 @@ from weft.terms.ops import OPS
 from weft.terms.term import Const, Fold, Load, Map, Term, Value, postorder
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Factor:
     """The new value is the old one times ``by``."""
 
     by: Term
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Shift:
     """The new value is the old one plus ``by``."""
 
     by: Term
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Other:
     """No relation (`UNKNOWN`), or no change at all (`FREE`)."""
 

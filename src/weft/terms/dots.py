@@ -15,17 +15,17 @@ The sums of bfloat16 products are kept in float32; the instruction takes subnorm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from weft.core.dtypes import bfloat16, float32, int8, int16, int32, uint8, uint32
+from weft.structs import struct
 
 WORD = uint32
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Dot:
     """``total + Σ left part · right part`` over the parts of two words, in the dtype of ``total``.
 

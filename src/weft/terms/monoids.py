@@ -7,15 +7,16 @@ readings as there are callbacks: NumPy arrays, kernel statements, machine instru
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from weft.structs import struct
+
 Emit = Callable[..., Any]
 
 
-@dataclass(frozen=True, eq=False)
+@struct(frozen=True, eq=False)
 class Monoid:
     """An associative combination with identity over tuples of ``arity`` scalars.
 

@@ -13,16 +13,17 @@ control flow form a `Region`, the unit that is planned into kernels::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.term import Term, Value
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Def:
     """``value[axes…] = term``: one axis per dimension of the value, of the same extent.
 
@@ -40,7 +41,7 @@ class Def:
         return (self.term,)
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Scatter:
     """``value = operand``, then for every point of ``axes``: ``value[index…] ⊕= update``.
 
@@ -67,7 +68,7 @@ class Scatter:
         return (self.update, *guard, *(d.source for i in self.index for d in i.dynamics()))
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Carry:
     """A loop-carried array: ``init`` before, ``entry`` at the top of the body and in the condition,
     ``exit`` at its end, ``result`` after the loop.  All four have one shape and dtype.
@@ -81,7 +82,7 @@ class Carry:
     result: Value
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class For:
     """``length`` iterations; ``counter`` is a scalar int32 value 0, 1, … that the body may read."""
 
@@ -92,7 +93,7 @@ class For:
     source: Any = None
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class While:
     """Repeat ``body`` while the scalar bool ``predicate`` computed by ``condition`` is true."""
 
@@ -103,7 +104,7 @@ class While:
     source: Any = None
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class If:
     """Run ``branches[index]`` (clamped); branch ``b`` leaves ``outputs[b][k]`` in ``results[k]``.
 
@@ -118,7 +119,7 @@ class If:
     source: Any = None
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Call:
     """A library routine or callback on whole arrays.
 
@@ -135,14 +136,14 @@ class Call:
 Step = Def | Scatter | For | While | If | Call
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Block:
     """Steps in order.  Values used but not defined inside are inputs or belong to outer blocks."""
 
     steps: list[Step] = field(default_factory=list)
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Program:
     """A whole traced function: ``inputs`` and ``outputs`` are whole arrays in call order.
 
@@ -158,7 +159,7 @@ class Program:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(eq=False)
+@struct(eq=False)
 class Region:
     """A maximal run of `Def` and `Scatter` steps: the unit of planning.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from weft.core.dtypes import complex_dtype, is_complex, real_dtype
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.complex_math import Complex
 from weft.terms.term import Const, Load, Term, Value
@@ -210,7 +210,7 @@ def with_parts(array: np.ndarray) -> np.ndarray:
     return parts.reshape((*array.shape, 2))
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class OnPairs:
     """A routine on complex arrays, as one on arrays with an axis of parts in their places."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.primitives.convert import convert_element_type
+from weft.structs import struct
 from weft.transforms.functions import FlatFunction, function_name
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Body:
     """A traced function: its jaxpr, with what it closes over as constants, and its structure."""
 

@@ -8,7 +8,6 @@ take their constants as leading arguments, whose values (``consts``) come beside
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from weft.core.avals import ShapedArray
@@ -19,6 +18,7 @@ from weft.core.linear import UndefPrimal, Zero
 from weft.core.staging import FunctionInfo, StagedTracer, StagingTrace, trace_to_jaxpr
 from weft.core.trace import set_trace
 from weft.primitives.shaping import instantiate
+from weft.structs import struct
 from weft.transforms.jvp import jvp_flat, tangent_aval
 from weft.transforms.linearize import PartialTrace
 from weft.transforms.transpose import backward_pass
@@ -83,7 +83,7 @@ def _jvp(closed: ClosedJaxpr, moved: Mask, instantiated: Mask | None) -> Derived
     return Derived(jaxpr, consts, tuple(outs_moved))
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Residual:
     """Where a value that the unknown part needs comes from.
 

@@ -13,7 +13,6 @@ import threading
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft import tree
@@ -28,6 +27,7 @@ from weft.core.jaxpr import ClosedJaxpr
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.core.trace import Tracer, current_trace, eval_trace, trace_variable
 from weft.runtime.fast_call import Conditions, FastCallable
+from weft.structs import struct
 from weft.transforms.call import executable_of, jit_p
 from weft.transforms.functions import (
     FlatFunction,
@@ -44,7 +44,7 @@ from weft.transforms.unpack import NO_MATCH, tree_call
 CACHE_SIZE = 512
 
 
-@dataclass
+@struct
 class Traced:
     """A function traced for one signature: its program ``closed``, compiled when first needed."""
 
@@ -127,7 +127,7 @@ def _no_match(*leaves: Any) -> Any:
     return NO_MATCH
 
 
-@dataclass(slots=True)
+@struct(slots=True)
 class _Call:
     """The arguments of one call, sorted out."""
 

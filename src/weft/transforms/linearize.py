@@ -8,7 +8,6 @@ What staged operations need of it (the residuals) become constants of the linear
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from weft.core.avals import aval_of
@@ -17,6 +16,7 @@ from weft.core.linear import Zero
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo, StagedTracer, StagingTrace
 from weft.core.trace import Trace, current_trace, set_trace
+from weft.structs import struct
 from weft.transforms.jvp import jvp_flat, tangent_aval
 
 
@@ -59,7 +59,7 @@ class PartialTrace(Trace):
             return target.process_custom_vjp(call, args)
 
 
-@dataclass
+@struct
 class Linearized:
     """A function linearized at a point.
 

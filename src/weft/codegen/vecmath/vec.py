@@ -22,15 +22,15 @@ and an addition (callers must accept both roundings), and `product_error` splits
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from weft.codegen.llvm_text import Function, bit_width, literal, vector
 from weft.codegen.vecmath import coefficients
+from weft.structs import struct
 
 Operand = str | float | int
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Features:
     """What the target offers beyond its baseline, as far as elementary functions care."""
 
@@ -50,7 +50,7 @@ class Features:
         return cls("fma" in on or wide, bool(on & {"sse4.1", "avx", "avx2"}) or wide, wide)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Rounded:
     """The nearest integer of a value, as a float and as an integer of the same width."""
 

@@ -12,19 +12,20 @@ differ only by a constant are one access with several segments.  What is not aff
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
 from weft.kernels import ir
 from weft.kernels.ir import Buffer, Kernel, Load, Store, Var
 from weft.kernels.price.footprint import Dims, line_count, merge
+from weft.structs import struct
 from weft.terms.affine import Affine, Atom, Axis, Dynamic, FloorDiv
 
 Terms = dict[Atom, int]  # coefficients in bytes
 
 
-@dataclass(eq=False, slots=True)
+@struct(eq=False, slots=True)
 class Access:
     """One access of a block: ``run`` bytes and ``segments`` of one execution; ``terms`` move it.
 
@@ -50,7 +51,7 @@ class Access:
         return _dims(terms, loop.axis, loop.step, loop.trip, loop.varying)
 
 
-@dataclass(eq=False, slots=True)
+@struct(eq=False, slots=True)
 class Block:
     """Consecutive statements of a loop body, per execution.
 
@@ -76,7 +77,7 @@ class Block:
     barriers: int = 0
 
 
-@dataclass(eq=False, slots=True)
+@struct(eq=False, slots=True)
 class Nest:
     """A loop: ``trip`` iterations of ``step`` from ``lo``.
 
@@ -200,7 +201,7 @@ def _united(members: list[Access]) -> Access:
 # -- registers -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@struct(frozen=True, slots=True)
 class Registers:
     """How a tile lies in registers: how many, of ``width`` lanes; ``elements`` in all."""
 

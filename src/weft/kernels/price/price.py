@@ -9,7 +9,7 @@ access runs on for a few lines, by its latency over the misses in flight where i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import gcd, hypot, inf
 
 from weft.kernels.ir import Buffer, Kernel
@@ -18,9 +18,10 @@ from weft.kernels.price.blocks import cycles, spilled
 from weft.kernels.price.outline import Block, Nest
 from weft.kernels.price.reader import read
 from weft.kernels.price.traffic import Stream, Traffic, Visit
+from weft.structs import struct
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class BlockPrice:
     """One block: the loops around it, how often one thread runs it, and seconds in all.
 
@@ -43,7 +44,7 @@ class BlockPrice:
         return hypot(self.compute, self.memory)
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Price:
     """The estimated time of one launch on ``threads`` threads, in seconds, and its parts.
 

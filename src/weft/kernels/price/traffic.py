@@ -11,7 +11,7 @@ levels see one thread's share of a parallel loop, shared levels all of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,12 +19,13 @@ from weft.kernels.ir import Buffer
 from weft.kernels.machine import Level, Machine
 from weft.kernels.price.footprint import Dims, line_count, merge, usable_sets
 from weft.kernels.price.outline import Access, Block, Nest
+from weft.structs import struct
 from weft.terms.affine import Axis
 
 _NOTHING: Mapping[Buffer, int] = MappingProxyType({})
 
 
-@dataclass(eq=False, slots=True)
+@struct(eq=False, slots=True)
 class Stream:
     """One access of one block while the walk goes outwards.
 
@@ -74,7 +75,7 @@ class Stream:
         return count
 
 
-@dataclass(eq=False, slots=True)
+@struct(eq=False, slots=True)
 class Visit:
     """A block where it stands: its loops, executions by one thread and by all, and its streams.
 

@@ -25,7 +25,7 @@ in scratch until a row is done (`stage_writes`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from weft.kernels.ir import (
@@ -56,11 +56,12 @@ from weft.kernels.schedule.tree import (
     path_to,
     without_dead_code,
 )
+from weft.structs import struct
 from weft.terms.affine import Axis, linearize
 from weft.terms.ops import ACCUMULATING
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Params:
     """The numbers of a contraction's schedule.
 
@@ -89,7 +90,7 @@ class Params:
     share: int = 0
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Contraction:
     """A fold of products: the loops around it by role, outermost first, and its operands' loads.
 

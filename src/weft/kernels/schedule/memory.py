@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from weft.kernels.accesses import Access, accesses
 from weft.kernels.ir import (
@@ -30,6 +30,7 @@ from weft.kernels.schedule.tree import (
     replace_loop,
     substitute,
 )
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, linearize
 
 Names = dict[Axis, Axis]
@@ -100,7 +101,7 @@ def _check_nest(nest: Sequence[For], loop: For, around: tuple[For, ...]) -> None
         inside = level
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class _Place:
     """Where the partial result of one carry waits between blocks."""
 

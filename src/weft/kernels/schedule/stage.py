@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from weft.kernels.ir import Barrier, Buffer, For, Kernel, Load, Stmt, Store, Var, walk
 from weft.kernels.ranges import loop_range
@@ -11,10 +11,11 @@ from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.folds import unused_name
 from weft.kernels.schedule.tile import tile
 from weft.kernels.schedule.tree import find_loop, has_loop, path_to, replace_loop
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Interval, row_major
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Layout:
     """How a staged window lies in scratch.
 
@@ -157,7 +158,7 @@ def _reads(kernel: Kernel, buffer: Buffer, loop: For, reading: frozenset[Axis]) 
     return reads
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class _Window:
     """A box of a buffer: in dimension d, ``size[d]`` elements from ``base[d]`` on."""
 

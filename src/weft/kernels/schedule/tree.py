@@ -7,7 +7,7 @@ and shares the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from weft.kernels.ir import (
     Barrier,
@@ -30,6 +30,7 @@ from weft.kernels.ir import (
     walk,
 )
 from weft.kernels.schedule.errors import ScheduleError
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 
 
@@ -72,7 +73,7 @@ def _spliced(body: list[Stmt], old: Stmt, new: list[Stmt]) -> list[Stmt]:
     return [n for s in body for n in (new if s is old else (s,))]
 
 
-@dataclass
+@struct
 class Renaming:
     """What a copy puts in place of free axes and variables.
 
