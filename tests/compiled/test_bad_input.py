@@ -12,7 +12,7 @@ import pytest
 import weft
 from weft import lax
 from weft import numpy as wnp
-from weft.core.errors import LeakedTracerError
+from weft.errors import LeakedTracerError
 
 ones = wnp.ones
 PARAMS = {"w": np.ones((3, 4), np.float32)}

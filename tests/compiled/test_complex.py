@@ -11,8 +11,8 @@ import weft
 from tests.compiled.agreement import COMPLEX, assert_close, run_compiled
 from weft import lax
 from weft import numpy as wnp
-from weft.core.errors import MissingRuleError
 from weft.core.primitive import primitive_named
+from weft.errors import MissingRuleError
 from weft.primitives import arithmetic, transcendental
 
 # fmt: off

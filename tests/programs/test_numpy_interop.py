@@ -7,7 +7,7 @@ import pytest
 
 import weft
 import weft.numpy as wnp
-from weft.core.errors import MissingRuleError
+from weft.errors import MissingRuleError
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -13,9 +13,9 @@ import weft.primitives
 import weft.transforms
 from tests.terms.programs import agree, trace
 from weft.core.avals import ShapedArray
-from weft.core.errors import MissingRuleError
 from weft.core.primitive import Primitive, primitive_named
 from weft.core.staging import trace_to_jaxpr
+from weft.errors import MissingRuleError
 from weft.primitives import (
     argreduce,
     arithmetic,

@@ -6,12 +6,6 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, is_array_like, register_array_type
 from weft.core.check import check_jaxpr
 from weft.core.dtypes import canonical_dtype, float0, promote_types, result_type
-from weft.core.errors import (
-    ConcretizationError,
-    JaxprError,
-    LeakedTracerError,
-    MissingRuleError,
-)
 from weft.core.interpret import eval_closed, eval_jaxpr, eval_jaxpr_numpy, numpy_closed
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Literal, Var, dce, last_uses, subjaxprs
 from weft.core.linear import UndefPrimal, Zero, is_undef, is_zero
@@ -30,6 +24,12 @@ from weft.core.trace import (
     set_capture,
     set_evaluator,
     set_trace,
+)
+from weft.errors import (
+    ConcretizationError,
+    JaxprError,
+    LeakedTracerError,
+    MissingRuleError,
 )
 
 __all__ = [

@@ -6,9 +6,9 @@ from typing import Any, NoReturn
 
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.deep import deep
-from weft.core.errors import JaxprError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Literal, Var, subjaxprs
 from weft.core.print import Names, format_eqn
+from weft.errors import JaxprError
 
 _NEIGHBOURS = 3
 

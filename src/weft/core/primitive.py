@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from weft.core.avals import ShapedArray
-from weft.core.errors import MissingRuleError
+from weft.errors import MissingRuleError
 
 Rule = Callable[..., Any]
 RuleT = TypeVar("RuleT", bound=Callable[..., Any])

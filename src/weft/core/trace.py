@@ -18,8 +18,8 @@ import numpy as np
 
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, register_array_type
-from weft.core.errors import ConcretizationError, LeakedTracerError
 from weft.core.source import describe, user_source
+from weft.errors import ConcretizationError, LeakedTracerError
 
 if TYPE_CHECKING:
     from weft.core.primitive import Primitive

@@ -24,10 +24,10 @@ from weft.core.avals import ShapedArray
 from weft.core.canonical import params_key
 from weft.core.deep import deep
 from weft.core.dtypes import is_complex, is_key, real_dtype, stored, stored_dtype
-from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Literal
 from weft.core.primitive import Primitive
 from weft.core.source import describe
+from weft.errors import MissingRuleError
 from weft.terms import build
 from weft.terms.affine import Affine, Axis
 from weft.terms.complex_math import Complex, complex_op

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from weft.core.errors import MissingRuleError
 from weft.core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from weft.core.linear import UndefPrimal, Zero
 from weft.core.source import at_source, describe
+from weft.errors import MissingRuleError
 from weft.primitives.arithmetic import add
 
 

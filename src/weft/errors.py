@@ -1,4 +1,7 @@
-"""The errors the front end raises, each a subclass of the built-in error it refines."""
+"""The errors the front end raises, each a subclass of the built-in error it refines.
+
+JAX's names are aliases where one of these errors is that error.
+"""
 
 from __future__ import annotations
 
@@ -17,3 +20,8 @@ class MissingRuleError(NotImplementedError):
 
 class JaxprError(TypeError):
     """A jaxpr is not well formed; the message shows the equation and its neighbours."""
+
+
+ConcretizationTypeError = ConcretizationError
+UnexpectedTracerError = LeakedTracerError
+JaxprTypeError = JaxprError
