@@ -153,6 +153,37 @@ def lax_calls() -> dict[str, Callable[..., Any]]:
 
     calls.update(
         acosh=lambda x: lax.acosh(1 + x),
+        approx_max_k=lambda x: lax.approx_max_k(x, 2)[0],
+        approx_min_k=lambda x: lax.approx_min_k(x, 2)[0],
+        broadcast_like=lambda x: lax.broadcast_like(x, M),
+        composite=lambda x: lax.composite(lambda v: v * v, "square")(x),
+        conv_general_dilated_local=lambda m, x, y: lax.conv_general_dilated_local(
+            x[None, None], lax.reshape(m[:2, :2], (1, 2, 2)), (1,), "VALID", (2,)
+        ),
+        conv_general_dilated_patches=lambda m: lax.conv_general_dilated_patches(
+            lax.reshape(m, image), (2, 2), (1, 1), "SAME"
+        ),
+        custom_linear_solve=lambda m, x: lax.custom_linear_solve(
+            lambda v: np.matmul(m, v),
+            x,
+            lambda matvec, b: np.linalg.solve(lax.stop_gradient(m), b),
+            lambda vecmat, b: np.linalg.solve(lax.stop_gradient(m).T, b),
+        ),
+        custom_root=lambda x: lax.custom_root(
+            lambda r: r * r - x, X, lambda f, guess: np.sqrt(x), lambda g, y: y / g(np.ones_like(y))
+        ),
+        optimization_barrier=lambda x: lax.optimization_barrier(x),
+        platform_dependent=lambda x: lax.platform_dependent(x, default=lambda v: v * v),
+        ragged_dot=lambda m: lax.ragged_dot(m, lax.stack([m, m * m]), onp.array([1, 2])),
+        ragged_dot_general=lambda m: lax.ragged_dot_general(
+            m,
+            m,
+            onp.array([1, 2]),
+            lax.RaggedDotDimensionNumbers((((0,), (0,)), ((), ())), (0,), ()),
+        ),
+        stack=lambda x, y: lax.stack([x, y]),
+        tile=lambda x: lax.tile(x, (2,)),
+        unstack=lambda m: lax.unstack(m),
         associative_scan=lambda x: lax.associative_scan(lax.mul, x),
         batch_matmul=lambda m: lax.batch_matmul(m[None], m[None]),
         betainc=lambda x, y: lax.betainc(onp.full(3, 2.0), onp.full(3, 3.0), x * y),
@@ -226,6 +257,8 @@ def lax_calls() -> dict[str, Callable[..., Any]]:
 LAX_DISCRETE = names(
     """all_gather all_to_all argmax argmin axis_index axis_size bitcast_convert_type bitwise_and
     bitwise_not bitwise_or bitwise_xor broadcast_shapes broadcasted_iota clz conv_dimension_numbers
+    conv_general_permutations conv_general_shape_tuple conv_shape_tuple conv_transpose_shape_tuple
+    dce_sink dtype empty mulhi rng_bit_generator rng_uniform shape_as_value
     eq ge gt igamma_grad_a iota is_finite le lt ne nextafter padtype_to_pads pmax pmean pmin
     population_count ppermute pshuffle psum psum_scatter pswapaxes random_gamma_grad reduce_and
     reduce_or reduce_precision reduce_window_shape_tuple reduce_xor scatter_apply shift_left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,7 +43,8 @@ def public_functions(module: Any) -> set[str]:
     found = set()
     for name in named or dir(module):
         value = getattr(module, name)
-        if name.startswith("_") or not callable(value) or inspect.isclass(value):
+        is_type = inspect.isclass(value) or isinstance(value, types.GenericAlias)
+        if name.startswith("_") or not callable(value) or is_type:
             continue
         found.add(name)
     return found

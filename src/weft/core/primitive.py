@@ -47,6 +47,11 @@ _PURPOSE = {
 _by_name: dict[str, Primitive] = {}
 
 
+def primitives() -> dict[str, Primitive]:
+    """The primitives that have been declared, by name; a new dictionary."""
+    return dict(_by_name)
+
+
 def primitive_named(name: str) -> Primitive:
     """The primitive of that name (the first one declared); KeyError when there is none."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from weft.lax.convolution import (
     ConvDimensionNumbers,
+    ConvGeneralDilatedDimensionNumbers,
     conv,
     conv_dimension_numbers,
     conv_general_dilated,
@@ -65,6 +66,7 @@ from weft.lax.elementwise import (
     max,
     min,
     mul,
+    mulhi,
     ne,
     neg,
     nextafter,
@@ -112,6 +114,15 @@ from weft.lax.indexing import (
     scatter_sub,
 )
 from weft.lax.padding import padtype_to_pads
+from weft.lax.precision import (
+    AccuracyMode,
+    DotAlgorithm,
+    DotAlgorithmPreset,
+    DotDimensionNumbers,
+    Precision,
+    PrecisionLike,
+    Tolerance,
+)
 from weft.lax.reduction import (
     argmax,
     argmin,
@@ -135,11 +146,14 @@ from weft.lax.reduction import (
 from weft.lax.shaping import (
     broadcast,
     broadcast_in_dim,
+    broadcast_like,
     broadcast_shapes,
     broadcast_to_rank,
     broadcasted_iota,
     collapse,
     concatenate,
+    dtype,
+    empty,
     expand_dims,
     full,
     full_like,
@@ -148,14 +162,20 @@ from weft.lax.shaping import (
     pad,
     reshape,
     rev,
+    shape_as_value,
     slice,
     slice_in_dim,
     split,
     squeeze,
+    stack,
+    tile,
     transpose,
+    unstack,
     zeros_like_array,
 )
 from weft.lax.sorting import (
+    approx_max_k,
+    approx_min_k,
     sort,
     sort_key_val,
     top_k,
@@ -167,84 +187,92 @@ from weft.lax.windows import (
 
 #: Modules that load when first used.
 _SUBMODULES = frozenset(["linalg"])
-#: Control flow is a transformation of functions; its module loads when first used.
-_CONTROL_FLOW = frozenset(
-    ["associative_scan", "cond", "fori_loop", "map", "scan", "switch", "while_loop"]
-)
 
-#: Collectives make sense under a named axis only.
-_COLLECTIVES = frozenset(
-    [
-        "all_gather",
-        "all_to_all",
-        "axis_index",
-        "axis_size",
-        "pmax",
-        "pmean",
-        "pmin",
-        "ppermute",
-        "pshuffle",
-        "psum",
-        "psum_scatter",
-        "pswapaxes",
-    ]
-)
-
-_FOURIER = frozenset(["FftType", "fft"])
-
-#: Special functions take a while to declare, and few programs need them.
-_SPECIAL = frozenset(
-    [
-        "bessel_i0e",
-        "bessel_i1e",
-        "betainc",
-        "digamma",
-        "igamma",
-        "igamma_grad_a",
-        "igammac",
-        "lgamma",
-        "polygamma",
-        "random_gamma_grad",
-        "zeta",
-    ]
-)
+#: Names that load when first used, by module: control flow and solvers are transformations of
+#: functions, collectives make sense under a named axis only, and special functions take a while to
+#: declare.
+_LATER = {
+    name: module
+    for module, names in {
+        "weft.transforms.control_flow": (
+            "associative_scan cond fori_loop map scan switch while_loop"
+        ),
+        "weft.transforms.linear_solve": "custom_linear_solve custom_root",
+        "weft.lax.collectives": (
+            "all_gather all_to_all axis_index axis_size pmax pmean pmin ppermute pshuffle psum "
+            "psum_scatter pswapaxes"
+        ),
+        "weft.lax.fourier": "FftType fft",
+        "weft.lax.generators": "RandomAlgorithm rng_bit_generator rng_uniform",
+        "weft.lax.hints": "composite dce_sink optimization_barrier platform_dependent",
+        "weft.lax.patches": (
+            "conv_general_dilated_local conv_general_dilated_patches conv_general_permutations "
+            "conv_general_shape_tuple conv_shape_tuple conv_transpose_shape_tuple"
+        ),
+        "weft.lax.ragged": "RaggedDotDimensionNumbers ragged_dot ragged_dot_general",
+        "weft.lax.special": (
+            "bessel_i0e bessel_i1e betainc digamma igamma igamma_grad_a igammac lgamma polygamma "
+            "random_gamma_grad zeta"
+        ),
+    }.items()
+    for name in names.split()
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _CONTROL_FLOW:
-        module = importlib.import_module("weft.transforms.control_flow")
-    elif name in _COLLECTIVES:
-        module = importlib.import_module("weft.lax.collectives")
-    elif name in _FOURIER:
-        module = importlib.import_module("weft.lax.fourier")
-    elif name in _SPECIAL:
-        module = importlib.import_module("weft.lax.special")
-    elif name in _SUBMODULES:
+    if name in _SUBMODULES:
         return importlib.import_module(f"weft.lax.{name}")
+    if name in _LATER:
+        value = getattr(importlib.import_module(_LATER[name]), name)
+    elif name.endswith("_p") and (found := _primitives().get(name[:-2])) is not None:
+        value = found
     else:
         raise AttributeError(f"module 'weft.lax' has no attribute {name!r}")
-    value = getattr(module, name)
     globals()[name] = value
     return value
 
 
+def _primitives() -> dict[str, Any]:
+    """The primitives by JAX's names, which are Weft's where they mean the same."""
+    from weft.core.primitive import primitives
+
+    for module in set(_LATER.values()):
+        importlib.import_module(module)
+    found = primitives()
+    found["linear_solve"] = found.pop("custom_linear_solve")
+    found["regularized_incomplete_beta"] = found["betainc"]
+    return found
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_CONTROL_FLOW, *_FOURIER, *_SPECIAL, *_SUBMODULES})
+    return sorted({*globals(), *_LATER, *_SUBMODULES, *(f"{name}_p" for name in _primitives())})
 
 
 __all__ = [
+    "AccuracyMode",
     "ConvDimensionNumbers",
+    "ConvGeneralDilatedDimensionNumbers",
+    "DotAlgorithm",
+    "DotAlgorithmPreset",
+    "DotDimensionNumbers",
     "FftType",
     "GatherDimensionNumbers",
     "GatherScatterMode",
+    "Precision",
+    "PrecisionLike",
+    "RaggedDotDimensionNumbers",
+    "RandomAlgorithm",
     "RoundingMethod",
     "ScatterDimensionNumbers",
+    "Tolerance",
     "abs",
     "acos",
     "acosh",
     "add",
     "all_gather",
     "all_to_all",
+    "approx_max_k",
+    "approx_min_k",
     "argmax",
     "argmin",
     "asin",
@@ -266,6 +294,7 @@ __all__ = [
     "bitwise_xor",
     "broadcast",
     "broadcast_in_dim",
+    "broadcast_like",
     "broadcast_shapes",
     "broadcast_to_rank",
     "broadcasted_iota",
@@ -275,13 +304,20 @@ __all__ = [
     "clz",
     "collapse",
     "complex",
+    "composite",
     "concatenate",
     "cond",
     "conj",
     "conv",
     "conv_dimension_numbers",
     "conv_general_dilated",
+    "conv_general_dilated_local",
+    "conv_general_dilated_patches",
+    "conv_general_permutations",
+    "conv_general_shape_tuple",
+    "conv_shape_tuple",
     "conv_transpose",
+    "conv_transpose_shape_tuple",
     "conv_with_general_padding",
     "convert_element_type",
     "cos",
@@ -291,16 +327,21 @@ __all__ = [
     "cummin",
     "cumprod",
     "cumsum",
+    "custom_linear_solve",
+    "custom_root",
+    "dce_sink",
     "digamma",
     "div",
     "dot",
     "dot_general",
+    "dtype",
     "dynamic_index_in_dim",
     "dynamic_slice",
     "dynamic_slice_in_dim",
     "dynamic_update_index_in_dim",
     "dynamic_update_slice",
     "dynamic_update_slice_in_dim",
+    "empty",
     "eq",
     "erf",
     "erf_inv",
@@ -336,11 +377,14 @@ __all__ = [
     "max",
     "min",
     "mul",
+    "mulhi",
     "ne",
     "neg",
     "nextafter",
+    "optimization_barrier",
     "pad",
     "padtype_to_pads",
+    "platform_dependent",
     "pmax",
     "pmean",
     "pmin",
@@ -352,6 +396,8 @@ __all__ = [
     "psum",
     "psum_scatter",
     "pswapaxes",
+    "ragged_dot",
+    "ragged_dot_general",
     "random_gamma_grad",
     "real",
     "reciprocal",
@@ -369,6 +415,8 @@ __all__ = [
     "rem",
     "reshape",
     "rev",
+    "rng_bit_generator",
+    "rng_uniform",
     "round",
     "rsqrt",
     "scan",
@@ -381,6 +429,7 @@ __all__ = [
     "scatter_sub",
     "select",
     "select_n",
+    "shape_as_value",
     "shift_left",
     "shift_right_arithmetic",
     "shift_right_logical",
@@ -395,13 +444,16 @@ __all__ = [
     "sqrt",
     "square",
     "squeeze",
+    "stack",
     "stop_gradient",
     "sub",
     "switch",
     "tan",
     "tanh",
+    "tile",
     "top_k",
     "transpose",
+    "unstack",
     "while_loop",
     "zeros_like_array",
     "zeta",

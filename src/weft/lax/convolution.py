@@ -11,6 +11,7 @@ import numpy as np
 from weft.core.avals import ShapedArray, aval_of
 from weft.lax.operands import ArrayLike, Value, operand
 from weft.lax.padding import Pairs, padtype_to_pads, pairs, per_axis
+from weft.lax.precision import check_precision
 from weft.primitives.convolution import convolution
 from weft.primitives.shaping import pad, reshape, rev, transpose
 
@@ -26,6 +27,10 @@ class ConvDimensionNumbers(NamedTuple):
     lhs_spec: tuple[int, ...]
     rhs_spec: tuple[int, ...]
     out_spec: tuple[int, ...]
+
+
+#: What `dimension_numbers` may be.
+ConvGeneralDilatedDimensionNumbers = tuple[str, str, str] | ConvDimensionNumbers | None
 
 
 def conv_dimension_numbers(
@@ -114,6 +119,7 @@ def conv_general_dilated(
     Array([[[2., 3., 3., 2.]]], dtype=float32)
     """
     name = "conv_general_dilated"
+    check_precision(name, precision)
     left, right = aval_of(operand(name, lhs)), aval_of(operand(name, rhs))
     numbers = conv_dimension_numbers(left.shape, right.shape, dimension_numbers)
     count = left.ndim - 2
@@ -203,7 +209,12 @@ def conv(
 ) -> Value:
     """:func:`conv_general_dilated` of ``NC…`` and ``OI…`` arrays, padded by "SAME" or "VALID"."""
     return conv_general_dilated(
-        lhs, rhs, window_strides, padding, preferred_element_type=preferred_element_type
+        lhs,
+        rhs,
+        window_strides,
+        padding,
+        precision=precision,
+        preferred_element_type=preferred_element_type,
     )
 
 
@@ -225,6 +236,7 @@ def conv_with_general_padding(
         padding,
         lhs_dilation,
         rhs_dilation,
+        precision=precision,
         preferred_element_type=preferred_element_type,
     )
 
@@ -247,6 +259,7 @@ def conv_transpose(
     transpose_kernel: bool = False,
     precision: Any = None,
     preferred_element_type: Any = None,
+    use_consistent_padding: bool = False,
 ) -> Value:
     """The convolution of `lhs` dilated by `strides`: the transpose of a strided convolution.
 
@@ -257,6 +270,8 @@ def conv_transpose(
     dimension_numbers: by default features come last: ``("NHWC", "HWIO", "NHWC")`` and the like.
     transpose_kernel: reverse the window and exchange its features, for the gradient of the
         convolution with `rhs`.
+    use_consistent_padding: pads in pairs are those of the convolution that this one is the
+        transpose of, rather than of the dilated `lhs`.
     """
     left, right = (aval_of(operand("conv_transpose", x)) for x in (lhs, rhs))
     if dimension_numbers is None:
@@ -269,12 +284,14 @@ def conv_transpose(
     count = left.ndim - 2
     steps = per_axis("conv_transpose", "strides", strides, count)
     dilation = per_axis("conv_transpose", "rhs_dilation", rhs_dilation, count)
+    window = [right.shape[d] for d in numbers.rhs_spec[2:]]
+    reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
     if isinstance(padding, str):
-        window = [right.shape[d] for d in numbers.rhs_spec[2:]]
-        reach = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
         pads = [_transposed_pads(k, s, padding) for k, s in zip(reach, steps, strict=True)]
     else:
         pads = pairs("conv_transpose", padding, count)
+        if use_consistent_padding:
+            pads = [(k - 1 - low, k - 1 - high) for k, (low, high) in zip(reach, pads, strict=True)]
     if transpose_kernel:
         rhs = rev(rhs, numbers.rhs_spec[2:])
         output, inner, *window_axes = numbers.rhs_spec
@@ -287,6 +304,7 @@ def conv_transpose(
         steps,
         dilation,
         numbers,
+        precision=precision,
         preferred_element_type=preferred_element_type,
     )
 

@@ -11,6 +11,7 @@ from weft import tree
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.lax.operands import ArrayLike, Value, is_scalar, operand, operands, repeat_scalars
+from weft.lax.precision import AccuracyMode, Tolerance
 from weft.primitives import arithmetic, bitwise, comparison, convert, transcendental
 from weft.primitives import complex as complex_parts
 from weft.primitives import select as selection
@@ -24,6 +25,24 @@ def _unary(name: str, apply: Callable[[Value], Value], doc: str) -> Callable[[Ar
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{doc}, element by element."
+    return function
+
+
+def _accurate(name: str, apply: Callable[[Value], Value], doc: str) -> Callable[..., Value]:
+    """As `_unary`, for functions that JAX computes more or less accurately."""
+
+    def function(x: ArrayLike, *, accuracy: Tolerance | AccuracyMode | None = None) -> Value:
+        if not isinstance(accuracy, Tolerance | AccuracyMode | None):
+            raise TypeError(
+                f"lax.{name}: accuracy is a lax.AccuracyMode or lax.Tolerance, got {accuracy!r}."
+            )
+        return apply(operand(name, x))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = (
+        f"{doc}, element by element.\n\n`accuracy` is accepted for compatibility: errors are those "
+        "of ``docs/accuracy.md``.\n"
+    )
     return function
 
 
@@ -50,35 +69,33 @@ ceil = _unary("ceil", arithmetic.ceil, "The least integer not below x")
 is_finite = _unary("is_finite", comparison.is_finite, "Whether x is neither infinite nor NaN")
 add = _binary("add", arithmetic.add, "x + y")
 sub = _binary("sub", arithmetic.sub, "x - y")
-mul = _binary("mul", arithmetic.mul, "x * y")
 div = _binary("div", arithmetic.div, "x / y; integers truncate toward zero")
 rem = _binary("rem", arithmetic.rem, "The remainder of x / y, with the sign of x")
 max = _binary("max", arithmetic.max, "The greater of x and y; NaN if either is")
 min = _binary("min", arithmetic.min, "The lesser of x and y; NaN if either is")
-nextafter = _binary("nextafter", arithmetic.nextafter, "The float next to x in the direction of y")
 
 # exponentials, logarithms, roots
-exp = _unary("exp", transcendental.exp, "e to the power x")
-exp2 = _unary("exp2", transcendental.exp2, "2 to the power x")
-expm1 = _unary("expm1", transcendental.expm1, "exp(x) - 1, accurate near 0")
-log = _unary("log", transcendental.log, "The natural logarithm")
-log1p = _unary("log1p", transcendental.log1p, "log(1 + x), accurate near 0")
-logistic = _unary("logistic", transcendental.logistic, "1 / (1 + exp(-x))")
-sqrt = _unary("sqrt", transcendental.sqrt, "The square root")
-rsqrt = _unary("rsqrt", transcendental.rsqrt, "1 / sqrt(x)")
-cbrt = _unary("cbrt", transcendental.cbrt, "The cube root")
+exp = _accurate("exp", transcendental.exp, "e to the power x")
+exp2 = _accurate("exp2", transcendental.exp2, "2 to the power x")
+expm1 = _accurate("expm1", transcendental.expm1, "exp(x) - 1, accurate near 0")
+log = _accurate("log", transcendental.log, "The natural logarithm")
+log1p = _accurate("log1p", transcendental.log1p, "log(1 + x), accurate near 0")
+logistic = _accurate("logistic", transcendental.logistic, "1 / (1 + exp(-x))")
+sqrt = _accurate("sqrt", transcendental.sqrt, "The square root")
+rsqrt = _accurate("rsqrt", transcendental.rsqrt, "1 / sqrt(x)")
+cbrt = _accurate("cbrt", transcendental.cbrt, "The cube root")
 
 # trigonometric and hyperbolic functions
-sin = _unary("sin", transcendental.sin, "The sine")
-cos = _unary("cos", transcendental.cos, "The cosine")
-tan = _unary("tan", transcendental.tan, "The tangent")
+sin = _accurate("sin", transcendental.sin, "The sine")
+cos = _accurate("cos", transcendental.cos, "The cosine")
+tan = _accurate("tan", transcendental.tan, "The tangent")
 asin = _unary("asin", transcendental.asin, "The arc sine")
 acos = _unary("acos", transcendental.acos, "The arc cosine")
 atan = _unary("atan", transcendental.atan, "The arc tangent")
 atan2 = _binary("atan2", transcendental.atan2, "The angle of the point (y, x), from -pi to pi")
 sinh = _unary("sinh", transcendental.sinh, "The hyperbolic sine")
 cosh = _unary("cosh", transcendental.cosh, "The hyperbolic cosine")
-tanh = _unary("tanh", transcendental.tanh, "The hyperbolic tangent")
+tanh = _accurate("tanh", transcendental.tanh, "The hyperbolic tangent")
 asinh = _unary("asinh", transcendental.asinh, "The inverse hyperbolic sine")
 acosh = _unary("acosh", transcendental.acosh, "The inverse hyperbolic cosine")
 atanh = _unary("atanh", transcendental.atanh, "The inverse hyperbolic tangent")
@@ -118,9 +135,25 @@ complex = _binary("complex", complex_parts.complex, "x + iy from real x and y")
 conj = _unary("conj", complex_parts.conj, "The conjugate of a complex number")
 
 
+def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: Any = None) -> Value:
+    """x * y, element by element, in their dtype or in `out_dtype`.
+
+    Both operands have one dtype and shape; a number beside an array takes the array's.
+    """
+    x, y = operands("mul", x, y)
+    if out_dtype is not None:
+        x, y = convert_element_type(x, out_dtype), convert_element_type(y, out_dtype)
+    return arithmetic.mul(x, y)
+
+
 def round(x: ArrayLike, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Value:
     """The nearest integer to each element; `rounding_method` decides halfway between two."""
     return arithmetic.round(operand("round", x), rounding_method)
+
+
+def nextafter(x1: ArrayLike, x2: ArrayLike) -> Value:
+    """The float next to `x1` in the direction of `x2`, element by element."""
+    return arithmetic.nextafter(*operands("nextafter", x1, x2))
 
 
 def square(x: ArrayLike) -> Value:
@@ -217,3 +250,27 @@ def reduce_precision(operand: ArrayLike, exponent_bits: int, mantissa_bits: int)
     Array([1.234375,      inf], dtype=float32)
     """
     return _reduce_precision(operand, exponent_bits, mantissa_bits)
+
+
+def mulhi(x: ArrayLike, y: ArrayLike, /) -> Value:
+    """The upper half of the bits of the whole product of integers, element by element.
+
+    >>> lax.mulhi(np.asarray([2**20], np.int32), np.asarray([2**20], np.int32))
+    Array([256], dtype=int32)
+    """
+    x, y = operands("mulhi", x, y)
+    aval = aval_of(x)
+    if not dtypes.is_integer(aval.dtype):
+        raise TypeError(f"lax.mulhi needs integers, got {aval}.")
+    bits = 8 * aval.dtype.itemsize
+    if bits < 64:
+        wide = np.dtype(f"{'u' if dtypes.is_unsigned(aval.dtype) else ''}int{2 * bits}")
+        product = mul(convert_element_type(x, wide), convert_element_type(y, wide))
+        return convert_element_type(shift_right_arithmetic(product, bits), aval.dtype)
+    # Schoolbook multiplication of halves; of signed numbers the upper one keeps the sign.
+    shift = shift_right_logical if dtypes.is_unsigned(aval.dtype) else shift_right_arithmetic
+    (x0, x1), (y0, y1) = ((bitwise_and(v, 0xFFFFFFFF), shift(v, 32)) for v in (x, y))
+    low = shift_right_logical(mul(x0, y0), 32)
+    middle = add(mul(x1, y0), low)
+    rest = add(mul(x0, y1), bitwise_and(middle, 0xFFFFFFFF))
+    return add(mul(x1, y1), add(shift(middle, 32), shift(rest, 32)))

@@ -41,8 +41,10 @@ from weft.primitives.shaping import (
 # ---------------------------------------------------------------- slices at computed positions
 
 
-def _starts(name: str, x: Value, start_indices: Any) -> list[Value]:
-    """One scalar for each axis, all of one dtype; negative ones count from the end."""
+def _starts(
+    name: str, x: Value, start_indices: Any, negative: bool | Sequence[bool]
+) -> list[Value]:
+    """One scalar for each axis, all of one dtype; where `negative`, those count from the end."""
     if isinstance(start_indices, list | tuple):
         starts = list(start_indices)
     else:
@@ -61,36 +63,60 @@ def _starts(name: str, x: Value, start_indices: Any) -> list[Value]:
         if not dtypes.is_integer(aval.dtype) or aval.shape:
             raise TypeError(f"lax.{name} needs scalar integers as start indices, got {aval}.")
     dtype = dtypes.result_type(*starts)[0] if starts else np.dtype(np.int32)
-    return [_from_front(start, n, dtype) for start, n in zip(starts, shape, strict=True)]
+    allowed = [negative] * len(starts) if isinstance(negative, bool) else list(negative)
+    if len(allowed) != len(starts):
+        raise ValueError(
+            f"lax.{name}: allow_negative_indices is for {len(starts)} axes, got {len(allowed)}."
+        )
+    return [
+        _from_front(start, n, dtype, allow)
+        for start, n, allow in zip(starts, shape, allowed, strict=True)
+    ]
 
 
-def _from_front(start: Value, size: int, dtype: np.dtype) -> Value:
+def _from_front(start: Value, size: int, dtype: np.dtype, negative: bool) -> Value:
     if is_scalar(start):
-        return np.asarray(start + size if start < 0 else start, dtype)
+        return np.asarray(start + size if negative and start < 0 else start, dtype)
     start = convert_element_type(start, dtype)
-    if not dtypes.is_signed(dtype):
+    if not (negative and dtypes.is_signed(dtype)):
         return start
     return select_n(lt(start, full_like(start, 0)), start, add(start, full_like(start, size)))
 
 
-def dynamic_slice(operand: ArrayLike, start_indices: Any, slice_sizes: Sequence[int]) -> Value:
+Negative = bool | Sequence[bool]
+
+
+def dynamic_slice(
+    operand: ArrayLike,
+    start_indices: Any,
+    slice_sizes: Sequence[int],
+    *,
+    allow_negative_indices: Negative = True,
+) -> Value:
     """The window of `slice_sizes` that starts at `start_indices`, scalars that may be traced.
 
-    Negative starts count from the end. A start is then clamped so that the window fits.
+    Negative starts count from the end, where `allow_negative_indices` holds (for all axes or each
+    of them). A start is then clamped so that the window fits.
 
     >>> lax.dynamic_slice(np.arange(5), (3,), (3,))
     Array([2, 3, 4], dtype=int32)
     """
-    starts = _starts("dynamic_slice", operand, start_indices)
+    starts = _starts("dynamic_slice", operand, start_indices, allow_negative_indices)
     return windows.dynamic_slice(operand, starts, canonical_shape("dynamic_slice", slice_sizes))
 
 
-def dynamic_update_slice(operand: ArrayLike, update: ArrayLike, start_indices: Any) -> Value:
+def dynamic_update_slice(
+    operand: ArrayLike,
+    update: ArrayLike,
+    start_indices: Any,
+    *,
+    allow_negative_indices: Negative = True,
+) -> Value:
     """`operand` with the window that starts at `start_indices` replaced by `update`.
 
     Starts are treated as :func:`dynamic_slice` does.
     """
-    starts = _starts("dynamic_update_slice", operand, start_indices)
+    starts = _starts("dynamic_update_slice", operand, start_indices, allow_negative_indices)
     if is_scalar(update):
         update = operands("dynamic_update_slice", update, _scalar_of(operand))[0]
     return windows.dynamic_update_slice(operand, update, starts)
@@ -107,33 +133,52 @@ def _along(name: str, x: Value, index: ArrayLike, axis: int) -> list[Any]:
 
 
 def dynamic_slice_in_dim(
-    operand: ArrayLike, start_index: ArrayLike, slice_size: int, axis: int = 0
+    operand: ArrayLike,
+    start_index: ArrayLike,
+    slice_size: int,
+    axis: int = 0,
+    *,
+    allow_negative_indices: bool = True,
 ) -> Value:
     """`slice_size` elements along `axis`, from `start_index` on."""
     shape = list(aval_of(operand).shape)
     axis = canonical_axis("dynamic_slice_in_dim", axis, len(shape))
     shape[axis] = int(slice_size)
     starts = _along("dynamic_slice_in_dim", operand, start_index, axis)
-    return dynamic_slice(operand, starts, shape)
+    return dynamic_slice(operand, starts, shape, allow_negative_indices=allow_negative_indices)
 
 
 def dynamic_index_in_dim(
-    operand: ArrayLike, index: ArrayLike, axis: int = 0, keepdims: bool = True
+    operand: ArrayLike,
+    index: ArrayLike,
+    axis: int = 0,
+    keepdims: bool = True,
+    *,
+    allow_negative_indices: bool = True,
 ) -> Value:
     """The element at `index` along `axis`, which is kept with size 1 if `keepdims`."""
     shape = aval_of(operand).shape
     axis = canonical_axis("dynamic_index_in_dim", axis, len(shape))
-    taken = dynamic_slice_in_dim(operand, index, 1, axis)
+    taken = dynamic_slice_in_dim(
+        operand, index, 1, axis, allow_negative_indices=allow_negative_indices
+    )
     return taken if keepdims else reshape(taken, shape[:axis] + shape[axis + 1 :])
 
 
 def dynamic_update_slice_in_dim(
-    operand: ArrayLike, update: ArrayLike, start_index: ArrayLike, axis: int
+    operand: ArrayLike,
+    update: ArrayLike,
+    start_index: ArrayLike,
+    axis: int,
+    *,
+    allow_negative_indices: bool = True,
 ) -> Value:
     """`operand` with the elements along `axis` from `start_index` on replaced by `update`."""
     axis = canonical_axis("dynamic_update_slice_in_dim", axis, aval_of(operand).ndim)
     starts = _along("dynamic_update_slice_in_dim", operand, start_index, axis)
-    return dynamic_update_slice(operand, update, starts)
+    return dynamic_update_slice(
+        operand, update, starts, allow_negative_indices=allow_negative_indices
+    )
 
 
 def dynamic_update_index_in_dim(
@@ -230,12 +275,23 @@ def scatter_sub(
     scatter_indices: ArrayLike,
     updates: ArrayLike,
     dimension_numbers: ScatterDimensionNumbers,
-    **options: Any,
+    *,
+    indices_are_sorted: bool = False,
+    unique_indices: bool = False,
+    mode: str | GatherScatterMode | None = None,
 ) -> Value:
     """`operand` with windows of `updates` subtracted; see :func:`scatter_add`."""
     if is_scalar(updates):
         updates = operands("scatter_sub", updates, _scalar_of(operand))[0]
-    return scatter_add(operand, scatter_indices, neg(updates), dimension_numbers, **options)
+    return scatter_add(
+        operand,
+        scatter_indices,
+        neg(updates),
+        dimension_numbers,
+        indices_are_sorted=indices_are_sorted,
+        unique_indices=unique_indices,
+        mode=mode,
+    )
 
 
 def scatter_apply(
@@ -320,7 +376,9 @@ def index_take(src: ArrayLike, idxs: Sequence[ArrayLike], axes: Sequence[int]) -
         own = aval_of(operand("index_take", index))
         if own.ndim != 1 or not dtypes.is_integer(own.dtype):
             raise TypeError(f"lax.index_take needs vectors of integers as indices, got {own}.")
-        columns.append(reshape(_from_front(index, aval.shape[axis], own.dtype), (*own.shape, 1)))
+        columns.append(
+            reshape(_from_front(index, aval.shape[axis], own.dtype, True), (*own.shape, 1))
+        )
     sizes = tuple(1 if d in axes else n for d, n in enumerate(aval.shape))
     numbers = GatherDimensionNumbers(
         offset_dims=tuple(range(1, aval.ndim - len(axes) + 1)),

@@ -12,6 +12,8 @@ from weft.core.avals import aval_of
 from weft.core.primitive import Primitive
 from weft.lax.folding import Combine, Folding, combine_arrays
 from weft.lax.operands import ArrayLike, Value, canonical_axes, canonical_axis, operand
+from weft.lax.operands import operand as as_operand
+from weft.lax.precision import check_precision
 from weft.primitives import argreduce, arithmetic, bitwise, cumulative, reduction
 from weft.primitives import dot_general as contraction
 from weft.primitives.shaping import broadcast_in_dim, concatenate, reshape, slice_along, transpose
@@ -22,8 +24,8 @@ from weft.primitives.shaping import broadcast_in_dim, concatenate, reshape, slic
 def _reduction(
     name: str, apply: Callable[[Value, Sequence[int]], Value], doc: str
 ) -> Callable[[ArrayLike, Sequence[int]], Value]:
-    def function(operand_: ArrayLike, axes: Sequence[int]) -> Value:
-        x = operand(name, operand_)
+    def function(operand: ArrayLike, axes: Sequence[int]) -> Value:
+        x = as_operand(name, operand)
         return apply(x, canonical_axes(name, axes, aval_of(x).ndim))
 
     function.__name__ = function.__qualname__ = name
@@ -168,6 +170,7 @@ def dot_general(
     `preferred_element_type` products are accumulated and returned in that dtype. `precision` is
     accepted for compatibility: products are never computed in less than the operands' precision.
     """
+    check_precision("dot_general", precision)
     (lc, rc), (lb, rb) = dimension_numbers
     left, right = aval_of(operand("dot_general", lhs)), aval_of(operand("dot_general", rhs))
     numbers = (
@@ -184,9 +187,20 @@ def dot_general(
 
 
 def dot(
-    lhs: ArrayLike, rhs: ArrayLike, precision: Any = None, preferred_element_type: Any = None
+    lhs: ArrayLike,
+    rhs: ArrayLike,
+    *,
+    dimension_numbers: Any = None,
+    precision: Any = None,
+    preferred_element_type: Any = None,
 ) -> Value:
-    """The product of vectors and matrices: the last axis of `lhs` with the first of `rhs`."""
+    """The product of vectors and matrices: the last axis of `lhs` with the first of `rhs`.
+
+    With `dimension_numbers`, and in all else, as :func:`dot_general`.
+    """
+    check_precision("dot", precision)
+    if dimension_numbers is not None:
+        return dot_general(lhs, rhs, dimension_numbers, precision, preferred_element_type)
     left, right = aval_of(operand("dot", lhs)), aval_of(operand("dot", rhs))
     if not (1 <= left.ndim <= 2 and 1 <= right.ndim <= 2):
         raise TypeError(f"lax.dot needs vectors or matrices, got {left} and {right}.")
@@ -201,6 +215,7 @@ def dot(
 
 def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Value:
     """Matrix products of the last two axes, for each index of the leading ones."""
+    check_precision("batch_matmul", precision)
     left, right = aval_of(operand("batch_matmul", lhs)), aval_of(operand("batch_matmul", rhs))
     if left.ndim != right.ndim or left.ndim < 2:
         raise ValueError(

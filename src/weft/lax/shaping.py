@@ -242,3 +242,92 @@ def pad(
     if is_scalar(padding_value):
         padding_value = constant(padding_value, dtype)
     return shaping.pad(operand, padding_value, padding_config)
+
+
+# ---------------------------------------------------------------- stacks and tiles
+
+
+def stack(operands: Sequence[ArrayLike], axis: int = 0) -> Value:
+    """Arrays of one shape and dtype side by side along a new axis.
+
+    >>> lax.stack([np.zeros(2), np.ones(2)], axis=1)
+    Array([[0., 1.],
+           [0., 1.]], dtype=float32)
+    """
+    if not operands:
+        raise ValueError("lax.stack needs one array at least.")
+    axis = canonical_axis("stack", axis, aval_of(as_operand("stack", operands[0])).ndim + 1)
+    return concatenate([expand_dims(as_operand("stack", x), (axis,)) for x in operands], axis)
+
+
+def unstack(x: ArrayLike, axis: int = 0) -> tuple[Value, ...]:
+    """The slices of an array along an axis, which they lack.
+
+    >>> [int(row.sum()) for row in lax.unstack(np.arange(6).reshape(3, 2))]
+    [1, 5, 9]
+    """
+    shape = aval_of(as_operand("unstack", x)).shape
+    axis = canonical_axis("unstack", axis, len(shape))
+    return tuple(index_in_dim(x, i, axis, keepdims=False) for i in range(shape[axis]))
+
+
+def tile(operand: ArrayLike, reps: Sequence[int]) -> Value:
+    """`operand` again and again along each of its axes, for each of which `reps` has a number.
+
+    >>> lax.tile(np.asarray([[1, 2]]), (2, 2))
+    Array([[1, 2, 1, 2],
+           [1, 2, 1, 2]], dtype=int32)
+    """
+    shape = aval_of(as_operand("tile", operand)).shape
+    counts = canonical_shape("tile", reps)
+    if len(counts) != len(shape):
+        raise ValueError(f"lax.tile of an array of shape {shape} needs as many reps, got {reps}.")
+    paired = tuple(n for pair in zip(counts, shape, strict=True) for n in pair)
+    whole = shaping.broadcast_in_dim(operand, paired, tuple(range(1, 2 * len(shape), 2)))
+    return shaping.reshape(whole, tuple(c * n for c, n in zip(counts, shape, strict=True)))
+
+
+def empty(shape: Sequence[int], dtype: Any) -> Value:
+    """An array whose elements are up to Weft: zeros."""
+    return full(shape, 0, dtype)
+
+
+def broadcast_like(arr: ArrayLike, like_arr: ArrayLike) -> Value:
+    """`arr` repeated to the shape of `like_arr`, with new axes in front.
+
+    >>> lax.broadcast_like(np.ones(2), np.zeros((3, 2))).shape
+    (3, 2)
+    """
+    shape = aval_of(as_operand("broadcast_like", like_arr)).shape
+    own = aval_of(as_operand("broadcast_like", arr)).shape
+    first = len(shape) - len(own)
+    if first < 0 or any(n not in (1, m) for n, m in zip(own, shape[first:], strict=True)):
+        raise ValueError(f"lax.broadcast_like: shape {own} does not broadcast to {shape}.")
+    kept = tuple(first + d for d in range(len(own)))
+    return shaping.broadcast_in_dim(arr, shape, kept)
+
+
+def shape_as_value(shape: Sequence[int]) -> Value:
+    """A shape as a vector of integers; empty for none.
+
+    >>> lax.shape_as_value((2, 3))
+    array([2, 3], dtype=int32)
+    """
+    sizes = canonical_shape("shape_as_value", shape)
+    kind = np.int64 if max(sizes, default=0) > np.iinfo(np.int32).max else np.int32
+    return np.asarray(sizes, kind) if sizes else full((0,), 0, kind)
+
+
+def dtype(x: Any) -> np.dtype:
+    """The dtype of an array, a number, or what names a dtype.
+
+    >>> lax.dtype(1.5), lax.dtype(np.ones(2, np.int8)), lax.dtype(int)
+    (dtype('float32'), dtype('int8'), dtype('int32'))
+    """
+    if x is None:
+        raise ValueError("lax.dtype of None: did a function return nothing?")
+    if isinstance(x, type) and x in (bool, int, float, builtins.complex):
+        return aval_of(x(0)).dtype
+    if isinstance(x, type | str | np.dtype):
+        return dtypes.canonical_dtype(x)
+    return aval_of(as_operand("dtype", x)).dtype

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.lax.operands import ArrayLike, Value, canonical_axis
 from weft.lax.operands import operand as array_operand
 from weft.primitives import sort as sorting
+from weft.primitives.arithmetic import neg
 from weft.primitives.creation import iota
 from weft.primitives.shaping import rev, slice_along
 
@@ -65,3 +67,48 @@ def top_k(operand: ArrayLike, k: int, *, axis: int = -1) -> tuple[Value, Value]:
     pair = sorting.sort([rev(x, (number,)), rev(index, (number,))], number)
     values, indices = (slice_along(rev(y, (number,)), 0, k, number) for y in pair)
     return values, indices
+
+
+def approx_max_k(
+    operand: ArrayLike,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Value, Value]:
+    """:func:`top_k` along `reduction_dimension`, of floats: all of them are found.
+
+    `recall_target` and the arguments after it, which elsewhere say how many may be missed, are
+    accepted for compatibility.
+
+    >>> lax.approx_max_k(np.asarray([1.0, 5.0, 2.0]), 2)
+    (Array([5., 2.], dtype=float32), Array([1, 2], dtype=int32))
+    """
+    return top_k(_floats("approx_max_k", operand), k, axis=reduction_dimension)
+
+
+def approx_min_k(
+    operand: ArrayLike,
+    k: int,
+    reduction_dimension: int = -1,
+    recall_target: float = 0.95,
+    reduction_input_size_override: int = -1,
+    aggregate_to_topk: bool = True,
+) -> tuple[Value, Value]:
+    """The `k` least elements along `reduction_dimension` and their indices, the least first.
+
+    See :func:`approx_max_k`.
+
+    >>> lax.approx_min_k(np.asarray([1.0, 5.0, 2.0]), 2)
+    (Array([1., 2.], dtype=float32), Array([0, 2], dtype=int32))
+    """
+    values, indices = top_k(neg(_floats("approx_min_k", operand)), k, axis=reduction_dimension)
+    return neg(values), indices
+
+
+def _floats(name: str, operand: ArrayLike) -> Value:
+    x = array_operand(name, operand)
+    if not dtypes.is_floating(aval_of(x).dtype):
+        raise TypeError(f"lax.{name} needs floating-point numbers, got {aval_of(x)}.")
+    return x

@@ -31,6 +31,7 @@ from weft.transforms.branches import (
 from weft.transforms.cond import cond_p
 from weft.transforms.functions import check_callable, check_leaves, function_name
 from weft.transforms.scan import scan_p
+from weft.transforms.vmap import vmap
 from weft.transforms.while_loop import while_p
 
 
@@ -337,13 +338,37 @@ def _scan_in_python(
     return carry, tree.map(lambda *rows: _stack(rows), *ys)
 
 
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
+def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> Any:
     """``f`` of each slice of the leading axis of ``xs``, one after the other; the stacked results.
 
-    ``vmap`` does them all at once, which is faster and takes more memory.
+    ``vmap`` does them all at once, which is faster and takes more memory; with ``batch_size``, that
+    many are done at once.
+
+    >>> lax.map(lambda x: x * x, np.arange(5), batch_size=2)
+    Array([ 0,  1,  4,  9, 16], dtype=int32)
     """
     check_callable("map", f)
-    return scan(lambda _, x: ((), f(x)), (), xs)[1]
+    if batch_size is None:
+        return scan(lambda _, x: ((), f(x)), (), xs)[1]
+    if batch_size < 1:
+        raise ValueError(f"map: batch_size is positive, got {batch_size}")
+    leaves, _ = _leaves_of("map", function_name(f), xs, "xs")
+    count = min((aval_of(x).shape[0] for x in leaves), default=0)
+    whole = count // batch_size * batch_size
+    if not whole:
+        return vmap(f)(xs)
+
+    def part(x: Any, start: int, stop: int, shape: tuple[int, ...]) -> Any:
+        taken = slice_along(x, start, stop, 0)
+        return reshape(taken, (*shape, *aval_of(x).shape[1:]))
+
+    batches = tree.map(lambda x: part(x, 0, whole, (whole // batch_size, batch_size)), xs)
+    done = scan(lambda _, x: ((), vmap(f)(x)), (), batches)[1]
+    done = tree.map(lambda y: reshape(y, (whole, *aval_of(y).shape[2:])), done)
+    if whole == count:
+        return done
+    rest = vmap(f)(tree.map(lambda x: part(x, whole, count, (count - whole,)), xs))
+    return tree.map(lambda a, b: concatenate([a, b], 0), done, rest)
 
 
 # ---------------------------------------------------------------- associative scan

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from inspect import Parameter, Signature
 from typing import Any
 
 import numpy as np
@@ -82,13 +83,28 @@ def _on_arrays(term: Tangent) -> Tangent:
 
 def public(name: str, primitive: Primitive, doc: str) -> Function:
     """The function of :mod:`weft.lax` that applies ``primitive`` to operands of one dtype."""
+    named = [Parameter(x, Parameter.POSITIONAL_OR_KEYWORD) for x in _OPERANDS.get(name, ("x",))]
+    signature = Signature(named)
 
-    def function(*xs: ArrayLike) -> Value:
-        return primitive.bind(*operands(name, *xs))
+    def function(*xs: ArrayLike, **keywords: ArrayLike) -> Value:
+        return primitive.bind(*operands(name, *signature.bind(*xs, **keywords).args))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
+    function.__signature__ = signature  # type: ignore[attr-defined]
     return function
+
+
+#: The operands of functions that have more than x.
+_OPERANDS = {
+    "betainc": ("a", "b", "x"),
+    "igamma": ("a", "x"),
+    "igamma_grad_a": ("a", "x"),
+    "igammac": ("a", "x"),
+    "polygamma": ("m", "x"),
+    "random_gamma_grad": ("a", "x"),
+    "zeta": ("x", "q"),
+}
 
 
 def not_differentiable(name: str, operand: str) -> Tangent:
