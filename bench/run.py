@@ -26,8 +26,9 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+import record
 import roofs
-from peers import ENVIRONMENT, FRAMEWORKS, PACKAGES
+from peers import COMPILING, ENVIRONMENT, FRAMEWORKS, PACKAGES
 from workloads import WORKLOADS
 
 TUNED = "+tuned"
@@ -59,10 +60,10 @@ def locked(path: str | None):
         yield
 
 
-def environment(framework: str) -> dict[str, str]:
-    """Environment variables for a process that measures ``framework``."""
+def environment(framework: str, cache: str) -> dict[str, str]:
+    """Environment variables for a process that measures ``framework`` and caches in ``cache``."""
     base = framework.removesuffix(TUNED)
-    variables = dict(os.environ)
+    variables = dict(os.environ, XDG_CACHE_HOME=cache)
     for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
         variables.setdefault(f"{library}_NUM_THREADS", str(roofs.thread_count()))
     # Compilers installed next to the interpreter (in a virtual environment) come first.
@@ -83,10 +84,11 @@ def run_child(framework: str, workload: str, options: argparse.Namespace) -> dic
         locked(options.lock),
         tempfile.TemporaryFile("w+") as stdout,
         tempfile.TemporaryFile("w+") as stderr,
+        tempfile.TemporaryDirectory() as cache,  # empty: nothing compiled by earlier processes
     ):
         process = subprocess.Popen(
             command,
-            env=environment(framework),
+            env=environment(framework, cache),
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
@@ -256,6 +258,29 @@ def footer(summaries: list[dict], frameworks: list[str], overall: dict | None) -
     return [*lines, "Failures", "", *failures] if failures else lines
 
 
+def whole_table(
+    measured: dict[str, dict], frameworks: list[str], peaks: dict | None, quantity: str
+) -> list[str]:
+    """The table of one quantity over all that was measured, with the text below it."""
+    summaries = [summarise(name, results, peaks, quantity) for name, results in measured.items()]
+    header = table_header(frameworks, True, quantity)
+    rows = [table_row(summary, frameworks, True) for summary in summaries]
+    table = [markdown_row(row) for row in (header, ["---"] * len(header), *rows)]
+    return [*table, *footer(summaries, frameworks, comparison(summaries, frameworks))]
+
+
+def write_record(options: argparse.Namespace, measured: dict, frameworks: list[str], peaks):
+    """Put every quantity of this run into the file that ``--record`` names."""
+    lines = [*record.introduction(frameworks, options.rounds, TUNED), ""]
+    for quantity in QUANTITIES:
+        shown = [
+            x for x in frameworks if quantity != "first_call" or x.removesuffix(TUNED) in COMPILING
+        ]
+        kept = {name: {x: results[x] for x in shown} for name, results in measured.items()}
+        lines += record.section(quantity, whole_table(kept, shown, peaks, quantity))
+    record.write(options.record, lines)
+
+
 def write_files(options: argparse.Namespace, lines: list[str], document: dict):
     """Write the reports that were asked for, also while measurements are still running."""
     if options.markdown:
@@ -272,9 +297,9 @@ def report_times(options: argparse.Namespace, frameworks: list[str], names: list
     header = table_header(frameworks, compare, options.quantity)
     table = [markdown_row(header), markdown_row(["---"] * len(header))]
     print("\n".join(table), flush=True)
-    summaries, ending = [], []
+    summaries, ending, measured = [], [], {}
     for name in names:
-        results = measure_rounds(name, frameworks, options)
+        results = measured[name] = measure_rounds(name, frameworks, options)
         summary = summarise(name, results, peaks, options.quantity)
         summaries.append(summary)
         table.append(markdown_row(table_row(summary, frameworks, compare)))
@@ -288,6 +313,8 @@ def report_times(options: argparse.Namespace, frameworks: list[str], names: list
             "workloads": summaries,
         }
         write_files(options, table + ending, document)
+        if compare and options.record:
+            write_record(options, measured, frameworks, peaks)
     print("\n".join(ending))
     return int(any(frameworks[0] in summary["failures"] for summary in summaries))
 
@@ -340,6 +367,9 @@ def parse_arguments() -> argparse.Namespace:
 
     versus = commands.add_parser(
         "versus", parents=[common, timing], help="compare one framework with others"
+    )
+    versus.add_argument(
+        "--record", metavar="FILE", help="put machine, versions and all quantities into this file"
     )
     versus.add_argument("subject", metavar="A")
     versus.add_argument("frameworks", metavar="B[,C..]")

@@ -34,6 +34,9 @@ PACKAGES = {
     for name, (module, variant) in FRAMEWORKS.items()
 }
 
+# frameworks whose first call compiles
+COMPILING = {"weft", "jax", "numba", "torch_compile", "tinygrad", "tinygrad_beam"}
+
 # Environment variables that have to be set before a framework is imported.
 ENVIRONMENT = {
     "torch_compile": {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"},
