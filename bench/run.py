@@ -273,9 +273,8 @@ def write_record(options: argparse.Namespace, measured: dict, frameworks: list[s
     """Put every quantity of this run into the file that ``--record`` names."""
     lines = [*record.introduction(frameworks, options.rounds, TUNED), ""]
     for quantity in QUANTITIES:
-        shown = [
-            x for x in frameworks if quantity != "first_call" or x.removesuffix(TUNED) in COMPILING
-        ]
+        compiled = quantity == "first_call"
+        shown = [x for x in frameworks if not compiled or x.removesuffix(TUNED) in COMPILING]
         kept = {name: {x: results[x] for x in shown} for name, results in measured.items()}
         lines += record.section(quantity, whole_table(kept, shown, peaks, quantity))
     record.write(options.record, lines)
