@@ -64,14 +64,14 @@ PROBLEMS: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
 def candidates(kernel: Kernel, machine: Machine) -> Iterator[Choice]:
     """The default and alternatives, good and bad."""
     yield Choice()
-    contraction, params = strategy._contraction(kernel, machine)
-    if contraction is None or params is None:
+    plan = strategy.plan_contraction(kernel, machine)
+    if plan is None:
         for parallel in (True, False):
             for axis in (0, 1):
                 for vectors in (1, 2, 4, 8):
                     yield Choice(vectors, axis, parallel)
         return
-    lanes = machine.vector_bytes // 4
+    params, lanes = plan.params, machine.vector_bytes // 4
     for pack in ((True, True), (False, True), (True, False), (False, False)):
         packed = replace(params, pack_left=pack[0], pack_right=pack[1])
         for rows, vectors in ((8, 2), (12, 2), (4, 4), (8, 1), (2, 2), (14, 4)):

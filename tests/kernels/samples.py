@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from hypothesis import settings
@@ -51,6 +52,21 @@ class Sample:
             for b in self.kernel.params
             if b.role != "output"
         }
+
+
+def evaluations(kernel: Kernel, op: str) -> int:
+    """How many elements an operation computes."""
+
+    def count(body: list[Stmt], times: int) -> int:
+        total = 0
+        for stmt in body:
+            if isinstance(stmt, For):
+                total += count(stmt.body, times * stmt.trip)
+            elif isinstance(stmt, Map) and stmt.op == op:
+                total += times * prod(axis.extent for axis in stmt.out.axes)
+        return total
+
+    return count(kernel.body, 1)
 
 
 def matmul(

@@ -21,7 +21,6 @@ from weft import numpy as wnp
 from weft.compile import host_machine
 from weft.kernels import strategy, strategy_gpu
 from weft.kernels.assemble import assemble
-from weft.kernels.candidates import choices
 from weft.kernels.check import KernelError, check_kernel
 from weft.kernels.ir import Kernel
 from weft.kernels.plan import plan
@@ -113,7 +112,7 @@ def schedules(kernel: Kernel, kind: str) -> list[Kernel]:
     if kind == "gpu":
         return [strategy_gpu.schedule(kernel, GPU)]
     found: list[Kernel] = []
-    for choice in choices(*strategy._contraction(kernel, CPU), CPU):
+    for choice in strategy.open_choices(kernel, CPU):
         with suppress(ScheduleError):
             found.append(strategy.apply_choice(kernel, CPU, choice))
     return found

@@ -9,6 +9,7 @@ import pytest
 
 import weft
 import weft.numpy as wnp
+from tests.kernels.samples import evaluations
 from weft import lax, nn
 from weft.kernels.ir import Fold, For, Kernel, Load, Map, Store, loops, walk
 from weft.kernels.program import Copy, Launch, Program, walk_steps
@@ -98,10 +99,30 @@ def test_several_consumers_become_one_epilogue() -> None:
     assert len(stores(kernel) - {b.name for b in kernel.scratch}) == 2
 
 
-def test_operands_of_a_contraction_are_stored_not_recomputed() -> None:
-    kernels = kernels_of(lambda x, w: wnp.exp(x) @ w + 1, (128, 96), (96, 160))
-    assert len(kernels) == 2
-    assert operations(kernels[0], "exp") >= 1 and operations(kernels[1], "exp") == 0
+def test_operands_of_a_contraction_are_computed_once_as_they_are_packed() -> None:
+    (kernel,) = kernels_of(lambda x, w: wnp.exp(x) @ w + 1, (128, 96), (96, 160))
+    assert evaluations(kernel, "exp") == 128 * 96
+
+
+def test_operands_that_others_read_are_stored_not_recomputed() -> None:
+    def function(x: Any, w: Any) -> Any:
+        e = wnp.exp(x)
+        return e @ w, e.sum(0)
+
+    kernels = kernels_of(function, (128, 96), (96, 160))
+    assert sum(evaluations(k, "exp") for k in kernels) == 128 * 96
+
+
+def test_operands_of_small_contractions_are_stored() -> None:
+    kernels = kernels_of(lambda x, w: wnp.exp(x) @ w, (8, 96), (96, 16))
+    assert sum(evaluations(k, "exp") for k in kernels) == 8 * 96
+
+
+def test_activations_between_two_layers_are_the_epilogue_of_the_first() -> None:
+    first, second = kernels_of(
+        lambda x, w, v: wnp.tanh(x @ w) @ v, (128, 96), (96, 160), (160, 128)
+    )
+    assert operations(first, "tanh") >= 1 and operations(second, "tanh") == 0
 
 
 def test_two_contractions_are_two_kernels() -> None:

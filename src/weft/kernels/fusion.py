@@ -15,7 +15,7 @@ from dataclasses import field
 from math import prod
 from typing import Literal
 
-from weft.core.extents import typical
+from weft.core.extents import Extent, typical
 from weft.kernels.build import MAX_PIECES
 from weft.kernels.machine import Machine
 from weft.kernels.uses import (
@@ -39,6 +39,11 @@ from weft.terms.unroll import is_short
 
 MAX_USES = 12  # effective uses looked at before a definition is simply stored
 FOLLOWED = 8 * MAX_USES  # uses of a view that are uses of what it views, where they may be fewer
+#: Operands computed as they are packed: sides of the contraction at least so long, so many products
+#: at least, and so many operators at most, as packing loops come several times.
+PACKED_SIDE = 32
+PACKED_WORK = 1 << 20
+PACKED_NODES = 40
 MANY = 16  # iterations per thread that leave no doubt about parallelism
 
 #: ``store`` it in memory, compute it where it is used (``inline``), or keep a ``row`` of it there.
@@ -98,6 +103,7 @@ class _Chooser:
         self.uses: dict[Value, dict[Use, None]] = {s.value: {} for s in region.steps}
         self.crowded: set[Value] = set()  # definitions with more
         self.weight = weights(region)
+        self.definition = {s.value: s for s in region.steps if isinstance(s, Def)}
         self.contracted: set[Value] = set()  # roots that are a contraction's epilogue already
 
     def run(self) -> Choice:
@@ -176,9 +182,40 @@ class _Chooser:
             return self.fold_sides(step, uses)
         if isinstance(term, Index):
             return ("inline",), "inline", 0.0
-        if any(use.in_product or self.is_cut_often(step, use) for use in uses):
+        if any(use.in_product for use in uses):
+            packed = self.is_prologue(step, uses, weight)
+            return (("inline",), "inline", 0.0) if packed else (("store",), "store", 0.0)
+        if any(self.is_cut_often(step, use) for use in uses):
             return ("store",), "store", 0.0
         return self.element_sides(step, uses, weight)
+
+    def is_prologue(self, step: Def, uses: list[Use], weight: Weight) -> bool:
+        """Whether ``step`` is an operand that one contraction packs: computed as it is packed.
+
+        What could be the epilogue of a contraction before it is left to that.
+        """
+        use = uses[0]
+        plain = all(only_axis(i) or not i.axes() for i in use.index)
+        if len(uses) > 1 or use.in_fuse or not plain or not isinstance(use.root, Def):
+            return False
+        if self.machine.kind != "cpu" or weight.nodes > PACKED_NODES or step.term.holds & FUSES:
+            return False
+        if any(isinstance(a.extent, Extent) for a in (*use.root.axes, *use.over)):
+            return False
+        size = max(1, step.value.size)
+        length = prod(a.extent for a in use.over)
+        reused = use.root.value.size * length // size
+        if min(size // max(1, length), reused) < PACKED_SIDE or size * reused < PACKED_WORK:
+            return False
+        return not any(
+            v is not step.value and v.size == step.value.size and self.contracts(v)
+            for v in weight.behind
+        )
+
+    def contracts(self, value: Value) -> bool:
+        """Whether a definition is a contraction."""
+        step = self.definition.get(value)
+        return step is not None and is_contraction(step.term)
 
     def is_cut_often(self, step: Def, use: Use) -> bool:
         """Whether ``step``, put together of pieces, would be a piece among very many."""

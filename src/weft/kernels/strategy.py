@@ -9,8 +9,9 @@ among threads.  A kernel that is one contraction is scheduled by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -32,6 +33,7 @@ from weft.kernels.schedule.contraction import (
 from weft.kernels.schedule.errors import ScheduleError, refused
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.numbers import default_params
+from weft.kernels.schedule.operands import Operand, rejoin, set_apart
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
 from weft.kernels.schedule.stream import stream
@@ -54,12 +56,23 @@ SHARED_CONTRACTION = (
 
 def contest(kernel: Kernel, machine: Machine) -> Contest:
     """The default schedule of a naive kernel and a few alternatives, to be compared by price."""
-    contraction, params = _contraction(kernel, machine)
-    others = choices(contraction, params, machine, bool(_short_around_folds(kernel)))
+    plan = plan_contraction(kernel, machine)
+    others = _choices(kernel, plan, machine)
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
-    if contraction is None:
+    if plan is None:
         return Contest(kernel, machine, proposals)
-    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, _floor(contraction, machine))
+    floor = _floor(plan.contraction, machine)
+    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor)
+
+
+def open_choices(kernel: Kernel, machine: Machine) -> Iterator[Choice]:
+    """What could be decided for a naive kernel: the default first."""
+    return _choices(kernel, plan_contraction(kernel, machine), machine)
+
+
+def _choices(kernel: Kernel, plan: ContractionPlan | None, machine: Machine) -> Iterator[Choice]:
+    contraction, params = (None, None) if plan is None else (plan.contraction, plan.params)
+    return choices(contraction, params, machine, bool(_short_around_folds(kernel)))
 
 
 def _floor(contraction: Contraction, machine: Machine) -> float:
@@ -160,25 +173,44 @@ def _width(loop: For, nest: Nest, lanes: int, vectors: int | None) -> int:
 # -- contractions ----------------------------------------------------------------------------------
 
 
-def _contraction(kernel: Kernel, machine: Machine) -> tuple[Contraction | None, Params | None]:
-    """The one contraction of a kernel and the default numbers of its schedule."""
+@dataclass(frozen=True)
+class ContractionPlan:
+    """A contraction to schedule: its kernel without the ``operands`` that it computes."""
+
+    kernel: Kernel
+    contraction: Contraction
+    params: Params
+    operands: tuple[Operand, ...]
+
+
+def plan_contraction(kernel: Kernel, machine: Machine) -> ContractionPlan | None:
+    """The one contraction of a kernel, what it reads set apart, and its schedule's numbers."""
     found = find_contractions(kernel)
     if len(found) != 1 or prod(found[0].sizes) == 0:
-        return None, None
+        return None
+    kernel, operands = set_apart(kernel, found[0])
+    if operands:
+        found = find_contractions(kernel)
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
     if prod(found[0].sizes) < SHARED_CONTRACTION or machine.threads == 1:
         params = replace(params, parallel="none")
     if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
         params = replace(params, pack_left=False, pack_right=False)
-    return found[0], params
+    computed = {o.buffer for o in operands}
+    if params.parallel == "rows" and any(x.buffer in computed for x in found[0].left):
+        params = replace(params, pack_left=True)  # computed as it is packed
+    return ContractionPlan(kernel, found[0], params, operands)
 
 
 def _contract(kernel: Kernel, machine: Machine, choice: Choice) -> Kernel | None:
     """The packed, tiled schedule of a kernel that is one contraction; None for any other."""
-    contraction, default = _contraction(kernel, machine)
-    if contraction is None or default is None:
+    plan = plan_contraction(kernel, machine)
+    if plan is None:
         return None
-    return schedule_contraction(kernel, choice.contraction or default, contraction)
+    scheduled = schedule_contraction(
+        plan.kernel, choice.contraction or plan.params, plan.contraction
+    )
+    return rejoin(scheduled, plan.operands)
 
 
 # -- accuracy --------------------------------------------------------------------------------------

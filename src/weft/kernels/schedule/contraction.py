@@ -205,6 +205,11 @@ def _product(loop: For) -> tuple[Var, Var] | None:
     return element.args[0], element.args[1]
 
 
+def factors(contraction: Contraction) -> tuple[Var, ...]:
+    """The factors of the products that a contraction adds up."""
+    return _product(contraction.k[-1]) or ()
+
+
 class _Reads:
     """Which loads a variable depends on."""
 
