@@ -39,10 +39,11 @@ def numpy_calls() -> dict[str, Callable[..., Any]]:
     amax amin max min mean median nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar prod
     ptp std sum var average cumprod cumsum cumulative_prod cumulative_sum nancumprod nancumsum
     sort atleast_1d atleast_2d atleast_3d array asarray diff ediff1d flip gradient ravel
-    squeeze trapezoid diag vander"""
+    squeeze trapezoid diag vander copy diagflat poly polyder polyint unwrap i0"""
     binary = """add arctan2 atan2 convolve copysign correlate divide dot fmax fmin fmod float_power
     heaviside hypot inner kron logaddexp logaddexp2 maximum minimum mod multiply outer polyadd
-    polyval pow power remainder subtract true_divide vdot vecdot floor_divide divmod"""
+    polymul polysub polyval pow power remainder subtract true_divide vdot vecdot floor_divide
+    divmod"""
     matrix = """corrcoef cov diagonal fliplr flipud matrix_transpose rot90 trace transpose tril triu
     """
     joining = "column_stack concat concatenate dstack hstack row_stack stack vstack"
@@ -62,6 +63,40 @@ def numpy_calls() -> dict[str, Callable[..., Any]]:
         modf=lambda x: np.modf(x)[0],
         arccosh=lambda x: np.arccosh(1 + x),
         append=lambda x, y: np.append(x, y),
+        apply_along_axis=lambda m: np.apply_along_axis(np.cumprod, 1, m),
+        apply_over_axes=lambda m: np.apply_over_axes(np.prod, m, (0, 1)),
+        bincount=lambda x: np.bincount(onp.array([0, 2, 0]), x),
+        delete=lambda x: np.delete(x, 1),
+        fill_diagonal=lambda m, x: np.fill_diagonal(m, x, inplace=False),
+        frompyfunc=lambda x, y: np.frompyfunc(lambda a, b: a * b + b, 2, 1).outer(x, y),
+        fromfunction=lambda x: np.fromfunction(lambda i: i * first(x), (3,)),
+        histogram=lambda x: np.histogram(Y, 2, weights=x)[0],
+        histogram2d=lambda x: np.histogram2d(Y, X, 2, weights=x)[0],
+        histogram_bin_edges=lambda x: np.histogram_bin_edges(x, 3),
+        histogramdd=lambda x: np.histogramdd(M, 2, weights=x)[0],
+        insert=lambda x, y: np.insert(x, onp.array([1, 0, 1]), y),
+        intersect1d=lambda x: np.intersect1d(x, x[::-1], size=3),
+        kaiser=lambda x: np.kaiser(4, first(x)),
+        matvec=lambda m, x: np.matvec(m, x),
+        piecewise=lambda x: np.piecewise(x, [onp.array([True, False, True])], [np.sin, np.cos]),
+        place=lambda x, y: np.place(x, onp.array([False, True, True]), y, inplace=False),
+        polydiv=lambda x, y: np.polydiv(x, y[:2]),
+        polyfit=lambda x, y: np.polyfit(x, y, 1),
+        put=lambda x, y: np.put(x, INDEX, y, inplace=False),
+        put_along_axis=lambda m, x: np.put_along_axis(m, INDEX[None], x[:2], 1, inplace=False),
+        rollaxis=lambda m: np.rollaxis(m, 1),
+        roots=lambda x: np.abs(np.roots(np.append(1.0, x[:2]), strip_zeros=False)),
+        setdiff1d=lambda x: np.setdiff1d(x, Y, size=2),
+        setxor1d=lambda x, y: np.setxor1d(x, y, size=6),
+        sort_complex=lambda x: np.sort_complex(x).real,
+        union1d=lambda x, y: np.union1d(x, y, size=6),
+        unique=lambda x: np.unique(x, size=3),
+        unique_values=lambda x: np.unique_values(x, size=3),
+        unique_all=lambda x: np.unique_all(x, size=3).values,
+        unique_counts=lambda x: np.unique_counts(x, size=3).values,
+        unique_inverse=lambda x: np.unique_inverse(x, size=3).values,
+        vecmat=lambda x, m: np.vecmat(x, m),
+        vectorize=lambda m, x: np.vectorize(np.dot, signature="(n),(n)->()")(m, x),
         array_split=lambda m: np.array_split(m, 2),
         astype=lambda x: np.astype(x, "float64"),
         block=lambda x, y: np.block([x, y]),
@@ -113,16 +148,21 @@ def numpy_calls() -> dict[str, Callable[..., Any]]:
 
 
 NUMPY_DISCRETE = names(
-    """all allclose any arange argmax argmin argpartition argsort argwhere array_equal
-    array_equiv array_repr bfloat16 bitwise_and bitwise_count bitwise_invert bitwise_left_shift
-    bitwise_not bitwise_or bitwise_right_shift bitwise_xor bool bool_ broadcast_shapes can_cast
-    complex128 complex64 count_nonzero digitize empty empty_like equal eye finfo flatnonzero float16
-    float32 float64 from_dlpack get_printoptions greater greater_equal identity iinfo indices int16
-    int32 int64 int8 invert isclose iscomplexobj isdtype isfinite isinf isnan isneginf isposinf
-    isrealobj isscalar issubdtype left_shift less less_equal lexsort logical_and logical_not
-    logical_or logical_xor nanargmax nanargmin ndim nextafter nonzero not_equal ones ones_like
-    printoptions promote_types result_type right_shift searchsorted set_printoptions shape signbit
-    size tri tril_indices triu_indices uint16 uint32 uint64 uint8 unique zeros zeros_like"""
+    """all allclose any arange argmax argmin argpartition argsort argwhere array_equal array_equiv
+    array_repr array_str bartlett bfloat16 bitwise_and bitwise_count bitwise_invert
+    bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor blackman bool
+    bool_ broadcast_shapes can_cast cdouble complex128 complex64 complex_ count_nonzero csingle
+    diag_indices diag_indices_from digitize double einsum_path empty empty_like equal eye finfo
+    flatnonzero float16 float32 float64 float_ from_dlpack frombuffer fromfile fromiter
+    fromstring gcd get_printoptions greater greater_equal hamming hanning identity iinfo indices
+    int16 int32 int64 int8 int_ invert isclose iscomplex iscomplexobj isdtype isfinite isin
+    isinf isnan isneginf isposinf isreal isrealobj isscalar issubdtype iterable ix_ lcm
+    left_shift less less_equal lexsort load loadtxt logical_and logical_not logical_or
+    logical_xor mask_indices nanargmax nanargmin ndim nextafter nonzero not_equal ones ones_like
+    packbits printoptions promote_types ravel_multi_index result_type right_shift save savetxt
+    savez savez_compressed searchsorted set_printoptions shape signbit single size spacing tri
+    tril_indices tril_indices_from trim_zeros triu_indices triu_indices_from uint uint16 uint32
+    uint64 uint8 unpackbits unravel_index zeros zeros_like"""
 )
 
 

@@ -291,6 +291,10 @@ class Array:
     def __iter__(self) -> Iterator[Array]:
         if not self.aval.shape:
             raise TypeError("iteration over an array without axes (shape ())")
+        return self._items()
+
+    def _items(self) -> Iterator[Array]:
+        """The items along the first axis."""
         aval = ShapedArray(self.aval.shape[1:], self.aval.dtype, self.aval.weak_type)
         view = self.numpy_view()
         for i in range(len(view)):

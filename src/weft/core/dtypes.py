@@ -341,4 +341,5 @@ def _typed(arg: Any) -> tuple[np.dtype, bool]:
     aval = getattr(arg, "aval", arg)
     if hasattr(aval, "weak_type"):
         return aval.dtype, aval.weak_type
-    return canonical_dtype(arg), arg in (int, float, complex)
+    # By identity: NumPy's dtype float64 is equal to Python's float.
+    return canonical_dtype(arg), arg is int or arg is float or arg is complex

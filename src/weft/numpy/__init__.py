@@ -10,16 +10,10 @@ from __future__ import annotations
 import importlib as _importlib
 from typing import Any
 
-import ml_dtypes as _ml_dtypes
 import numpy as _np
 
 from weft.array import Array as ndarray
-from weft.core.dtypes import KeyDtype as _KeyDtype
-from weft.core.dtypes import canonical_dtype as _canonical_dtype
-from weft.core.dtypes import extended as _extended
-from weft.core.dtypes import prng_key as _prng_key
 from weft.core.dtypes import promote_types
-from weft.core.dtypes import result_type as _result_type
 from weft.numpy.calculus import (
     allclose,
     array_equal,
@@ -31,12 +25,9 @@ from weft.numpy.calculus import (
     ediff1d,
     gradient,
     interp,
-    polyadd,
-    polyder,
-    polyval,
     searchsorted,
     trapezoid,
-    vander,
+    unwrap,
 )
 from weft.numpy.classify import (
     angle,
@@ -57,20 +48,20 @@ from weft.numpy.contraction import (
     inner,
     kron,
     matmul,
+    matvec,
     outer,
     tensordot,
     vdot,
     vecdot,
+    vecmat,
 )
-from weft.numpy.convolution import (
-    convolve,
-    correlate,
-)
+from weft.numpy.convolution import convolve, correlate
 from weft.numpy.creation import (
     arange,
     array,
     asarray,
     astype,
+    copy,
     empty,
     empty_like,
     eye,
@@ -91,10 +82,52 @@ from weft.numpy.creation import (
     zeros,
     zeros_like,
 )
-from weft.numpy.einsum import (
-    einsum,
+from weft.numpy.editing import (
+    delete,
+    diagflat,
+    fill_diagonal,
+    insert,
+    piecewise,
+    place,
+    put,
+    put_along_axis,
+    rollaxis,
+    trim_zeros,
 )
+from weft.numpy.einsum import einsum, einsum_path
 from weft.numpy.exponents import frexp, ldexp, modf
+from weft.numpy.files import (
+    frombuffer,
+    fromfile,
+    fromiter,
+    fromstring,
+    load,
+    loadtxt,
+    save,
+    savetxt,
+    savez,
+    savez_compressed,
+)
+from weft.numpy.functional import apply_along_axis, apply_over_axes, vectorize
+from weft.numpy.grids import (
+    c_,
+    diag_indices,
+    diag_indices_from,
+    fromfunction,
+    index_exp,
+    ix_,
+    mask_indices,
+    mgrid,
+    ogrid,
+    r_,
+    ravel_multi_index,
+    s_,
+    tril_indices_from,
+    triu_indices_from,
+    unravel_index,
+)
+from weft.numpy.histograms import bincount, histogram, histogram2d, histogram_bin_edges, histogramdd
+from weft.numpy.integers import gcd, lcm, packbits, unpackbits
 from weft.numpy.joining import (
     append,
     array_split,
@@ -117,15 +150,28 @@ from weft.numpy.joining import (
     vsplit,
     vstack,
 )
-from weft.numpy.methods import install as _install
-from weft.numpy.quantiles import (
-    median,
-    nanmedian,
-    nanpercentile,
-    nanquantile,
-    percentile,
-    quantile,
+from weft.numpy.methods import install as _install_methods
+from weft.numpy.polynomials import (
+    poly,
+    polyadd,
+    polyder,
+    polydiv,
+    polyfit,
+    polyint,
+    polymul,
+    polysub,
+    polyval,
+    roots,
+    vander,
 )
+from weft.numpy.printing import (
+    array_repr,
+    array_str,
+    get_printoptions,
+    printoptions,
+    set_printoptions,
+)
+from weft.numpy.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
 from weft.numpy.reductions import (
     all,
     amax,
@@ -162,26 +208,40 @@ from weft.numpy.reductions import (
 from weft.numpy.scalars import (
     bfloat16,
     bool_,
+    cdouble,
     complex64,
     complex128,
+    complex_,
+    csingle,
+    double,
     float16,
     float32,
     float64,
+    float_,
     int8,
     int16,
     int32,
     int64,
+    int_,
+    single,
+    uint,
     uint8,
     uint16,
     uint32,
     uint64,
 )
-from weft.numpy.select import (
-    clip,
-    nan_to_num,
-    nonzero,
-    select,
-    where,
+from weft.numpy.select import clip, nan_to_num, nonzero, select, where
+from weft.numpy.sets import (
+    intersect1d,
+    isin,
+    setdiff1d,
+    setxor1d,
+    union1d,
+    unique,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
 )
 from weft.numpy.shaping import (
     atleast_1d,
@@ -221,7 +281,7 @@ from weft.numpy.sorting import (
     lexsort,
     partition,
     sort,
-    unique,
+    sort_complex,
 )
 from weft.numpy.special import (
     copysign,
@@ -237,14 +297,25 @@ from weft.numpy.special import (
     radians,
     signbit,
     sinc,
+    spacing,
 )
-from weft.numpy.taking import (
-    choose,
-    compress,
-    extract,
-    take,
-    take_along_axis,
+from weft.numpy.taking import choose, compress, extract, take, take_along_axis
+from weft.numpy.types import (
+    can_cast,
+    finfo,
+    iinfo,
+    iscomplex,
+    iscomplexobj,
+    isdtype,
+    isreal,
+    isrealobj,
+    isscalar,
+    issubdtype,
+    iterable,
+    result_type,
 )
+from weft.numpy.ufunc_objects import frompyfunc, ufunc
+from weft.numpy.ufunc_table import install as _install_ufuncs
 from weft.numpy.ufuncs import (
     abs,
     absolute,
@@ -328,76 +399,22 @@ from weft.numpy.ufuncs import (
     true_divide,
     trunc,
 )
+from weft.numpy.windows import bartlett, blackman, hamming, hanning, i0, kaiser
 
-# Arrays and traced values get their operators and methods.
-_install()
+# Arrays and traced values get their operators and methods, functions those of ufuncs.
+_install_methods()
+_install_ufuncs()
 
 bool = bool_
 dtype = _np.dtype
 generic, number = _np.generic, _np.number
 integer, signedinteger, unsignedinteger = _np.integer, _np.signedinteger, _np.unsignedinteger
 inexact, floating, complexfloating = _np.inexact, _np.floating, _np.complexfloating
+flexible, character, object_ = _np.flexible, _np.character, _np.object_
+ComplexWarning = _np.exceptions.ComplexWarning
 
 pi, e, euler_gamma = _np.pi, _np.e, _np.euler_gamma
 inf, nan, newaxis = _np.inf, _np.nan, None
-
-set_printoptions, get_printoptions = _np.set_printoptions, _np.get_printoptions
-printoptions, array_repr = _np.printoptions, repr
-
-
-def result_type(*args: Any) -> _np.dtype:
-    """The dtype of an operation on arrays, numbers and dtypes."""
-    return _result_type(*args)[0]
-
-
-def finfo(type: Any) -> Any:
-    """The limits of a floating-point dtype (or that of an array)."""
-    return _ml_dtypes.finfo(_canonical_dtype(getattr(type, "dtype", type)))
-
-
-def iinfo(type: Any) -> Any:
-    """The limits of an integer dtype (or that of an array)."""
-    return _np.iinfo(_canonical_dtype(getattr(type, "dtype", type)))
-
-
-def can_cast(from_: Any, to: Any) -> Any:
-    """Whether promotion takes one dtype to the other."""
-    source = _canonical_dtype(getattr(from_, "dtype", from_))
-    return promote_types(source, to) == _canonical_dtype(to)
-
-
-def issubdtype(arg1: Any, arg2: Any) -> Any:
-    """Whether a dtype belongs to a class of dtypes; bfloat16 is floating.
-
-    The dtype of random keys belongs to ``weft.dtypes.prng_key``, and to ``generic``.
-    """
-    if isinstance(arg1, _KeyDtype) or arg2 in (_prng_key, _extended):
-        return isinstance(arg1, _KeyDtype) and arg2 in (_prng_key, _extended, generic)
-    if _np.dtype(arg1) == _ml_dtypes.bfloat16 and arg2 in (floating, inexact, number, generic):
-        return True
-    return _np.issubdtype(arg1, arg2)
-
-
-def isdtype(dtype: Any, kind: Any) -> Any:
-    """Whether a dtype is of a kind of the Array API standard ("real floating", "integral", …)."""
-    if _np.dtype(dtype) == _ml_dtypes.bfloat16 and isinstance(kind, str):
-        return kind in ("real floating", "numeric")
-    return _np.isdtype(_np.dtype(dtype), kind)
-
-
-def isscalar(element: Any) -> Any:
-    """Whether a value is a number or an array without axes."""
-    return _np.isscalar(element) or getattr(element, "ndim", None) == 0
-
-
-def iscomplexobj(x: Any) -> Any:
-    """Whether an array has a complex dtype."""
-    return _np.issubdtype(_result_type(x)[0], complexfloating)
-
-
-def isrealobj(x: Any) -> Any:
-    """Whether an array has a dtype that is not complex."""
-    return not iscomplexobj(x)
 
 
 #: Modules that load when first used.
@@ -417,45 +434,57 @@ def __dir__() -> list[str]:
 # fmt: off
 __all__ = [
     "abs", "absolute", "acos", "acosh", "add", "all", "allclose", "amax", "amin", "angle",
-    "any", "append", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
-    "arctanh", "argmax", "argmin", "argpartition", "argsort", "argwhere", "around", "array",
-    "array_equal", "array_equiv", "array_repr", "array_split", "asarray", "asin", "asinh",
-    "astype", "atan", "atan2", "atanh", "atleast_1d", "atleast_2d", "atleast_3d", "average",
-    "bfloat16", "bitwise_and", "bitwise_count", "bitwise_invert", "bitwise_left_shift",
-    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "block", "bool", "bool_",
-    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "can_cast", "cbrt", "ceil",
-    "choose", "clip", "column_stack", "complex128", "complex64", "complexfloating", "compress",
-    "concat", "concatenate", "conj", "conjugate", "convolve", "copysign", "corrcoef",
-    "correlate", "cos", "cosh", "count_nonzero", "cov", "cross", "cumprod", "cumsum",
-    "cumulative_prod", "cumulative_sum", "deg2rad", "degrees", "diag", "diagonal", "diff",
-    "digitize", "divide", "divmod", "dot", "dsplit", "dstack", "dtype", "e", "ediff1d",
-    "einsum", "empty", "empty_like", "equal", "euler_gamma", "exp", "exp2", "expand_dims",
-    "expm1", "extract", "eye", "fabs", "fft", "finfo", "fix", "flatnonzero", "flip", "fliplr",
-    "flipud", "float16", "float32", "float64", "float_power", "floating", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_dlpack", "full", "full_like", "generic",
-    "geomspace", "get_printoptions", "gradient", "greater", "greater_equal", "heaviside",
-    "hsplit", "hstack", "hypot", "identity", "iinfo", "imag", "indices", "inexact", "inf",
-    "inner", "int16", "int32", "int64", "int8", "integer", "interp", "invert", "isclose",
-    "iscomplexobj", "isdtype", "isfinite", "isinf", "isnan", "isneginf", "isposinf",
-    "isrealobj", "isscalar", "issubdtype", "kron", "ldexp", "left_shift", "less", "less_equal",
-    "lexsort", "linalg", "linspace", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "logspace", "matmul",
-    "matrix_transpose", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod",
-    "modf",
-    "moveaxis", "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin", "nancumprod",
+    "any", "append", "apply_along_axis", "apply_over_axes", "arange", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argpartition",
+    "argsort", "argwhere", "around", "array", "array_equal", "array_equiv", "array_repr",
+    "array_split", "array_str", "asarray", "asin", "asinh", "astype", "atan", "atan2", "atanh",
+    "atleast_1d", "atleast_2d", "atleast_3d", "average", "bartlett", "bfloat16", "bincount",
+    "bitwise_and", "bitwise_count", "bitwise_invert", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman", "block", "bool", "bool_",
+    "broadcast_arrays", "broadcast_shapes", "broadcast_to", "c_", "can_cast", "cbrt", "cdouble",
+    "ceil", "character", "choose", "clip", "column_stack", "complex128", "complex64",
+    "complex_", "complexfloating", "ComplexWarning", "compress", "concat", "concatenate",
+    "conj", "conjugate", "convolve", "copy", "copysign", "corrcoef", "correlate", "cos", "cosh",
+    "count_nonzero", "cov", "cross", "csingle", "cumprod", "cumsum", "cumulative_prod",
+    "cumulative_sum", "deg2rad", "degrees", "delete", "diag", "diag_indices",
+    "diag_indices_from", "diagflat", "diagonal", "diff", "digitize", "divide", "divmod", "dot",
+    "double", "dsplit", "dstack", "dtype", "e", "ediff1d", "einsum", "einsum_path", "empty",
+    "empty_like", "equal", "euler_gamma", "exp", "exp2", "expand_dims", "expm1", "extract",
+    "eye", "fabs", "fft", "fill_diagonal", "finfo", "fix", "flatnonzero", "flexible", "flip",
+    "fliplr", "flipud", "float16", "float32", "float64", "float_", "float_power", "floating",
+    "floor", "floor_divide", "fmax", "fmin", "fmod", "frexp", "from_dlpack", "frombuffer",
+    "fromfile", "fromfunction", "fromiter", "frompyfunc", "fromstring", "full", "full_like",
+    "gcd", "generic", "geomspace", "get_printoptions", "gradient", "greater", "greater_equal",
+    "hamming", "hanning", "heaviside", "histogram", "histogram2d", "histogram_bin_edges",
+    "histogramdd", "hsplit", "hstack", "hypot", "i0", "identity", "iinfo", "imag", "index_exp",
+    "indices", "inexact", "inf", "inner", "insert", "int16", "int32", "int64", "int8", "int_",
+    "integer", "interp", "intersect1d", "invert", "isclose", "iscomplex", "iscomplexobj",
+    "isdtype", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal",
+    "isrealobj", "isscalar", "issubdtype", "iterable", "ix_", "kaiser", "kron", "lcm", "ldexp",
+    "left_shift", "less", "less_equal", "lexsort", "linalg", "linspace", "load", "loadtxt",
+    "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logspace", "mask_indices", "matmul", "matrix_transpose",
+    "matvec", "max", "maximum", "mean", "median", "meshgrid", "mgrid", "min", "minimum", "mod",
+    "modf", "moveaxis", "multiply", "nan", "nan_to_num", "nanargmax", "nanargmin", "nancumprod",
     "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod",
     "nanquantile", "nanstd", "nansum", "nanvar", "ndarray", "ndim", "negative", "newaxis",
-    "nextafter", "nonzero", "not_equal", "number", "ones", "ones_like", "outer", "pad",
-    "partition", "percentile", "permute_dims", "pi", "polyadd", "polyder", "polyval",
-    "positive", "pow", "power", "printoptions", "prod", "promote_types", "ptp", "quantile",
-    "rad2deg", "radians", "ravel", "real", "reciprocal", "remainder", "repeat", "reshape",
-    "resize", "result_type", "right_shift", "rint", "roll", "rot90", "round", "row_stack",
-    "searchsorted", "select", "set_printoptions", "shape", "sign", "signbit", "signedinteger",
-    "sin", "sinc", "sinh", "size", "sort", "split", "sqrt", "square", "squeeze", "stack", "std",
-    "subtract", "sum", "swapaxes", "take", "take_along_axis", "tan", "tanh", "tensordot",
-    "tile", "trace", "transpose", "trapezoid", "tri", "tril", "tril_indices", "triu",
-    "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unique",
-    "unsignedinteger", "unstack", "vander", "var", "vdot", "vecdot", "vsplit", "vstack",
-    "where", "zeros", "zeros_like",
+    "nextafter", "nonzero", "not_equal", "number", "object_", "ogrid", "ones", "ones_like",
+    "outer", "packbits", "pad", "partition", "percentile", "permute_dims", "pi", "piecewise",
+    "place", "poly", "polyadd", "polyder", "polydiv", "polyfit", "polyint", "polymul",
+    "polysub", "polyval", "positive", "pow", "power", "printoptions", "prod", "promote_types",
+    "ptp", "put", "put_along_axis", "quantile", "r_", "rad2deg", "radians", "ravel",
+    "ravel_multi_index", "real", "reciprocal", "remainder", "repeat", "reshape", "resize",
+    "result_type", "right_shift", "rint", "roll", "rollaxis", "roots", "rot90", "round",
+    "row_stack", "s_", "save", "savetxt", "savez", "savez_compressed", "searchsorted", "select",
+    "set_printoptions", "setdiff1d", "setxor1d", "shape", "sign", "signbit", "signedinteger",
+    "sin", "sinc", "single", "sinh", "size", "sort", "sort_complex", "spacing", "split", "sqrt",
+    "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take",
+    "take_along_axis", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid",
+    "tri", "tril", "tril_indices", "tril_indices_from", "trim_zeros", "triu", "triu_indices",
+    "triu_indices_from", "true_divide", "trunc", "ufunc", "uint", "uint16", "uint32", "uint64",
+    "uint8", "union1d", "unique", "unique_all", "unique_counts", "unique_inverse",
+    "unique_values", "unpackbits", "unravel_index", "unsignedinteger", "unstack", "unwrap",
+    "vander", "var", "vdot", "vecdot", "vecmat", "vectorize", "vsplit", "vstack", "where",
+    "zeros", "zeros_like",
 ]
 # fmt: on

@@ -66,6 +66,15 @@ def check_arraylike(name: str, *args: Any) -> None:
         )
 
 
+def no_out(name: str, out: None) -> None:
+    """Raises TypeError unless NumPy's argument `out` is None: results are new arrays."""
+    if out is not None:
+        raise TypeError(
+            f"{public_name(name)}: out must be None: results are new arrays, which replace what a "
+            "name stands for (x = ...)"
+        )
+
+
 def is_scalar(x: Any) -> bool:
     """Whether `x` is a number of Python or NumPy (not an array of any kind)."""
     return isinstance(x, _SCALARS)

@@ -1,4 +1,4 @@
-"""Small numerical tools: differences, integrals, interpolation, polynomials, comparisons."""
+"""Small numerical tools: differences, integrals, interpolation, comparisons of whole arrays."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from weft.numpy._common import (
     canonical_axis,
     check_arraylike,
     dtype_of,
+    promote,
     promote_inexact,
     shape_of,
 )
@@ -25,7 +26,7 @@ from weft.numpy.reductions import mean
 from weft.numpy.reductions import sum as sum_of
 from weft.numpy.select import clip, where
 from weft.numpy.taking import take
-from weft.numpy.ufuncs import equal, not_equal, sqrt, subtract
+from weft.numpy.ufuncs import absolute, equal, not_equal, remainder, sqrt, subtract
 
 
 def diff(
@@ -67,6 +68,38 @@ def _asarray(x: ArrayLike) -> Value:
     from weft.numpy.creation import asarray
 
     return asarray(x)
+
+
+def unwrap(
+    p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1, period: ArrayLike = 2 * np.pi
+) -> Value:
+    """Phases along `axis` without jumps: multiples of `period` are added where neighbours differ by
+    more than `discont` (half a period at least, and by default).
+
+    >>> unwrap(np.array([0.0, 3.0, -3.0])).round(3)
+    Array([0.   , 3.   , 3.283], dtype=float32)
+
+    Raises
+    ------
+    TypeError: for complex numbers.
+    """
+    p, period = promote("unwrap", p, period)
+    x = _asarray(p)
+    if dtypes.is_complex(dtype_of(x)):
+        raise TypeError("weft.numpy.unwrap: complex numbers have no order; take the angle")
+    number = canonical_axis("unwrap", axis, len(shape_of(x)))
+    size = shape_of(x)[number]
+    if not size:
+        return x
+    half = period // 2 if dtypes.is_integer(dtype_of(x)) else period / 2
+    steps = diff(x, axis=number)
+    short = remainder(steps + half, period) - half
+    short = where((short == -half) & (steps > 0), half, short)
+    bound = half if discont is None else discont
+    correction = where(absolute(steps) < bound, 0, short - steps).astype(dtype_of(x))
+    first = lax.slice_in_dim(x, 0, 1, axis=number)
+    rest = lax.slice_in_dim(x, 1, size, axis=number)
+    return concatenate([first, rest + lax.cumsum(correction, axis=number)], number)
 
 
 def ediff1d(
@@ -194,8 +227,6 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Value:
     """
     if side not in ("left", "right"):
         raise ValueError(f"weft.numpy.searchsorted: side is 'left' or 'right', got {side!r}")
-    from weft.numpy._common import promote
-
     a, v = (_asarray(x) for x in promote("searchsorted", a, v))
     if len(shape_of(a)) != 1:
         raise ValueError(f"weft.numpy.searchsorted: needs a vector, got shape {shape_of(a)}")
@@ -219,43 +250,6 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Value:
 def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Value:
     """The number of the bin of each element, for increasing `bins`."""
     return searchsorted(bins, x, side="left" if right else "right")
-
-
-# ---------------------------------------------------------------- polynomials
-
-
-def polyval(p: ArrayLike, x: ArrayLike) -> Value:
-    """The polynomial with coefficients `p`, highest power first, at `x` (Horner's rule)."""
-    check_arraylike("polyval", p, x)
-    coefficients = _asarray(p)
-    if len(shape_of(coefficients)) < 1:
-        raise ValueError("weft.numpy.polyval: p must have an axis of coefficients")
-    count = shape_of(coefficients)[0]
-    result = x * 0 if not count else x * 0 + coefficients[0]
-    for k in range(1, count):
-        result = result * x + coefficients[k]
-    return result
-
-
-def polyadd(a1: ArrayLike, a2: ArrayLike) -> Value:
-    """The sum of two polynomials, as coefficients."""
-    first, second = _asarray(a1), _asarray(a2)
-    size = max(shape_of(first)[0], shape_of(second)[0])
-    padded = [
-        lax.pad(x, np.zeros((), dtype_of(x)), [(size - shape_of(x)[0], 0, 0)])
-        for x in (first, second)
-    ]
-    return padded[0] + padded[1]
-
-
-def polyder(p: ArrayLike, m: int = 1) -> Value:
-    """The m-th derivative of a polynomial, as coefficients."""
-    result = _asarray(p)
-    for _ in range(operator.index(m)):
-        degree = shape_of(result)[0] - 1
-        powers = np.arange(degree, 0, -1).astype(dtypes.real_dtype(dtype_of(result)))
-        result = result[:-1] * powers
-    return result
 
 
 def cov(m: ArrayLike, rowvar: bool = True, ddof: int = 1) -> Value:
@@ -310,13 +304,3 @@ def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Value:
     except ValueError:
         return _asarray(False)
     return all_of(equal(first, second))
-
-
-def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Value:
-    """The matrix of powers of the vector `x`, highest first unless `increasing`."""
-    vector = _asarray(x)
-    count = shape_of(vector)[0] if N is None else operator.index(N)
-    powers = np.arange(count) if increasing else np.arange(count)[::-1]
-    from weft.numpy.joining import stack
-
-    return stack([vector ** int(k) for k in powers], -1)

@@ -178,6 +178,47 @@ def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
     return einsum("...i,...i->...", x1, x2)
 
 
+def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """Matrices times vectors: (…, m, n) and (…, n) give (…, m); other axes broadcast.
+
+    >>> matvec(np.ones((2, 3)), np.arange(3.0))
+    Array([3., 3.], dtype=float32)
+
+    Raises
+    ------
+    ValueError: for shapes that do not match.
+    """
+    x1, x2 = _operands("matvec", x1, x2, None)
+    left, right = shape_of(x1), shape_of(x2)
+    if len(left) < 2 or not right or left[-1] != right[-1]:
+        raise ValueError(
+            f"weft.numpy.matvec: shapes {left} and {right} are not (…, m, n) and (…, n)"
+        )
+    return matmul(x1, x2) if len(right) == 1 else matmul(x1, x2[..., None])[..., 0]
+
+
+def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """Vectors, conjugated, times matrices: (…, n) and (…, n, m) give (…, m); other axes broadcast.
+
+    >>> vecmat(np.arange(3.0), np.ones((3, 2)))
+    Array([3., 3.], dtype=float32)
+
+    Raises
+    ------
+    ValueError: for shapes that do not match.
+    """
+    from weft.numpy.classify import conjugate
+
+    x1, x2 = _operands("vecmat", x1, x2, None)
+    left, right = shape_of(x1), shape_of(x2)
+    if not left or len(right) < 2 or left[-1] != right[-2]:
+        raise ValueError(
+            f"weft.numpy.vecmat: shapes {left} and {right} are not (…, n) and (…, n, m)"
+        )
+    rows = conjugate(x1)
+    return matmul(rows, x2) if len(left) == 1 else matmul(rows[..., None, :], x2)[..., 0, :]
+
+
 def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Value:
     """Products summed over the last axes of both."""
     a, b = _operands("inner", a, b, None)

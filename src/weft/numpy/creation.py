@@ -65,6 +65,16 @@ def array(
     return result
 
 
+def copy(a: ArrayLike, order: str | None = None) -> Value:
+    """A new array with the same elements.
+
+    >>> np.copy(np.arange(2))
+    Array([0, 1], dtype=int32)
+    """
+    check_arraylike("copy", a)
+    return array(a, copy=True, order=order)
+
+
 def _check_order(name: str, order: str | None) -> None:
     if order not in (None, "C", "K", "A"):
         raise ValueError(

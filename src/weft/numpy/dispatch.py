@@ -21,22 +21,10 @@ import numpy as np
 from weft.array import Array
 from weft.core.trace import Tracer
 from weft.numpy import creation
-from weft.numpy._common import Value, shape_of
+from weft.numpy._common import Value
 
-#: What a reduction by a ufunc is called.
-_REDUCTIONS = {
-    "add": "sum",
-    "multiply": "prod",
-    "maximum": "max",
-    "minimum": "min",
-    "fmax": "nanmax",
-    "fmin": "nanmin",
-    "logical_and": "all",
-    "logical_or": "any",
-}
 #: Functions that change their first argument.
 _IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
-_ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod"}
 #: What updates elements in place in NumPy: the method of `x.at[i]`.
 _UPDATES = {
     "add": "add",
@@ -66,10 +54,10 @@ def array_ufunc(
         return NotImplemented
     name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
     _check_out(name, out)
-    function = _function_of(ufunc, method)
+    if method == "at" and isinstance(inputs[0], Array | Tracer):
+        raise _in_place_error(name, _UPDATES.get(ufunc.__name__, "set"))
+    function = None if method == "at" else _function_of(ufunc, method)
     if function is None:
-        if method == "at" and isinstance(inputs[0], Array | Tracer):
-            raise _in_place_error(name, _UPDATES.get(ufunc.__name__, "set"))
         operands = _as_numpy(name, inputs)
         if out:
             options["out"] = out
@@ -77,8 +65,7 @@ def array_ufunc(
             options["where"] = _as_numpy(name, where)
         return getattr(ufunc, method)(*operands, **_as_numpy(name, options))
     operands = [creation.asarray(x) if isinstance(x, list | tuple) else x for x in inputs]
-    if method in ("reduce", "accumulate"):
-        options.setdefault("axis", 0)
+    if method in ("reduce", "accumulate", "reduceat"):
         if where is not True:
             options["where"] = where
         return _deliver(name, function(*operands, **options), out)
@@ -113,19 +100,7 @@ def _is_in_place(inputs: tuple[Any, ...], out: tuple[Any, ...]) -> bool:
 def _function_of(ufunc: np.ufunc, method: str) -> Callable[..., Any] | None:
     """Weft's function for a ufunc or its method; None where NumPy has to do it."""
     function = _counterpart(ufunc)
-    if method == "__call__" or function is None:
-        return function
-    if method == "outer":
-        return functools.partial(_outer, function)
-    table = {"reduce": _REDUCTIONS, "accumulate": _ACCUMULATIONS}.get(method, {})
-    name = table.get(ufunc.__name__)
-    return None if name is None else getattr(_namespace(), name)
-
-
-def _outer(function: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
-    """`function` of every element of `a` with every one of `b`, the axes of `a` first."""
-    a = creation.asarray(a)
-    return function(a.reshape(a.shape + (1,) * len(shape_of(b))), b)
+    return function if method == "__call__" else getattr(function, method, None)
 
 
 # ---------------------------------------------------------------- functions
@@ -144,10 +119,10 @@ def array_function(
     if any(issubclass(kind, np.ma.MaskedArray) for kind in types):
         return NotImplemented  # Weft would lose the mask
     name = _dotted_name(function)
-    ours = _counterpart(function)
+    if name in _IN_PLACE and args and isinstance(args[0], Array | Tracer):
+        raise _in_place_error(name, "set")
+    ours = None if name in _IN_PLACE else _counterpart(function)
     if ours is None:
-        if name in _IN_PLACE and args and isinstance(args[0], Array | Tracer):
-            raise _in_place_error(name, "set")
         return function(*_as_numpy(name, args), **_as_numpy(name, kwargs))
     args, kwargs, out = _arguments_for(name, function, ours, args, kwargs)
     out = () if out is None else (out,)

@@ -75,6 +75,27 @@ def einsum(
     return _arrange(value, names, result)
 
 
+def einsum_path(
+    subscripts: Any, /, *operands: ArrayLike, optimize: Any = "auto"
+) -> tuple[list[tuple[int, ...]], str]:
+    """The order in which `einsum` multiplies its operands, and NumPy's report about it.
+
+    Each entry has the positions of operands that are multiplied next; their product goes to the
+    end. Only shapes are looked at, so operands may be traced.
+
+    >>> x, y, z = np.ones((2, 9)), np.ones((9, 9)), np.ones(9)
+    >>> np.einsum_path("ij,jk,k->i", x, y, z)[0]
+    [(1, 2), (0, 1)]
+    """
+    if not isinstance(subscripts, str):
+        subscripts, operands = _from_interleaved((subscripts, *operands))
+    # NumPy asks for arrays, and reads nothing but their shapes.
+    blanks = [np.broadcast_to(np.float32(0), shape_of(x)) for x in operands]
+    chosen = "greedy" if optimize == "auto" else optimize
+    path, report = np.einsum_path(subscripts, *blanks, optimize=chosen)
+    return [tuple(pair) for pair in path[1:]], report
+
+
 def _from_interleaved(arguments: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
     """`einsum(a, [0, 1], b, [1, 2], [0, 2])` as subscripts and operands."""
     count = len(arguments) // 2

@@ -35,8 +35,9 @@ class ScalarType:
         return f"weft.numpy.{self.dtype.name}"
 
     def __eq__(self, other: Any) -> bool:
+        named = other if isinstance(other, type) else getattr(other, "dtype", other)
         try:
-            return self.dtype == np.dtype(getattr(other, "dtype", other))
+            return self.dtype == np.dtype(named)
         except TypeError:
             return False
 
@@ -50,3 +51,7 @@ uint8, uint16, uint32, uint64 = map(ScalarType, (np.uint8, np.uint16, np.uint32,
 float16, float32, float64 = map(ScalarType, (np.float16, np.float32, np.float64))
 bfloat16 = ScalarType(ml_dtypes.bfloat16)
 complex64, complex128 = map(ScalarType, (np.complex64, np.complex128))
+
+# Weft's default types, and names that NumPy has from C.
+int_, uint, float_, complex_ = int32, uint32, float32, complex64
+single, double, csingle, cdouble = float32, float64, complex64, complex128

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,45 +19,110 @@ from weft.numpy._common import (
     check_arraylike,
     dtype_of,
     promote,
+    shape_of,
 )
 from weft.numpy.classify import isnan, isneginf, isposinf
 from weft.numpy.ufuncs import constant_like, maximum, minimum, truth
 
 
-def where(condition: ArrayLike, x: ArrayLike | None = None, y: ArrayLike | None = None) -> Value:
+def where(
+    condition: ArrayLike,
+    x: ArrayLike | None = None,
+    y: ArrayLike | None = None,
+    /,
+    *,
+    size: int | None = None,
+    fill_value: Any = None,
+) -> Any:
     """`x` where the condition holds, `y` elsewhere; the three are broadcast, `x` and `y` promoted.
 
-    With the condition alone, the indices where it holds, as `nonzero` gives them: how many there
-    are depends on values, so it works outside `jit` only.
+    With the condition alone, the indices where it holds, as `nonzero` gives them (`size` and
+    `fill_value` are its).
 
     >>> where(np.arange(4) > 1, 1.0, 0.0)
     Array([0., 0., 1., 1.], dtype=float32, weak_type=True)
+
+    Raises
+    ------
+    ValueError: if one of `x` and `y` is missing, or `size` is given beside them.
     """
     if x is None and y is None:
-        return nonzero(condition)
+        return nonzero(condition, size=size, fill_value=fill_value)
     if x is None or y is None:
         raise ValueError("weft.numpy.where: give both x and y, or neither")
+    if size is not None or fill_value is not None:
+        raise ValueError("weft.numpy.where: size= and fill_value= are for the condition alone")
     check_arraylike("where", condition, x, y)
     cases = promote("where", x, y)
     mask, x, y = broadcast("where", truth(condition), *cases)
     return lax.select_n(mask, y, x)
 
 
-def nonzero(x: ArrayLike) -> tuple[Value, ...]:
+def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> tuple[Value, ...]:
     """The indices of elements that are not zero, one int32 array for each axis.
 
-    Their number depends on the values, so the argument cannot be traced.
+    Their number depends on the values, so that the argument cannot be traced without `size`: the
+    first `size` indices then, with `fill_value` (a number, or one for each axis; 0) where there are
+    fewer.
+
+    >>> nonzero(np.array([0, 3, 0, 5]))
+    (Array([1, 3], dtype=int32),)
+    >>> weft.jit(lambda x: nonzero(x, size=3, fill_value=-1))(np.array([0, 3, 0, 5]))
+    (Array([ 1,  3, -1], dtype=int32),)
+
+    Raises
+    ------
+    ConcretizationError: for a traced argument without `size`.
     """
     from weft.array import from_numpy
 
-    check_arraylike("nonzero", x)
-    if isinstance(x, Tracer) and x.concrete() is None:
-        raise x._concretization_error(
+    check_arraylike("nonzero", a)
+    if size is not None:
+        return _first_nonzero(a, operator.index(size), fill_value)
+    if isinstance(a, Tracer) and a.concrete() is None:
+        raise a._concretization_error(
             "nonzero()",
-            "Use weft.numpy.where(condition, x, y), whose shape does not depend on values.",
+            "Use weft.numpy.where(condition, x, y), whose shape does not depend on values, or say "
+            "how many there are at most (size=...).",
         )
-    found = np.nonzero(np.atleast_1d(np.asarray(x)))
+    found = np.nonzero(np.atleast_1d(np.asarray(a)))
     return tuple(from_numpy(index.astype(np.int32), owned=True) for index in found)
+
+
+def _first_nonzero(a: ArrayLike, size: int, fill_value: Any) -> tuple[Value, ...]:
+    """The first `size` indices: each goes to its place by a running count of those before."""
+    if size < 0:
+        raise ValueError(f"weft.numpy.nonzero: size={size} cannot be negative")
+    shape = shape_of(a) or (1,)
+    fills = fill_value if isinstance(fill_value, tuple) else (fill_value,) * len(shape)
+    if len(fills) != len(shape) or any(f is not None and shape_of(f) for f in fills):
+        raise ValueError(
+            f"weft.numpy.nonzero: fill_value must be a number, or a tuple of one for each of "
+            f"{len(shape)} axes, got {fill_value!r}"
+        )
+    mask = lax.reshape(truth(a), (math.prod(shape),))
+    flat, count = positions(mask, size)
+    found = []
+    for axis, fill in enumerate(fills):
+        stride = math.prod(shape[axis + 1 :])
+        index = lax.rem(flat // max(stride, 1), constant_like(flat, max(shape[axis], 1)))
+        beyond = lax.broadcasted_iota(dtypes.int32, (size,), 0) >= count
+        found.append(index if fill is None else where(beyond, fill, index).astype(np.int32))
+    return tuple(found)
+
+
+def positions(mask: Value, size: int) -> tuple[Value, Value]:
+    """The first `size` indices where the vector `mask` holds, then zeros; and how many hold."""
+    from weft.numpy.indexing import write
+
+    (length,) = shape_of(mask)
+    zeros = lax.broadcast_in_dim(np.int32(0), (size,), ())
+    if not length or not size:
+        return zeros, lax.convert_element_type(mask, dtypes.int32).sum()
+    running = lax.cumsum(lax.convert_element_type(mask, dtypes.int32))
+    places = where(mask, running - 1, size)
+    index = lax.broadcasted_iota(dtypes.int32, (length,), 0)
+    return write(zeros, places, index, mode="drop", unique_indices=False), running[length - 1]
 
 
 def select(

@@ -1,7 +1,6 @@
-"""Sorted arrays, and what is found by sorting: orders, distinct values, positions.
+"""Sorted arrays, and what is found by sorting: orders and positions.
 
-All but the functions whose results have a size that depends on values (`unique`, `argwhere`,
-`flatnonzero`) are composed from primitives, so they can be traced, differentiated and batched. NaN
+Everything is composed from primitives, so it can be traced, differentiated and batched. NaN
 counts as the greatest number.
 """
 
@@ -13,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.core.trace import Tracer
+from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
     Value,
     canonical_axis,
     check_arraylike,
+    convert,
+    dtype_of,
     shape_of,
 )
 from weft.numpy.creation import asarray
@@ -131,62 +132,13 @@ def _check_kth(name: str, kth: int, size: int) -> None:
         raise ValueError(f"weft.numpy.{name}: there is no element {kth} among {size}")
 
 
-# ---------------------------------------------------------------- distinct values, positions
+# ---------------------------------------------------------------- positions
 
 
-def unique(
-    ar: ArrayLike,
-    return_index: bool = False,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    axis: int | None = None,
-    *,
-    equal_nan: bool = True,
-    sorted: bool = True,
-) -> Any:
-    """The distinct values in ascending order (slices along `axis` if given).
+def argwhere(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> Value:
+    """The indices of elements that are not zero, one in each row.
 
-    With `return_index`, `return_inverse` or `return_counts` a tuple: the values, then the indices
-    of their first occurrences, those that rebuild the array from them, how often each occurs. How
-    many there are depends on values, so the argument cannot be traced.
-
-    >>> unique(np.array([3, 1, 3]), return_counts=True)
-    (Array([1, 3], dtype=int32), Array([1, 2], dtype=int32))
-    """
-    from weft.numpy.taking import take
-
-    check_arraylike("unique", ar)
-    _check_concrete("unique", ar)
-    x, number = _array_and_axis("unique", ar, axis)
-    del sorted  # they always are
-    _, first, inverse, counts = np.unique(
-        np.asarray(x.concrete() if isinstance(x, Tracer) else x),
-        return_index=True,
-        return_inverse=True,
-        return_counts=True,
-        axis=None if axis is None else number,
-        equal_nan=equal_nan,
-    )
-    inverse = inverse.reshape(shape_of(ar)) if axis is None else inverse
-    wanted = ((first, return_index), (inverse, return_inverse), (counts, return_counts))
-    found = [asarray(index.astype(np.int32)) for index, asked in wanted if asked]
-    # Read from the array itself, so that values have derivatives under grad.
-    values = take(x, first, number)
-    return (values, *found) if found else values
-
-
-def _check_concrete(name: str, x: ArrayLike) -> None:
-    """Raises an error that says why values are needed if those of `x` are not known."""
-    if isinstance(x, Tracer) and x.concrete() is None:
-        raise x._concretization_error(
-            f"{name}()",
-            "The size of its result depends on values: call it outside weft.jit and weft.vmap, or "
-            "use weft.numpy.sort, whose result has the shape of its argument.",
-        )
-
-
-def argwhere(a: ArrayLike) -> Value:
-    """The indices of elements that are not zero, one in each row; the argument cannot be traced.
+    Their number depends on values; `size` fixes it, as that of `nonzero` does.
 
     >>> argwhere(np.array([[0, 1], [2, 0]]))
     Array([[0, 1],
@@ -195,14 +147,14 @@ def argwhere(a: ArrayLike) -> Value:
     from weft.numpy.joining import stack
 
     check_arraylike("argwhere", a)
-    if not shape_of(a):
-        count = len(nonzero(a)[0])
-        return asarray(np.zeros((count, 0), np.int32))
-    return stack(nonzero(a), 1)
+    found = nonzero(a, size=size, fill_value=fill_value)
+    return stack(found, 1) if shape_of(a) else stack(found, 1)[:, :0]
 
 
-def flatnonzero(a: ArrayLike) -> Value:
-    """The indices of elements of the flat array that are not zero; it cannot be traced.
+def flatnonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -> Value:
+    """The indices of elements of the flat array that are not zero.
+
+    Their number depends on values; `size` fixes it, as that of `nonzero` does.
 
     >>> flatnonzero(np.array([0, 3, 0, 5]))
     Array([1, 3], dtype=int32)
@@ -210,4 +162,20 @@ def flatnonzero(a: ArrayLike) -> Value:
     from weft.numpy.shaping import ravel
 
     check_arraylike("flatnonzero", a)
-    return nonzero(ravel(a))[0]
+    return nonzero(ravel(a), size=size, fill_value=fill_value)[0]
+
+
+def sort_complex(a: ArrayLike) -> Value:
+    """The elements along the last axis in ascending order, as complex numbers.
+
+    They are ordered by their real parts, then their imaginary parts.
+
+    >>> sort_complex(np.array([2, 1]))
+    Array([1.+0.j, 2.+0.j], dtype=complex64)
+    """
+    check_arraylike("sort_complex", a)
+    if not shape_of(a):
+        raise ValueError("weft.numpy.sort_complex: an array without axes has no order")
+    result = sort(a)
+    dtype = dtypes.result_type(dtype_of(result), dtypes.complex64)[0]
+    return convert("sort_complex", result, dtype)

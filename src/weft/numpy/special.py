@@ -203,3 +203,27 @@ def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     x1, x2 = promote_and_broadcast("copysign", x1, x2, inexact=True)
     magnitude = lax.abs(x1)
     return lax.select_n(signbit(x2), magnitude, lax.neg(magnitude))
+
+
+def spacing(x: ArrayLike, /) -> Value:
+    """The distance to the next float away from 0, with the sign of x; NaN for ±∞ and NaN.
+
+    It is constant between powers of two, so its derivative is 0.
+
+    >>> spacing(np.array([1.0, -4.0]))
+    Array([ 1.1920929e-07, -4.7683716e-07], dtype=float32)
+
+    Raises
+    ------
+    TypeError: for complex numbers.
+    """
+    (x,) = promote_inexact("spacing", x)
+    if dtypes.is_complex(dtype_of(x)):
+        raise TypeError("weft.numpy.spacing: complex numbers have no neighbours")
+    size = lax.abs(x)
+    above = lax.nextafter(size, constant_like(size, np.inf))
+    below = lax.nextafter(size, constant_like(size, 0))
+    # Above the greatest float there is none: there the distance is that to the one below.
+    greatest = lax.eq(above, constant_like(size, np.inf))
+    distance = lax.select_n(greatest, lax.sub(above, size), lax.sub(size, below))
+    return lax.select_n(lax.lt(x, constant_like(x, 0)), distance, lax.neg(distance))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from weft import lax
 from weft.core import dtypes
+from weft.core.trace import Tracer
 from weft.numpy._common import (
     ArrayLike,
     Value,
@@ -16,8 +18,10 @@ from weft.numpy._common import (
     broadcast_to_shape,
     canonical_axis,
     check_arraylike,
+    convert,
     dtype_of,
     is_scalar,
+    no_out,
     shape_of,
 )
 from weft.numpy.creation import asarray
@@ -109,26 +113,104 @@ def _gather_along(x: Value, index: Value, number: int, mode: str | None) -> Valu
     return lax.gather(x, starts, numbers, sizes, mode=mode or "fill")
 
 
-def compress(condition: ArrayLike, a: ArrayLike, axis: int | None = None) -> Value:
-    """Slices where a concrete condition holds."""
+def compress(
+    condition: ArrayLike,
+    a: ArrayLike,
+    axis: int | None = None,
+    *,
+    size: int | None = None,
+    fill_value: ArrayLike = 0,
+    out: None = None,
+) -> Value:
+    """Slices (elements of the flat array without `axis`) where a vector of conditions holds.
+
+    Their number depends on values, so that the condition cannot be traced without `size`: the first
+    `size` of them then, and slices of `fill_value` where there are fewer.
+
+    >>> compress(np.array([True, False, True]), np.array([5, 6, 7]))
+    Array([5, 7], dtype=int32)
+    >>> weft.jit(lambda c, x: compress(c, x, size=3))(np.array([1, 0, 1]), np.array([5, 6, 7]))
+    Array([5, 7, 0], dtype=int32)
+
+    Raises
+    ------
+    ValueError: for conditions that are no vector.
+    ConcretizationError: if they are traced, and there is no `size`.
+    """
+    from weft.numpy.select import positions, where
+    from weft.numpy.shaping import ravel
+    from weft.numpy.ufuncs import truth
+
+    no_out("compress", out)
+    check_arraylike("compress", condition, a)
+    if len(shape_of(condition)) != 1:
+        raise ValueError(
+            f"weft.numpy.compress: the condition must be a vector, got shape {shape_of(condition)}"
+        )
+    x = ravel(a) if axis is None else asarray(a)
+    number = 0 if axis is None else canonical_axis("compress", axis, len(shape_of(x)))
+    if size is None:
+        return take(x, np.nonzero(concrete_mask(condition))[0].astype(np.int32), number)
+    mask = truth(asarray(condition))[: shape_of(x)[number]]
+    index, count = positions(mask, operator.index(size))
+    taken = take(x, index, number, mode="clip")
+    valid = lax.broadcasted_iota(dtypes.int32, shape_of(taken), number) < count
+    return where(valid, taken, convert("compress", asarray(fill_value), dtype_of(x)))
+
+
+def extract(
+    condition: ArrayLike, arr: ArrayLike, *, size: int | None = None, fill_value: ArrayLike = 0
+) -> Value:
+    """The elements where a condition of the same size holds; see `compress`.
+
+    >>> extract(np.array([[True, False], [False, True]]), np.array([[1, 2], [3, 4]]))
+    Array([1, 4], dtype=int32)
+    """
     from weft.numpy.shaping import ravel
 
-    mask = concrete_mask(condition)
-    x = ravel(a) if axis is None else a
-    return take(x, np.nonzero(mask)[0].astype(np.int32), 0 if axis is None else axis)
+    check_arraylike("extract", condition, arr)
+    return compress(ravel(condition), ravel(arr), size=size, fill_value=fill_value)
 
 
-def extract(condition: ArrayLike, arr: ArrayLike) -> Value:
-    """The elements where a concrete condition holds."""
-    from weft.numpy.shaping import ravel
+def choose(
+    a: ArrayLike, choices: Sequence[ArrayLike], out: None = None, mode: str = "raise"
+) -> Value:
+    """The element of `choices[a]` at each position.
 
-    return compress(concrete_mask(condition).ravel(), ravel(arr))
+    `a` (integers) and the choices are broadcast. Modes for indices out of bounds: "wrap", "clip",
+    and "raise" (the default), which looks at values where they are known and clips where they are
+    not.
 
-
-def choose(a: ArrayLike, choices: Sequence[ArrayLike]) -> Value:
-    """The element of `choices[a]` at each position."""
+    >>> choose(np.array([0, 1]), [np.array([1, 2]), np.array([3, 4])])
+    Array([1, 4], dtype=int32)
+    """
     from weft.numpy.joining import stack
+    from weft.numpy.select import clip
     from weft.numpy.shaping import broadcast_arrays
+    from weft.numpy.ufuncs import remainder
 
-    index, *cases = broadcast_arrays(a, *choices)
+    no_out("choose", out)
+    index = asarray(a)
+    if not dtypes.is_integer(dtype_of(index)) and not dtypes.is_bool(dtype_of(index)):
+        raise TypeError(f"weft.numpy.choose: indices must be integers, got dtype {dtype_of(index)}")
+    index, count = index.astype(np.int32), len(choices)
+    if mode == "wrap":
+        index = remainder(index, count)
+    elif mode == "raise":
+        _check_choices(index, count)
+    elif mode != "clip":
+        raise ValueError(f"weft.numpy.choose: mode is 'raise', 'wrap' or 'clip', got {mode!r}")
+    index, *cases = broadcast_arrays(clip(index, 0, count - 1), *choices)
     return take_along_axis(stack(cases), index[None], 0)[0]
+
+
+def _check_choices(index: Value, count: int) -> None:
+    known = index.concrete() if isinstance(index, Tracer) else index
+    if known is None:
+        return
+    values = np.asarray(known)
+    if values.size and not 0 <= values.min() <= values.max() < count:
+        raise ValueError(
+            f"weft.numpy.choose: indices from {values.min()} to {values.max()} are out of bounds "
+            f"for {count} choices; mode='wrap' or mode='clip' would do"
+        )

@@ -1,0 +1,152 @@
+"""Questions about dtypes and values: what promotion gives, limits, kinds, parts of numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from weft import lax
+from weft.core import dtypes
+from weft.numpy._common import ArrayLike, Value, check_arraylike, dtype_of, shape_of
+
+
+def _dtype(x: Any) -> np.dtype:
+    """The dtype of an array, or that a name stands for."""
+    return dtypes.canonical_dtype(x if isinstance(x, type) else getattr(x, "dtype", x))
+
+
+def result_type(*args: Any) -> np.dtype:
+    """The dtype of an operation on arrays, numbers and dtypes.
+
+    >>> np.result_type(np.float16, np.int32)
+    dtype('float16')
+    """
+    return dtypes.result_type(*args)[0]
+
+
+def finfo(type: Any, /) -> Any:
+    """The limits of a floating-point dtype (or that of an array).
+
+    >>> float(np.finfo(np.float32).eps)
+    1.1920928955078125e-07
+    """
+    return ml_dtypes.finfo(_dtype(type))
+
+
+def iinfo(type: Any, /) -> Any:
+    """The limits of an integer dtype (or that of an array).
+
+    >>> np.iinfo(np.int8).max
+    127
+    """
+    return np.iinfo(_dtype(type))
+
+
+def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+    """Whether arrays of one dtype become the other.
+
+    "safe" (the default) is where promotion takes the one to the other; the rest of NumPy's kinds of
+    casting mean what they do there: "no", "equiv", "same_kind", "unsafe".
+
+    >>> np.can_cast(np.int32, np.float32), np.can_cast(np.float32, np.int32)
+    (True, False)
+    """
+    source, target = _dtype(from_), _dtype(to)
+    if casting != "safe":
+        return np.can_cast(source, target, casting)  # type: ignore[arg-type]
+    return dtypes.promote_types(source, target) == target
+
+
+def issubdtype(arg1: Any, arg2: Any) -> bool:
+    """Whether a dtype belongs to a class of dtypes; bfloat16 is floating.
+
+    The dtype of random keys belongs to ``weft.dtypes.prng_key``, and to ``generic``.
+
+    >>> np.issubdtype(np.int8, np.integer)
+    True
+    """
+    if isinstance(arg1, dtypes.KeyDtype) or arg2 in (dtypes.prng_key, dtypes.extended):
+        classes = (dtypes.prng_key, dtypes.extended, np.generic)
+        return isinstance(arg1, dtypes.KeyDtype) and arg2 in classes
+    if np.dtype(arg1) == ml_dtypes.bfloat16:
+        return arg2 in (np.floating, np.inexact, np.number, np.generic) or arg1 == arg2
+    return np.issubdtype(arg1, arg2)
+
+
+def isdtype(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is of a kind of the Array API standard ("real floating", "integral", …).
+
+    >>> np.isdtype(np.float32, ("integral", "real floating"))
+    True
+    """
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    own = _dtype(dtype)
+    if own == ml_dtypes.bfloat16:
+        names = ("real floating", "numeric")
+        return any(k in names if isinstance(k, str) else own == np.dtype(k) for k in kinds)
+    return np.isdtype(own, tuple(k if isinstance(k, str) else np.dtype(k) for k in kinds))
+
+
+def isscalar(element: Any) -> bool:
+    """Whether a value is a number or an array without axes.
+
+    >>> np.isscalar(3.0), np.isscalar(np.ones(1))
+    (True, False)
+    """
+    return np.isscalar(element) or getattr(element, "ndim", None) == 0
+
+
+def iterable(y: Any) -> bool:
+    """Whether `iter(y)` works.
+
+    >>> np.iterable(np.ones(2)), np.iterable(2)
+    (True, False)
+    """
+    try:
+        iter(y)
+    except TypeError:
+        return False
+    return True
+
+
+def iscomplexobj(x: Any) -> bool:
+    """Whether an array has a complex dtype.
+
+    >>> np.iscomplexobj(np.ones(2))
+    False
+    """
+    return dtypes.is_complex(dtypes.result_type(x)[0])
+
+
+def isrealobj(x: Any) -> bool:
+    """Whether an array has a dtype that is not complex.
+
+    >>> np.isrealobj(np.ones(2))
+    True
+    """
+    return not iscomplexobj(x)
+
+
+def iscomplex(x: ArrayLike) -> Value:
+    """Whether an element has an imaginary part that is not 0.
+
+    >>> np.iscomplex(np.array([1 + 1j, 2]))
+    Array([ True, False], dtype=bool)
+    """
+    check_arraylike("iscomplex", x)
+    if not dtypes.is_complex(dtype_of(x)):
+        return lax.broadcast_in_dim(np.asarray(False), shape_of(x), ())
+    imaginary = lax.imag(x)
+    return lax.ne(imaginary, lax.full_like(imaginary, 0))
+
+
+def isreal(x: ArrayLike) -> Value:
+    """Whether an element has an imaginary part of 0.
+
+    >>> np.isreal(np.array([1 + 1j, 2]))
+    Array([False,  True], dtype=bool)
+    """
+    check_arraylike("isreal", x)
+    return lax.bitwise_not(iscomplex(x))
