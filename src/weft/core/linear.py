@@ -19,6 +19,36 @@ class Zero:
         return f"Zero({self.aval})"
 
 
+class SymbolicZero:
+    """A zero that rules with ``symbolic_zeros`` get in place of an array, and may return.
+
+    It has the ``shape``, ``dtype`` and ``aval`` of what it stands for, and no values.
+    """
+
+    __slots__ = ("aval",)
+
+    def __init__(self, aval: ShapedArray):
+        self.aval = aval
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape."""
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype."""
+        return self.aval.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.aval.ndim
+
+    def __repr__(self) -> str:
+        return f"SymbolicZero({self.aval})"
+
+
 class UndefPrimal:
     """A linear operand in a transpose rule: only its type is known."""
 

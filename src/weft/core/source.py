@@ -58,24 +58,39 @@ def _nearest(frame: FrameType | None) -> FrameType | None:
 class _State(threading.local):
     source: Source | None = None
     caller: FrameType | None = None  # in another thread, which waits for this one
+    scope: str = ""
 
 
 _state = _State()
 
 
-def caller() -> tuple[Source | None, FrameType | None]:
+Place = tuple[Source | None, FrameType | None, str]
+
+
+def caller() -> Place:
     """Where operations of this thread come from, for `called_from` in another."""
-    return _state.source, user_frame()
+    return _state.source, user_frame(), _state.scope
 
 
 @contextmanager
-def called_from(place: tuple[Source | None, FrameType | None]) -> Iterator[None]:
+def called_from(place: Place) -> Iterator[None]:
     """Makes this thread go on for another one that waits for it, from the `caller` there."""
-    _state.source, _state.caller = place
+    _state.source, _state.caller, _state.scope = place
     try:
         yield
     finally:
-        _state.source = _state.caller = None
+        _state.source, _state.caller, _state.scope = None, None, ""
+
+
+@contextmanager
+def in_scope(name: str) -> Iterator[None]:
+    """Puts ``name`` in front of the functions that :func:`user_source` names."""
+    outer = _state.scope
+    _state.scope = f"{outer}{name}/"
+    try:
+        yield
+    finally:
+        _state.scope = outer
 
 
 @contextmanager
@@ -96,7 +111,8 @@ def user_source() -> Source | None:
     frame = user_frame()
     if frame is None:
         return None
-    return Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
+    function = _state.scope + frame.f_code.co_qualname
+    return Source(frame.f_code.co_filename, frame.f_lineno, function)
 
 
 def describe(source: Source | None) -> str:

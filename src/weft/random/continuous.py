@@ -64,13 +64,34 @@ def exponential(key: Key, shape: Any = (), dtype: DType = None) -> Value:
     return lax.neg(lax.log1p(lax.neg(u)))  # 1 − u is never 0
 
 
-def gumbel(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers from the standard Gumbel distribution."""
+def gumbel(key: Key, shape: Any = (), dtype: DType = None, mode: str | None = None) -> Value:
+    """Numbers from the standard Gumbel distribution.
+
+    With the `mode` "low", the default, no float32 is greater than about 16; with "high", which
+    takes twice the bits, 32.
+    """
     target = float_dtype("gumbel", dtype)
     wanted = canonical_shape("random.gumbel", shape)
-    tiny = np.asarray(wnp.finfo(target).tiny, target)
-    u = uniform_of(checked_key("gumbel", key), wanted, target, tiny, 1.0)
-    return -wnp.log(-wnp.log(u))
+    key = checked_key("gumbel", key)
+    limits = wnp.finfo(target)
+    if checked_mode("gumbel", "low" if mode is None else mode) == "low":
+        u = uniform_of(key, wanted, target, np.asarray(limits.tiny, target), 1.0)
+        return -wnp.log(-wnp.log(u))
+    high, low = _two(uniform_of(key, (2, *wanted), target, 0.0, 1.0))
+    fine = high + low * np.asarray(2.0**-limits.nmant, target) + np.asarray(limits.tiny, target)
+    return -wnp.log(-wnp.log1p(-wnp.where(high >= 0.5, high, fine)))
+
+
+def checked_mode(name: str, mode: str) -> str:
+    """How many bits go into a number: "low" or "high"; ValueError for anything else."""
+    if mode not in ("low", "high"):
+        raise ValueError(f"weft.random.{name}: mode is 'low' or 'high', got {mode!r}")
+    return mode
+
+
+def _two(x: Value) -> tuple[Value, Value]:
+    """The two halves of an array along its first axis."""
+    return x[0], x[1]
 
 
 def laplace(key: Key, shape: Any = (), dtype: DType = None) -> Value:

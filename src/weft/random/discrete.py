@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,26 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.creation import asarray
-from weft.random.continuous import gumbel
+from weft.random.continuous import checked_mode, gumbel
 from weft.random.keys import Key, checked_key, random_bits, split
 from weft.random.uniform import drawn_shape, spread, uniform, uniform_of
 
 
-def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Any = None) -> Value:
-    """Booleans that are True with probability `p`."""
+def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Any = None, mode: str = "low") -> Value:
+    """Booleans that are True with probability `p`.
+
+    With the `mode` "low" probabilities count down to 2^−23 in float32, with "high" to 2^−46.
+    """
     check_arraylike("random.bernoulli", p)
     wanted = shape_of(p) if shape is None else canonical_shape("random.bernoulli", shape)
     target = wnp.result_type(p, 1.0)
-    u = uniform_of(checked_key("bernoulli", key), wanted, target, 0.0, 1.0)
-    return lax.lt(u, spread("bernoulli", p, wanted, target))
+    key = checked_key("bernoulli", key)
+    chance = spread("bernoulli", p, wanted, target)
+    if checked_mode("bernoulli", mode) == "low":
+        return lax.lt(uniform_of(key, wanted, target, 0.0, 1.0), chance)
+    drawn = uniform_of(key, (2, *wanted), target, 0.0, 1.0)
+    fine = drawn[1] * np.asarray(2.0 ** -wnp.finfo(target).nmant, target)
+    return lax.lt(fine, lax.sub(chance, drawn[0]))
 
 
 def randint(
@@ -111,11 +120,22 @@ def rademacher(key: Key, shape: Any = (), dtype: DType = None) -> Value:
 
 
 def categorical(
-    key: Key, logits: ArrayLike, axis: int = -1, shape: Any = None, replace: bool = True
+    key: Key,
+    logits: ArrayLike,
+    axis: int = -1,
+    shape: Any = None,
+    replace: bool = True,
+    mode: str | None = None,
 ) -> Value:
-    """Indices along `axis` with probabilities softmax(logits), by the Gumbel trick."""
-    if not replace:
-        raise ValueError("weft.random.categorical: replace=False is not supported")
+    """Indices along `axis` with probabilities softmax(logits), by the Gumbel trick.
+
+    `shape` ends with that of `logits` without the axis; what comes before is how many are drawn.
+    With ``replace=False`` no class is drawn twice (Kool, van Hoof and Welling, 2019). `mode` is
+    that of `gumbel`.
+
+    >>> weft.random.categorical(weft.random.key(0), np.zeros(4), shape=(3,), replace=False)
+    Array([0, 1, 3], dtype=int32)
+    """
     scores = asarray(logits)
     ndim = len(shape_of(scores))
     if not ndim:
@@ -128,10 +148,26 @@ def categorical(
             f"weft.random.categorical: shape={wanted} does not end with the batch shape {batch}"
         )
     lead = wanted[: len(wanted) - len(batch)]
+    work = wnp.result_type(scores, 1.0)
+    if not replace:
+        return _different(scores, number, lead, gumbel(key, shape_of(scores), work, mode))
     noisy = list(wanted[len(lead) :])
     noisy.insert(number, shape_of(scores)[number])
-    noise = gumbel(key, (*lead, *noisy), wnp.result_type(scores, 1.0))
+    noise = gumbel(key, (*lead, *noisy), work, mode)
     return wnp.argmax(noise + scores, axis=number + len(lead))
+
+
+def _different(scores: Value, axis: int, lead: tuple[int, ...], noise: Value) -> Value:
+    """The indices of the greatest of noisy scores: as many as ``lead`` has elements."""
+    count, classes = math.prod(lead), shape_of(scores)[axis]
+    if count > classes:
+        raise ValueError(
+            f"weft.random.categorical: cannot draw {count} of {classes} classes without "
+            "replacement (replace=False)"
+        )
+    _, found = lax.top_k(wnp.moveaxis(scores + noise, axis, -1), count)
+    first = wnp.moveaxis(found, -1, 0)
+    return lax.reshape(first, (*lead, *shape_of(first)[1:]))
 
 
 def geometric(key: Key, p: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:

@@ -76,6 +76,7 @@ def choice(
     replace: bool = True,
     p: ArrayLike | None = None,
     axis: int = 0,
+    mode: str | None = None,
 ) -> Value:
     """Random elements (slices along `axis`) of `a`; for an integer, of ``arange(a)``.
 
@@ -84,6 +85,7 @@ def choice(
     shape: how many are drawn; it takes the place of `axis` in the result.
     replace: whether an element may be drawn more than once.
     p: the probability of each; equal ones without it.
+    mode: that of `gumbel`, which is used to draw by probabilities without replacement.
 
     >>> weft.random.choice(weft.random.key(0), 10, (3,), replace=False)
     Array([0, 1, 8], dtype=int32)
@@ -106,11 +108,15 @@ def choice(
     if p is None and not replace:
         order = permutation(key, asarray(a) if own else size, number)
         return lax.reshape(lax.slice_in_dim(order, 0, drawn, axis=number), result_shape)
-    index = randint(key, wanted, 0, size) if p is None else _drawn(key, size, wanted, replace, p)
+    index = (
+        randint(key, wanted, 0, size) if p is None else _drawn(key, size, wanted, replace, p, mode)
+    )
     return wnp.take(a, index, number).reshape(result_shape) if own else index
 
 
-def _drawn(key: Key, size: int, shape: tuple[int, ...], replace: bool, p: ArrayLike) -> Value:
+def _drawn(
+    key: Key, size: int, shape: tuple[int, ...], replace: bool, p: ArrayLike, mode: str | None
+) -> Value:
     """Indices drawn with probabilities `p`."""
     (weights,) = promote_inexact("random.choice", asarray(p))
     if shape_of(weights) != (size,):
@@ -123,5 +129,5 @@ def _drawn(key: Key, size: int, shape: tuple[int, ...], replace: bool, p: ArrayL
         r = upto[-1] * (1 - uniform(key, shape, aval_of(upto).dtype))
         return wnp.searchsorted(upto, r)
     # The greatest of log p + Gumbel noise are a sample without replacement (Vieira, 2014).
-    noisy = gumbel(key, (size,), aval_of(weights).dtype) + wnp.log(weights)
+    noisy = gumbel(key, (size,), aval_of(weights).dtype, mode) + wnp.log(weights)
     return lax.reshape(lax.top_k(noisy, math.prod(shape))[1], shape)

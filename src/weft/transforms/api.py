@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -11,22 +12,26 @@ import numpy as np
 from weft import tree
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, register_array_type
-from weft.core.jaxpr import ClosedJaxpr
-from weft.core.linear import UndefPrimal, Zero
+from weft.core.axis_names import MappedSize, named_axis
+from weft.core.interpret import eval_jaxpr
+from weft.core.linear import SymbolicZero, UndefPrimal, Zero
 from weft.core.staging import trace_to_jaxpr
+from weft.core.trace import current_trace
 from weft.primitives.select import stop_gradient_p
 from weft.primitives.shaping import full, instantiate
 from weft.transforms.functions import (
     FlatFunction,
+    as_arrays,
     check_callable,
     delivered,
     flat_function,
     function_name,
     positional_names,
 )
-from weft.transforms.jvp import is_differentiable, jvp_flat, tangent_aval
+from weft.transforms.jvp import is_differentiable, jvp_flat, primal_value, tangent_aval
 from weft.transforms.linearize import Linearized, linearize_flat
 from weft.transforms.transpose import backward_pass
+from weft.tree_util import Partial
 
 
 class ShapeDtypeStruct:
@@ -78,8 +83,17 @@ register_array_type(ShapeDtypeStruct, lambda struct: struct.aval)
 # ---------------------------------------------------------------- tracing
 
 
-def make_jaxpr(fun: Callable[..., Any]) -> Callable[..., ClosedJaxpr]:
+def make_jaxpr(
+    fun: Callable[..., Any],
+    static_argnums: int | Sequence[int] = (),
+    axis_env: Sequence[tuple[Hashable, int]] | None = None,
+    return_shape: bool = False,
+) -> Callable[..., Any]:
     """A function that gives the jaxpr of ``fun`` for its arguments, instead of running it.
+
+    ``static_argnums`` are positions of arguments that are Python values. ``axis_env`` gives names
+    and sizes of axes for collectives. With ``return_shape`` the shapes and dtypes of the results,
+    in their containers, come with the jaxpr.
 
     >>> make_jaxpr(lambda x: x * 2)(1.0)
     { lambda ; a:f32[]. let
@@ -87,13 +101,45 @@ def make_jaxpr(fun: Callable[..., Any]) -> Callable[..., ClosedJaxpr]:
       in (b,) }
     """
     check_callable("make_jaxpr", fun)
+    static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
 
     @functools.wraps(fun)
-    def traced(*args: Any, **kwargs: Any) -> ClosedJaxpr:
-        flat, leaves = flat_function("make_jaxpr", fun, args, kwargs)
-        return trace_to_jaxpr(flat, [aval_of(x) for x in leaves], flat.info)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        places = {i % len(args) for i in static}
+        moving = [i for i in range(len(args)) if i not in places]
+
+        @functools.wraps(fun)
+        def of_moving(*values: Any, **keywords: Any) -> Any:
+            full = list(args)
+            for place, value in zip(moving, values, strict=True):
+                full[place] = value
+            return fun(*full, **keywords)
+
+        flat, leaves = flat_function(
+            "make_jaxpr", of_moving if places else fun, [args[i] for i in moving], kwargs
+        )
+        with ExitStack() as axes:
+            for name, size in axis_env or ():
+                axes.enter_context(named_axis(MappedSize(size, name)))
+            closed = trace_to_jaxpr(flat, [aval_of(x) for x in leaves], flat.info)
+        if not return_shape:
+            return closed
+        return closed, flat.unflatten(list(map(_struct, closed.out_avals)))
 
     return traced
+
+
+def _struct(aval: ShapedArray) -> ShapeDtypeStruct:
+    return ShapeDtypeStruct(aval.shape, aval.dtype, aval.weak_type)
+
+
+def typeof(x: Any) -> ShapedArray:
+    """The type of an array, traced value or number.
+
+    >>> weft.typeof(np.zeros((2, 3)))
+    ShapedArray(f32[2,3])
+    """
+    return aval_of(x)
 
 
 def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -104,9 +150,7 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     check_callable("eval_shape", fun)
     flat, leaves = flat_function("eval_shape", fun, args, kwargs)
     closed = trace_to_jaxpr(flat, [aval_of(x) for x in leaves], flat.info)
-    return flat.unflatten(
-        [ShapeDtypeStruct(a.shape, a.dtype, a.weak_type) for a in closed.out_avals]
-    )
+    return flat.unflatten(list(map(_struct, closed.out_avals)))
 
 
 def stop_gradient(x: Any) -> Any:
@@ -141,27 +185,34 @@ def jvp(
     given = _tangent_leaves("jvp", flat, primals, tangents, leaves)
     outs, out_tangents = jvp_flat(flat, leaves, given, flat.info)
     results = flat.unflatten(outs), flat.unflatten(list(map(materialize_tangent, out_tangents)))
-    return (*results, _aux_value(aux[0])) if has_aux else results
+    return (*results, aux[0]) if has_aux else results
 
 
 def _tangent_leaves(
     transform: str, flat: FlatFunction, primals: Any, tangents: Any, leaves: list[Any]
 ) -> list[Any]:
     """Tangents checked against their primals; ``Zero`` for those of discrete values."""
-    primal_def = tree.structure(tuple(primals))
+    avals = [tangent_aval(aval_of(primal)) for primal in leaves]
+    return _checked_tangents(transform, flat, tree.structure(tuple(primals)), tangents, avals)
+
+
+def _checked_tangents(
+    transform: str,
+    flat: FlatFunction,
+    primal_def: tree.PyTreeSpec,
+    tangents: Any,
+    avals: Sequence[ShapedArray],
+) -> list[Any]:
     given, given_def = tree.flatten(tuple(tangents))
     if primal_def != given_def:
         raise TypeError(
             f"{transform} of {flat.info}: primals and tangents have different structures: "
             f"{tree.describe(primal_def)} and {tree.describe(given_def)}"
         )
-    checked: list[Any] = []
-    for i, (primal, tangent) in enumerate(zip(leaves, given, strict=True)):
-        want = tangent_aval(aval_of(primal))
-        checked.append(
-            as_tangent(tangent, want, f"{transform}: the tangent of {flat.info.arg_name(i)}")
-        )
-    return checked
+    return [
+        as_tangent(tangent, want, f"{transform}: the tangent of {flat.info.arg_name(i)}")
+        for i, (tangent, want) in enumerate(zip(given, avals, strict=True))
+    ]
 
 
 def as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
@@ -172,6 +223,10 @@ def as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
         return Zero(want)
     if type(value) is Zero:
         return value
+    if type(value) is SymbolicZero:
+        if value.shape != want.shape or value.dtype != want.dtype:
+            raise TypeError(f"{what} is {value}, expected {want}")
+        return Zero(want)
     try:
         got = aval_of(value)
     except TypeError:
@@ -221,22 +276,10 @@ def _without_aux(
                 f"{transform} of '{name}' with has_aux=True: the function must return a pair "
                 f"(result, aux), got {type(out).__name__}"
             )
-        kept.append(out[1])
+        kept.append(tree.map(functools.partial(primal_value, current_trace()), out[1]))
         return out[0]
 
     return main, kept
-
-
-def _aux_value(aux: Any) -> Any:
-    """Auxiliary data without tracers of the transformation that has just ended."""
-    from weft.transforms.jvp import JVPTracer
-
-    def primal(x: Any) -> Any:
-        while isinstance(x, JVPTracer) and x._trace.finished:
-            x = x._primal
-        return x
-
-    return tree.map(primal, aux)
 
 
 # ---------------------------------------------------------------- linearization and reverse mode
@@ -245,7 +288,8 @@ def _aux_value(aux: Any) -> Any:
 def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The results of ``fun`` at ``primals``, and its derivative there as a linear function.
 
-    The primal computation runs once; the linear function may be called many times.
+    The primal computation runs once; the linear function may be called many times. It is a tree
+    whose leaves are the values that it needs, and so may be a result or an argument under ``jit``.
 
     >>> y, f_lin = linearize(np.sin, 0.0)
     >>> f_lin(1.0)
@@ -255,45 +299,58 @@ def linearize(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> 
     fun, aux = _without_aux("linearize", fun, has_aux)
     flat, leaves = flat_function("linearize", fun, primals)
     lin = _linearize_leaves(flat, leaves)
-    out_avals = [aval_of(p) for p in lin.primals_out]
+    program = _LinearProgram(lin, [aval_of(x) for x in leaves])
+    primal_def = tree.structure(primals)
 
-    def linear(*tangents: Any) -> Any:
-        from weft.core.interpret import eval_closed
-
-        given = _tangent_leaves("linearize", flat, primals, tangents, leaves)
-        moved = [instantiate(t) for t, m in zip(given, lin.moved_in, strict=True) if m]
-        outs = iter(eval_closed(lin.linear, *moved))
-        full_outs = [
-            next(outs) if m else Zero(tangent_aval(a))
-            for a, m in zip(out_avals, lin.moved_out, strict=True)
-        ]
-        return flat.unflatten(list(map(materialize_tangent, full_outs)))
+    def linear(*args: Any) -> Any:
+        count = len(program.jaxpr.constvars)
+        given = _checked_tangents("linearize", flat, primal_def, args[count:], program.in_avals)
+        outs = program.push_forward(args[:count], given)
+        return flat.unflatten(list(map(materialize_tangent, outs)))
 
     result = flat.unflatten(lin.primals_out)
-    return (result, linear, _aux_value(aux[0])) if has_aux else (result, linear)
+    f_lin = Partial(linear, *lin.linear.consts)
+    return (result, f_lin, aux[0]) if has_aux else (result, f_lin)
 
 
 def _linearize_leaves(flat: FlatFunction, leaves: Sequence[Any]) -> Linearized:
     return linearize_flat(flat, leaves, [is_differentiable(aval_of(x)) for x in leaves], flat.info)
 
 
-def _pull_back(lin: Linearized, avals: Sequence[ShapedArray], cts: Sequence[Any]) -> list[Any]:
-    """Cotangents of the arguments (possibly ``Zero``) from those of the results."""
-    jaxpr = lin.linear.jaxpr
-    moved_cts = [ct for ct, m in zip(cts, lin.moved_out, strict=True) if m]
-    undefined = [UndefPrimal(v.aval) for v in jaxpr.invars]
-    found = iter(backward_pass(jaxpr, lin.linear.consts, undefined, moved_cts))
-    return [
-        next(found) if m else Zero(tangent_aval(a))
-        for a, m in zip(avals, lin.moved_in, strict=True)
-    ]
+class _LinearProgram:
+    """A linearized function without its residuals, which are arguments: the same for every call."""
+
+    def __init__(self, lin: Linearized, in_avals: Sequence[ShapedArray]):
+        self.jaxpr = lin.linear.jaxpr
+        self.moved_in, self.moved_out = lin.moved_in, lin.moved_out
+        self.in_avals = [tangent_aval(a) for a in in_avals]
+        self.out_avals = [tangent_aval(aval_of(p)) for p in lin.primals_out]
+
+    def push_forward(self, residuals: Sequence[Any], tangents: Sequence[Any]) -> list[Any]:
+        """Tangents of the results (possibly ``Zero``) from those of the arguments."""
+        moved = [instantiate(t) for t, m in zip(tangents, self.moved_in, strict=True) if m]
+        outs = iter(eval_jaxpr(self.jaxpr, residuals, *moved))
+        return [
+            next(outs) if m else Zero(a)
+            for a, m in zip(self.out_avals, self.moved_out, strict=True)
+        ]
+
+    def pull_back(self, residuals: Sequence[Any], cts: Sequence[Any]) -> list[Any]:
+        """Cotangents of the arguments (possibly ``Zero``) from those of the results."""
+        moved_cts = [ct for ct, m in zip(cts, self.moved_out, strict=True) if m]
+        undefined = [UndefPrimal(v.aval) for v in self.jaxpr.invars]
+        found = iter(backward_pass(self.jaxpr, residuals, undefined, moved_cts))
+        return [
+            next(found) if m else Zero(a) for a, m in zip(self.in_avals, self.moved_in, strict=True)
+        ]
 
 
 def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     """The results of ``fun`` at ``primals``, and the function that pulls cotangents back.
 
     The second takes a cotangent with the structure of the result and gives a tuple with one for
-    each primal (dtype ``float0`` for integers and booleans).
+    each primal (dtype ``float0`` for integers and booleans). It is a tree whose leaves are the
+    values that it needs, and so may be a result or an argument under ``jit``.
 
     >>> y, pullback = vjp(np.multiply, 2.0, 3.0)
     >>> pullback(1.0)
@@ -303,10 +360,10 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
     fun, aux = _without_aux("vjp", fun, has_aux)
     flat, leaves = flat_function("vjp", fun, primals)
     lin = _linearize_leaves(flat, leaves)
-    in_avals = [aval_of(x) for x in leaves]
-    out_avals = [aval_of(p) for p in lin.primals_out]
+    program = _LinearProgram(lin, [aval_of(x) for x in leaves])
 
-    def pullback(cotangent: Any) -> tuple[Any, ...]:
+    def pullback(*args: Any) -> tuple[Any, ...]:
+        *residuals, cotangent = args
         given, given_def = tree.flatten(cotangent)
         if given_def != flat.out_tree:
             raise TypeError(
@@ -315,15 +372,15 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
             )
         where = tree.path_names(given_def, "result")
         cts = [
-            as_tangent(ct, tangent_aval(a), f"vjp of {flat.info}: the cotangent of {w}")
-            for ct, a, w in zip(given, out_avals, where, strict=True)
+            as_tangent(ct, a, f"vjp of {flat.info}: the cotangent of {w}")
+            for ct, a, w in zip(given, program.out_avals, where, strict=True)
         ]
-        found = _arrays(_pull_back(lin, in_avals, cts))
-        args, _ = tree.unflatten(flat.treedef, found)
-        return args
+        found = _arrays(program.pull_back(residuals, cts))
+        return tree.unflatten(flat.treedef, found)[0]
 
     result = flat.unflatten(lin.primals_out)
-    return (result, pullback, _aux_value(aux[0])) if has_aux else (result, pullback)
+    f_vjp = Partial(pullback, *lin.linear.consts)
+    return (result, f_vjp, aux[0]) if has_aux else (result, f_vjp)
 
 
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
@@ -378,30 +435,24 @@ def value_and_grad(
     (9.0, 6.0)
     """
     check_callable("grad", fun)
-    chosen = _check_argnums(argnums)
+    chosen = _check_argnums("grad", argnums)
     name = function_name(fun)
 
     @functools.wraps(fun)
     def with_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        places = _places(chosen, len(args), name)
-
-        @functools.wraps(fun)
-        def of_chosen(*values: Any) -> Any:
-            full = list(args)
-            for place, value in zip(places, values, strict=True):
-                full[place] = value
-            return fun(*full, **kwargs)
-
+        places = _places("grad", chosen, len(args), name)
+        of_chosen, values = _of_places(fun, places, args, kwargs)
         main, aux = _without_aux("grad", of_chosen, has_aux)
-        values = [args[place] for place in places]
         flat, leaves, names = _chosen_flat(fun, main, values, places, len(args))
         _check_grad_inputs(name, leaves, names, holomorphic, allow_int)
+        leaves = as_arrays(leaves)
         lin = _linearize_leaves(flat, leaves)
         ct = _unit_cotangent(name, flat, lin.primals_out, holomorphic)
-        found = _pull_back(lin, [aval_of(x) for x in leaves], [ct])
+        program = _LinearProgram(lin, [aval_of(x) for x in leaves])
+        found = program.pull_back(lin.linear.consts, [ct])
         gradients, _ = tree.unflatten(flat.treedef, _arrays(found))
         value = flat.unflatten(lin.primals_out)
-        result = (value, _aux_value(aux[0])) if has_aux else value
+        result = (value, aux[0]) if has_aux else value
         return result, (gradients[0] if isinstance(chosen, int) else tuple(gradients))
 
     return with_gradient
@@ -431,20 +482,41 @@ def grad(
     return gradient
 
 
-def _check_argnums(argnums: Any) -> int | tuple[int, ...]:
+def chosen_arguments(
+    transform: str, fun: Callable[..., Any], argnums: Any, args: Sequence[Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    """The function of the arguments at ``argnums`` alone, and those arguments."""
+    places = _places(transform, _check_argnums(transform, argnums), len(args), function_name(fun))
+    return _of_places(fun, places, args, {})
+
+
+def _of_places(
+    fun: Callable[..., Any], places: Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], list[Any]]:
+    @functools.wraps(fun)
+    def of_places(*values: Any) -> Any:
+        full = list(args)
+        for place, value in zip(places, values, strict=True):
+            full[place] = value
+        return fun(*full, **kwargs)
+
+    return of_places, [args[place] for place in places]
+
+
+def _check_argnums(transform: str, argnums: Any) -> int | tuple[int, ...]:
     if isinstance(argnums, int) and not isinstance(argnums, bool):
         return argnums
     if isinstance(argnums, tuple | list) and argnums and all(isinstance(i, int) for i in argnums):
         return tuple(argnums)
-    raise TypeError(f"grad: argnums is an int or a tuple of ints, got {argnums!r}")
+    raise TypeError(f"{transform}: argnums is an int or a tuple of ints, got {argnums!r}")
 
 
-def _places(chosen: int | tuple[int, ...], count: int, name: str) -> list[int]:
+def _places(transform: str, chosen: int | tuple[int, ...], count: int, name: str) -> list[int]:
     places = []
     for number in (chosen,) if isinstance(chosen, int) else chosen:
         if not -count <= number < count:
             raise ValueError(
-                f"grad of '{name}': argnums has {number}, but it was called with {count} "
+                f"{transform} of '{name}': argnums has {number}, but it was called with {count} "
                 "positional arguments; arguments to differentiate are passed by position"
             )
         places.append(number % count)

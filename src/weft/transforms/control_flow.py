@@ -34,6 +34,9 @@ from weft.transforms.scan import scan_p
 from weft.transforms.vmap import vmap
 from weft.transforms.while_loop import while_p
 
+#: Stands for an operand that was not given: None is a value.
+_NO_OPERAND = object()
+
 
 def concrete_or_none(value: Any) -> Any:
     """The value when it is known while tracing, else None."""
@@ -58,18 +61,24 @@ def _as_array(x: Any) -> Any:
 
 
 def cond(
-    pred: Any, true_fun: Callable[..., Any], false_fun: Callable[..., Any], *operands: Any
+    pred: Any,
+    true_fun: Callable[..., Any],
+    false_fun: Callable[..., Any],
+    *operands: Any,
+    operand: Any = _NO_OPERAND,
 ) -> Any:
     """``true_fun(*operands)`` if ``pred`` else ``false_fun(*operands)``; only the chosen one runs.
 
     ``pred`` is a scalar boolean or number. Both functions give the same structure, shapes and
-    dtypes. Under ``vmap`` over ``pred`` both run and the results are selected.
+    dtypes. Under ``vmap`` over ``pred`` both run and the results are selected. ``operand`` is
+    another way to give one operand.
 
     >>> lax.cond(True, lambda x: x, lambda x: -x, np.arange(3))
     Array([0, 1, 2], dtype=int32)
     """
     check_callable("cond", true_fun)
     check_callable("cond", false_fun)
+    operands = _all_operands("cond", operands, operand)
     try:
         aval = aval_of(pred)
     except TypeError:
@@ -86,11 +95,26 @@ def cond(
     return _bind_cond("cond", index, [false_fun, true_fun], operands)
 
 
-def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
+def _all_operands(what: str, operands: tuple[Any, ...], operand: Any) -> tuple[Any, ...]:
+    if operand is _NO_OPERAND:
+        return operands
+    if operands:
+        raise TypeError(f"{what}: give operands by position or as operand=, not both")
+    return (operand,)
+
+
+def switch(
+    index: Any,
+    branches: Sequence[Callable[..., Any]],
+    *operands: Any,
+    operand: Any = _NO_OPERAND,
+) -> Any:
     """``branches[index](*operands)``, with ``index`` clamped to the branches there are.
 
-    All branches give the same structure, shapes and dtypes.
+    All branches give the same structure, shapes and dtypes. ``operand`` is another way to give one
+    operand.
     """
+    operands = _all_operands("switch", operands, operand)
     if not branches:
         raise ValueError("switch needs at least one branch")
     for branch in branches:
@@ -180,12 +204,17 @@ def while_loop(
 
 
 def fori_loop(
-    lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any, *, unroll: int = 1
+    lower: Any,
+    upper: Any,
+    body_fun: Callable[[Any, Any], Any],
+    init_val: Any,
+    *,
+    unroll: int | bool | None = None,
 ) -> Any:
     """``for i in range(lower, upper): val = body_fun(i, val)``, from ``init_val``.
 
     When the bounds are known while tracing this is a ``scan`` and has gradients; otherwise a
-    ``while_loop``.
+    ``while_loop``, which ``unroll`` does not apply to.
 
     >>> weft.lax.fori_loop(0, 10, lambda i, total: total + i, 0)
     Array(45, dtype=int32)
@@ -211,7 +240,11 @@ def fori_loop(
 
         first = np.asarray(start, index_dtype)
         (_, result), _ = scan(
-            step, (first, init_val), None, length=max(stop - start, 0), unroll=unroll
+            step,
+            (first, init_val),
+            None,
+            length=max(stop - start, 0),
+            unroll=1 if unroll is None else unroll,
         )
         return result
     dtype = max(aval_of(lower).dtype, aval_of(upper).dtype, key=lambda d: d.itemsize)
@@ -233,13 +266,13 @@ def scan(
     xs: Any = None,
     length: int | None = None,
     reverse: bool = False,
-    unroll: int = 1,
+    unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
     """Runs ``carry, y = f(carry, x)`` over the leading axis of ``xs``: last carry, all ``y``.
 
     ``init``, ``xs`` and ``y`` are trees of arrays; ``xs`` may be None with a ``length``. With
     ``reverse`` the steps run from the end, and ``ys`` keep the places of their ``xs``. ``unroll``
-    is how many steps make one iteration of the compiled loop.
+    is how many steps make one iteration of the compiled loop: True for all of them.
 
     >>> scan(lambda total, x: (total + x, total), 0, np.arange(4))
     (Array(6, dtype=int32), Array([0, 0, 1, 3], dtype=int32))
@@ -252,7 +285,9 @@ def scan(
     init_leaves, init_def = _leaves_of("scan", name, init, "init")
     xs_leaves, xs_def = _leaves_of("scan", name, xs, "xs")
     steps = _scan_length(name, xs_leaves, xs_def, length)
-    if isinstance(unroll, bool) or not isinstance(unroll, int) or unroll < 1:
+    if isinstance(unroll, bool):
+        unroll = max(steps, 1) if unroll else 1
+    if not isinstance(unroll, int) or unroll < 1:
         raise ValueError(f"scan: unroll is a positive integer, got {unroll!r}")
     if jit_is_disabled():
         return _scan_in_python(f, init, xs_leaves, xs_def, steps, reverse)

@@ -12,17 +12,24 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
+
 from weft import tree
+from weft.core.avals import ShapedArray
+from weft.core.dtypes import float0
 from weft.core.jaxpr import ClosedJaxpr
-from weft.core.linear import is_zero
+from weft.core.linear import SymbolicZero, Zero, is_zero
+from weft.primitives.shaping import instantiate
 from weft.transforms.closed import Derived, batch_closed, mapped_first
 from weft.transforms.functions import (
     argument_names,
+    as_arrays,
     check_callable,
     check_leaves,
     function_name,
     signature_of,
 )
+from weft.transforms.jvp import is_differentiable, tangent_aval
 from weft.transforms.vmap import batch_flat, place_axis
 
 FlatFun = Callable[..., list[Any]]
@@ -46,6 +53,29 @@ def batched_jaxpr(
     operands, mapped = mapped_first(axis_size, args, dims)
     everything = tuple(True for _ in jaxpr.out_avals)
     return operands, batch_closed(jaxpr, axis_size, mapped, everything)
+
+
+def with_zeros(values: Sequence[Any], avals: Sequence[ShapedArray], symbolic: bool) -> list[Any]:
+    """(Co)tangents as a rule gets them: zeros written out, or as ``SymbolicZero``.
+
+    Those of discrete values have the dtype float0.
+    """
+
+    def given(value: Any, aval: ShapedArray) -> Any:
+        if type(value) is not Zero and is_differentiable(aval):
+            return value
+        if symbolic:
+            return SymbolicZero(tangent_aval(aval))
+        if is_differentiable(aval):
+            return instantiate(value)
+        return np.zeros(aval.shape, float0)
+
+    return list(map(given, values, avals))
+
+
+def written_out(values: Sequence[Any]) -> tuple[list[Any], list[bool]]:
+    """Values without symbolic zeros, and which of them were."""
+    return list(map(instantiate, values)), list(map(is_zero, values))
 
 
 def check_closure(kind: str, name: str, tangents: Sequence[Any]) -> None:
@@ -129,7 +159,7 @@ class CustomFunction(Generic[F]):
         full_def = tree.structure((tuple(diff), {}))
         names = argument_names(self.fun, full_def, diff, {}, places)
         check_leaves(self.kind, self.name, leaves, names)
-        return leaves, treedef
+        return as_arrays(leaves), treedef
 
     def flatten_result(self, what: str, out: Any, expected: tree.PyTreeSpec | None) -> Any:
         outs, out_def = tree.flatten(out)
@@ -138,5 +168,6 @@ class CustomFunction(Generic[F]):
                 f"{self.kind} '{self.name}': {what} has the structure {tree.describe(out_def)}, "
                 f"expected {tree.describe(expected)}"
             )
-        check_leaves(f"{self.kind} rule", self.name, outs, lambda: tree.path_names(out_def, what))
+        arrays = [x for x in outs if type(x) is not SymbolicZero]
+        check_leaves(f"{self.kind} rule", self.name, arrays, lambda: tree.path_names(out_def, what))
         return outs, out_def

@@ -25,10 +25,12 @@ from weft.transforms.custom_function import (
     batched_fun,
     batched_jaxpr,
     check_closure,
+    with_zeros,
+    written_out,
 )
+from weft.transforms.functions import check_callable
 from weft.transforms.jvp import is_differentiable, tangent_aval
 from weft.transforms.transpose import backward_pass
-from weft.transforms.vmap import place_axis
 
 custom_jvp_call_p = Primitive("custom_jvp_call", multiple_results=True)
 
@@ -36,7 +38,7 @@ custom_jvp_call_p = Primitive("custom_jvp_call", multiple_results=True)
 class CustomJvpCall(DerivativeRule):
     """A call of a flat function ``fun`` with its forward-mode rule.
 
-    ``rule(primals, tangents) -> (outs, tangents_out)``, all flat, tangents instantiated.
+    ``rule(primals, tangents) -> (outs, tangents_out)``, all flat; tangents may be ``Zero``.
     """
 
     def __init__(self, name: str, fun: FlatFun, rule: Callable[[list, list], tuple[list, list]]):
@@ -66,21 +68,28 @@ class CustomJvpCall(DerivativeRule):
 
         def rule(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
             count = len(primals)
-            # A mapped primal may have a tangent that is the same for all, but here both are arrays.
-            moved = [place_axis(p, axis_size, d, d) for p, d in zip(primals, dims, strict=True)]
-            flat = batched_fun(
-                lambda *xs: [
-                    instantiate(x)
-                    for group in self.jvp(list(xs[:count]), list(xs[count:]))
-                    for x in group
-                ],
-                axis_size,
-                [*dims, *dims],
-                tag,
-            )
-            outs = flat(*moved, *tangents)
-            half = len(outs) // 2
-            return outs[:half], outs[half:]
+            zero_out: list[bool] = []
+            moved = [d for d, t in zip(dims, tangents, strict=True) if type(t) is not Zero]
+
+            def joined(*xs: Any) -> list[Any]:
+                given = iter(xs[count:])
+                own = [
+                    Zero(tangent_aval(aval_of(p))) if type(t) is Zero else next(given)
+                    for p, t in zip(xs, tangents, strict=False)
+                ]
+                outs, out_tangents = self.jvp(list(xs[:count]), own)
+                values, zeros = written_out(out_tangents)
+                zero_out.extend(zeros)
+                return [*outs, *values]
+
+            # A mapped primal has a mapped tangent: ``dims`` are those of both.
+            flat = batched_fun(joined, axis_size, [*dims, *moved], tag)
+            found = flat(*primals, *(t for t in tangents if type(t) is not Zero))
+            outs, out_tangents = found[: len(zero_out)], found[len(zero_out) :]
+            return outs, [
+                Zero(tangent_aval(aval_of(t))) if zero else t
+                for t, zero in zip(out_tangents, zero_out, strict=True)
+            ]
 
         return CustomJvpCall(self.name, batched_fun(self.fun, axis_size, dims, tag), rule)
 
@@ -121,7 +130,7 @@ def _(
     num_consts: int,
 ) -> Any:
     check_closure("custom_jvp", call.name, tangents[:num_consts])
-    return call.jvp(primals[num_consts:], list(map(instantiate, tangents[num_consts:])))
+    return call.jvp(primals[num_consts:], tangents[num_consts:])
 
 
 @custom_jvp_call_p.def_transpose
@@ -158,6 +167,8 @@ class custom_jvp(CustomFunction[F]):
 
     ``defjvp(rule)`` sets ``rule(primals, tangents) -> (result, tangent of the result)``; arguments
     listed in ``nondiff_argnums`` or ``nondiff_argnames`` come before ``primals``.
+    With ``defjvp(rule, symbolic_zeros=True)`` tangents that are known to be zero are objects of
+    type ``weft.custom_derivatives.SymbolicZero``, without values, and the rule may return such.
     ``defjvps(*rules)`` sets one rule ``(t, result, *primals)`` for each argument, or None.
 
     >>> @weft.custom_jvp
@@ -179,11 +190,13 @@ class custom_jvp(CustomFunction[F]):
     ):
         super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.rule: Callable[..., Any] | None = None
+        self.symbolic_zeros = False
 
-    def defjvp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+    def defjvp(self, jvp: Callable[..., Any], symbolic_zeros: bool = False) -> Callable[..., Any]:
         """Sets the rule; usable as a decorator."""
-        self.rule = rule
-        return rule
+        check_callable("custom_jvp", jvp)
+        self.rule, self.symbolic_zeros = jvp, symbolic_zeros
+        return jvp
 
     def defjvps(self, *rules: Callable[..., Any] | None) -> None:
         """Sets a rule for each argument: ``(t, result, *primals) -> tangent``, None for zero."""
@@ -200,7 +213,7 @@ class custom_jvp(CustomFunction[F]):
             zeros = tree.map(lambda x: instantiate(Zero(tangent_aval(aval_of(x)))), result)
             return result, functools.reduce(lambda a, b: tree.map(add, a, b), parts, zeros)
 
-        self.rule = rule
+        self.rule, self.symbolic_zeros = rule, False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.rule is None:
@@ -218,8 +231,9 @@ class custom_jvp(CustomFunction[F]):
 
         def rule(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
             assert self.rule is not None
+            given = with_zeros(tangents, list(map(aval_of, primals)), self.symbolic_zeros)
             pair = self.rule(
-                *nondiff, tree.unflatten(treedef, primals), tree.unflatten(treedef, tangents)
+                *nondiff, tree.unflatten(treedef, primals), tree.unflatten(treedef, given)
             )
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
                 raise TypeError(

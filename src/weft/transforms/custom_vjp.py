@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import numpy as np
-
 from weft import tree
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.canonical import DerivativeRule
-from weft.core.dtypes import float0
 from weft.core.interpret import eval_closed, numpy_closed
 from weft.core.jaxpr import ClosedJaxpr
-from weft.core.linear import Zero, is_undef
+from weft.core.linear import Zero, is_undef, is_zero
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.core.trace import current_trace
@@ -27,6 +24,8 @@ from weft.transforms.custom_function import (
     batched_fun,
     batched_jaxpr,
     check_closure,
+    with_zeros,
+    written_out,
 )
 from weft.transforms.functions import check_callable
 from weft.transforms.jvp import is_differentiable, tangent_aval
@@ -39,14 +38,15 @@ custom_lin_p = Primitive("custom_lin", multiple_results=True)
 class CustomVjpCall(DerivativeRule):
     """A call of a flat function with its reverse-mode rule.
 
-    ``fwd(*args) -> (outs, residuals)`` and ``bwd(residuals, cts) -> cts_in``, all flat.
+    ``fwd(args, perturbed) -> (outs, residuals)`` and ``bwd(residuals, cts) -> cts_in``, all flat;
+    ``perturbed`` says which arguments have a tangent, and cotangents may be ``Zero``.
     """
 
     def __init__(
         self,
         name: str,
         fun: FlatFun,
-        fwd: Callable[..., tuple[list, list]],
+        fwd: Callable[[list, Sequence[bool]], tuple[list, list]],
         bwd: Callable[[list, list], list],
     ):
         self.name = name
@@ -59,15 +59,14 @@ class CustomVjpCall(DerivativeRule):
 
     def linearized(self, primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
         """Results and tangents of results; the latter only as something to transpose."""
-        outs, residuals = self.fwd(*primals)
+        outs, residuals = self.fwd(primals, [type(t) is not Zero for t in tangents])
         out_avals = tuple(tangent_aval(aval_of(o)) for o in outs)
         moved = custom_lin_p.bind(
             *residuals,
             *map(instantiate, tangents),
             call=self,
             num_residuals=len(residuals),
-            out_avals=tuple(a for a in out_avals if is_differentiable(a)),
-            discrete=tuple(not is_differentiable(a) for a in out_avals),
+            out_avals=out_avals,
         )
         given = iter(moved)
         return outs, [next(given) if is_differentiable(a) else Zero(a) for a in out_avals]
@@ -89,11 +88,11 @@ class CustomVjpCall(DerivativeRule):
     ) -> CustomVjpCall:
         """The call over mapped axes; results and residuals have the axis first."""
 
-        def fwd(*args: Any) -> tuple[list[Any], list[Any]]:
+        def fwd(args: list, perturbed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
             counts: list[int] = []
 
             def joined(*xs: Any) -> list[Any]:
-                outs, residuals = self.fwd(*xs)
+                outs, residuals = self.fwd(list(xs), perturbed)
                 counts.append(len(outs))
                 return [*outs, *residuals]
 
@@ -102,23 +101,34 @@ class CustomVjpCall(DerivativeRule):
 
         def bwd(residuals: list[Any], cts: list[Any]) -> list[Any]:
             count = len(residuals)
-            # Zeros have no array to map: they are written out first.
-            given = [instantiate(ct) for ct in cts]
-            flat = batched_fun(
-                lambda *xs: [
-                    instantiate(ct) for ct in self.bwd(list(xs[:count]), list(xs[count:]))
-                ],
-                axis_size,
-                [0] * (count + len(cts)),
-                tag,
-            )
-            # An argument that is not mapped gets the sum over the axis.
-            return [
-                reduce_sum(ct, (0,)) if d is None else place_axis(ct, axis_size, 0, d)
-                for ct, d in zip(flat(*residuals, *given), dims, strict=True)
-            ]
+            present = [ct for ct in cts if type(ct) is not Zero]
+            zero_in: list[bool] = []
+
+            def joined(*xs: Any) -> list[Any]:
+                given = iter(xs[count:])
+                own = [Zero(_element(ct.aval)) if type(ct) is Zero else next(given) for ct in cts]
+                values, zeros = written_out(self.bwd(list(xs[:count]), own))
+                zero_in.extend(zeros)
+                return values
+
+            flat = batched_fun(joined, axis_size, [0] * (count + len(present)), tag)
+            found = flat(*residuals, *present)
+            return [_placed(*item, axis_size) for item in zip(found, zero_in, dims, strict=True)]
 
         return CustomVjpCall(self.name, batched_fun(self.fun, axis_size, dims, tag), fwd, bwd)
+
+
+def _element(aval: ShapedArray) -> ShapedArray:
+    """The type of one element along the mapped first axis."""
+    return aval.update(shape=aval.shape[1:])
+
+
+def _placed(ct: Any, is_zero: bool, dim: int | None, axis_size: int) -> Any:
+    """A cotangent with its mapped axis first, as that of an argument mapped at ``dim``."""
+    if dim is None:  # an argument that is not mapped gets the sum over the axis
+        return Zero(_element(aval_of(ct))) if is_zero else reduce_sum(ct, (0,))
+    moved = place_axis(ct, axis_size, 0, dim)
+    return Zero(aval_of(moved)) if is_zero else moved
 
 
 @custom_vjp_call_p.def_type
@@ -188,9 +198,8 @@ def _(
     call: CustomVjpCall,
     num_residuals: int,
     out_avals: tuple[ShapedArray, ...],
-    discrete: tuple[bool, ...],
 ) -> list[ShapedArray]:
-    return list(out_avals)
+    return [a for a in out_avals if is_differentiable(a)]
 
 
 def _forward_mode_error(call: CustomVjpCall) -> NoReturn:
@@ -228,16 +237,28 @@ def _(
     call: CustomVjpCall,
     num_residuals: int,
     out_avals: tuple[ShapedArray, ...],
-    discrete: tuple[bool, ...],
 ) -> list[Any]:
     residuals, linear = list(args[:num_residuals]), args[num_residuals:]
-    given = iter(map(instantiate, cts))
-    full = [None if d else next(given) for d in discrete]
+    given = iter(cts)
+    full = [next(given) if is_differentiable(a) else Zero(a) for a in out_avals]
     found = call.bwd(residuals, full)
     return [
         *(None for _ in residuals),
         *(ct if is_undef(arg) else None for ct, arg in zip(found, linear, strict=True)),
     ]
+
+
+class CustomVJPPrimal:
+    """An argument of a ``fwd`` with ``symbolic_zeros``: its value, and whether it has a tangent."""
+
+    __slots__ = ("perturbed", "value")
+
+    def __init__(self, value: Any, perturbed: bool):
+        self.value = value
+        self.perturbed = perturbed
+
+    def __repr__(self) -> str:
+        return f"CustomVJPPrimal({self.value!r}, perturbed={self.perturbed})"
 
 
 class custom_vjp(CustomFunction[F]):
@@ -247,6 +268,11 @@ class custom_vjp(CustomFunction[F]):
     function, and ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument
     that is differentiated (None for zero). Arguments listed in ``nondiff_argnums`` or
     ``nondiff_argnames`` come first in ``bwd``.
+
+    With ``defvjp(fwd, bwd, symbolic_zeros=True)``, ``fwd`` gets arrays as ``CustomVJPPrimal``,
+    whose ``perturbed`` says whether it is differentiated and which has the array as ``value``, and
+    cotangents that are known to be zero are ``SymbolicZero``, without values; ``bwd`` may return
+    such (both are in ``weft.custom_derivatives``).
 
     >>> @weft.custom_vjp
     ... def clip_gradient(x):
@@ -265,12 +291,23 @@ class custom_vjp(CustomFunction[F]):
         super().__init__(fun, nondiff_argnums, nondiff_argnames)
         self.fwd: Callable[..., Any] | None = None
         self.bwd: Callable[..., Any] | None = None
+        self.symbolic_zeros = False
 
-    def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
-        """Sets the forward and the backward function."""
+    def defvjp(
+        self,
+        fwd: Callable[..., Any],
+        bwd: Callable[..., Any],
+        symbolic_zeros: bool = False,
+        optimize_remat: bool = False,
+    ) -> None:
+        """Sets the forward and the backward function.
+
+        ``optimize_remat`` is there for JAX's sake: inside ``checkpoint``, what only residuals need
+        is left out of the forward pass in any case.
+        """
         check_callable("custom_vjp", fwd)
         check_callable("custom_vjp", bwd)
-        self.fwd, self.bwd = fwd, bwd
+        self.fwd, self.bwd, self.symbolic_zeros = fwd, bwd, symbolic_zeros
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.fwd is None or self.bwd is None:
@@ -288,8 +325,10 @@ class custom_vjp(CustomFunction[F]):
             out_defs.append(out_def)
             return outs
 
-        def fwd(*xs: Any) -> tuple[list[Any], list[Any]]:
+        def fwd(xs: list[Any], perturbed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
             assert self.fwd is not None
+            if self.symbolic_zeros:
+                xs = list(map(CustomVJPPrimal, xs, perturbed))
             pair = self.fwd(*self.merged(nondiff, tree.unflatten(treedef, xs)))
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
                 raise TypeError(
@@ -304,7 +343,8 @@ class custom_vjp(CustomFunction[F]):
 
         def bwd(residuals: list[Any], cts: list[Any]) -> list[Any]:
             assert self.bwd is not None
-            given = [np.zeros((), float0) if ct is None else ct for ct in cts]
+            ct_avals = [ct.aval if is_zero(ct) else aval_of(ct) for ct in cts]
+            given = with_zeros(cts, ct_avals, self.symbolic_zeros)
             found = self.bwd(
                 *nondiff,
                 tree.unflatten(residual_defs[-1], residuals),

@@ -104,6 +104,14 @@ def check_leaves(
                 raise TypeError(f"{transform} of '{name}': {names()[i]}: {error}") from None
 
 
+def as_arrays(leaves: Sequence[Any]) -> list[Any]:
+    """The leaves, with NumPy arrays as arrays: what Python code does with them is then Weft's.
+
+    NumPy would make a number of NumPy of its results without axes, and those are weakly typed.
+    """
+    return [captured(x) if isinstance(x, np.ndarray) and x.dtype != float0 else x for x in leaves]
+
+
 def delivered(values: Sequence[Any]) -> list[Any]:
     """Results as users get them: outside transformations, arrays rather than NumPy's or scalars."""
     if current_trace() is not eval_trace:
@@ -115,6 +123,23 @@ def _is_foreign(x: Any) -> bool:
     if isinstance(x, np.ndarray):
         return x.dtype != float0
     return isinstance(x, np.generic | bool | int | float | complex)
+
+
+class _Float0:
+    """An array of dtype float0 as a container without leaves: it has a shape and no values."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = shape
+
+
+tree.register_node(
+    _Float0, lambda zeros: ((), zeros.shape), lambda shape, _: np.zeros(shape, float0)
+)
+
+
+def _as_structure(leaf: Any) -> Any:
+    is_float0 = isinstance(leaf, np.ndarray) and leaf.dtype == float0
+    return _Float0(leaf.shape) if is_float0 else leaf
 
 
 class FlatFunction:
@@ -129,7 +154,10 @@ class FlatFunction:
 
     def __call__(self, *leaves: Any) -> list[Any]:
         args, kwargs = tree.unflatten(self.treedef, leaves)
-        outs, self.out_tree = tree.flatten(self.fun(*args, **kwargs))
+        result = self.fun(*args, **kwargs)
+        outs, self.out_tree = tree.flatten(result)
+        if any(isinstance(x, np.ndarray) and x.dtype == float0 for x in outs):
+            outs, self.out_tree = tree.flatten(tree.map(_as_structure, result))
         self.check_outputs(outs)
         return outs
 
@@ -165,4 +193,4 @@ def flat_function(
     leaves, treedef = tree.flatten((tuple(args), kwargs))
     names = argument_names(fun, treedef, args, kwargs)
     check_leaves(transform, name, leaves, names)
-    return FlatFunction(fun, treedef, FunctionInfo(name, names, transform)), leaves
+    return FlatFunction(fun, treedef, FunctionInfo(name, names, transform)), as_arrays(leaves)

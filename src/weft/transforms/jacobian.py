@@ -38,6 +38,7 @@ def _chosen(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     holomorphic: bool,
+    allow_int: bool = False,
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The function of the differentiated arguments alone, and those arguments, checked."""
     name = function_name(fun)
@@ -55,6 +56,8 @@ def _chosen(
         for leaf, where in zip(leaves, tree.path_names(treedef, root), strict=True):
             aval = aval_of(leaf)
             if not is_differentiable(aval):
+                if allow_int:
+                    continue
                 raise TypeError(
                     f"{what} of '{name}': {where} has dtype {aval.dtype}, which has no derivative; "
                     "pass it as floating point"
@@ -82,6 +85,12 @@ def _chosen(
 
 def _split_axis(x: Any, axis: int, like: Sequence[Any], treedef: tree.PyTreeSpec) -> Any:
     """The axis over a basis cut into the leaves it is a basis of, each with its own axes there."""
+    if x.dtype == dtypes.float0:
+        shape = x.shape
+        return tree.unflatten(
+            treedef,
+            [np.zeros((*shape[:axis], *leaf.shape, *shape[axis + 1 :]), x.dtype) for leaf in like],
+        )
     parts, start = [], 0
     shape = aval_of(x).shape
     for leaf in like:
@@ -142,16 +151,18 @@ def jacrev(
     argnums: int | Sequence[int] = 0,
     has_aux: bool = False,
     holomorphic: bool = False,
+    allow_int: bool = False,
 ) -> Callable[..., Any]:
     """The Jacobian of ``fun``, row by row in reverse mode: best for many inputs and few outputs.
 
-    Shapes and options are as for :func:`jacfwd`.
+    Shapes and options are as for :func:`jacfwd`. With ``allow_int`` arguments may be integers or
+    booleans; their Jacobians have the dtype ``float0``.
     """
     check_callable("jacrev", fun)
 
     @functools.wraps(fun)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
-        chosen, values = _chosen("jacrev", fun, argnums, args, kwargs, holomorphic)
+        chosen, values = _chosen("jacrev", fun, argnums, args, kwargs, holomorphic, allow_int)
         out, pullback, *aux = vjp(chosen, *values, has_aux=has_aux)
         leaves, treedef = tree.flatten(out)
         for leaf in leaves:

@@ -167,15 +167,20 @@ class JitFunction(FastCallable):
         static_argnums: tuple[int, ...],
         static_argnames: tuple[str, ...],
         donate_argnums: tuple[int, ...],
+        donate_argnames: tuple[str, ...],
         inline: bool,
     ):
         functools.update_wrapper(self, fun)
         self._fun = fun
         self._name = function_name(fun)
         self._static_argnums, self._static_argnames = _both_ways(
-            fun, static_argnums, static_argnames
+            fun, "static", static_argnums, static_argnames
         )
-        self._donate_argnums = donate_argnums
+        self._donate_argnums, self._donate_argnames = donate_argnums, frozenset(donate_argnames)
+        if donate_argnames:
+            self._donate_argnums, self._donate_argnames = _both_ways(
+                fun, "donate", donate_argnums, donate_argnames
+            )
         self._inline = inline
         self._plain = not (self._static_argnums or self._static_argnames)
         self._cache: OrderedDict[Any, Traced] = OrderedDict()
@@ -316,7 +321,7 @@ class JitFunction(FastCallable):
         )
 
     def _donated_leaves(self, call: _Call) -> tuple[int, ...]:
-        if not self._donate_argnums:
+        if not (self._donate_argnums or self._donate_argnames):
             return ()
         wanted = {i % (max(call.positions, default=0) + 1) for i in self._donate_argnums}
         donated: list[int] = []
@@ -326,6 +331,11 @@ class JitFunction(FastCallable):
             if position in wanted:
                 donated.extend(range(start, start + count))
             start += count
+        kwargs_def = call.treedef.children()[1]
+        for name, spec in zip(kwargs_def.entries(), kwargs_def.children(), strict=True):
+            if name in self._donate_argnames:
+                donated.extend(range(start, start + spec.num_leaves))
+            start += spec.num_leaves
         return tuple(donated)
 
     def _sort_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
@@ -388,9 +398,9 @@ def _as_tuple(what: str, value: Any, kind: type) -> tuple[Any, ...]:
 
 
 def _both_ways(
-    fun: Callable[..., Any], argnums: tuple[int, ...], argnames: tuple[str, ...]
+    fun: Callable[..., Any], what: str, argnums: tuple[int, ...], argnames: tuple[str, ...]
 ) -> tuple[tuple[int, ...], frozenset[str]]:
-    """Static arguments by position and by name, each inferred from the other and checked."""
+    """Arguments by position and by name, each inferred from the other and checked."""
     signature = signature_of(fun)
     if signature is None or not (argnums or argnames):
         return argnums, frozenset(argnames)
@@ -401,14 +411,14 @@ def _both_ways(
     for number in argnums:
         if not variadic and not -len(positional) <= number < len(positional):
             raise ValueError(
-                f"jit of '{function_name(fun)}': static_argnums has {number}, but the function "
+                f"jit of '{function_name(fun)}': {what}_argnums has {number}, but the function "
                 f"takes {len(positional)} positional arguments"
             )
     free_names = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in argnames:
         if not free_names and name not in signature.parameters:
             raise ValueError(
-                f"jit of '{function_name(fun)}': static_argnames has {name!r}, but the function "
+                f"jit of '{function_name(fun)}': {what}_argnames has {name!r}, but the function "
                 f"takes {', '.join(signature.parameters) or 'no arguments'}"
             )
     argnums = tuple(n + len(positional) if n < 0 else n for n in argnums)
@@ -423,15 +433,18 @@ def jit(
     static_argnums: int | Sequence[int] | None = None,
     static_argnames: str | Sequence[str] | None = None,
     donate_argnums: int | Sequence[int] | None = None,
+    donate_argnames: str | Sequence[str] | None = None,
+    keep_unused: bool = False,
     inline: bool = False,
 ) -> Any:
     """Compiles a function: traced once for each signature, then one native call.
 
     Arguments and results are trees of arrays and numbers. ``static_argnums`` and
     ``static_argnames`` name arguments that are Python values, compiled in and compared by ``==``;
-    ``donate_argnums`` those whose memory the results may reuse. With ``inline`` the function
-    leaves no call in outer programs. Works as a decorator, on methods and with keyword arguments
-    too.
+    ``donate_argnums`` and ``donate_argnames`` those whose memory the results may reuse. With
+    ``inline`` the function leaves no call in outer programs. Programs always take all of their
+    arguments, whatever ``keep_unused`` is. Works as a decorator, on methods and with keyword
+    arguments too.
 
     >>> @weft.jit
     ... def step(x, *, rate=0.1):
@@ -445,6 +458,8 @@ def jit(
             static_argnums=static_argnums,
             static_argnames=static_argnames,
             donate_argnums=donate_argnums,
+            donate_argnames=donate_argnames,
+            keep_unused=keep_unused,
             inline=inline,
         )
     check_callable("jit", fun)
@@ -453,5 +468,6 @@ def jit(
         _as_tuple("static_argnums", static_argnums, int),
         _as_tuple("static_argnames", static_argnames, str),
         _as_tuple("donate_argnums", donate_argnums, int),
+        _as_tuple("donate_argnames", donate_argnames, str),
         inline,
     )

@@ -17,7 +17,6 @@ from weft.core.linear import Zero
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo
 from weft.core.trace import Trace, Tracer, as_arguments, current_trace, set_trace
-from weft.primitives.shaping import instantiate
 
 
 def tangent_aval(aval: ShapedArray) -> ShapedArray:
@@ -58,6 +57,11 @@ def concrete_value(value: Any) -> Any:
     return value.concrete() if isinstance(value, Tracer) else value
 
 
+def primal_value(trace: Trace, value: Any) -> Any:
+    """The value without its tangent of the transformation ``trace``."""
+    return value._primal if isinstance(value, JVPTracer) and value._trace is trace else value
+
+
 class JVPTrace(Trace):
     """Applies forward-mode rules; their operations go to ``parent``."""
 
@@ -95,7 +99,7 @@ class JVPTrace(Trace):
             if all(type(t) is Zero for t in tangents):
                 return self.parent.process_custom_jvp(call, primals)
             with self.suspend():
-                outs, out_tangents = call.jvp(primals, list(map(instantiate, tangents)))
+                outs, out_tangents = call.jvp(primals, tangents)
         return list(map(self.join, outs, out_tangents))
 
     def process_custom_vjp(self, call: Any, args: list[Any]) -> list[Any]:

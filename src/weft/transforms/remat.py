@@ -231,6 +231,7 @@ def checkpoint(
     prevent_cse: bool = True,
     policy: Policy | None = None,
     static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
 ) -> Callable[..., Any]:
     """The same function; its intermediate values are computed again for gradients, not kept.
 
@@ -244,6 +245,7 @@ def checkpoint(
     prevent_cse: with False, the compiler may find that the values exist already; for functions that
         are called in a loop, where it cannot.
     static_argnums: positional arguments that are Python values rather than arrays.
+    static_argnames: keyword arguments that are.
 
     >>> loss = lambda w, x: weft.checkpoint(layer)(w, x).sum()
     >>> keep = weft.checkpoint_policies.dots_saveable
@@ -256,19 +258,23 @@ def checkpoint(
             f"{policy!r}"
         )
     static = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    names = {static_argnames} if isinstance(static_argnames, str) else set(static_argnames)
     rule = None if policy is None else Kept(policy)
 
     @functools.wraps(fun)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         places = {n % len(args) for n in static}
+        fixed = {n: v for n, v in kwargs.items() if n in names}
+        kwargs = {n: v for n, v in kwargs.items() if n not in names}
 
         @functools.wraps(fun)
         def of_arrays(*arrays: Any, **named: Any) -> Any:
             given = iter(arrays)
-            return fun(*(a if i in places else next(given) for i, a in enumerate(args)), **named)
+            full = [a if i in places else next(given) for i, a in enumerate(args)]
+            return fun(*full, **named, **fixed)
 
         arrays = [a for i, a in enumerate(args) if i not in places]
-        target = of_arrays if places else fun
+        target = of_arrays if places or fixed else fun
         flat, leaves = flat_function("checkpoint", target, arrays, kwargs)
         closed = trace_to_jaxpr(flat, [aval_of(x) for x in leaves], flat.info)
         consts, inner = closed.consts, closed.hoisted()

@@ -10,9 +10,12 @@ import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+import numpy as np
+
 from weft import tree
 from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.axis_names import MappedSize, name_of, named_axis, uses_axis
+from weft.core.dtypes import float0
 from weft.core.jaxpr import subjaxprs
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo
@@ -296,6 +299,9 @@ def _placed_results(
     wanted = _broadcast_prefix(out_axes, full, f"vmap of '{name}': out_axes")
     placed = []
     for out, dim, axis in zip(outs, dims, wanted, strict=True):
+        if getattr(out, "dtype", None) == float0:  # of gradients of integers: it has no values
+            placed.append(_with_axis(out, size, axis))
+            continue
         if axis is None and dim is not None:
             raise ValueError(
                 f"vmap of '{name}': out_axes is None for a result that depends on a mapped "
@@ -308,3 +314,12 @@ def _placed_results(
             )
         placed.append(place_axis(out, size, dim, axis))
     return placed
+
+
+def _with_axis(zeros: Any, size: int, axis: int | None) -> np.ndarray:
+    """An array of dtype float0 with one more axis."""
+    if axis is None:
+        return zeros
+    shape = list(zeros.shape)
+    shape.insert(axis + len(shape) + 1 if axis < 0 else axis, size)
+    return np.zeros(shape, float0)
