@@ -306,3 +306,15 @@ def test_matrices_of_no_element_and_of_one(n: int) -> None:
 def test_errors_say_what_to_do(call: Callable[[], Any], error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+def test_the_gradient_of_least_squares_outside_jit():
+    # Products with columns: sums over axes of length 1 that rules drop.
+    a = np.array([[2.0, 0.3, 0.1], [0.3, 1.5, 0.2], [0.1, 0.2, 1.1]], np.float32)
+    b = np.array([0.3, -0.7, 1.2], np.float32)
+
+    def f(x):
+        return wnp.sum(wnp.sin(wnp.linalg.lstsq(x[:, :2], b)[0]))
+
+    found = np.asarray(weft.grad(f)(a))
+    np.testing.assert_allclose(found, np.asarray(weft.jit(weft.grad(f))(a)), rtol=1e-4)

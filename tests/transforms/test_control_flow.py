@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as onp
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weft
@@ -371,3 +371,64 @@ def test_programs_of_many_equations():
 
     slope = meaning(weft.grad(weft.jit(f)), 1.0)
     assert 0 < slope < 1e-3
+
+
+@given(
+    st.integers(1, 300),
+    st.sampled_from([1, 5, 130]),
+    st.sampled_from(["values", "bounds", "both"]),
+    st.booleans(),
+)
+@settings(max_examples=12, deadline=None)
+def test_mapped_loops_run_each_element_as_often_as_it_needs(lanes, width, what, nested):
+    x = onp.linspace(0.1, 2.0, lanes * width).reshape(lanes, width)
+    bounds = onp.arange(lanes) * 7 % 11
+
+    def one(x, bound):
+        def body(c):
+            inner = lax.while_loop(lambda s: s < c[0], lambda s: s + 2, 0) if nested else 1
+            return c[0] + 1, c[1] * 1.25 + inner
+
+        return lax.while_loop(lambda c: (c[0] < bound) & (c[1].sum() < 1e3), body, (0, x))
+
+    def expected(x, bound):
+        n = 0
+        while n < bound and x.sum() < 1e3:
+            n, x = n + 1, x * 1.25 + (2 * ((n + 1) // 2) if nested else 1)
+        return n, x
+
+    axes = {"values": (0, None), "bounds": (None, 0), "both": (0, 0)}[what]
+    args = (np.asarray(x) if axes[0] == 0 else np.asarray(x[0]), bounds if axes[1] == 0 else 6)
+    counts, found = weft.vmap(one, axes)(*args)
+    each = [
+        expected(x[i if axes[0] == 0 else 0], bounds[i] if axes[1] == 0 else 6)
+        for i in range(lanes)
+    ]
+    assert counts.tolist() == [n for n, _ in each]
+    onp.testing.assert_allclose(onp.asarray(found), [y for _, y in each], rtol=1e-12)
+
+
+def test_elements_of_mapped_loops_go_in_blocks():
+    def one(n, x):
+        return lax.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * 2), (0, x))[1]
+
+    def blocks(lanes, width):
+        closed = weft.make_jaxpr(weft.vmap(one))(onp.arange(lanes), onp.ones((lanes, width)))
+        return [e.params["length"] for e in closed.eqns if e.primitive.name == "scan"]
+
+    assert blocks(8, 1000) == [8]  # vectors are full with one element
+    assert blocks(300, 16) == [37]  # blocks of 8, and the other 4
+    assert blocks(12, 16) == []  # one block
+    _, slopes = weft.jvp(lambda x: weft.vmap(one)(onp.arange(8), x), *[(onp.ones((8, 200)),)] * 2)
+    assert slopes[:, 0].tolist() == [2.0**n for n in range(8)]
+
+
+def test_mapped_loops_that_see_each_other_stay_together():
+    def one(x):
+        return lax.while_loop(
+            lambda c: (lax.pmax(c.sum(), "i") < 100) & (c.sum() < 50), lambda c: c * 2, x
+        )
+
+    x = onp.arange(1.0, 5.0)[:, None] * onp.ones(200) / 200
+    found = weft.vmap(one, axis_name="i")(x)
+    onp.testing.assert_allclose(found.sum(1), [64.0, 64.0, 96.0, 64.0], rtol=1e-5)

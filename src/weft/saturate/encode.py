@@ -291,7 +291,10 @@ class _Encoder:
     def leaf(self, t: Term) -> int:
         axes = self.out.axes
         mask = axes.mask(sorted(t.axes, key=lambda a: a.serial))  # numbers axes as they come
-        moved = substitute(t, {a: Affine.of(axes.find(a)) for a in t.axes})
+        # An axis of one iteration is 0: rules drop folds over it, and nothing would bind it.
+        moved = substitute(
+            t, {a: Affine.of(0) if a.extent == 1 else Affine.of(axes.find(a)) for a in t.axes}
+        )
         known = self.leaf_ids.get(moved)
         if known is None:
             known = self.leaf_ids[moved] = len(self.out.leaves)

@@ -167,8 +167,8 @@ class JitFunction(FastCallable):
         static_argnums: tuple[int, ...],
         static_argnames: tuple[str, ...],
         donate_argnums: tuple[int, ...],
-        donate_argnames: tuple[str, ...],
         inline: bool,
+        donate_argnames: tuple[str, ...] = (),
     ):
         functools.update_wrapper(self, fun)
         self._fun = fun
@@ -468,6 +468,6 @@ def jit(
         _as_tuple("static_argnums", static_argnums, int),
         _as_tuple("static_argnames", static_argnames, str),
         _as_tuple("donate_argnums", donate_argnums, int),
-        _as_tuple("donate_argnames", donate_argnames, str),
         inline,
+        _as_tuple("donate_argnames", donate_argnames, str),
     )

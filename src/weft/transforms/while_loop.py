@@ -2,8 +2,9 @@
 
 ``while(*cond_consts, *body_consts, *init)`` applies ``body_jaxpr`` to the carry as long as
 ``cond_jaxpr`` gives true. Forward mode and vmap work; reverse mode would have to remember an
-unknown number of steps, and is an error. Mapped over the condition, the loop runs until every
-element has finished, and finished elements keep their values.
+unknown number of steps, and is an error. Mapped over the condition, elements go through the loop in
+blocks, one after the other: each until all of its elements have finished, which keep their values
+meanwhile. A block is as many elements as keep vectors busy; one, if that has many numbers.
 """
 
 from __future__ import annotations
@@ -14,14 +15,22 @@ from typing import Any, NoReturn
 import numpy as np
 
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.axis_names import name_of, uses_axis
 from weft.core.interpret import eval_closed, numpy_closed
-from weft.core.jaxpr import ClosedJaxpr
+from weft.core.jaxpr import ClosedJaxpr, all_equations
 from weft.core.primitive import Primitive
 from weft.core.source import describe, user_source
 from weft.core.staging import trace_to_jaxpr
 from weft.primitives.reduction import reduce_or
 from weft.primitives.select import select_n
-from weft.primitives.shaping import broadcast_in_dim, instantiate, zeros_like_aval
+from weft.primitives.shaping import (
+    broadcast_in_dim,
+    concatenate,
+    instantiate,
+    reshape,
+    slice_along,
+    zeros_like_aval,
+)
 from weft.terms.control_flow import lower_while
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (
@@ -34,7 +43,7 @@ from weft.transforms.closed import (
     split_closed,
     spread,
 )
-from weft.transforms.scan import fixed_point, rearranged
+from weft.transforms.scan import fixed_point, rearranged, scan_p
 from weft.transforms.vmap import place_axis
 
 while_p = Primitive("while", multiple_results=True)
@@ -220,6 +229,12 @@ def _(cts: Any, *args: Any, **params: Any) -> NoReturn:
     )
 
 
+# ---------------------------------------------------------------- batching
+
+#: Numbers that an iteration computes in about the time that the loop itself takes for it.
+BLOCK = 128
+
+
 @while_p.def_batch
 def _(axis_size: int, args: list[Any], dims: list[Any], **params: Any) -> Any:
     cond_jaxpr, body_jaxpr = params["cond_jaxpr"], params["body_jaxpr"]
@@ -233,13 +248,96 @@ def _(axis_size: int, args: list[Any], dims: list[Any], **params: Any) -> Any:
     (pred_mapped,) = batch_closed(cond_jaxpr, axis_size, (*m_cond, *m_carry)).outs
     if pred_mapped:
         m_carry = tuple(True for _ in m_carry)
-    cond = batch_closed(cond_jaxpr, axis_size, (*m_cond, *m_carry), (pred_mapped,))
-    body = batch_closed(body_jaxpr, axis_size, (*m_body, *m_carry), m_carry)
     wanted = (*m_cond, *m_body, *m_carry)
     operands = [
         place_axis(x, axis_size, d, 0 if w else None)
         for x, d, w in zip(args, dims, wanted, strict=True)
     ]
+    block = _lanes_at_once(axis_size, params) if pred_mapped else axis_size
+    if 2 * block <= axis_size:
+        outs = _in_blocks(int(axis_size), block, operands, wanted, params)
+    else:
+        outs = _together(axis_size, operands, wanted, pred_mapped, params)
+    return outs, [0 if m else None for m in m_carry]
+
+
+def _lanes_at_once(axis_size: int, params: dict[str, Any]) -> int:
+    """How many elements of the mapped axis go through the loop side by side.
+
+    Those run until the last of them has finished, so the fewer the better, as long as they are
+    enough to keep vectors busy. All of them, if they see each other or have effects.
+    """
+    jaxprs = [params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr]
+    name = name_of(axis_size)
+    if any(j.effects or (name is not None and uses_axis(j, name)) for j in jaxprs):
+        return axis_size
+    sizes = [v.aval.size for j in jaxprs for eqn in all_equations(j) for v in eqn.outvars]
+    return max(1, BLOCK // max(1, *sizes))
+
+
+def _in_blocks(
+    axis_size: int, block: int, operands: list[Any], mapped: Mask, params: dict[str, Any]
+) -> list[Any]:
+    """The loop for one block of elements after the other, each with its own number of steps."""
+    steps, rest = divmod(axis_size, block)
+    full = steps * block
+
+    def of_elements(start: int, stop: int) -> list[Any]:
+        return [
+            slice_along(x, start, stop, 0) if m else x
+            for x, m in zip(operands, mapped, strict=True)
+        ]
+
+    def run(*args: Any) -> list[Any]:
+        if block == 1:
+            return while_p.bind(*args, **params)
+        return _together(block, args, mapped, True, params)
+
+    def rows(x: Any) -> Any:
+        return reshape(x, (steps, *(() if block == 1 else (block,)), *aval_of(x).shape[1:]))
+
+    given = [rows(x) if m else x for x, m in zip(of_elements(0, full), mapped, strict=True)]
+    fixed = [x for x, m in zip(given, mapped, strict=True) if not m]
+
+    def in_order(*args: Any) -> list[Any]:
+        own, slices = iter(args[: len(fixed)]), iter(args[len(fixed) :])
+        return run(*(next(slices) if m else next(own) for m in mapped))
+
+    xs = [x for x, m in zip(given, mapped, strict=True) if m]
+    avals = [aval_of(x) for x in xs]
+    in_avals = [*map(aval_of, fixed), *(a.update(shape=a.shape[1:]) for a in avals)]
+    body = trace_to_jaxpr(in_order, in_avals, info_of(params["body_jaxpr"], "vmap"))
+    outs = scan_p.bind(
+        *body.consts,
+        *fixed,
+        *xs,
+        jaxpr=body.hoisted(),
+        length=steps,
+        reverse=False,
+        num_consts=len(body.consts) + len(fixed),
+        num_carry=0,
+        unroll=1,
+    )
+    if block > 1:
+        outs = [reshape(y, (full, *aval_of(y).shape[2:])) for y in outs]
+    if not rest:
+        return outs
+    last = _together(rest, of_elements(full, axis_size), mapped, True, params)
+    return [concatenate(pair, 0) for pair in zip(outs, last, strict=True)]
+
+
+def _together(
+    axis_size: int,
+    operands: Sequence[Any],
+    mapped: Mask,
+    pred_mapped: bool,
+    params: dict[str, Any],
+) -> list[Any]:
+    """One loop for all elements, whose mapped axis comes first in the operands."""
+    counts = params["cond_nconsts"], params["body_nconsts"]
+    m_cond, m_body, m_carry = map(tuple, _parts(mapped, *counts))
+    cond = batch_closed(params["cond_jaxpr"], axis_size, (*m_cond, *m_carry), (pred_mapped,))
+    body = batch_closed(params["body_jaxpr"], axis_size, (*m_body, *m_carry), m_carry)
     cond_consts, body_consts, carry = _parts(operands, *counts)
     cond_consts, body_consts = [*cond.consts, *cond_consts], [*body.consts, *body_consts]
     cond_closed, body_closed = cond.closed, body.closed
@@ -247,7 +345,7 @@ def _(axis_size: int, args: list[Any], dims: list[Any], **params: Any) -> Any:
         body_consts = [*cond_consts, *body_consts]
         body_closed = _selecting_body(cond_closed, body_closed, len(cond_consts), len(carry))
         cond_closed = _any_left(cond_closed)
-    outs = while_p.bind(
+    return while_p.bind(
         *cond_consts,
         *body_consts,
         *carry,
@@ -256,7 +354,6 @@ def _(axis_size: int, args: list[Any], dims: list[Any], **params: Any) -> Any:
         cond_nconsts=len(cond_consts),
         body_nconsts=len(body_consts),
     )
-    return outs, [0 if m else None for m in m_carry]
 
 
 def _any_left(cond: ClosedJaxpr) -> ClosedJaxpr:
