@@ -22,6 +22,10 @@ class JaxprError(TypeError):
     """A jaxpr is not well formed; the message shows the equation and its neighbours."""
 
 
+class NonlinearError(TypeError):
+    """A function to transpose is not linear: the message names the operation and its line."""
+
+
 ConcretizationTypeError = ConcretizationError
 UnexpectedTracerError = LeakedTracerError
 JaxprTypeError = JaxprError

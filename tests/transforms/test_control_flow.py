@@ -285,10 +285,12 @@ def test_control_flow_compiles():
 def test_carries_that_change_are_named():
     with pytest.raises(TypeError) as error:
         lax.scan(lambda c, x: ({"h": c["h"] > 0}, x), {"h": 1.0}, XS)
-    assert str(error.value) == (
+    text = str(error.value)
+    assert text.startswith(
         "scan: '<lambda>' must keep the type of the carry: carry['h'] has type f32[] and becomes "
-        "bool[]. Convert one of them: start from bool, or return .astype('float32')"
+        "bool[]. Convert one of them: start from bool, or return .astype('float32')\nAt "
     )
+    assert text.endswith('lax.scan(lambda c, x: ({"h": c["h"] > 0}, x), {"h": 1.0}, XS)')
     with pytest.raises(
         TypeError, match=r"carry has type f32\[\] and becomes f32\[4\]\. A loop cannot"
     ):
@@ -312,11 +314,13 @@ def test_branches_that_differ_are_named():
     def integers(x):
         return np.asarray(XS.astype(onp.int32))
 
-    with pytest.raises(TypeError, match=r"same structure: 'no' gives \(\*,\) and 'yes' \*"):
+    with pytest.raises(
+        TypeError, match=r"same structure: 'no' \(.*\) gives \(\*,\) and 'yes' \(.*\) \*"
+    ):
         lax.cond(True, yes, no, 1.0)
-    with pytest.raises(TypeError, match=r"result is f32\[\] from 'yes' and f32\[4\] from 'vector'"):
+    with pytest.raises(TypeError, match=r"result is f32\[\] from 'yes' .* f32\[4\] from 'vector'"):
         lax.switch(1, [vector, yes], 1.0)
-    with pytest.raises(TypeError, match=r"is i32\[4\] from 'integers' and f32\[4\] from 'vector'"):
+    with pytest.raises(TypeError, match=r"is i32\[4\] from 'integers' .* f32\[4\] from 'vector'"):
         lax.switch(1, [integers, vector], 1.0)
 
 
@@ -341,6 +345,8 @@ def test_wrong_arguments():
         lax.scan(lambda c, x: (c, x), 0.0, 1.0)
     with pytest.raises(ValueError, match="unroll is a positive integer, got 0"):
         lax.scan(lambda c, x: (c, x), 0.0, XS, unroll=0)
+    found = lax.associative_scan(lambda a, b: a + b * XS[:2, None], np.ones((2, 5)), axis=1)
+    assert found.shape == (2, 5)  # the function sees the axes where they are
     with pytest.raises(ValueError, match=r"elems f32\[4\] has no axis 1"):
         lax.associative_scan(np.add, XS, axis=1)
 

@@ -127,17 +127,52 @@ def test_wrong_rules_are_named():
     with pytest.raises(TypeError, match=r"fwd must return a pair \(result, residuals\)"):
         weft.grad(f)(1.0)
     f.defvjp(lambda x: (x, None), lambda r, ct: ct)
-    with pytest.raises(TypeError, match=r"bwd must return a tuple of 1 cotangents"):
+    with pytest.raises(
+        TypeError,
+        match=r"bwd must return a tuple of 1 cotangents, one for each argument \(x\), got one "
+        r"array, f32\[\] from '<lambda>' \(.*py:\d+\)\nAt .*weft.grad\(f\)\(1.0\)",
+    ):
         weft.grad(f)(1.0)
     f.defvjp(lambda x: (x, None), lambda r, ct: (np.ones(3),))
     with pytest.raises(
-        TypeError, match=r"cotangent 0 that bwd returns has type f32\[3\], expected"
+        TypeError, match=r"the cotangent of x that bwd returns has type f32\[3\], expected"
     ):
         weft.grad(f)(1.0)
     g = weft.custom_jvp(lambda x: x)
     g.defjvp(lambda p, t: (p[0], (t[0], t[0])))
     with pytest.raises(TypeError, match=r"the tangent has the structure \(\*, \*\), expected \*"):
         weft.grad(g)(1.0)
+
+
+def test_rules_return_the_result_of_their_function():
+    def doubled(x, y):
+        return x * y * 2
+
+    f, g = weft.custom_vjp(doubled), weft.custom_jvp(doubled)
+    wrong = {
+        r"result has type f32\[2\], expected f32\[4\]": lambda x: x[:2],
+        r"result has type f16\[4\], expected f32\[4\]": lambda x: x.astype("float16"),
+        r"it has the structure \(\*, \*\), expected \*": lambda x: (x, x),
+    }
+    for text, change in wrong.items():
+
+        def forward(x, y, change=change):
+            return change(doubled(x, y)), (x, y)
+
+        def rule(primals, tangents, change=change):
+            return change(doubled(*primals)), change(tangents[0])
+
+        f.defvjp(forward, lambda residuals, ct: (ct, ct))
+        g.defjvp(rule)
+        for wrap in (lambda h: h, weft.jit, weft.vmap):
+            lifted = onp.stack([XS, XS]) if wrap is weft.vmap else XS
+            for h, name in ((f, "forward"), (g, "rule")):
+                with pytest.raises(
+                    TypeError, match=rf"'doubled': '{name}' \(.*\) must return .* result: {text}"
+                ):
+                    weft.grad(lambda x, h=h, wrap=wrap: weft.tree.leaves(wrap(h)(x, x))[0].sum())(
+                        lifted
+                    )
 
 
 def test_rules_that_close_over_what_is_differentiated():

@@ -8,6 +8,7 @@ import pytest
 import weft
 import weft.numpy as np
 from weft.core import ConcretizationError, LeakedTracerError, MissingRuleError
+from weft.errors import NonlinearError
 
 
 def test_truth_value_names_function_argument_and_line():
@@ -39,7 +40,7 @@ def test_truth_value_names_function_argument_and_line():
         (lambda x: [1, 2][x.astype("int32")], "use as a Python index"),
         (lambda x: range(x.astype("int32")), "use as a Python index"),
         (onp.asarray, "conversion to a NumPy array"),
-        (lambda x: onp.spacing(x), "numpy.spacing"),
+        (lambda x: onp.isnat(x), "numpy.isnat"),
         (hash, "a traced value is not hashable, here f32[] of '<lambda>'"),
         (lambda x: x.item(), "item()"),
         (lambda x: x.tolist(), "tolist()"),
@@ -176,7 +177,8 @@ def test_vmap_names_what_differs():
         weft.vmap(f)(np.ones((2, 3)), np.ones((3, 3)))
     assert str(error.value) == (
         "vmap of 'f': mapped axes differ in size: x f32[2,3] has 2 at axis 0, y f32[3,3] has 3 at "
-        "axis 0"
+        f"axis 0\nAt {__file__}:{test_vmap_names_what_differs.__code__.co_firstlineno + 5} "
+        "(test_vmap_names_what_differs): weft.vmap(f)(np.ones((2, 3)), np.ones((3, 3)))"
     )
     with pytest.raises(ValueError, match=r"in_axes has 1 entries for 2 positional arguments"):
         weft.vmap(f, in_axes=(0,))(np.ones(2), np.ones(2))
@@ -184,7 +186,7 @@ def test_vmap_names_what_differs():
         weft.vmap(f, in_axes=(0, 1))(np.ones(2), np.ones(2))
     with pytest.raises(ValueError, match=r"nothing is mapped; give axis_size"):
         weft.vmap(f, in_axes=None)(np.ones(2), np.ones(2))
-    with pytest.raises(ValueError, match=r"out_axes is None for a result that depends on a mapped"):
+    with pytest.raises(ValueError, match=r"out_axes is None for result, which depends on a mapped"):
         weft.vmap(f, out_axes=None)(np.ones(2), np.ones(2))
     with pytest.raises(TypeError, match=r"vmap of 'f': y is 'a' of type str, not an array"):
         weft.vmap(f)(np.ones(2), "a")
@@ -198,6 +200,105 @@ def test_linear_transpose_refuses_what_is_not_linear():
         transposed(1.0)
     assert "primitive 'sin' has no transpose rule" in str(error.value)
     assert "np.sin(x) * 2" in str(error.value)
+    for f, operation in (
+        (lambda x: x * x, "'mul' of f32[3], f32[3]"),
+        (lambda x: np.dot(x, x) * np.ones(3), "'dot_general' of f32[3], f32[3]"),
+    ):
+        with pytest.raises(NonlinearError) as nonlinear:
+            weft.linear_transpose(f, np.ones(3))(np.ones(3))
+        text = str(nonlinear.value)
+        assert text.startswith(
+            f"{operation} is not linear: more than one operand depends on the arguments to "
+            "transpose\nAt "
+        )
+        assert "x)" in text or "x * x" in text
+
+
+@pytest.mark.parametrize(
+    ("call", "message", "line"),
+    [
+        (
+            lambda: weft.grad(lambda x: x * 2)(np.ones(3)),
+            "grad of '<lambda>': the function must return a scalar, it returned f32[3]. Sum it",
+            "weft.grad(lambda x: x * 2)",
+        ),
+        (
+            lambda: weft.vmap(lambda d, y: y, in_axes=({"a": 0}, 0))({"b": np.ones(3)}, np.ones(3)),
+            "vmap of '<lambda>': in_axes has the structure ({'a': *}, *), which is no prefix of "
+            "({'b': *}, *)",
+            'in_axes=({"a": 0}, 0)',
+        ),
+        (
+            lambda: weft.vmap(lambda x: (x, x), out_axes=(0,))(np.ones(3)),
+            "vmap of '<lambda>': out_axes has the structure (*,), which is no prefix of (*, *)",
+            "out_axes=(0,)",
+        ),
+        (
+            lambda: weft.vmap(lambda x: {"r": x}, out_axes=2)(np.ones(3)),
+            "out_axes is 2 for result['r'], which has 0 axes of its own",
+            "out_axes=2",
+        ),
+        (
+            lambda: weft.vjp(lambda x: {"r": x}, np.ones(3))[1]({"r": np.ones(2)}),
+            "vjp of '<lambda>': the cotangent of result['r'] has type f32[2], expected f32[3]",
+            '[1]({"r": np.ones(2)})',
+        ),
+        (
+            lambda: weft.vjp(lambda x: x, np.ones(3))[1](onp.ones(3, onp.int32)),
+            "vjp of '<lambda>': the cotangent of result has type i32[3], expected f32[3]",
+            "onp.int32",
+        ),
+        (
+            lambda: weft.jvp(lambda a, b: a * b, (1.0, np.ones(3)), (1.0, np.ones(2))),
+            "jvp: the tangent of b has type f32[2], expected f32[3]",
+            "(1.0, np.ones(2))",
+        ),
+        (
+            lambda: weft.jvp(lambda a: a, (np.ones(3),), (onp.ones(3, onp.int32),)),
+            "jvp: the tangent of a has type i32[3], expected f32[3]",
+            "onp.int32",
+        ),
+        (
+            lambda: weft.jvp(lambda p: p["x"], ({"x": 1.0},), ({"y": 1.0},)),
+            "jvp of '<lambda>': primals and tangents have different structures: ({'x': *},) and "
+            "({'y': *},)",
+            '({"y": 1.0},)',
+        ),
+        (
+            lambda: weft.linear_transpose(lambda x: 2 * x, np.ones(3))(np.ones(2)),
+            "linear_transpose of '<lambda>': the cotangent has type f32[2], expected f32[3]",
+            "(np.ones(2))",
+        ),
+        (
+            lambda: weft.lax.switch(1.5, [np.sin, np.cos], 1.0),
+            "switch: index is a scalar integer, got f32[]; x.astype('int32') converts",
+            "weft.lax.switch(1.5",
+        ),
+        (
+            lambda: weft.lax.fori_loop(0, 3, lambda i, p: {"h": p["h"][:2]}, {"h": np.ones(3)}),
+            "fori_loop: '<lambda>' must keep the type of the carry: val['h'] has type f32[3] and "
+            "becomes f32[2]. A loop cannot change shapes",
+            'p["h"][:2]',
+        ),
+        (
+            lambda: weft.jit(lambda n: weft.lax.fori_loop(0, n, lambda i, x: x > 0, 1.0))(3),
+            "fori_loop: '<lambda>' must keep the type of the carry: val has type f32[] and becomes "
+            "bool[]",
+            "lambda i, x: x > 0",
+        ),
+        (
+            lambda: weft.lax.associative_scan(lambda a, b: a[:1] + b[:1], np.ones(8)),
+            "must keep the types of its arguments: elems has type f32[4] and becomes f32[1]",
+            "a[:1] + b[:1]",
+        ),
+    ],
+)
+def test_both_types_and_the_line_are_shown(call, message, line):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call()
+    text = str(error.value)
+    assert message in text
+    assert f"\nAt {__file__}:" in text and line in text.rsplit("\nAt ", 1)[1]
     (found,) = weft.linear_transpose(lambda x: 3 * x, 1.0)(2.0)
     assert float(found) == 6.0
 

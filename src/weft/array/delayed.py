@@ -36,7 +36,7 @@ from weft.array import families, immediate
 from weft.array.value import Array, alias, from_numpy
 from weft.config import config, jit_is_disabled
 from weft.core import dtypes
-from weft.core.avals import ShapedArray, is_array_like
+from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 from weft.core.source import Source, describe, user_frame
@@ -513,6 +513,7 @@ def as_constant(value: Any) -> Array:
         return from_numpy(value)
     if isinstance(value, Array):
         return value
+    aval_of(value)  # types that stand for arrays have errors of their own
     raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
-from weft.core.avals import ShapedArray
+from weft.core.avals import ShapedArray, register_array_type
+from weft.errors import NonlinearError
 
 
 class Zero:
@@ -59,6 +60,14 @@ class UndefPrimal:
 
     def __repr__(self) -> str:
         return f"UndefPrimal({self.aval})"
+
+
+def _refuse(operand: UndefPrimal) -> NoReturn:
+    raise NonlinearError(f"an operand of type {operand.aval} to transpose has no value")
+
+
+# Rules transpose with respect to one operand and compute with the others, which have values.
+register_array_type(UndefPrimal, _refuse)
 
 
 def is_undef(value: Any) -> bool:

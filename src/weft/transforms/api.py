@@ -22,8 +22,10 @@ from weft.primitives.shaping import full, instantiate
 from weft.transforms.functions import (
     FlatFunction,
     as_arrays,
+    at_user_line,
     check_callable,
     delivered,
+    described,
     flat_function,
     function_name,
     positional_names,
@@ -206,8 +208,8 @@ def _checked_tangents(
     given, given_def = tree.flatten(tuple(tangents))
     if primal_def != given_def:
         raise TypeError(
-            f"{transform} of {flat.info}: primals and tangents have different structures: "
-            f"{tree.describe(primal_def)} and {tree.describe(given_def)}"
+            f"{transform} of '{flat.info.name}': primals and tangents have different structures: "
+            f"{tree.describe(primal_def)} and {tree.describe(given_def)}{at_user_line()}"
         )
     return [
         as_tangent(tangent, want, f"{transform}: the tangent of {flat.info.arg_name(i)}")
@@ -239,7 +241,7 @@ def as_tangent(value: Any, want: ShapedArray, what: str) -> Any:
             f"np.zeros({want.shape}, weft.core.float0)"
         )
     if got.shape != want.shape or (got.dtype != want.dtype and not got.weak_type):
-        raise TypeError(f"{what} has type {got}, expected {want}")
+        raise TypeError(f"{what} has type {got}, expected {want}{at_user_line()}")
     if got.dtype != want.dtype or got.weak_type:
         from weft.primitives.convert import convert_element_type
 
@@ -274,7 +276,7 @@ def _without_aux(
         if not (isinstance(out, tuple) and len(out) == 2):
             raise TypeError(
                 f"{transform} of '{name}' with has_aux=True: the function must return a pair "
-                f"(result, aux), got {type(out).__name__}"
+                f"(result, aux), got {described(out)}"
             )
         kept.append(tree.map(functools.partial(primal_value, current_trace()), out[1]))
         return out[0]
@@ -367,12 +369,13 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
         given, given_def = tree.flatten(cotangent)
         if given_def != flat.out_tree:
             raise TypeError(
-                f"vjp of {flat.info}: the cotangent has the structure {tree.describe(given_def)}, "
-                f"the result has {flat.describe_result()}"
+                f"vjp of '{flat.info.name}': the cotangent has the structure "
+                f"{tree.describe(given_def)}, the result has {flat.describe_result()}"
+                f"{at_user_line()}"
             )
         where = tree.path_names(given_def, "result")
         cts = [
-            as_tangent(ct, a, f"vjp of {flat.info}: the cotangent of {w}")
+            as_tangent(ct, a, f"vjp of '{flat.info.name}': the cotangent of {w}")
             for ct, a, w in zip(given, program.out_avals, where, strict=True)
         ]
         found = _arrays(program.pull_back(residuals, cts))
@@ -386,8 +389,10 @@ def vjp(fun: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple[
 def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], tuple[Any, ...]]:
     """The transpose of a function that is linear in its arguments.
 
-    ``primals`` are arrays or ``ShapeDtypeStruct``: only their types matter. Raises an error when a
-    primitive in ``fun`` is not linear.
+    ``primals`` are arrays or ``ShapeDtypeStruct``: only their types matter.
+
+    Raises NonlinearError (a TypeError) or MissingRuleError, with the line, where an operation in
+    ``fun`` is not linear.
     """
     check_callable("linear_transpose", fun)
     flat, leaves = flat_function("linear_transpose", fun, primals)
@@ -398,11 +403,14 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
         given, given_def = tree.flatten(cotangent)
         if given_def != flat.out_tree:
             raise TypeError(
-                f"linear_transpose of {flat.info}: the cotangent has the structure "
+                f"linear_transpose of '{flat.info.name}': the cotangent has the structure "
                 f"{tree.describe(given_def)}, the result has {flat.describe_result()}"
+                f"{at_user_line()}"
             )
         cts = [
-            as_tangent(ct, tangent_aval(a), f"linear_transpose of {flat.info}: the cotangent")
+            as_tangent(
+                ct, tangent_aval(a), f"linear_transpose of '{flat.info.name}': the cotangent"
+            )
             for ct, a in zip(given, closed.out_avals, strict=True)
         ]
         undefined = [UndefPrimal(a) for a in in_avals]
@@ -574,12 +582,13 @@ def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic:
             f"grad of '{name}': the function must return one scalar, it returned "
             f"{flat.describe_result()}"
             + ("; for a pair (scalar, aux) say has_aux=True" if len(outs) > 1 else "")
+            + at_user_line()
         )
     aval = aval_of(outs[0])
     if aval.shape:
         raise TypeError(
             f"grad of '{name}': the function must return a scalar, it returned {aval}. Sum it, or "
-            "use vjp, jacrev or vmap(grad(...))"
+            f"use vjp, jacrev or vmap(grad(...)){at_user_line()}"
         )
     if holomorphic and not dtypes.is_complex(aval.dtype):
         raise TypeError(

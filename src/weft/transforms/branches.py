@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,37 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr, Jaxpr, Var
+from weft.core.source import Source
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.primitives.convert import convert_element_type
 from weft.structs import struct
-from weft.transforms.functions import FlatFunction, function_name
+from weft.transforms.functions import (
+    FlatFunction,
+    at_user_line,
+    function_name,
+    where_defined,
+)
 
 
 @struct(frozen=True)
 class Body:
-    """A traced function: its jaxpr, with what it closes over as constants, and its structure."""
+    """A traced function: its jaxpr, with what it closes over as constants, and its structure.
+
+    ``where`` is its name with the line where it is defined.
+    """
 
     name: str
     closed: ClosedJaxpr
     out_tree: tree.PyTreeSpec
+    where: str
+
+    def source_of(self, result: int) -> Source | None:
+        """Where a result was computed; None for arguments, constants and numbers."""
+        var = self.closed.jaxpr.outvars[result]
+        for eqn in self.closed.eqns:
+            if any(v is var for v in eqn.outvars):
+                return eqn.source
+        return None
 
 
 def trace_body(
@@ -39,7 +58,7 @@ def trace_body(
     flat = FlatFunction(lambda args: fun(*args), _one_argument(args_def), info)
     closed = trace_to_jaxpr(flat, avals, info)
     assert flat.out_tree is not None
-    return Body(info.name, closed, flat.out_tree)
+    return Body(info.name, closed, flat.out_tree, where_defined(fun))
 
 
 def _one_argument(args_def: tree.PyTreeSpec) -> tree.PyTreeSpec:
@@ -54,8 +73,9 @@ def check_same_results(what: str, bodies: Sequence[Body]) -> list[Body]:
     for body in bodies[1:]:
         if body.out_tree != first.out_tree:
             raise TypeError(
-                f"{what}: branches must give the same structure: '{first.name}' gives "
-                f"{tree.describe(first.out_tree)} and '{body.name}' {tree.describe(body.out_tree)}"
+                f"{what}: branches must give the same structure: {first.where} gives "
+                f"{tree.describe(first.out_tree)} and {body.where} {tree.describe(body.out_tree)}"
+                f"{at_user_line()}"
             )
     names = tree.path_names(first.out_tree, "result")
     wanted: list[ShapedArray] = []
@@ -70,8 +90,8 @@ def check_same_results(what: str, bodies: Sequence[Body]) -> list[Body]:
                 k for k, a in enumerate(avals) if (a.shape, a.dtype) != (aval.shape, aval.dtype)
             )
             raise TypeError(
-                f"{what}: branches must give the same types: {where} is {aval} from '{body.name}' "
-                f"and {avals[other]} from '{bodies[other].name}'"
+                f"{what}: branches must give the same types: {where} is {aval} from {body.where} "
+                f"and {avals[other]} from {bodies[other].where}{at_user_line()}"
             )
         wanted.append(ShapedArray(avals[0].shape, dtype, weak))
     return [_converted(body, wanted) for body in bodies]
@@ -101,7 +121,7 @@ def _converted(body: Body, wanted: Sequence[ShapedArray]) -> Body:
         converted.effects,
         body.name,
     )
-    return Body(body.name, ClosedJaxpr(jaxpr, closed.consts), body.out_tree)
+    return replace(body, closed=ClosedJaxpr(jaxpr, closed.consts))
 
 
 def common_operands(bodies: Sequence[Body]) -> tuple[tuple[ClosedJaxpr, ...], list[Any]]:
@@ -157,7 +177,7 @@ def stable_carry(
         if new_def != treedef:
             raise TypeError(
                 f"{what}: '{body.name}' must return a carry of the structure it takes: it takes "
-                f"{tree.describe(treedef)} and returns {tree.describe(new_def)}"
+                f"{tree.describe(treedef)} and returns {tree.describe(new_def)}{at_user_line()}"
             )
         changed = False
         for i, (old, got) in enumerate(zip(avals, new, strict=True)):
@@ -180,7 +200,7 @@ def stable_carry(
         if old.shape != got.shape or not (old.dtype == got.dtype or weak_fits):
             raise TypeError(
                 f"{what}: '{body.name}' must keep the type of the carry: {names[i]} has type {old} "
-                f"and becomes {got}. {_carry_advice(old, got)}"
+                f"and becomes {got}. {_carry_advice(old, got)}{at_user_line(body.source_of(i))}"
             )
         wanted[i] = old
     return leaves, _converted(body, wanted)

@@ -6,6 +6,7 @@ becomes operands of that primitive. Under ``weft.disable_jit()`` they run as Pyt
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,7 +30,13 @@ from weft.transforms.branches import (
     trace_body,
 )
 from weft.transforms.cond import cond_p
-from weft.transforms.functions import check_callable, check_leaves, function_name
+from weft.transforms.functions import (
+    at_user_line,
+    check_callable,
+    check_leaves,
+    function_name,
+    where_defined,
+)
 from weft.transforms.scan import scan_p
 from weft.transforms.vmap import vmap
 from weft.transforms.while_loop import while_p
@@ -86,7 +93,9 @@ def cond(
             f"cond: pred is {pred!r} of type {type(pred).__name__}, not a scalar"
         ) from None
     if aval.shape:
-        raise TypeError(f"cond: pred is a scalar, got {aval}; for arrays use weft.numpy.where")
+        raise TypeError(
+            f"cond: pred is a scalar, got {aval}; for arrays use weft.numpy.where{at_user_line()}"
+        )
     if jit_is_disabled() and concrete_or_none(pred) is not None:
         return true_fun(*operands) if concrete_or_none(pred) else false_fun(*operands)
     if aval.dtype != np.bool_:
@@ -121,7 +130,10 @@ def switch(
         check_callable("switch", branch)
     aval = aval_of(index)
     if aval.shape or aval.dtype.kind not in "iu":
-        raise TypeError(f"switch: index is a scalar integer, got {aval}")
+        raise TypeError(
+            f"switch: index is a scalar integer, got {aval}; x.astype('int32') converts"
+            f"{at_user_line()}"
+        )
     last = len(branches) - 1
     if jit_is_disabled() and concrete_or_none(index) is not None:
         return branches[min(max(int(concrete_or_none(index)), 0), last)](*operands)
@@ -165,7 +177,13 @@ def while_loop(
     """
     check_callable("while_loop", cond_fun)
     check_callable("while_loop", body_fun)
-    leaves, treedef = _leaves_of("while_loop", function_name(body_fun), init_val, "init_val")
+    return _while("while_loop", cond_fun, body_fun, init_val)
+
+
+def _while(
+    what: str, cond_fun: Callable[[Any], Any], body_fun: Callable[[Any], Any], init_val: Any
+) -> Any:
+    leaves, treedef = _leaves_of(what, function_name(body_fun), init_val, "init_val")
     if jit_is_disabled():
         value = tree.unflatten(treedef, [_as_array(x) for x in leaves])
         while (pred := concrete_or_none(cond_fun(value))) is not None:
@@ -174,22 +192,22 @@ def while_loop(
             value = body_fun(value)
         # The condition differs along an axis of vmap: only the primitive can do that.
     one_arg = tree.structure((init_val,))
-    names = tree.path_names(treedef, "carry")
+    names = _carry_names(what, treedef)
     leaves, body = stable_carry(
-        "while_loop",
+        what,
         leaves,
         treedef,
         names,
-        lambda avals: trace_body("while_loop", body_fun, one_arg, avals, names),
+        lambda avals: trace_body(what, body_fun, one_arg, avals, names),
         lambda out: out,
     )
     avals = [aval_of(x) for x in leaves]
-    test = trace_body("while_loop", cond_fun, one_arg, avals, names)
+    test = trace_body(what, cond_fun, one_arg, avals, names)
     outs = test.closed.out_avals
     if len(outs) != 1 or outs[0].shape or outs[0].dtype != np.bool_:
         raise TypeError(
-            f"while_loop: the condition '{function_name(cond_fun)}' must give a scalar boolean, it "
-            f"gives {', '.join(str(a) for a in outs) or 'nothing'}"
+            f"while_loop: the condition {where_defined(cond_fun)} must give a scalar boolean, it "
+            f"gives {', '.join(str(a) for a in outs) or 'nothing'}{at_user_line()}"
         )
     results = while_p.bind(
         *test.closed.consts,
@@ -234,27 +252,32 @@ def fori_loop(
                 value = body_fun(np.asarray(i, index_dtype), value)
             return value
 
+        @functools.wraps(body_fun)
         def step(carry: Any, _: Any) -> Any:
             i, value = carry
             return (add(i, np.asarray(1, index_dtype)), body_fun(i, value)), None
 
         first = np.asarray(start, index_dtype)
-        (_, result), _ = scan(
-            step,
-            (first, init_val),
-            None,
-            length=max(stop - start, 0),
-            unroll=1 if unroll is None else unroll,
-        )
+        steps = max(stop - start, 0)
+        how = 1 if unroll is None else unroll
+        (_, result), _ = _scan("fori_loop", step, (first, init_val), None, steps, False, how)
         return result
     dtype = max(aval_of(lower).dtype, aval_of(upper).dtype, key=lambda d: d.itemsize)
     lower, upper = convert_element_type(lower, dtype), convert_element_type(upper, dtype)
 
+    @functools.wraps(body_fun)
     def body(carry: Any) -> Any:
         i, value = carry
         return add(i, np.asarray(1, dtype)), body_fun(i, value)
 
-    return while_loop(lambda carry: lt(carry[0], upper), body, (lower, init_val))[1]
+    return _while("fori_loop", lambda carry: lt(carry[0], upper), body, (lower, init_val))[1]
+
+
+def _carry_names(what: str, treedef: tree.PyTreeSpec) -> list[str]:
+    """Names of the leaves of a carry; that of a ``fori_loop`` has its counter before the value."""
+    if what != "fori_loop":
+        return tree.path_names(treedef, "carry")
+    return ["i", *tree.path_names(treedef.children()[1], "val")]
 
 
 # ---------------------------------------------------------------- scan
@@ -281,25 +304,37 @@ def scan(
     ValueError when leading axes differ.
     """
     check_callable("scan", f)
+    return _scan("scan", f, init, xs, length, reverse, unroll)
+
+
+def _scan(
+    what: str,
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    length: int | None,
+    reverse: bool,
+    unroll: int | bool,
+) -> tuple[Any, Any]:
     name = function_name(f)
-    init_leaves, init_def = _leaves_of("scan", name, init, "init")
-    xs_leaves, xs_def = _leaves_of("scan", name, xs, "xs")
+    init_leaves, init_def = _leaves_of(what, name, init, "init")
+    xs_leaves, xs_def = _leaves_of(what, name, xs, "xs")
     steps = _scan_length(name, xs_leaves, xs_def, length)
     if isinstance(unroll, bool):
         unroll = max(steps, 1) if unroll else 1
     if not isinstance(unroll, int) or unroll < 1:
-        raise ValueError(f"scan: unroll is a positive integer, got {unroll!r}")
+        raise ValueError(f"{what}: unroll is a positive integer, got {unroll!r}")
     if jit_is_disabled():
         return _scan_in_python(f, init, xs_leaves, xs_def, steps, reverse)
-    carry_names = tree.path_names(init_def, "carry")
+    carry_names = _carry_names(what, init_def)
     x_names = tree.path_names(xs_def, "x")
     slices = [aval_of(x).update(shape=aval_of(x).shape[1:]) for x in xs_leaves]
     in_def = tree.structure((init, xs))
 
     def trace(avals: Sequence[Any]) -> Body:
-        return trace_body("scan", f, in_def, [*avals, *slices], [*carry_names, *x_names])
+        return trace_body(what, f, in_def, [*avals, *slices], [*carry_names, *x_names])
 
-    init_leaves, body = stable_carry("scan", init_leaves, init_def, carry_names, trace, _carry_of)
+    init_leaves, body = stable_carry(what, init_leaves, init_def, carry_names, trace, _carry_of)
     consts = body.closed.consts
     outs = scan_p.bind(
         *consts,
@@ -321,6 +356,7 @@ def _carry_of(out: Any) -> Any:
         raise TypeError(
             "scan: the function must return a pair (carry, y), it returned "
             + ("one array" if hasattr(out, "dtype") else type(out).__name__)
+            + at_user_line()
         )
     return out[0]
 
@@ -340,7 +376,8 @@ def _scan_length(name: str, xs: list[Any], xs_def: tree.PyTreeSpec, length: int 
     if not found:
         raise ValueError(f"scan of '{name}': without xs, say how many steps with length")
     if len(found) > 1:
-        raise ValueError(f"scan of '{name}': leading axes differ: {' and '.join(found.values())}")
+        shown = " and ".join(found.values())
+        raise ValueError(f"scan of '{name}': leading axes differ: {shown}{at_user_line()}")
     (steps,) = found
     if steps < 0:
         raise ValueError(f"scan of '{name}': length is negative: {steps}")
@@ -433,22 +470,35 @@ def associative_scan(
     if len(sizes) > 1:
         raise ValueError(f"associative_scan: sizes along axis {axis} differ: {sorted(sizes)}")
 
+    own = [axis % aval_of(x).ndim for x in leaves]
+
+    def at_axis(xs: Sequence[Any]) -> Any:
+        return tree.unflatten(treedef, [move_axis(x, 0, d) for x, d in zip(xs, own, strict=True)])
+
     def combine(a: list[Any], b: list[Any]) -> list[Any]:
-        out, out_def = tree.flatten(fn(tree.unflatten(treedef, a), tree.unflatten(treedef, b)))
+        out, out_def = tree.flatten(fn(at_axis(a), at_axis(b)))
         if out_def != treedef:
             raise TypeError(
-                f"associative_scan: '{function_name(fn)}' gives "
-                f"{tree.describe(out_def)} from {tree.describe(treedef)}"
+                f"associative_scan: {where_defined(fn)} gives "
+                f"{tree.describe(out_def)} from {tree.describe(treedef)}{at_user_line()}"
             )
-        return out
+        moved = []
+        for x, y, d, where in zip(a, out, own, tree.path_names(treedef, "elems"), strict=True):
+            want, got = aval_of(move_axis(x, 0, d)), aval_of(y)
+            if (want.shape, want.dtype) != (got.shape, got.dtype):
+                raise TypeError(
+                    f"associative_scan: {where_defined(fn)} must keep the types of its arguments: "
+                    f"{where} has type {want} and becomes {got}{at_user_line()}"
+                )
+            moved.append(move_axis(y, d, 0))
+        return moved
 
     if reverse:
         placed = [_reversed(x) for x in placed]
     scanned = _prefixes(combine, placed)
     if reverse:
         scanned = [_reversed(x) for x in scanned]
-    moved = [move_axis(x, 0, axis % aval_of(x).ndim) for x in scanned]
-    return tree.unflatten(treedef, moved)
+    return at_axis(scanned)
 
 
 def _reversed(x: Any) -> Any:

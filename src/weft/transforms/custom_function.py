@@ -15,19 +15,22 @@ from typing import Any, Generic, TypeVar, cast
 import numpy as np
 
 from weft import tree
-from weft.core.avals import ShapedArray
+from weft.core.avals import ShapedArray, aval_of
 from weft.core.dtypes import float0
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.linear import SymbolicZero, Zero, is_zero
+from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.primitives.shaping import instantiate
 from weft.transforms.closed import Derived, batch_closed, mapped_first
 from weft.transforms.functions import (
     argument_names,
     as_arrays,
+    at_user_line,
     check_callable,
     check_leaves,
     function_name,
     signature_of,
+    where_defined,
 )
 from weft.transforms.jvp import is_differentiable, tangent_aval
 from weft.transforms.vmap import batch_flat, place_axis
@@ -88,6 +91,45 @@ def check_closure(kind: str, name: str, tangents: Sequence[Any]) -> None:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ResultTypes:
+    """Structure and types of what a custom function returns, by the types of its arguments.
+
+    What is not known yet is found by tracing the function: its rule must return the same.
+    """
+
+    def __init__(self, kind: str, name: str, fun: FlatFun):
+        self.kind = kind
+        self.name = name
+        self.fun = fun
+        self.known: dict[Any, tuple[tree.PyTreeSpec, list[ShapedArray]]] = {}
+
+    def note(self, args: Sequence[Any], out_def: tree.PyTreeSpec, outs: Sequence[Any]) -> None:
+        """Remembers what the function returned."""
+        self.known[tuple(map(aval_of, args))] = out_def, list(map(aval_of, outs))
+
+    def check(
+        self, args: Sequence[Any], out_def: tree.PyTreeSpec, outs: Sequence[Any], rule: Any
+    ) -> None:
+        """Raises TypeError unless the rule's result has the structure and types of the function's.
+
+        Weak and strong types are the same here.
+        """
+        avals = tuple(map(aval_of, args))
+        if avals not in self.known:
+            trace_to_jaxpr(self.fun, avals, FunctionInfo(self.name, tuple, self.kind))
+        want_def, wanted = self.known[avals]
+        what = f"{self.kind} '{self.name}': {where_defined(rule)} must return the function's result"
+        if out_def != want_def:
+            raise TypeError(
+                f"{what}: it has the structure {tree.describe(out_def)}, expected "
+                f"{tree.describe(want_def)}{at_user_line()}"
+            )
+        names = tree.path_names(out_def, "result")
+        for got, want, name in zip(map(aval_of, outs), wanted, names, strict=True):
+            if (got.shape, got.dtype) != (want.shape, want.dtype):
+                raise TypeError(f"{what}: {name} has type {got}, expected {want}{at_user_line()}")
 
 
 class CustomFunction(Generic[F]):

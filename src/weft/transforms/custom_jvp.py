@@ -22,13 +22,19 @@ from weft.transforms.custom_function import (
     CustomFunction,
     F,
     FlatFun,
+    ResultTypes,
     batched_fun,
     batched_jaxpr,
     check_closure,
     with_zeros,
     written_out,
 )
-from weft.transforms.functions import check_callable
+from weft.transforms.functions import (
+    at_user_line,
+    check_callable,
+    described,
+    where_defined,
+)
 from weft.transforms.jvp import is_differentiable, tangent_aval
 from weft.transforms.transpose import backward_pass
 
@@ -227,7 +233,10 @@ class custom_jvp(CustomFunction[F]):
             result = self.fun(*self.merged(nondiff, tree.unflatten(treedef, xs)))
             outs, out_def = self.flatten_result("result", result, None)
             out_defs.append(out_def)
+            types.note(xs, out_def, outs)
             return outs
+
+        types = ResultTypes(self.kind, self.name, fun)
 
         def rule(primals: list[Any], tangents: list[Any]) -> tuple[list[Any], list[Any]]:
             assert self.rule is not None
@@ -238,16 +247,17 @@ class custom_jvp(CustomFunction[F]):
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
                 raise TypeError(
                     f"custom_jvp '{self.name}': the rule must return a pair (result, tangent), got "
-                    f"{type(pair).__name__}"
+                    f"{described(pair)} from {where_defined(self.rule)}{at_user_line()}"
                 )
             outs, out_def = self.flatten_result("result", pair[0], None)
-            out_defs.append(out_def)
+            types.check(primals, out_def, outs, self.rule)
             moved, _ = self.flatten_result("the tangent", pair[1], out_def)
-            what = f"custom_jvp '{self.name}': the tangent that the rule returns"
+            what = f"custom_jvp '{self.name}': the tangent that the rule returns for"
+            names = tree.path_names(out_def, "result")
             avals = [tangent_aval(aval_of(o)) for o in outs]
             return outs, [
-                as_tangent(t, a, what) if is_differentiable(a) else Zero(a)
-                for t, a in zip(moved, avals, strict=True)
+                as_tangent(t, a, f"{what} {name}") if is_differentiable(a) else Zero(a)
+                for t, a, name in zip(moved, avals, names, strict=True)
             ]
 
         call = CustomJvpCall(self.name, fun, rule)

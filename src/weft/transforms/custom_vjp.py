@@ -21,13 +21,20 @@ from weft.transforms.custom_function import (
     CustomFunction,
     F,
     FlatFun,
+    ResultTypes,
     batched_fun,
     batched_jaxpr,
     check_closure,
     with_zeros,
     written_out,
 )
-from weft.transforms.functions import check_callable
+from weft.transforms.functions import (
+    at_user_line,
+    check_callable,
+    described,
+    positional_names,
+    where_defined,
+)
 from weft.transforms.jvp import is_differentiable, tangent_aval
 from weft.transforms.vmap import place_axis
 
@@ -323,20 +330,22 @@ class custom_vjp(CustomFunction[F]):
             result = self.fun(*self.merged(nondiff, tree.unflatten(treedef, xs)))
             outs, out_def = self.flatten_result("result", result, None)
             out_defs.append(out_def)
+            types.note(xs, out_def, outs)
             return outs
+
+        types = ResultTypes(self.kind, self.name, fun)
 
         def fwd(xs: list[Any], perturbed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
             assert self.fwd is not None
-            if self.symbolic_zeros:
-                xs = list(map(CustomVJPPrimal, xs, perturbed))
-            pair = self.fwd(*self.merged(nondiff, tree.unflatten(treedef, xs)))
+            given = list(map(CustomVJPPrimal, xs, perturbed)) if self.symbolic_zeros else xs
+            pair = self.fwd(*self.merged(nondiff, tree.unflatten(treedef, given)))
             if not (isinstance(pair, tuple | list) and len(pair) == 2):
                 raise TypeError(
                     f"custom_vjp '{self.name}': fwd must return a pair (result, residuals), got "
-                    f"{type(pair).__name__}"
+                    f"{described(pair)} from {where_defined(self.fwd)}{at_user_line()}"
                 )
             outs, out_def = self.flatten_result("result", pair[0], None)
-            out_defs.append(out_def)
+            types.check(xs, out_def, outs, self.fwd)
             residuals, residual_def = self.flatten_result("residuals", pair[1], None)
             residual_defs.append(residual_def)
             return outs, residuals
@@ -361,11 +370,15 @@ class custom_vjp(CustomFunction[F]):
     ) -> list[Any]:
         """What ``bwd`` returns, one cotangent for each leaf; None stands for zeros."""
         count = treedef.num_children
+        everything = positional_names(self.fun, count + len(self.nondiff_argnums))
+        names = [n for i, n in enumerate(everything) if i not in self.nondiff_argnums]
+        assert self.bwd is not None
         if not isinstance(found, tuple | list) or len(found) != count:
-            got = len(found) if isinstance(found, tuple | list) else type(found).__name__
+            got = len(found) if isinstance(found, tuple | list) else described(found)
             raise TypeError(
                 f"custom_vjp '{self.name}': bwd must return a tuple of {count} cotangents, one "
-                f"for each argument, got {got}"
+                f"for each argument ({', '.join(names)}), got {got} from {where_defined(self.bwd)}"
+                f"{at_user_line()}"
             )
         cts: list[Any] = []
         start = 0
@@ -378,10 +391,11 @@ class custom_vjp(CustomFunction[F]):
             leaves, got_def = tree.flatten(value)
             if got_def != spec:
                 raise TypeError(
-                    f"custom_vjp '{self.name}': bwd returned {tree.describe(got_def)} as cotangent "
-                    f"{number}, the argument has the structure {tree.describe(spec)}"
+                    f"custom_vjp '{self.name}': bwd returned {tree.describe(got_def)} as the "
+                    f"cotangent of {names[number]}, which has the structure {tree.describe(spec)}; "
+                    f"it is {where_defined(self.bwd)}{at_user_line()}"
                 )
-            what = f"custom_vjp '{self.name}': cotangent {number} that bwd returns"
+            what = f"custom_vjp '{self.name}': the cotangent of {names[number]} that bwd returns"
             cts.extend(
                 as_tangent(ct, tangent_aval(a), what) if is_differentiable(a) else Zero(a)
                 for ct, a in zip(leaves, own, strict=True)

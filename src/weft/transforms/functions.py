@@ -12,6 +12,7 @@ import numpy as np
 from weft import tree
 from weft.core.avals import aval_of, is_array_like
 from weft.core.dtypes import canonical_dtype, float0
+from weft.core.source import Source, describe, user_source
 from weft.core.staging import FunctionInfo
 from weft.core.trace import captured, current_trace, eval_trace
 
@@ -21,6 +22,29 @@ def function_name(fun: Callable[..., Any]) -> str:
     while isinstance(fun, functools.partial):
         fun = fun.func
     return getattr(fun, "__name__", None) or type(fun).__name__
+
+
+def where_defined(fun: Callable[..., Any]) -> str:
+    """``'name' (file:line)`` of a function: what tells lambdas apart."""
+    inner: Any = fun
+    while True:
+        inner, outer = getattr(inner, "__wrapped__", getattr(inner, "func", None)), inner
+        if inner is None:
+            break
+    code = getattr(outer, "__code__", None)
+    name = f"'{function_name(fun)}'"
+    return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
+
+
+def described(value: Any) -> str:
+    """What a function returned in place of a pair, for messages."""
+    return f"one array, {aval_of(value)}" if is_array_like(value) else type(value).__name__
+
+
+def at_user_line(source: Source | None = None) -> str:
+    """The line of the user's program that an error ends with; by default the current one."""
+    shown = describe(source or user_source())
+    return f"\nAt {shown}" if shown else ""
 
 
 def check_callable(transform: str, fun: Any) -> None:

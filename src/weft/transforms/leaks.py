@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from weft.core.errors import LeakedTracerError
 from weft.core.trace import Tracer
+from weft.errors import LeakedTracerError
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from weft.core.jaxpr import Atom, Eqn, Jaxpr, Literal, Var
 from weft.core.linear import UndefPrimal, Zero
 from weft.core.source import at_source, describe
-from weft.errors import MissingRuleError
+from weft.errors import MissingRuleError, NonlinearError
 from weft.primitives.arithmetic import add
 
 
@@ -86,6 +86,13 @@ def _transpose_eqn(eqn: Eqn, cts: list[Any], env: dict[int, Any], found: dict[in
             rule = eqn.primitive.rule("transpose")
         except MissingRuleError as error:
             raise MissingRuleError(f"{error}\nAt {describe(eqn.source)}") from None
-        results = rule(cts if eqn.primitive.multiple_results else cts[0], *args, **eqn.params)
+        try:
+            results = rule(cts if eqn.primitive.multiple_results else cts[0], *args, **eqn.params)
+        except NonlinearError:
+            shown = ", ".join(str(v.aval) for v in eqn.invars)
+            raise NonlinearError(
+                f"'{eqn.primitive}' of {shown} is not linear: more than one operand depends on the "
+                f"arguments to transpose\nAt {describe(eqn.source)}"
+            ) from None
         for atom, result in zip(eqn.invars, results, strict=True):
             _accumulate(found, env, atom, result)

@@ -23,6 +23,7 @@ from weft.core.trace import Trace, Tracer, as_arguments, current_trace, set_trac
 from weft.primitives.shaping import broadcast_in_dim, move_axis
 from weft.transforms.functions import (
     argument_names,
+    at_user_line,
     check_callable,
     delivered,
     function_name,
@@ -218,17 +219,23 @@ def _broadcast_prefix(prefix: Any, full: Any, what: str) -> list[Any]:
     prefix_leaves, prefix_def = tree.flatten(prefix, is_leaf=_is_none)
     try:
         subtrees = _subtrees(prefix, prefix_def, full)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{what} does not match: {error}") from None
+    except (ValueError, TypeError):
+        raise ValueError(
+            f"{what} has the structure {tree.describe(_with_marks(prefix_def))}, which is no "
+            f"prefix of {tree.describe(tree.structure(full))}{at_user_line()}"
+        ) from None
     for entry, subtree in zip(prefix_leaves, subtrees, strict=True):
         entries.extend([entry] * len(tree.leaves(subtree)))
     return entries
 
 
 def _subtrees(prefix: Any, prefix_def: Any, full: Any) -> list[Any]:
-    # None is a leaf of the prefix: a mark takes its place so that the structures can be matched.
-    marked = tree.structure(tree.unflatten(prefix_def, [0] * prefix_def.num_leaves))
-    return tree.flatten_up_to(marked, full)
+    return tree.flatten_up_to(_with_marks(prefix_def), full)
+
+
+def _with_marks(prefix_def: Any) -> tree.PyTreeSpec:
+    """None is a leaf of a prefix: a mark takes its place so that structures can be matched."""
+    return tree.structure(tree.unflatten(prefix_def, [0] * prefix_def.num_leaves))
 
 
 def _in_dims(
@@ -237,7 +244,7 @@ def _in_dims(
     if isinstance(in_axes, tuple) and len(in_axes) != len(args):
         raise ValueError(
             f"vmap of '{name}': in_axes has {len(in_axes)} entries for {len(args)} positional "
-            "arguments"
+            f"arguments{at_user_line()}"
         )
     if in_axes is not None and not isinstance(in_axes, int | tuple):
         raise TypeError(
@@ -257,7 +264,7 @@ def _in_dims(
         if not -aval.ndim <= dim < aval.ndim:
             raise ValueError(
                 f"vmap of '{name}': in_axes maps axis {dim} of {names()[i]}, which has type {aval} "
-                f"and {aval.ndim} axes"
+                f"and {aval.ndim} axes{at_user_line()}"
             )
         checked.append(dim % aval.ndim)
     return checked
@@ -282,7 +289,9 @@ def _mapped_size(
             for i, size in sizes.items()
         )
         extra = f"; axis_size is {axis_size}" if axis_size is not None else ""
-        raise ValueError(f"vmap of '{name}': mapped axes differ in size: {shown}{extra}")
+        raise ValueError(
+            f"vmap of '{name}': mapped axes differ in size: {shown}{extra}{at_user_line()}"
+        )
     return found.pop()
 
 
@@ -298,19 +307,22 @@ def _placed_results(
     full = tree.unflatten(out_tree, [0] * out_tree.num_leaves)
     wanted = _broadcast_prefix(out_axes, full, f"vmap of '{name}': out_axes")
     placed = []
-    for out, dim, axis in zip(outs, dims, wanted, strict=True):
+    names = functools.cache(lambda: tree.path_names(out_tree, "result"))
+    for i, (out, dim, axis) in enumerate(zip(outs, dims, wanted, strict=True)):
         if getattr(out, "dtype", None) == float0:  # of gradients of integers: it has no values
             placed.append(_with_axis(out, size, axis))
             continue
         if axis is None and dim is not None:
             raise ValueError(
-                f"vmap of '{name}': out_axes is None for a result that depends on a mapped "
+                f"vmap of '{name}': out_axes is None for {names()[i]}, which depends on a mapped "
                 "argument; give an axis, or return a value that is the same for all of them"
+                f"{at_user_line()}"
             )
         rank = aval_of(out).ndim - (dim is not None)
         if axis is not None and not -rank - 1 <= axis <= rank:
             raise ValueError(
-                f"vmap of '{name}': out_axes is {axis} for a result with {rank} axes of its own"
+                f"vmap of '{name}': out_axes is {axis} for {names()[i]}, which has {rank} axes of "
+                f"its own{at_user_line()}"
             )
         placed.append(place_axis(out, size, dim, axis))
     return placed
