@@ -159,7 +159,7 @@ def _compiled(
         program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record))
         program.sizes = sizes
         text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
-    stored = _timed(stats, "llvm", lambda: _record(program, text, cpu))
+    stored = _timed(stats, "llvm", lambda: native_record(program, text, cpu))
     native = _timed(stats, "link", stored.link)
     compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
@@ -297,7 +297,7 @@ def emit_llvm(program: Program, cpu: CPU) -> str:
     return text
 
 
-def _record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
+def native_record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
     from weft.codegen.program_llvm import library_calls, routines_of, uses_pool
     from weft.kernels.work import seconds
     from weft.runtime.cache import compile_cached
