@@ -10,7 +10,20 @@ import importlib
 from typing import Any
 
 _SUBMODULES = frozenset(
-    ["cluster", "fft", "integrate", "linalg", "ndimage", "signal", "special", "stats"]
+    [
+        "cluster",
+        "fft",
+        "integrate",
+        "interpolate",
+        "linalg",
+        "ndimage",
+        "optimize",
+        "signal",
+        "sparse",
+        "spatial",
+        "special",
+        "stats",
+    ]
 )
 
 

@@ -39,6 +39,8 @@ from weft.scipy.special.gamma import (
     polygamma,
     zeta,
 )
+from weft.scipy.special.harmonics import sph_harm_y
+from weft.scipy.special.hypergeometric import hyp1f1, hyp2f1
 from weft.scipy.special.integrals import (
     bessel_jn,
     dawsn,
@@ -66,8 +68,9 @@ from weft.scipy.special.integrals import (
 __all__ = [
     "bernoulli", "bessel_jn", "beta", "betainc", "betaln", "boxcox", "boxcox1p", "comb", "dawsn",
     "digamma", "entr", "erf", "erfc", "erfcx", "erfinv", "exp1", "expi", "expit", "expn",
-    "factorial", "fresnel", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "i0", "i0e",
+    "factorial", "fresnel", "gamma", "gammainc", "gammaincc", "gammaln", "gammasgn", "hyp1f1",
+    "hyp2f1", "i0", "i0e",
     "i1", "i1e", "kl_div", "log_ndtr", "log_softmax", "loggamma", "logit", "logsumexp",
     "multigammaln", "ndtr", "ndtri", "owens_t", "poch", "polygamma", "rel_entr", "sici", "softmax",
-    "spence", "wofz", "xlog1py", "xlogy", "zeta",
+    "sph_harm_y", "spence", "wofz", "xlog1py", "xlogy", "zeta",
 ]  # fmt: skip

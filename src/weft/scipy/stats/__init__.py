@@ -27,6 +27,7 @@ from weft.scipy.stats.continuous import (
     vonmises,
     wrapcauchy,
 )
+from weft.scipy.stats.density import gaussian_kde
 from weft.scipy.stats.discrete import bernoulli, betabinom, binom, geom, nbinom, poisson
 from weft.scipy.stats.samples import mode, rankdata, sem
 from weft.scipy.stats.vectors import dirichlet, multinomial, multivariate_normal

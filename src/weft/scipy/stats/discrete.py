@@ -18,11 +18,25 @@ def _two(p: Value) -> tuple[float, float]:
     return 0.0, 1.0
 
 
+def _poisson_entropy(mu: Value) -> Value:
+    """By its sum, or for great means by its expansion in 1/mu."""
+    near = wnp.where(mu < 100, mu, 1)[..., None]
+    k = wnp.arange(2, 260).astype(mu.dtype)
+    log_factorials = special.gammaln(k + 1)
+    chances = wnp.exp(k * wnp.log(near) - near - log_factorials)
+    short = wnp.sum(chances * log_factorials, -1) - special.xlogy(near, near)[..., 0] + near[..., 0]
+    far = wnp.where(mu < 100, 100, mu)
+    powers = 1 / (12 * far) + 1 / (24 * far**2) + 19 / (360 * far**3)
+    long = 0.5 * wnp.log(2 * np.pi * np.e * far) - powers
+    return wnp.where(mu < 0, wnp.nan, wnp.where(mu < 100, short, long))
+
+
 bernoulli = Discrete(
     "bernoulli",
     ("p",),
     logpmf=lambda k, p: special.xlogy(k, p) + special.xlog1py(1 - k, -p),
     cdf=lambda k, p: 1 - p,
+    ppf=lambda q, p: wnp.where((p >= 0) & (p <= 1), wnp.where(q <= 1 - p, 0, 1), wnp.nan),
     support=_two,
 )
 
@@ -39,6 +53,7 @@ poisson = Discrete(
     ("mu",),
     logpmf=lambda k, mu: special.xlogy(k, mu) - special.gammaln(k + 1) - mu,
     cdf=lambda k, mu: special.gammaincc(k + 1, mu),
+    entropy=_poisson_entropy,
     support=lambda mu: (0.0, np.inf),
 )
 

@@ -185,8 +185,8 @@ class Continuous(_Named):
 class Discrete(_Named):
     """A distribution of integers: ``method(k, *shapes, loc=0)``.
 
-    Methods are ``pmf`` and ``logpmf``, and where they are known ``cdf`` and ``sf``. Arguments
-    broadcast.
+    Methods are ``pmf`` and ``logpmf``, and where they are known ``cdf``, ``sf``, ``ppf`` (the
+    quantile) and ``entropy``. Arguments broadcast.
 
     ``support`` gives the least and the greatest integer, for the shapes.
     """
@@ -198,10 +198,13 @@ class Discrete(_Named):
         *,
         logpmf: Formula,
         cdf: Formula | None = None,
+        ppf: Formula | None = None,
+        entropy: Formula | None = None,
         support: Callable[..., tuple[Any, Any]],
     ) -> None:
         super().__init__(name, shapes, (("loc", 0),))
         self._logpmf, self._cdf, self._support = logpmf, cdf, support
+        self._ppf, self._entropy = ppf, entropy
 
     def _at(self, method: str, k: ArrayLike, args: Any, kwargs: Any) -> tuple[Value, Any]:
         parameters = self._bound(method, args, kwargs)
@@ -222,18 +225,37 @@ class Discrete(_Named):
 
     def cdf(self, k: ArrayLike, *args: ArrayLike, **kwargs: ArrayLike) -> Value:
         """The chance of at most `k`."""
-        if self._cdf is None:
-            raise NotImplementedError(
-                f"weft.scipy.stats.{self.name}.cdf: there is no formula for it"
-            )
+        formula = self._needed("cdf", self._cdf)
         k, shapes = self._at("cdf", k, args, kwargs)
         low, high = self._support(*shapes)
         k = wnp.floor(k)
         inside = (k >= low) & (k < high)
-        value = self._cdf(wnp.where(inside, k, low), *shapes)
+        value = formula(wnp.where(inside, k, low), *shapes)
         value = wnp.where(k < low, 0, wnp.where(k >= high, 1, value))
         return wnp.where(wnp.isnan(k), wnp.nan, value)
 
     def sf(self, k: ArrayLike, *args: ArrayLike, **kwargs: ArrayLike) -> Value:
         """The chance of more than `k`."""
         return 1 - self.cdf(k, *args, **kwargs)
+
+    def ppf(self, q: ArrayLike, *args: ArrayLike, **kwargs: ArrayLike) -> Value:
+        """The quantile: the least k with ``cdf(k) >= q``; NaN unless ``0 <= q <= 1``."""
+        formula = self._needed("ppf", self._ppf)
+        parameters = self._bound("ppf", args, kwargs)
+        q, *shapes, loc = operands(f"{self.name}.ppf", q, *parameters)
+        low, _ = self._support(*shapes)
+        value = wnp.where(q == 0, low - 1, formula(q, *shapes))
+        return wnp.where((q >= 0) & (q <= 1), value + loc, wnp.nan)
+
+    def entropy(self, *args: ArrayLike, **kwargs: ArrayLike) -> Value:
+        """The entropy in nats: the mean of ``-logpmf``."""
+        formula = self._needed("entropy", self._entropy)
+        *shapes, _ = operands(f"{self.name}.entropy", *self._bound("entropy", args, kwargs))
+        return formula(*shapes)
+
+    def _needed(self, method: str, formula: Formula | None) -> Formula:
+        if formula is None:
+            raise NotImplementedError(
+                f"weft.scipy.stats.{self.name}.{method}: there is no formula for it"
+            )
+        return formula
