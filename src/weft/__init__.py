@@ -67,6 +67,7 @@ _NAMES = {
     "errors": "",
     "flatten_util": "",
     "image": "",
+    "lazy": "",
     "dtypes": "",
     "lax": "",
     "nn": "",

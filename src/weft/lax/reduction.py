@@ -86,10 +86,15 @@ def reduce(
     """
     folding = Folding("reduce", operands, init_values, computation)
     axes = canonical_axes("reduce", dimensions, folding.avals[0].ndim)
+    return folding.finish(folded(folding, axes))
+
+
+def folded(folding: Folding, axes: Sequence[int]) -> list[Value]:
+    """The operands folded along `axes`; the initial values only where there is nothing to fold."""
     primitive = folding.recognised()
     if primitive in _MONOIDS:
-        return folding.finish([_MONOIDS[primitive](folding.xs[0], axes)])
-    return folding.finish(_fold_neighbours(folding.combine, folding.xs, folding.starts, axes))
+        return [_MONOIDS[primitive](folding.xs[0], axes)]
+    return _fold_neighbours(folding.combine, folding.xs, folding.starts, axes)
 
 
 def _fold_neighbours(
