@@ -268,6 +268,98 @@ def test_histograms_of_points():
     np.testing.assert_array_equal(slope, np.digitize(x, np.histogram(x, 3)[1]) == 2)
 
 
+# ---------------------------------------------------------------- options of older functions
+
+OBSERVED = np.random.default_rng(1).normal(size=(3, 8))
+FREQUENCIES, IMPORTANCE = np.arange(1, 9) % 3 + 1, np.linspace(0.5, 2, 8)
+
+
+@pytest.mark.usefixtures("one_by_one")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"y": OBSERVED[:2]},
+        {"bias": True},
+        {"fweights": FREQUENCIES},
+        {"aweights": IMPORTANCE},
+        {"fweights": FREQUENCIES, "aweights": IMPORTANCE, "ddof": 0},
+        {"rowvar": False},
+    ],
+)
+def test_covariances(options):
+    for m in (OBSERVED, OBSERVED * 1j + OBSERVED[::-1]):
+        assert_same(wnp.cov(m, **options), np.cov(m, **options))
+        if options.keys() <= {"y", "rowvar"}:
+            assert_same(wnp.corrcoef(m, **options), np.corrcoef(m, **options))
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_search_among_anything():
+    a, v = OBSERVED[0], np.append(OBSERVED[1], np.nan)
+    gaps = np.array([1, 2, np.nan, np.nan])
+    for side in ("left", "right"):
+        order = np.argsort(a)
+        assert_same(wnp.searchsorted(a, v, side, order), np.searchsorted(a, v, side, order))
+        assert_same(wnp.searchsorted(gaps, v, side), np.searchsorted(gaps, v, side))
+        for edges in (np.sort(a), np.sort(a)[::-1]):
+            assert_same(
+                wnp.digitize(v, edges, side == "left"), np.digitize(v, edges, side == "left")
+            )
+    points, values = np.array([0.0, 2, 4, 1]), np.array([1.0, 5, 2, 3])
+    x = np.linspace(-9, 9, 23)
+    assert_same(wnp.interp(x, points, values, period=6), np.interp(x, points, values, period=6))
+    line = wnp.interp(x, points[:2], values[:2], "extrapolate", "extrapolate")
+    np.testing.assert_allclose(line, 1 + 2 * x)
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_reductions_with_more_arguments():
+    x = np.where(OBSERVED > 1, np.nan, OBSERVED)
+    mask = OBSERVED < 0.5
+    for name in ("nanmax", "nanmin", "nansum", "nanprod"):
+        mine, theirs = getattr(wnp, name), getattr(np, name)
+        assert_same(mine(x, 1, initial=0.25, where=mask), theirs(x, 1, initial=0.25, where=mask))
+    for name in ("nanmean", "nanstd", "nanvar"):
+        assert_same(getattr(wnp, name)(x, 1, where=mask), getattr(np, name)(x, 1, where=mask))
+    assert_same(wnp.sum(x, 1, None, None, True), np.sum(x, 1, None, None, True))
+    assert wnp.sum(np.ones(3, np.int8), promote_integers=False).dtype == np.int8
+    assert_same(wnp.angle(1j * x, True), np.angle(1j * x, True))
+    start, stop = np.array([1.0, -2]), np.array([8.0, -16])
+    assert_same(wnp.geomspace(start, stop, 4, axis=1), np.geomspace(start, stop, 4, axis=1))
+    index = np.array([[-1, 9]])
+    found = wnp.take_along_axis(X[None], index, 1, fill_value=7, wrap_negative_indices=False)
+    assert found.tolist() == [[7, 7]]
+    assert wnp.argsort(X, dtype=np.int64).dtype == np.int64
+
+
+@pytest.mark.usefixtures("one_by_one")
+def test_linear_algebra_of_the_standard():
+    stacks = np.arange(24.0).reshape(2, 3, 4)
+    for name in ("diagonal", "trace"):
+        mine, theirs = getattr(wnp.linalg, name), getattr(np.linalg, name)
+        assert_same(mine(stacks, offset=1), theirs(stacks, offset=1))
+    assert_same(wnp.linalg.outer(X, Y), np.outer(X, Y))
+    assert_same(
+        wnp.linalg.cross(stacks, stacks[:, ::-1], axis=1),
+        np.linalg.cross(stacks, stacks[:, ::-1], axis=1),
+    )
+    singular = np.diag([3.0, 0, -2])
+    assert int(wnp.linalg.matrix_rank(singular, hermitian=True)) == 2
+
+
+def test_the_namespace_describes_itself():
+    info = wnp.asarray(1).__array_namespace__().__array_namespace_info__()
+    assert info.default_device() == "cpu" and info.devices() == ["cpu"]
+    assert info.capabilities()["data-dependent shapes"]
+    assert info.default_dtypes()["real floating"] == wnp.asarray(1.0).dtype
+    assert info.dtypes(kind=("bool", "complex floating")).keys() == {
+        "bool",
+        "complex64",
+        "complex128",
+    }
+    assert len(info.dtypes()) == 13
+
+
 # ---------------------------------------------------------------- sizes that depend on values
 
 X, Y = np.array([3, 1, 3, 0, 5]), np.array([5, 4, 0, 4])
@@ -589,6 +681,23 @@ def test_text_and_types():
 
 
 REFUSED = [
+    (lambda: wnp.sum(V, 0, None, True), r"weft\.numpy\.sum: out must be None: results are new"),
+    (lambda: wnp.median(V, overwrite_input=True), "weft.numpy.median: overwrite_input=True is not"),
+    (lambda: wnp.zeros(3, device="gpu"), "weft.numpy.zeros: there is no device 'gpu'; use 'cpu'"),
+    (lambda: wnp.cov(V, fweights=X), "fweights must be a vector of 3 weights, got shape"),
+    (lambda: wnp.cov(V, fweights=V[0]), "fweights must be integers, got dtype float64"),
+    (lambda: wnp.cov(V[None]), "observations have one or two axes"),
+    (lambda: wnp.interp(1.0, X, X, left="up"), "left is a number or 'extrapolate', got 'up'"),
+    (lambda: wnp.searchsorted(X, 1, method="guess"), "weft.numpy.searchsorted: method is 'scan'"),
+    (lambda: wnp.digitize(X, V), "weft.numpy.digitize: bins must be a vector of edges"),
+    (lambda: wnp.gradient(V, edge_order=2), "edge_order=2 is not supported"),
+    (lambda: wnp.linalg.cross(X, X), "linalg.cross: x1 must have three elements along axis -1"),
+    (lambda: wnp.linalg.outer(V, X), "linalg.outer: x1 and x2 must be vectors"),
+    (lambda: wnp.__array_namespace_info__().dtypes(kind="odd"), "'odd' is no kind of dtypes"),
+    (
+        lambda: wnp.__array_namespace_info__().dtypes(device="x"),
+        "there is no device 'x'; use 'cpu'",
+    ),
     (lambda: wnp.bartlett(2.5), "weft.numpy.bartlett: the length M must be an integer, got float"),
     (lambda: wnp.kaiser(3, V), r"weft.numpy.kaiser: beta must be a number, got shape \(2, 3\)"),
     (lambda: wnp.i0(1j), "weft.numpy.i0: complex numbers are not supported"),

@@ -70,7 +70,7 @@ def test_order_statistics(case):
     q = np.array([0.0, 0.3, 0.5, 0.75, 1.0])
     with weft.disable_jit(), np.errstate(all="ignore"):
         for keepdims in (False, True):
-            close(wnp.median(x, axis, keepdims), np.median(x, axis, keepdims=keepdims))
+            close(wnp.median(x, axis, keepdims=keepdims), np.median(x, axis, keepdims=keepdims))
         for method in METHODS:
             wide = np.asarray(x, np.float64)
             if not np.isinf(wide).any():
@@ -93,7 +93,7 @@ def test_order_statistics_of_compiled_programs(axis, keepdims):
         wanted = np.quantile(X, q, axis, method=method, keepdims=keepdims)
         run = weft.jit(lambda x, m=method: wnp.quantile(x, q, axis, method=m, keepdims=keepdims))
         close(run(X), wanted)
-    close(wnp.median(X, axis, keepdims), np.median(X, axis, keepdims=keepdims))
+    close(wnp.median(X, axis, keepdims=keepdims), np.median(X, axis, keepdims=keepdims))
     close(wnp.percentile(X, 30, axis), np.percentile(X, 30, axis))
     traced = weft.jit(lambda x, q: wnp.percentile(x, q, axis, keepdims=keepdims))
     close(traced(X, np.float32([10, 90])), np.percentile(X, [10, 90], axis, keepdims=keepdims))

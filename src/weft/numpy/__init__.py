@@ -127,6 +127,7 @@ from weft.numpy.grids import (
     unravel_index,
 )
 from weft.numpy.histograms import bincount, histogram, histogram2d, histogram_bin_edges, histogramdd
+from weft.numpy.inspection import __array_namespace_info__
 from weft.numpy.integers import gcd, lcm, packbits, unpackbits
 from weft.numpy.joining import (
     append,
@@ -151,6 +152,19 @@ from weft.numpy.joining import (
     vstack,
 )
 from weft.numpy.methods import install as _install_methods
+from weft.numpy.nan_reductions import (
+    nanargmax,
+    nanargmin,
+    nancumprod,
+    nancumsum,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from weft.numpy.polynomials import (
     poly,
     polyadd,
@@ -188,17 +202,6 @@ from weft.numpy.reductions import (
     max,
     mean,
     min,
-    nanargmax,
-    nanargmin,
-    nancumprod,
-    nancumsum,
-    nanmax,
-    nanmean,
-    nanmin,
-    nanprod,
-    nanstd,
-    nansum,
-    nanvar,
     prod,
     ptp,
     std,
@@ -415,6 +418,9 @@ ComplexWarning = _np.exceptions.ComplexWarning
 
 pi, e, euler_gamma = _np.pi, _np.e, _np.euler_gamma
 inf, nan, newaxis = _np.inf, _np.nan, None
+
+#: The version of the Array API standard that the namespace follows.
+__array_api_version__ = "2025.12"
 
 
 #: Modules that load when first used.

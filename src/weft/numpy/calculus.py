@@ -11,15 +11,17 @@ from weft import lax
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
+    DType,
     Value,
     canonical_axis,
     check_arraylike,
+    convert,
     dtype_of,
     promote,
     promote_inexact,
     shape_of,
 )
-from weft.numpy.classify import conjugate, isclose, isnan
+from weft.numpy.classify import conjugate, isclose, isnan, real
 from weft.numpy.joining import concatenate
 from weft.numpy.reductions import all as all_of
 from weft.numpy.reductions import mean
@@ -114,14 +116,20 @@ def ediff1d(
     return concatenate(parts)
 
 
-def gradient(f: ArrayLike, *varargs: ArrayLike, axis: Any = None) -> Any:
-    """Central differences along each axis, one-sided at the ends.
+def gradient(
+    f: ArrayLike, *varargs: ArrayLike, axis: Any = None, edge_order: int | None = None
+) -> Any:
+    """Central differences along each axis, one-sided at the ends (`edge_order` None or 1).
 
     A spacing is a number, or the coordinates along its axis: then differences are weighted so that
     they stay exact for parabolas, as NumPy does.
     """
     from weft.numpy._common import canonical_axes
 
+    if edge_order not in (None, 1):
+        raise ValueError(
+            f"weft.numpy.gradient: edge_order={edge_order} is not supported; ends have order 1"
+        )
     (x,) = promote_inexact("gradient", f)
     axes = canonical_axes("gradient", axis, len(shape_of(x)))
     spacings = list(varargs) * (len(axes) if len(varargs) == 1 else 1) or [1.0] * len(axes)
@@ -189,16 +197,25 @@ def interp(
     x: ArrayLike,
     xp: ArrayLike,
     fp: ArrayLike,
-    left: ArrayLike | None = None,
-    right: ArrayLike | None = None,
-    period: float | None = None,
+    left: Any = None,
+    right: Any = None,
+    period: ArrayLike | None = None,
 ) -> Value:
     """The piecewise linear function through the points (xp, fp), increasing in xp, at `x`.
 
-    Outside of the points it is constant, or `left` and `right`.
+    Outside of the points it is constant, or `left` and `right`; those may be "extrapolate", which
+    goes on with the line through the last two points. With a `period` it repeats, and the points
+    may come in any order.
+
+    >>> points = np.array([0.0, 1.0]), np.array([1.0, 2.0])
+    >>> interp(np.array([0.5, 3.0]), *points, right="extrapolate")
+    Array([1.5, 4. ], dtype=float32)
     """
-    if period is not None:
-        raise ValueError("weft.numpy.interp: period= is not supported; reduce x and xp beforehand")
+    for side, value in (("left", left), ("right", right)):
+        if isinstance(value, str) and value != "extrapolate":
+            raise ValueError(
+                f"weft.numpy.interp: {side} is a number or 'extrapolate', got {value!r}"
+            )
     x, xp, fp = promote_inexact("interp", x, xp, fp)
     x, xp, fp = _asarray(x), _asarray(xp), _asarray(fp)
     if len(shape_of(xp)) != 1 or shape_of(xp) != shape_of(fp) or shape_of(xp)[0] == 0:
@@ -206,6 +223,8 @@ def interp(
             f"weft.numpy.interp: xp and fp must be vectors of one length, got {shape_of(xp)} and "
             f"{shape_of(fp)}"
         )
+    if period is not None:
+        x, xp, fp = _periodic(x, xp, fp, absolute(period))
     size = shape_of(xp)[0]
     index = clip(searchsorted(xp, x, side="right"), 1, max(size - 1, 1))
     below, above = index - 1, clip(index, 0, size - 1)
@@ -215,21 +234,50 @@ def interp(
     flat = equal(width, 0)
     slope = (f1 - f0) / where(flat, 1, width)
     inside = where(flat, f0, f0 + slope * (x - x0))
-    inside = where(x < xp[0], fp[0] if left is None else left, inside)
-    inside = where(x > xp[-1], fp[-1] if right is None else right, inside)
+    if period is None and left != "extrapolate":
+        inside = where(x < xp[0], fp[0] if left is None else left, inside)
+    if period is None and right != "extrapolate":
+        inside = where(x > xp[-1], fp[-1] if right is None else right, inside)
     return where(isnan(x), x, inside)
 
 
-def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Value:
+def _periodic(x: Value, xp: Value, fp: Value, period: Value) -> tuple[Value, Value, Value]:
+    """`x` within a period, and the points in order, with a neighbour on each side of it."""
+    x, xp = remainder(x, period), remainder(xp, period)
+    xp, fp = lax.sort_key_val(xp, fp, 0)
+    xp = concatenate([xp[-1:] - period, xp, xp[:1] + period])
+    return x, xp, concatenate([fp[-1:], fp, fp[:1]])
+
+
+def searchsorted(
+    a: ArrayLike,
+    v: ArrayLike,
+    side: str = "left",
+    sorter: ArrayLike | None = None,
+    *,
+    method: str = "scan",
+) -> Value:
     """Where to insert each of `v` into the increasing vector `a` so that it stays increasing.
 
-    By bisection: log2(n) + 1 gathers.
+    `sorter` are indices that sort `a`, if it is not increasing itself. NaN counts as the greatest
+    number. By bisection, log2(n) + 1 gathers, whatever `method` of JAX's is named ("scan",
+    "scan_unrolled", "sort", "compare_all"): they give the same.
+
+    >>> searchsorted(np.array([1, 3, 5]), np.array([3, 4]))
+    Array([1, 2], dtype=int32)
     """
+    if method not in ("scan", "scan_unrolled", "sort", "compare_all"):
+        raise ValueError(
+            "weft.numpy.searchsorted: method is 'scan', 'scan_unrolled', 'sort' or 'compare_all', "
+            f"got {method!r}"
+        )
     if side not in ("left", "right"):
         raise ValueError(f"weft.numpy.searchsorted: side is 'left' or 'right', got {side!r}")
     a, v = (_asarray(x) for x in promote("searchsorted", a, v))
     if len(shape_of(a)) != 1:
         raise ValueError(f"weft.numpy.searchsorted: needs a vector, got shape {shape_of(a)}")
+    if sorter is not None:
+        a = take(a, sorter, mode="clip")
     size = shape_of(a)[0]
     low = lax.broadcast_in_dim(np.asarray(0, np.int32), shape_of(v), ())
     if size == 0:
@@ -239,6 +287,8 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Value:
         middle = (low + high) // 2
         found = take(a, middle, mode="clip")
         go_right = found < v if side == "left" else found <= v
+        if dtypes.is_inexact(dtype_of(a)):
+            go_right = go_right | (isnan(v) & (True if side == "right" else ~isnan(found)))
         open_ = low < high
         low, high = (
             where(open_ & go_right, middle + 1, low),
@@ -247,32 +297,134 @@ def searchsorted(a: ArrayLike, v: ArrayLike, side: str = "left") -> Value:
     return low
 
 
-def digitize(x: ArrayLike, bins: ArrayLike, right: bool = False) -> Value:
-    """The number of the bin of each element, for increasing `bins`."""
-    return searchsorted(bins, x, side="left" if right else "right")
+def digitize(
+    x: ArrayLike, bins: ArrayLike, right: bool = False, *, method: str | None = None
+) -> Value:
+    """The number of the bin of each element; `bins` are edges that only increase, or decrease.
+
+    Edges belong to the bin above them, with `right` to the one below. `method` as in
+    `searchsorted`.
+
+    >>> digitize(np.array([0.5, 2.0]), np.array([0.0, 1.0, 2.0]))
+    Array([1, 3], dtype=int32)
+    """
+    edges = _asarray(bins)
+    if len(shape_of(edges)) != 1:
+        raise ValueError(
+            f"weft.numpy.digitize: bins must be a vector of edges, got shape {shape_of(edges)}"
+        )
+    size, side = shape_of(edges)[0], "left" if right else "right"
+    options: Any = {"side": side, "method": method or "scan"}
+    rising = searchsorted(edges, x, **options)
+    if size < 2:
+        return rising
+    falling = size - searchsorted(edges[::-1], x, **{**options, "side": _OTHER_SIDE[side]})
+    return where(edges[0] <= edges[-1], rising, falling)
 
 
-def cov(m: ArrayLike, rowvar: bool = True, ddof: int = 1) -> Value:
-    """The covariance matrix of variables in rows (columns without `rowvar`)."""
-    (x,) = promote_inexact("cov", m)
-    x = x[None] if len(shape_of(x)) == 1 else x
-    x = x if rowvar else x.T
-    centred = x - mean(x, 1, keepdims=True)
-    result = centred @ conjugate(centred).T / max(shape_of(x)[1] - ddof, 0)
+_OTHER_SIDE = {"left": "right", "right": "left"}
+
+
+def cov(
+    m: ArrayLike,
+    y: ArrayLike | None = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: int | None = None,
+    fweights: ArrayLike | None = None,
+    aweights: ArrayLike | None = None,
+    dtype: DType = None,
+) -> Value:
+    """The covariance matrix of variables in rows (columns without `rowvar`).
+
+    Parameters
+    ----------
+    m, y: observations; `y` has further variables.
+    bias, ddof: the divisor is the number of observations less `ddof`, which is 1, or 0 with `bias`.
+    fweights: how often each observation counts (integers).
+    aweights: how much each observation counts.
+    dtype: the floating-point or complex dtype of the result.
+
+    >>> cov(np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
+    Array([[ 1., -1.],
+           [-1.,  1.]], dtype=float32)
+
+    Raises
+    ------
+    ValueError: for more than two axes, and weights that are no vectors of one for each observation.
+    """
     from weft.numpy.shaping import squeeze
 
-    return squeeze(result)
+    x = _variables(m, rowvar)
+    if y is not None:
+        x = concatenate(promote("cov", x, _variables(y, rowvar)))
+    (x,) = promote_inexact("cov", x)
+    x = x if dtype is None else convert("cov", x, dtypes.canonical_dtype(dtype))
+    count = shape_of(x)[1]
+    ddof = (0 if bias else 1) if ddof is None else ddof
+    weights = [_weights(name, w, count) for name, w in (("f", fweights), ("a", aweights))]
+    if weights[0] is None and weights[1] is None:
+        centred = x - mean(x, 1, keepdims=True)
+        return squeeze(centred @ conjugate(centred).T / max(count - ddof, 0))
+    w: Any = 1
+    for part in weights:
+        w = w if part is None else w * part
+    w = convert("cov", w, dtypes.real_dtype(dtype_of(x)))
+    total = sum_of(w)
+    centred = x - (sum_of(x * w, 1) / total)[:, None]
+    if ddof == 0:
+        divisor = total
+    elif weights[1] is None:
+        divisor = total - ddof
+    else:
+        divisor = total - ddof * sum_of(w * weights[1]) / total
+    return squeeze((centred * w) @ conjugate(centred).T / divisor)
 
 
-def corrcoef(x: ArrayLike, rowvar: bool = True) -> Value:
-    """The matrix of correlation coefficients."""
-    covariance = cov(x, rowvar)
+def _variables(m: ArrayLike, rowvar: bool) -> Value:
+    """Observations with a variable in each row."""
+    x = _asarray(m)
+    if len(shape_of(x)) > 2:
+        raise ValueError(
+            f"weft.numpy.cov: observations have one or two axes, got shape {shape_of(x)}"
+        )
+    if len(shape_of(x)) < 2:
+        return x.reshape((1, -1))
+    return x if rowvar else x.T
+
+
+def _weights(name: str, w: ArrayLike | None, count: int) -> Value | None:
+    if w is None:
+        return None
+    if shape_of(w) != (count,):
+        raise ValueError(
+            f"weft.numpy.cov: {name}weights must be a vector of {count} weights, got shape "
+            f"{shape_of(w)}"
+        )
+    if name == "f" and not dtypes.is_integer(dtype_of(w)):
+        raise TypeError(f"weft.numpy.cov: fweights must be integers, got dtype {dtype_of(w)}")
+    return absolute(w)
+
+
+def corrcoef(
+    x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, dtype: DType = None
+) -> Value:
+    """The matrix of correlation coefficients; arguments as in `cov`.
+
+    >>> corrcoef(np.array([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).round(3)
+    Array([[ 1., -1.],
+           [-1.,  1.]], dtype=float32)
+    """
+    covariance = cov(x, y, rowvar, dtype=dtype)
     if not shape_of(covariance):
         return covariance / covariance
     from weft.numpy.shaping import diagonal
 
-    deviations = sqrt(diagonal(covariance))
-    return covariance / deviations[:, None] / deviations[None, :]
+    deviations = sqrt(real(diagonal(covariance)))
+    scaled = covariance / deviations[:, None] / deviations[None, :]
+    if not dtypes.is_complex(dtype_of(scaled)):
+        return clip(scaled, -1, 1)
+    return lax.complex(clip(lax.real(scaled), -1, 1), clip(lax.imag(scaled), -1, 1))
 
 
 # ---------------------------------------------------------------- whole arrays

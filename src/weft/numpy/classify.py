@@ -11,6 +11,7 @@ from weft.numpy._common import (
     Value,
     check_arraylike,
     dtype_of,
+    no_out,
     promote,
     promote_and_broadcast,
     promote_inexact,
@@ -49,16 +50,18 @@ def isinf(x: ArrayLike, /) -> Value:
     return lax.eq(lax.abs(x), constant_like(x, np.inf))
 
 
-def isposinf(x: ArrayLike, /) -> Value:
-    """Whether an element is +∞."""
+def isposinf(x: ArrayLike, /, out: None = None) -> Value:
+    """Whether an element is +∞; `out` must be None."""
+    no_out("isposinf", out)
     (x,) = promote("isposinf", x)
     if not dtypes.is_floating(dtype_of(x)):
         return _false_like(x)
     return lax.eq(x, constant_like(x, np.inf))
 
 
-def isneginf(x: ArrayLike, /) -> Value:
-    """Whether an element is −∞."""
+def isneginf(x: ArrayLike, /, out: None = None) -> Value:
+    """Whether an element is −∞; `out` must be None."""
+    no_out("isneginf", out)
     (x,) = promote("isneginf", x)
     if not dtypes.is_floating(dtype_of(x)):
         return _false_like(x)
@@ -112,7 +115,12 @@ def conjugate(x: ArrayLike, /) -> Value:
 conj = conjugate
 
 
-def angle(x: ArrayLike, /) -> Value:
-    """The argument of complex numbers in radians; 0 or π for real ones."""
-    (x,) = promote_inexact("angle", x)
-    return arctan2(imag(x), real(x))
+def angle(z: ArrayLike, deg: bool = False) -> Value:
+    """The argument of complex numbers in radians (degrees with `deg`); 0 or π for real ones.
+
+    >>> np.angle(np.array([1j, -1.0]), deg=True)
+    Array([ 90., 180.], dtype=float32)
+    """
+    (z,) = promote_inexact("angle", z)
+    result = arctan2(imag(z), real(z))
+    return multiply(result, 180 / np.pi) if deg else result

@@ -19,6 +19,7 @@ from weft.numpy._common import (
     canonical_axis,
     convert,
     dtype_of,
+    no_out,
     promote,
     shape_of,
 )
@@ -154,19 +155,30 @@ def dot(
     return contract(a, b, ((len(left) - 1,), (axis,)), preferred=preferred_element_type)
 
 
-def vdot(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Value:
+def vdot(
+    a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
+) -> Value:
     """The product of two flattened arrays, the first conjugated."""
     from weft.numpy.classify import conjugate
     from weft.numpy.shaping import ravel
 
-    return dot(ravel(conjugate(a)), ravel(b))
+    rows = ravel(conjugate(a))
+    return dot(rows, ravel(b), preferred_element_type=preferred_element_type)
 
 
-def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
+def vecdot(
+    x1: ArrayLike,
+    x2: ArrayLike,
+    /,
+    *,
+    axis: int = -1,
+    precision: Any = None,
+    preferred_element_type: DType = None,
+) -> Value:
     """Products summed over `axis`, the first conjugated; other axes broadcast."""
     from weft.numpy.classify import conjugate
 
-    x1, x2 = _operands("vecdot", conjugate(x1), x2, None)
+    x1, x2 = _operands("vecdot", conjugate(x1), x2, preferred_element_type)
     x1, x2 = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
     if shape_of(x1)[-1] != shape_of(x2)[-1]:
         raise ValueError(
@@ -175,7 +187,8 @@ def vecdot(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
         )
     from weft.numpy.einsum import einsum
 
-    return einsum("...i,...i->...", x1, x2)
+    preferred = preferred_element_type
+    return einsum("...i,...i->...", x1, x2, preferred_element_type=preferred)
 
 
 def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Value:
@@ -219,27 +232,40 @@ def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return matmul(rows, x2) if len(left) == 1 else matmul(rows[..., None, :], x2)[..., 0, :]
 
 
-def inner(a: ArrayLike, b: ArrayLike, *, precision: Any = None) -> Value:
+def inner(
+    a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
+) -> Value:
     """Products summed over the last axes of both."""
-    a, b = _operands("inner", a, b, None)
+    a, b = _operands("inner", a, b, preferred_element_type)
     if not shape_of(a) or not shape_of(b):
-        return a * b
-    return tensordot(a, b, (-1, -1))
+        return dot(a, b, preferred_element_type=preferred_element_type)
+    return tensordot(a, b, (-1, -1), preferred_element_type=preferred_element_type)
 
 
-def outer(a: ArrayLike, b: ArrayLike) -> Value:
-    """The products of every element of `a` with every element of `b`, as a matrix."""
+def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Value:
+    """The products of every element of `a` with every element of `b`, as a matrix.
+
+    `out` must be None.
+    """
+    no_out("outer", out)
     from weft.numpy.shaping import ravel
 
     return ravel(a)[:, None] * ravel(b)[None, :]
 
 
-def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = None) -> Value:
+def tensordot(
+    a: ArrayLike,
+    b: ArrayLike,
+    axes: Any = 2,
+    *,
+    precision: Any = None,
+    preferred_element_type: DType = None,
+) -> Value:
     """Products summed over pairs of axes.
 
     `axes` is how many last axes of `a` meet the first axes of `b`, or two sequences of axes.
     """
-    a, b = _operands("tensordot", a, b, None)
+    a, b = _operands("tensordot", a, b, preferred_element_type)
     left, right = shape_of(a), shape_of(b)
     if isinstance(axes, int | np.integer):
         count = operator.index(axes)
@@ -262,7 +288,7 @@ def tensordot(a: ArrayLike, b: ArrayLike, axes: Any = 2, *, precision: Any = Non
                 "differ "
                 "in length"
             )
-    return contract(a, b, over)
+    return contract(a, b, over, preferred=preferred_element_type)
 
 
 def _listed(axes: Any) -> list[int]:

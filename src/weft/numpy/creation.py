@@ -34,7 +34,12 @@ from weft.numpy.ufuncs import as_type, constant_like
 
 
 def asarray(
-    a: Any, dtype: DType = None, order: str | None = None, *, copy: bool | None = None
+    a: Any,
+    dtype: DType = None,
+    order: str | None = None,
+    *,
+    copy: bool | None = None,
+    device: Any = None,
 ) -> Value:
     """`a` as an array: weft arrays as they are, NumPy data and nested sequences copied.
 
@@ -47,15 +52,23 @@ def asarray(
     TypeError: for what is not numeric data. ValueError: for ragged sequences and `copy=False`.
     """
     _check_order("asarray", order)
+    check_device("asarray", device)
     result = _asarray("asarray", a, dtype, copy)
     return alias(result) if copy and result is a else result
 
 
 def array(
-    object: Any, dtype: DType = None, copy: bool = True, order: str | None = "K", ndmin: int = 0
+    object: Any,
+    dtype: DType = None,
+    copy: bool = True,
+    order: str | None = "K",
+    ndmin: int = 0,
+    *,
+    device: Any = None,
 ) -> Value:
     """As `asarray`, always a new array, with at least `ndmin` axes."""
     _check_order("array", order)
+    check_device("array", device)
     result = _asarray("array", object, dtype, None)
     if result is object and copy:
         result = alias(result)
@@ -73,6 +86,12 @@ def copy(a: ArrayLike, order: str | None = None) -> Value:
     """
     check_arraylike("copy", a)
     return array(a, copy=True, order=order)
+
+
+def check_device(name: str, device: Any) -> None:
+    """Raises ValueError unless the device is None or "cpu": there is no other yet."""
+    if device not in (None, "cpu"):
+        raise ValueError(f"weft.numpy.{name}: there is no device {device!r}; use 'cpu'")
 
 
 def _check_order(name: str, order: str | None) -> None:
@@ -196,8 +215,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     BufferError: if the memory cannot be shared: `copy=False` and a strided array, or another
         device. TypeError: for objects without `__dlpack__`, and dtypes that Weft does not have.
     """
-    if device not in (None, "cpu"):
-        raise ValueError(f"weft.numpy.from_dlpack: there is no device {device!r}; use 'cpu'")
+    check_device("from_dlpack", device)
     if isinstance(x, Array):
         return alias(x)
     if not hasattr(x, "__dlpack__"):
@@ -216,11 +234,12 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     return borrow_numpy(data)
 
 
-def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True) -> Value:
+def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True, device: Any = None) -> Value:
     """`x` converted to `dtype`. Floats are truncated towards zero; complex numbers lose the
     imaginary part.
     """
     check_arraylike("astype", x)
+    check_device("astype", device)
     result = as_type("astype", x, dtype)
     return alias(result) if result is x else result
 
@@ -231,6 +250,7 @@ def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True) -> Value:
 def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any = None) -> Value:
     """An array of that shape filled with a number (or an array that broadcasts to it)."""
     shape = canonical_shape("full", shape)
+    check_device("full", device)
     check_arraylike("full", fill_value)
     target = dtype_of(fill_value) if dtype is None else dtypes.canonical_dtype(dtype)
     value = convert("full", fill_value, target)
@@ -242,16 +262,19 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any 
 
 def zeros(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
     """An array of zeros, float32 unless `dtype` says otherwise."""
+    check_device("zeros", device)
     return _filled("zeros", shape, 0, dtype)
 
 
 def ones(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
     """An array of ones, float32 unless `dtype` says otherwise."""
+    check_device("ones", device)
     return _filled("ones", shape, 1, dtype)
 
 
 def empty(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
     """An array of that shape; Weft has no undefined values, so it holds zeros."""
+    check_device("empty", device)
     return _filled("empty", shape, 0, dtype)
 
 
@@ -265,35 +288,39 @@ def _filled(name: str, shape: Any, value: int, dtype: DType) -> Value:
 
 
 def zeros_like(
-    x: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
+    a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
 ) -> Value:
-    """Zeros with the shape and dtype of `x`."""
-    return _like("zeros_like", x, 0, dtype, shape)
+    """Zeros with the shape and dtype of `a`."""
+    check_device("zeros_like", device)
+    return _like("zeros_like", a, 0, dtype, shape)
 
 
-def ones_like(x: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None) -> Value:
-    """Ones with the shape and dtype of `x`."""
-    return _like("ones_like", x, 1, dtype, shape)
+def ones_like(a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None) -> Value:
+    """Ones with the shape and dtype of `a`."""
+    check_device("ones_like", device)
+    return _like("ones_like", a, 1, dtype, shape)
 
 
 def empty_like(
-    x: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
+    prototype: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
 ) -> Value:
-    """An array with the shape and dtype of `x`; it holds zeros."""
-    return _like("empty_like", x, 0, dtype, shape)
+    """An array with the shape and dtype of `prototype`; it holds zeros."""
+    check_device("empty_like", device)
+    return _like("empty_like", prototype, 0, dtype, shape)
 
 
 def full_like(
-    x: ArrayLike,
+    a: ArrayLike,
     fill_value: ArrayLike,
     dtype: DType = None,
     shape: Any = None,
     *,
     device: Any = None,
 ) -> Value:
-    """An array with the shape and dtype of `x` filled with a number."""
-    check_arraylike("full_like", x, fill_value)
-    return full(shape_of(x) if shape is None else shape, fill_value, dtype or dtype_of(x))
+    """An array with the shape and dtype of `a` filled with a number."""
+    check_arraylike("full_like", a, fill_value)
+    check_device("full_like", device)
+    return full(shape_of(a) if shape is None else shape, fill_value, dtype or dtype_of(a))
 
 
 def _like(name: str, x: ArrayLike, value: int, dtype: DType, shape: Any) -> Value:
@@ -312,6 +339,7 @@ def arange(
     Integers give int32 (int64 where they do not fit), floats float32. The bounds must be concrete:
     the length of the result depends on them.
     """
+    check_device("arange", device)
     if stop is None:
         start, stop = 0, start
     first = _concrete("arange", "start", start)
@@ -368,8 +396,11 @@ def linspace(
     retstep: bool = False,
     dtype: DType = None,
     axis: int = 0,
+    *,
+    device: Any = None,
 ) -> Any:
     """`num` evenly spaced numbers from `start` to `stop`, which may be arrays."""
+    check_device("linspace", device)
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"weft.numpy.linspace: num={num} cannot be negative")
@@ -417,18 +448,31 @@ def logspace(
 
 
 def geomspace(
-    start: ArrayLike, stop: ArrayLike, num: int = 50, endpoint: bool = True, dtype: DType = None
+    start: ArrayLike,
+    stop: ArrayLike,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: DType = None,
+    axis: int = 0,
 ) -> Value:
     """Numbers spaced evenly on a logarithmic scale between two of the same sign."""
     from weft.numpy.ufuncs import absolute, exp, log, sign
 
     first, last = promote_inexact("geomspace", start, stop)
-    values = sign(first) * exp(linspace(log(absolute(first)), log(absolute(last)), num, endpoint))
+    ends = log(absolute(first)), log(absolute(last))
+    values = exp(linspace(*ends, num, endpoint))
+    signs = broadcast_to_shape(sign(first), shape_of(values)[1:])
+    from weft.numpy.shaping import moveaxis
+
+    values = moveaxis(signs * values, 0, canonical_axis("geomspace", axis, len(shape_of(values))))
     return values if dtype is None else convert("geomspace", values, dtypes.canonical_dtype(dtype))
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: DType = None) -> Value:
+def eye(
+    N: int, M: int | None = None, k: int = 0, dtype: DType = None, *, device: Any = None
+) -> Value:
     """An N×M matrix with ones on diagonal `k` and zeros elsewhere."""
+    check_device("eye", device)
     shape = (operator.index(N), operator.index(N if M is None else M))
     target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
     return convert("eye", diagonal_mask(shape, operator.index(k)), target)

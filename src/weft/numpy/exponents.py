@@ -17,6 +17,7 @@ from weft.numpy._common import (
     broadcast_to_shape,
     check_arraylike,
     dtype_of,
+    no_out,
     promote_inexact,
     shape_of,
 )
@@ -64,12 +65,13 @@ def ldexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return _scaled(broadcast_to_shape(value, shape), broadcast_to_shape(exponent, shape))
 
 
-def modf(x: ArrayLike, /) -> tuple[Value, Value]:
-    """The fractional and the integral part, both with the sign of x.
+def modf(x: ArrayLike, /, out: None = None) -> tuple[Value, Value]:
+    """The fractional and the integral part, both with the sign of x; `out` must be None.
 
     >>> modf(np.array([2.5, -0.25]))
     (Array([ 0.5 , -0.25], dtype=float32), Array([ 2., -0.], dtype=float32))
     """
+    no_out("modf", out)
     value = _real("modf", x)
     negative = signbit(value)
     magnitude = lax.select_n(negative, value, lax.neg(value))

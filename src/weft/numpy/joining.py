@@ -22,6 +22,7 @@ from weft.numpy._common import (
     check_arraylike,
     convert,
     dtype_of,
+    no_out,
     promote,
     shape_of,
 )
@@ -84,8 +85,9 @@ def _promoted(name: str, items: list[Any], dtype: DType) -> list[Value]:
     return values
 
 
-def stack(arrays: Any, axis: int = 0, dtype: DType = None) -> Value:
+def stack(arrays: Any, axis: int = 0, out: None = None, dtype: DType = None) -> Value:
     """Arrays of one shape joined along a new axis."""
+    no_out("stack", out)
     values = _promoted("stack", _sequence("stack", arrays), dtype)
     shapes = [shape_of(x) for x in values]
     for position, shape in enumerate(shapes):

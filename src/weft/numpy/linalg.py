@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.numpy._common import Value, shape_of
-from weft.numpy.contraction import cross, matmul, outer, tensordot, vecdot
+from weft.numpy._common import ArrayLike, DType, Value, shape_of
+from weft.numpy.contraction import cross as _cross
+from weft.numpy.contraction import matmul, tensordot, vecdot
+from weft.numpy.contraction import outer as _outer
 from weft.numpy.decompositions import (
     EighResult,
     EigResult,
@@ -25,7 +27,9 @@ from weft.numpy.decompositions import (
     svdvals,
 )
 from weft.numpy.norms import matrix_norm, norm, vector_norm
-from weft.numpy.shaping import diagonal, matrix_transpose, trace
+from weft.numpy.shaping import diagonal as _diagonal
+from weft.numpy.shaping import matrix_transpose
+from weft.numpy.shaping import trace as _trace
 from weft.numpy.solving import (
     SlogdetResult,
     cond,
@@ -81,7 +85,63 @@ __all__ = [
 ]
 
 
-def multi_dot(arrays: Any) -> Value:
+def cross(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
+    """The cross product of vectors of three elements along `axis`; other axes broadcast.
+
+    >>> np.linalg.cross(np.array([1, 0, 0]), np.array([0, 1, 0]))
+    Array([0, 0, 1], dtype=int32)
+
+    Raises
+    ------
+    ValueError: for other lengths than 3; `weft.numpy.cross` takes vectors of two elements too.
+    """
+    for place, x in (("x1", x1), ("x2", x2)):
+        if not shape_of(x) or shape_of(x)[axis] != 3:
+            raise ValueError(
+                f"weft.numpy.linalg.cross: {place} must have three elements along axis {axis}, has "
+                f"shape {shape_of(x)}"
+            )
+    return _cross(x1, x2, axis=axis)
+
+
+def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Value:
+    """The diagonals of the matrices over the last two axes.
+
+    >>> np.linalg.diagonal(np.arange(4).reshape(2, 2), offset=1)
+    Array([1], dtype=int32)
+    """
+    return _diagonal(x, offset, -2, -1)
+
+
+def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DType = None) -> Value:
+    """The sums of the diagonals of the matrices over the last two axes.
+
+    >>> np.linalg.trace(np.ones((3, 2, 2)))
+    Array([2., 2., 2.], dtype=float32)
+    """
+    return _trace(x, offset, -2, -1, dtype)
+
+
+def outer(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    """The products of every element of one vector with every element of another, as a matrix.
+
+    >>> np.linalg.outer(np.array([1, 2]), np.array([3, 4]))
+    Array([[3, 4],
+           [6, 8]], dtype=int32)
+
+    Raises
+    ------
+    ValueError: for what is not a vector; `weft.numpy.outer` makes vectors of all arrays.
+    """
+    if len(shape_of(x1)) != 1 or len(shape_of(x2)) != 1:
+        raise ValueError(
+            f"weft.numpy.linalg.outer: x1 and x2 must be vectors, got shapes {shape_of(x1)} and "
+            f"{shape_of(x2)}"
+        )
+    return _outer(x1, x2)
+
+
+def multi_dot(arrays: Any, *, precision: Any = None) -> Value:
     """The product of a chain of matrices, in the order that takes the fewest operations."""
     from weft.numpy.einsum import einsum
     from weft.numpy.shaping import atleast_2d

@@ -353,8 +353,10 @@ def _astype(
     return creation.astype(self, dtype)
 
 
-def _compress(self: Value, condition: ArrayLike, axis: int | None = None) -> Value:
-    return taking.compress(condition, self, axis)
+def _compress(
+    self: Value, condition: ArrayLike, axis: int | None = None, out: None = None
+) -> Value:
+    return taking.compress(condition, self, axis, out=out)
 
 
 def _flatten(self: Value, order: str = "C") -> Value:
@@ -468,10 +470,7 @@ _METHODS: dict[str, Any] = {
 
 
 #: Methods that NumPy's functions of the same name call, with ``out=None`` among the arguments.
-_CALLED_BY_NUMPY = (
-    *("all", "any", "argmax", "argmin", "clip", "compress", "cumprod", "cumsum", "max", "mean"),
-    *("min", "prod", "ptp", "round", "std", "sum", "take", "trace", "var"),
-)
+_CALLED_BY_NUMPY = ("clip", "round")
 
 
 def _with_out(function: Callable[..., Any]) -> Callable[..., Any]:

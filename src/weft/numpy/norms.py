@@ -68,9 +68,9 @@ def _vector_norm(x: Value, ord: Any, axis: int, keepdims: bool) -> Value:
         return sqrt(sum_of(_square(x), axis, keepdims=keepdims))
     size = absolute(x)
     if ord == np.inf:
-        return max_of(size, axis, keepdims)
+        return max_of(size, axis, keepdims=keepdims)
     if ord == -np.inf:
-        return min_of(size, axis, keepdims)
+        return min_of(size, axis, keepdims=keepdims)
     if ord == 0:
         return sum_of(not_equal(x, 0).astype(dtype_of(size)), axis, keepdims=keepdims)
     if ord == 1:

@@ -24,6 +24,7 @@ from weft.numpy._common import (
     convert,
     dtype_of,
     is_scalar,
+    no_out,
     promote_inexact,
     shape_of,
 )
@@ -42,7 +43,8 @@ def quantile(
     a: ArrayLike,
     q: ArrayLike,
     axis: Axis = None,
-    *,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
@@ -55,6 +57,7 @@ def quantile(
     >>> quantile(np.array([3.0, 1.0, 2.0, 4.0]), np.array([0.5, 1.0]))
     Array([2.5, 4. ], dtype=float32)
     """
+    _check_unused("quantile", out, overwrite_input)
     return _quantile("quantile", a, q, axis, method, keepdims)
 
 
@@ -62,20 +65,29 @@ def percentile(
     a: ArrayLike,
     q: ArrayLike,
     axis: Axis = None,
-    *,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
     """As `quantile`, with `q` in [0, 100]."""
+    _check_unused("percentile", out, overwrite_input)
     return _quantile("percentile", a, _percent(q), axis, method, keepdims)
 
 
-def median(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+def median(
+    a: ArrayLike,
+    axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Value:
     """The middle element over `axis`, or the mean of the middle two.
 
     >>> median(np.array([5, 1, 2, 4]))
     Array(3., dtype=float32)
     """
+    _check_unused("median", out, overwrite_input)
     return _quantile("median", a, 0.5, axis, "midpoint", keepdims)
 
 
@@ -83,11 +95,13 @@ def nanquantile(
     a: ArrayLike,
     q: ArrayLike,
     axis: Axis = None,
-    *,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
     """As `quantile`, of the elements that are not NaN."""
+    _check_unused("nanquantile", out, overwrite_input)
     return _quantile("nanquantile", a, q, axis, method, keepdims, ignore_nan=True)
 
 
@@ -95,18 +109,36 @@ def nanpercentile(
     a: ArrayLike,
     q: ArrayLike,
     axis: Axis = None,
-    *,
+    out: None = None,
+    overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
     """As `percentile`, of the elements that are not NaN."""
+    _check_unused("nanpercentile", out, overwrite_input)
     percent = _percent(q)
     return _quantile("nanpercentile", a, percent, axis, method, keepdims, ignore_nan=True)
 
 
-def nanmedian(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+def nanmedian(
+    a: ArrayLike,
+    axis: Axis = None,
+    out: None = None,
+    overwrite_input: bool = False,
+    keepdims: bool = False,
+) -> Value:
     """As `median`, of the elements that are not NaN."""
+    _check_unused("nanmedian", out, overwrite_input)
     return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, ignore_nan=True)
+
+
+def _check_unused(name: str, out: None, overwrite_input: bool) -> None:
+    """Arguments of NumPy that say where results go: arrays are values here."""
+    no_out(name, out)
+    if overwrite_input:
+        raise ValueError(
+            f"weft.numpy.{name}: overwrite_input=True is not supported: arrays are values"
+        )
 
 
 def _percent(q: ArrayLike) -> Value:
@@ -190,7 +222,7 @@ def _at_positions(rows: Value, q: Value, method: str) -> Value:
     low = ufuncs.floor(position)
     below = low.astype(np.int32)
     above = clip(below + 1, 0, top)
-    lower, upper = (take(rows, index, -1, "clip") for index in (below, above))
+    lower, upper = (take(rows, index, -1, mode="clip") for index in (below, above))
     return _between(lower, upper, position - low, method, work)
 
 

@@ -30,11 +30,11 @@ from weft.numpy._common import (
     convert,
     dtype_of,
     inexact_type,
+    no_out,
     promote_inexact,
     shape_of,
 )
-from weft.numpy.classify import isnan
-from weft.numpy.select import extremum_limits, where, where_mask
+from weft.numpy.select import extremum_limits, where_mask
 from weft.numpy.ufuncs import constant_like, divide, sqrt, subtract, truth
 from weft.primitives import reduction
 
@@ -62,7 +62,7 @@ def _is_half(dtype: np.dtype) -> bool:
     return dtype in (dtypes.float16, dtypes.bfloat16)
 
 
-def _as_array(name: str, x: ArrayLike) -> Value:
+def as_array(name: str, x: ArrayLike) -> Value:
     """`x` with a shape: numbers become arrays without axes."""
     if type(x) is Array:
         return x
@@ -82,10 +82,15 @@ def _accumulate(
     keepdims: bool,
     initial: ArrayLike | None,
     mask: ArrayLike | None,
+    promote_integers: bool = True,
 ) -> Value:
     """A sum or product over axes."""
-    x = _as_array(name, x)
-    result_dtype = _sum_dtype(dtype_of(x)) if dtype is None else dtypes.canonical_dtype(dtype)
+    x = as_array(name, x)
+    if dtype is None:
+        narrow = dtype_of(x) if dtype_of(x) != np.bool_ else dtypes.int32
+        result_dtype = _sum_dtype(dtype_of(x)) if promote_integers else narrow
+    else:
+        result_dtype = dtypes.canonical_dtype(dtype)
     work = dtypes.float32 if _is_half(result_dtype) else result_dtype
     x = where_mask(convert(name, x, work), mask, neutral)
     axes = canonical_axes(name, axis, len(shape_of(x)))
@@ -102,28 +107,60 @@ def sum(
     a: ArrayLike,
     axis: Axis = None,
     dtype: DType = None,
+    out: None = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Value:
     """The sum of elements over `axis` (an integer, a tuple, or None for all axes).
+
+    Integers narrower than 32 bits are added up in 32 bits unless `dtype` says otherwise, or
+    `promote_integers` is False. `initial` is added, `where` says which elements count. `out` must
+    be None.
 
     >>> sum(np.ones((2, 3)), axis=1)
     Array([3., 3.], dtype=float32)
     """
-    return _accumulate("sum", reduction.reduce_sum, 0, a, axis, dtype, keepdims, initial, where)
+    no_out("sum", out)
+    return _accumulate(
+        "sum",
+        reduction.reduce_sum,
+        0,
+        a,
+        axis,
+        dtype,
+        keepdims,
+        initial,
+        where,
+        promote_integers,
+    )
 
 
 def prod(
     a: ArrayLike,
     axis: Axis = None,
     dtype: DType = None,
+    out: None = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
+    promote_integers: bool = True,
 ) -> Value:
     """The product of elements over `axis`."""
-    return _accumulate("prod", reduction.reduce_prod, 1, a, axis, dtype, keepdims, initial, where)
+    no_out("prod", out)
+    return _accumulate(
+        "prod",
+        reduction.reduce_prod,
+        1,
+        a,
+        axis,
+        dtype,
+        keepdims,
+        initial,
+        where,
+        promote_integers,
+    )
 
 
 def _extremum(
@@ -136,7 +173,7 @@ def _extremum(
     initial: ArrayLike | None,
     mask: ArrayLike | None,
 ) -> Value:
-    x = _as_array(name, x)
+    x = as_array(name, x)
     dtype = dtype_of(x)
     axes = canonical_axes(name, axis, len(shape_of(x)))
     if initial is None:
@@ -162,44 +199,61 @@ def _extremum(
 def max(
     a: ArrayLike,
     axis: Axis = None,
+    out: None = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
     """The largest element over `axis`; NaN if there is one."""
+    no_out("max", out)
     return _extremum("max", reduction.reduce_max, 0, a, axis, keepdims, initial, where)
 
 
 def min(
     a: ArrayLike,
     axis: Axis = None,
+    out: None = None,
     keepdims: bool = False,
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
     """The smallest element over `axis`; NaN if there is one."""
+    no_out("min", out)
     return _extremum("min", reduction.reduce_min, 1, a, axis, keepdims, initial, where)
 
 
 amax, amin = max, min
 
 
-def ptp(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
+def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Value:
     """The largest minus the smallest element over `axis`."""
-    return subtract(max(a, axis, keepdims), min(a, axis, keepdims))
+    no_out("ptp", out)
+    return subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
 def all(
-    a: ArrayLike, axis: Axis = None, keepdims: bool = False, where: ArrayLike | None = None
+    a: ArrayLike,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike | None = None,
 ) -> Value:
     """Whether every element over `axis` is not zero."""
+    no_out("all", out)
     return _logical("all", lax.reduce_and, True, a, axis, keepdims, where)
 
 
 def any(
-    a: ArrayLike, axis: Axis = None, keepdims: bool = False, where: ArrayLike | None = None
+    a: ArrayLike,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    *,
+    where: ArrayLike | None = None,
 ) -> Value:
     """Whether an element over `axis` is not zero."""
+    no_out("any", out)
     return _logical("any", lax.reduce_or, False, a, axis, keepdims, where)
 
 
@@ -212,14 +266,14 @@ def _logical(
     keepdims: bool,
     mask: ArrayLike | None,
 ) -> Value:
-    x = where_mask(truth(_as_array(name, x)), mask, neutral)
+    x = where_mask(truth(as_array(name, x)), mask, neutral)
     axes = canonical_axes(name, axis, len(shape_of(x)))
     return _keep(x, op(x, axes), axes, keepdims)
 
 
 def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
     """How many elements over `axis` are not zero, as int32."""
-    return sum(truth(_as_array("count_nonzero", a)), axis, dtypes.int32, keepdims)
+    return sum(truth(as_array("count_nonzero", a)), axis, dtypes.int32, keepdims=keepdims)
 
 
 # ---------------------------------------------------------------- means and moments
@@ -230,7 +284,7 @@ def _counts(x: Value, axes: tuple[int, ...], mask: ArrayLike | None, keepdims: b
     if mask is None:
         return math.prod(shape_of(x)[d] for d in axes)
     spread = broadcast_to_shape(mask, shape_of(x))
-    return sum(spread, axes, dtypes.int32, keepdims)
+    return sum(spread, axes, dtypes.int32, keepdims=keepdims)
 
 
 def _float_types(name: str, x: Value, dtype: DType) -> tuple[np.dtype, np.dtype]:
@@ -245,14 +299,17 @@ def mean(
     a: ArrayLike,
     axis: Axis = None,
     dtype: DType = None,
+    out: None = None,
     keepdims: bool = False,
+    *,
     where: ArrayLike | None = None,
 ) -> Value:
     """The arithmetic mean over `axis`, floating-point also for integers."""
-    x = _as_array("mean", a)
+    no_out("mean", out)
+    x = as_array("mean", a)
     result, work = _float_types("mean", x, dtype)
     axes = canonical_axes("mean", axis, len(shape_of(x)))
-    total = sum(convert("mean", x, work), axes, work, keepdims, where=where)
+    total = sum(convert("mean", x, work), axes, work, keepdims=keepdims, where=where)
     return convert("mean", divide(total, _counts(x, axes, where, keepdims)), result)
 
 
@@ -260,27 +317,29 @@ def var(
     a: ArrayLike,
     axis: Axis = None,
     dtype: DType = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
-    where: ArrayLike | None = None,
     *,
+    where: ArrayLike | None = None,
     mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Value:
     """The variance over `axis`: squared distances from the mean, over the count minus `ddof`."""
-    x = _as_array("var", a)
+    no_out("var", out)
+    x = as_array("var", a)
     result, work = _float_types("var", x, dtype)
     real = dtypes.real_dtype(result)
     x = convert("var", x, work)
     axes = canonical_axes("var", axis, len(shape_of(x)))
     count = _counts(x, axes, where, True)
-    centre = divide(sum(x, axes, work, True, where=where), count) if mean is None else mean
+    centre = divide(sum(x, axes, work, keepdims=True, where=where), count) if mean is None else mean
     distance = subtract(x, centre)
     if dtypes.is_complex(work):
         squares = lax.real(distance) ** 2 + lax.imag(distance) ** 2
     else:
         squares = lax.mul(distance, distance)
-    total = sum(squares, axes, None, keepdims, where=where)
+    total = sum(squares, axes, None, keepdims=keepdims, where=where)
     reduction = ddof if correction is None else correction
     divisor = _counts(x, axes, where, keepdims) - reduction
     if isinstance(divisor, int | float):
@@ -292,15 +351,18 @@ def std(
     a: ArrayLike,
     axis: Axis = None,
     dtype: DType = None,
+    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
-    where: ArrayLike | None = None,
     *,
+    where: ArrayLike | None = None,
     mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Value:
     """The standard deviation over `axis`: the square root of the variance."""
-    return sqrt(var(a, axis, dtype, ddof, keepdims, where, mean=mean, correction=correction))
+    no_out("std", out)
+    options: Any = {"where": where, "mean": mean, "correction": correction}
+    return sqrt(var(a, axis, dtype, None, ddof, keepdims, **options))
 
 
 def average(
@@ -311,13 +373,13 @@ def average(
     keepdims: bool = False,
 ) -> Any:
     """The mean weighted by `weights`, of the shape of `a` or one for each index of `axis`."""
-    x = _as_array("average", a)
+    x = as_array("average", a)
     if weights is None:
         result = mean(x, axis, keepdims=keepdims)
         axes = canonical_axes("average", axis, len(shape_of(x)))
         total: Value = constant_like(result, _counts(x, axes, None, keepdims))
     else:
-        x, weights = promote_inexact("average", x, _as_array("average", weights))
+        x, weights = promote_inexact("average", x, as_array("average", weights))
         if shape_of(weights) != shape_of(x):
             weights = _weights_along(x, weights, axis)
         total = sum(weights, axis, keepdims=keepdims)
@@ -345,7 +407,7 @@ def _weights_along(x: Value, weights: Value, axis: Axis) -> Value:
 
 
 def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: bool) -> Value:
-    x = _as_array(name, x)
+    x = as_array(name, x)
     shape = shape_of(x)
     if axis is None:
         flat = lax.reshape(x, (math.prod(shape),))
@@ -361,13 +423,19 @@ def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: 
     return lax.reshape(result, tuple(kept))
 
 
-def argmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
+def argmax(
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+) -> Value:
     """The index of the first largest element along `axis` (of the flat array without one)."""
+    no_out("argmax", out)
     return _arg_extremum("argmax", lax.argmax, a, axis, keepdims)
 
 
-def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
+def argmin(
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+) -> Value:
     """The index of the first smallest element along `axis` (of the flat array without one)."""
+    no_out("argmin", out)
     return _arg_extremum("argmin", lax.argmin, a, axis, keepdims)
 
 
@@ -375,7 +443,7 @@ def argmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Val
 
 
 def _cumulative(name: str, op: Any, a: ArrayLike, axis: int | None, dtype: DType) -> Value:
-    x = _as_array(name, a)
+    x = as_array(name, a)
     if axis is None:
         x, number = lax.reshape(x, (math.prod(shape_of(x)),)), 0
     else:
@@ -386,17 +454,19 @@ def _cumulative(name: str, op: Any, a: ArrayLike, axis: int | None, dtype: DType
     return convert(name, op(convert(name, x, work), number), result)
 
 
-def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
+def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None) -> Value:
     """Running sums along `axis` (of the flat array without one).
 
     Integers keep their dtype, as in JAX (booleans are counted in int32); `cumulative_sum` adds in
     at least 32 bits.
     """
+    no_out("cumsum", out)
     return _cumulative("cumsum", lax.cumsum, a, axis, dtype)
 
 
-def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
+def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None) -> Value:
     """Running products along `axis` (of the flat array without one), in the dtype of `a`."""
+    no_out("cumprod", out)
     return _cumulative("cumprod", lax.cumprod, a, axis, dtype)
 
 
@@ -435,86 +505,3 @@ def _with_initial(
     shape = tuple(1 if d == number else n for d, n in enumerate(shape_of(result)))
     start = lax.broadcast_in_dim(np.asarray(initial, dtype_of(result)), shape, ())
     return lax.concatenate([start, result], number)
-
-
-# ---------------------------------------------------------------- ignoring NaN
-
-
-def _without_nan(x: Value, value: Any) -> Value:
-    return where(isnan(x), np.asarray(value).astype(dtype_of(x)), x)
-
-
-def nansum(a: ArrayLike, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Value:
-    """The sum over `axis`, NaN counting as 0."""
-    return sum(_without_nan(_as_array("nansum", a), 0), axis, dtype, keepdims)
-
-
-def nanprod(a: ArrayLike, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Value:
-    """The product over `axis`, NaN counting as 1."""
-    return prod(_without_nan(_as_array("nanprod", a), 1), axis, dtype, keepdims)
-
-
-def nanmax(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The largest element over `axis` that is not NaN; NaN where there is none."""
-    return _nan_extremum("nanmax", max, -np.inf, a, axis, keepdims)
-
-
-def nanmin(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
-    """The smallest element over `axis` that is not NaN; NaN where there is none."""
-    return _nan_extremum("nanmin", min, np.inf, a, axis, keepdims)
-
-
-def _nan_extremum(
-    name: str,
-    function: Callable[..., Value],
-    neutral: float,
-    a: ArrayLike,
-    axis: Axis,
-    keepdims: bool,
-) -> Value:
-    x = _as_array(name, a)
-    if not dtypes.is_inexact(dtype_of(x)):
-        return function(x, axis, keepdims)
-    result = function(_without_nan(x, neutral), axis, keepdims)
-    return where(all(isnan(x), axis, keepdims), constant_like(result, np.nan), result)
-
-
-def nanmean(a: ArrayLike, axis: Axis = None, dtype: DType = None, keepdims: bool = False) -> Value:
-    """The mean over `axis` of the elements that are not NaN."""
-    x = _as_array("nanmean", a)
-    return mean(x, axis, dtype, keepdims, where=~isnan(x))
-
-
-def nanvar(
-    a: ArrayLike, axis: Axis = None, dtype: DType = None, ddof: float = 0, keepdims: bool = False
-) -> Value:
-    """The variance over `axis` of the elements that are not NaN."""
-    x = _as_array("nanvar", a)
-    return var(x, axis, dtype, ddof, keepdims, where=~isnan(x))
-
-
-def nanstd(
-    a: ArrayLike, axis: Axis = None, dtype: DType = None, ddof: float = 0, keepdims: bool = False
-) -> Value:
-    """The standard deviation over `axis` of the elements that are not NaN."""
-    return sqrt(nanvar(a, axis, dtype, ddof, keepdims))
-
-
-def nanargmax(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
-    """The index of the first largest element that is not NaN."""
-    return argmax(_without_nan(_as_array("nanargmax", a), -np.inf), axis, keepdims)
-
-
-def nanargmin(a: ArrayLike, axis: int | None = None, keepdims: bool = False) -> Value:
-    """The index of the first smallest element that is not NaN."""
-    return argmin(_without_nan(_as_array("nanargmin", a), np.inf), axis, keepdims)
-
-
-def nancumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
-    """Running sums along `axis`, NaN counting as 0."""
-    return cumsum(_without_nan(_as_array("nancumsum", a), 0), axis, dtype)
-
-
-def nancumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None) -> Value:
-    """Running products along `axis`, NaN counting as 1."""
-    return cumprod(_without_nan(_as_array("nancumprod", a), 1), axis, dtype)

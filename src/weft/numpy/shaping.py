@@ -23,6 +23,7 @@ from weft.numpy._common import (
     canonical_axis,
     canonical_shape,
     check_arraylike,
+    no_out,
     shape_of,
 )
 
@@ -362,9 +363,15 @@ builtin_abs = abs
 
 
 def trace(
-    a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None
+    a: ArrayLike,
+    offset: int = 0,
+    axis1: int = 0,
+    axis2: int = 1,
+    dtype: Any = None,
+    out: None = None,
 ) -> Value:
-    """The sum of the diagonal of the matrices over two axes."""
+    """The sum of the diagonal of the matrices over two axes; `out` must be None."""
+    no_out("trace", out)
     from weft.numpy.reductions import sum as reduce_sum
 
     return reduce_sum(diagonal(a, offset, axis1, axis2), -1, dtype)

@@ -23,7 +23,13 @@ from weft.numpy._common import (
 from weft.numpy.classify import conj, real
 from weft.numpy.contraction import matmul
 from weft.numpy.creation import asarray, eye
-from weft.numpy.decompositions import check_precision, default_tolerance, matrices, svdvals
+from weft.numpy.decompositions import (
+    check_precision,
+    default_tolerance,
+    eigvalsh,
+    matrices,
+    svdvals,
+)
 from weft.numpy.norms import norm
 from weft.numpy.reductions import any as any_of
 from weft.numpy.reductions import max as max_of
@@ -39,6 +45,7 @@ from weft.numpy.shaping import (
     trace,
     transpose,
 )
+from weft.numpy.sorting import sort
 from weft.numpy.ufuncs import absolute, log, sign
 from weft.primitives.linalg_solve import linear_solve
 from weft.transforms.custom_jvp import custom_jvp
@@ -285,18 +292,23 @@ def lstsq(
 
 
 def matrix_rank(
-    M: ArrayLike, rtol: ArrayLike | None = None, *, tol: ArrayLike | None = None
+    M: ArrayLike,
+    rtol: ArrayLike | None = None,
+    *,
+    hermitian: bool = False,
+    tol: ArrayLike | None = None,
 ) -> Value:
     """How many singular values exceed `rtol` times the greatest (or `tol` itself).
 
-    `rtol` is ``max(rows, columns) eps`` by default. An array of less than two axes has rank 1
+    `rtol` is ``max(rows, columns) eps`` by default. Those of a `hermitian` matrix are the
+    magnitudes of its eigenvalues, which are found faster. An array of less than two axes has rank 1
     unless it is zero.
     """
     (x,) = promote_inexact("linalg.matrix_rank", M)
     if len(shape_of(x)) < 2:
         return any_of(x != 0).astype(np.int32)
     check_precision("matrix_rank", 0, x)
-    s = svdvals(x)
+    s = svdvals(x) if not hermitian else -sort(-absolute(eigvalsh(x)))
     if tol is not None:
         limit = asarray(tol)
         return sum_of((s > limit[..., None]).astype(np.int32), -1)

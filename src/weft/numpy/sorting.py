@@ -15,6 +15,7 @@ from weft import lax
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
+    DType,
     Value,
     canonical_axis,
     check_arraylike,
@@ -76,8 +77,9 @@ def argsort(
     *,
     stable: bool | None = True,
     descending: bool = False,
+    dtype: DType = None,
 ) -> Value:
-    """The indices (int32) that sort along `axis`; equal elements keep their order.
+    """The indices (int32, or `dtype`) that sort along `axis`; equal elements keep their order.
 
     `kind` and `stable` are accepted for compatibility: the sort is always stable.
 
@@ -86,7 +88,8 @@ def argsort(
     """
     _check_kind("argsort", kind, order)
     x, number = _array_and_axis("argsort", a, axis)
-    index = lax.broadcasted_iota(np.dtype(np.int32), shape_of(x), number)
+    target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
+    index = lax.broadcasted_iota(target, shape_of(x), number)
     if not descending:
         return lax.sort_key_val(x, index, number)[1]
     # Sorted backwards and read backwards: equal elements stay in order.

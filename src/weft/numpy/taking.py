@@ -32,14 +32,20 @@ def take(
     a: ArrayLike,
     indices: ArrayLike,
     axis: int | None = None,
+    out: None = None,
     mode: str | None = None,
+    unique_indices: bool = False,
+    indices_are_sorted: bool = False,
     fill_value: Any = None,
 ) -> Value:
     """Elements (slices along `axis`) at `indices`.
 
+    `out` must be None; what is said about indices is taken at its word, and not needed.
+
     Modes for indices out of bounds: "fill" (the default: NaN, or the extreme of an integer dtype,
     or `fill_value`), "clip", "wrap". Static indices are checked.
     """
+    no_out("take", out)
     check_arraylike("take", a, indices)
     from weft.numpy.shaping import ravel
 
@@ -62,11 +68,19 @@ def take(
 
 
 def take_along_axis(
-    arr: ArrayLike, indices: ArrayLike, axis: int | None = -1, mode: str | None = None
+    arr: ArrayLike,
+    indices: ArrayLike,
+    axis: int | None = -1,
+    mode: str | None = None,
+    fill_value: Any = None,
+    *,
+    wrap_negative_indices: bool | None = None,
 ) -> Value:
     """For each position, the element at `indices` along `axis`: `arr[i, indices[i, j]]` for axis 1.
 
-    Other axes of the two are broadcast. Indices out of bounds give NaN (the extreme for integers).
+    Other axes of the two are broadcast. Indices out of bounds give `fill_value` (NaN, or the
+    extreme of an integer dtype, without it), unless `mode` says otherwise. Negative ones count from
+    the end, unless `wrap_negative_indices` is False: then they are out of bounds.
     """
     check_arraylike("take_along_axis", arr, indices)
     from weft.numpy.shaping import ravel
@@ -86,10 +100,13 @@ def take_along_axis(
             f"array of shape {shape_of(x)}"
         )
     number = canonical_axis("take_along_axis", axis, ndim)
-    return _gather_along(x, index, number, mode)
+    wrap = wrap_negative_indices is not False
+    return _gather_along(x, index, number, mode, fill_value, wrap)
 
 
-def _gather_along(x: Value, index: Value, number: int, mode: str | None) -> Value:
+def _gather_along(
+    x: Value, index: Value, number: int, mode: str | None, fill_value: Any, wrap: bool
+) -> Value:
     """Gather with every other axis as a batch axis."""
     size = shape_of(x)[number]
     lead = [n for d, n in enumerate(shape_of(x)) if d != number]
@@ -99,7 +116,8 @@ def _gather_along(x: Value, index: Value, number: int, mode: str | None) -> Valu
     index_shape.insert(number, shape_of(index)[number])
     x_shape.insert(number, size)
     x = broadcast_to_shape(x, tuple(x_shape))
-    index = broadcast_to_shape(wrap_negative(index, size), tuple(index_shape))
+    index = wrap_negative(index, size) if wrap else index
+    index = broadcast_to_shape(index, tuple(index_shape))
     others = tuple(d for d in range(len(x_shape)) if d != number)
     numbers = lax.GatherDimensionNumbers(
         offset_dims=(),
@@ -110,7 +128,7 @@ def _gather_along(x: Value, index: Value, number: int, mode: str | None) -> Valu
     )
     starts = lax.reshape(index, (*index_shape, 1))
     sizes = tuple(min(n, 1) for n in x_shape)
-    return lax.gather(x, starts, numbers, sizes, mode=mode or "fill")
+    return lax.gather(x, starts, numbers, sizes, mode=mode or "fill", fill_value=fill_value)
 
 
 def compress(

@@ -24,6 +24,7 @@ from weft.numpy._common import (
     convert,
     dtype_of,
     is_scalar,
+    no_out,
     promote,
     promote_and_broadcast,
     promote_inexact,
@@ -258,9 +259,10 @@ trunc = fix = _rounding(
 )
 
 
-def round(x: ArrayLike, decimals: int = 0) -> Value:
-    """x rounded to `decimals` places, halves to the even neighbour."""
-    (x,) = promote("round", x)
+def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Value:
+    """a rounded to `decimals` places, halves to the even neighbour; `out` must be None."""
+    no_out("round", out)
+    (x,) = promote("round", a)
     dtype = dtype_of(x)
     if decimals == 0 or dtypes.is_complex(dtype):
         if dtypes.is_complex(dtype):

@@ -1,0 +1,200 @@
+"""Reductions that leave out NaN: `nansum`, `nanmax`, `nanmean` and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weft import lax
+from weft.core import dtypes
+from weft.numpy._common import (
+    ArrayLike,
+    Axis,
+    DType,
+    Value,
+    broadcast,
+    dtype_of,
+    no_out,
+)
+from weft.numpy.classify import isnan
+from weft.numpy.reductions import all as all_of
+from weft.numpy.reductions import (
+    argmax,
+    argmin,
+    as_array,
+    cumprod,
+    cumsum,
+    max,
+    min,
+    prod,
+    sum,
+    var,
+)
+from weft.numpy.reductions import mean as mean_of
+from weft.numpy.select import where as choose
+from weft.numpy.ufuncs import constant_like, sqrt
+
+
+def _without_nan(x: Value, value: Any) -> Value:
+    return choose(isnan(x), np.asarray(value).astype(dtype_of(x)), x)
+
+
+def nansum(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The sum over `axis`, NaN counting as 0."""
+    no_out("nansum", out)
+    return sum(_without_nan(as_array("nansum", a), 0), axis, dtype, None, keepdims, initial, where)
+
+
+def nanprod(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The product over `axis`, NaN counting as 1."""
+    no_out("nanprod", out)
+    return prod(
+        _without_nan(as_array("nanprod", a), 1), axis, dtype, None, keepdims, initial, where
+    )
+
+
+def nanmax(
+    a: ArrayLike,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The largest element over `axis` that is not NaN; NaN where there is none."""
+    no_out("nanmax", out)
+    return _nan_extremum("nanmax", max, -np.inf, a, axis, keepdims, initial, where)
+
+
+def nanmin(
+    a: ArrayLike,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The smallest element over `axis` that is not NaN; NaN where there is none."""
+    no_out("nanmin", out)
+    return _nan_extremum("nanmin", min, np.inf, a, axis, keepdims, initial, where)
+
+
+def _nan_extremum(
+    name: str,
+    function: Callable[..., Value],
+    neutral: float,
+    a: ArrayLike,
+    axis: Axis,
+    keepdims: bool,
+    initial: ArrayLike | None,
+    mask: ArrayLike | None,
+) -> Value:
+    x = as_array(name, a)
+    options: Any = {"keepdims": keepdims, "initial": initial, "where": mask}
+    if not dtypes.is_inexact(dtype_of(x)):
+        return function(x, axis, **options)
+    result = function(_without_nan(x, neutral), axis, **options)
+    if initial is not None:  # that is an element which is not NaN
+        return result
+    return choose(all_of(isnan(x), axis, keepdims=keepdims), constant_like(result, np.nan), result)
+
+
+def nanmean(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    out: None = None,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+) -> Value:
+    """The mean over `axis` of the elements that are not NaN."""
+    no_out("nanmean", out)
+    x = as_array("nanmean", a)
+    return mean_of(x, axis, dtype, keepdims=keepdims, where=_numbers(x, where))
+
+
+def nanvar(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
+) -> Value:
+    """The variance over `axis` of the elements that are not NaN."""
+    no_out("nanvar", out)
+    x = as_array("nanvar", a)
+    options: Any = {"ddof": ddof, "keepdims": keepdims, "mean": mean}
+    return var(x, axis, dtype, where=_numbers(x, where), **options)
+
+
+def _numbers(x: Value, mask: ArrayLike | None) -> Value:
+    """Which elements count: those that are not NaN, and that `mask` names."""
+    return ~isnan(x) if mask is None else lax.bitwise_and(*broadcast("where", ~isnan(x), mask))
+
+
+def nanstd(
+    a: ArrayLike,
+    axis: Axis = None,
+    dtype: DType = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    where: ArrayLike | None = None,
+    mean: ArrayLike | None = None,
+) -> Value:
+    """The standard deviation over `axis` of the elements that are not NaN."""
+    no_out("nanstd", out)
+    return sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where, mean))
+
+
+def nanargmax(
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+) -> Value:
+    """The index of the first largest element that is not NaN."""
+    no_out("nanargmax", out)
+    return argmax(_without_nan(as_array("nanargmax", a), -np.inf), axis, keepdims=keepdims)
+
+
+def nanargmin(
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+) -> Value:
+    """The index of the first smallest element that is not NaN."""
+    no_out("nanargmin", out)
+    return argmin(_without_nan(as_array("nanargmin", a), np.inf), axis, keepdims=keepdims)
+
+
+def nancumsum(
+    a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None
+) -> Value:
+    """Running sums along `axis`, NaN counting as 0."""
+    no_out("nancumsum", out)
+    return cumsum(_without_nan(as_array("nancumsum", a), 0), axis, dtype)
+
+
+def nancumprod(
+    a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None
+) -> Value:
+    """Running products along `axis`, NaN counting as 1."""
+    no_out("nancumprod", out)
+    return cumprod(_without_nan(as_array("nancumprod", a), 1), axis, dtype)
