@@ -35,7 +35,11 @@ class ScalarType:
         return f"weft.numpy.{self.dtype.name}"
 
     def __eq__(self, other: Any) -> bool:
-        named = other if isinstance(other, type) else getattr(other, "dtype", other)
+        # Only what may name a dtype: NumPy makes one of dictionaries, and of None.
+        known = isinstance(other, type | str | np.dtype)
+        named = other if known else getattr(other, "dtype", None)
+        if named is None:
+            return NotImplemented
         try:
             return self.dtype == np.dtype(named)
         except TypeError:

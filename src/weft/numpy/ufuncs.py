@@ -90,9 +90,9 @@ def _check_bits(name: str, *args: ArrayLike) -> None:
 def logical(name: str, op: Op, doc: str) -> Callable[..., Value]:
     """A function of the truth of its operands (whether they are not zero)."""
 
-    def function(*args: ArrayLike) -> Value:
-        check_arraylike(name, *args)
-        return op(*broadcast(name, *(truth(arg) for arg in args)))
+    def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+        check_arraylike(name, x1, x2)
+        return op(*broadcast(name, truth(x1), truth(x2)))
 
     return _named(function, name, doc + _CONTRACT)
 
@@ -144,7 +144,13 @@ greater_equal = binary("greater_equal", lax.ge, "x1 >= x2.")
 logical_and = logical("logical_and", lax.bitwise_and, "Whether both are not zero.")
 logical_or = logical("logical_or", lax.bitwise_or, "Whether either is not zero.")
 logical_xor = logical("logical_xor", lax.bitwise_xor, "Whether exactly one is not zero.")
-logical_not = logical("logical_not", lax.bitwise_not, "Whether the element is zero.")
+
+
+def logical_not(x: ArrayLike, /) -> Value:
+    """Whether the element is zero."""
+    check_arraylike("logical_not", x)
+    return lax.bitwise_not(truth(x))
+
 
 exp = unary("exp", lax.exp, "e to the power x.", True)
 exp2 = unary("exp2", lax.exp2, "2 to the power x.", True)
