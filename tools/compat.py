@@ -4,9 +4,9 @@ Both libraries are inspected, so this needs an environment with JAX and Weft:
 
     python tools/compat.py > docs/compat.md
 
-A name is *implemented* if every call that JAX's signature allows is one that Weft's allows, with the
-same defaults; what still differs in meaning is said in NOTES. It *differs* if arguments are missing
-or have another place or default.
+A name is *implemented* if every call that JAX's signature allows is one that Weft's allows, with
+the same defaults. It *differs* if arguments are missing, or have another place or default, or if
+NOTES says what differs in meaning.
 """
 
 from __future__ import annotations
@@ -27,22 +27,30 @@ NAMESPACES = (
 )
 
 #: Arguments that place results on devices, or choose among JAX's algorithms; they have no meaning.
-IGNORED = {"out_sharding", "_dot_general", "promote_integers_", "sharding"}
+IGNORED = {"out_sharding", "_dot_general", "sharding"}
 
 #: Names that Weft does not have on purpose: a pattern, and why.
 NOT_APPLICABLE = (
-    (r"float[468]_.*|u?int[124]|float8_.*", "dtypes narrower than 8 bits, and 8-bit floats, do not exist"),
-    (r".*(shard|_p$|mesh|pcast|pvary|vma|unreduced|ragged_all|infeed|outfeed|with_).*",
-     "internals and sharding of JAX"),
-    (r"(Gather|Scatter|Conv|Dot|Ragged|FftType|Precision|Accuracy|Tolerance|Composite|Rounding).*"
-     r"|AccuracyMode", "types of JAX's own lowering"),
+    (
+        r"float[468]_.*|u?int[124]|float8_.*",
+        "there are no dtypes narrower than 8 bits, and no 8-bit floats",
+    ),
+    (
+        r".*(shard|_p$|mesh|pcast|pvary|vma|unreduced|ragged_all|infeed|outfeed|with_).*",
+        "internals and sharding of JAX",
+    ),
+    (
+        r"(Gather|Scatter|Conv|Dot|Ragged|FftType|Precision|Accuracy|Tolerance|Composite|Rounding).*"
+        r"|AccuracyMode",
+        "types of JAX's own lowering",
+    ),
 )
 
 #: What differs in meaning though the signature is the same.
 NOTES = {
     "numpy.astype": "copies unless `copy=False`, as the Array API standard says",
     "numpy.bincount": "raises for negative integers whose values are known",
-    "numpy.choose": "`mode=\"raise\"` checks known indices, and clips traced ones",
+    "numpy.choose": '`mode="raise"` checks known indices, and clips traced ones',
     "numpy.cumsum": "float16 and bfloat16 are added up in float32",
     "numpy.empty": "zeros: there are no undefined values",
     "numpy.fill_diagonal": "`inplace=True` works, as `x[i] = v` does; `wrap=True` too",
@@ -99,8 +107,11 @@ def differences(theirs: Any, ours: Any) -> list[str]:
             if p.kind is p.POSITIONAL_ONLY or at is None:
                 continue
             if at.name != p.name:
-                found.append(f"`{at.name}` in place of `{p.name}`" if mine is None
-                             else f"`{p.name}` at another place")
+                found.append(
+                    f"`{at.name}` in place of `{p.name}`"
+                    if mine is None
+                    else f"`{p.name}` at another place"
+                )
                 continue
             mine = at
         elif mine is None:
@@ -128,14 +139,18 @@ def shown(default: Any) -> str:
 
 
 def public(module: ModuleType) -> list[str]:
-    """Names that a module offers: no modules, no private ones."""
+    """Names that a module offers: no modules but distributions, no private ones."""
     found = []
     for name in dir(module):
         value = getattr(module, name)
-        if name.startswith("_") or isinstance(value, ModuleType):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, ModuleType):
+            if module.__name__ == "jax.scipy.stats" and value.__name__.startswith(module.__name__):
+                found.append(name)  # a distribution
             continue
         home = getattr(value, "__module__", None) or ""
-        if home.split(".")[0] in ("jax", "jaxlib", "numpy", "ml_dtypes", "scipy", "") or home == "":
+        if home.split(".")[0] in ("jax", "jaxlib", "numpy", "ml_dtypes", "scipy", ""):
             found.append(name)
     return found
 
@@ -195,11 +210,13 @@ def main() -> None:
     sections = [(namespace, *section(namespace)) for namespace in NAMESPACES]
     print("# Weft and JAX, name by name\n")
     print(
-        f"Made by `tools/compat.py`, which inspects Weft and JAX {jax.__version__}. A name is implemented "
-        "if every call that\nJAX's signature allows is one that Weft's allows, with the same defaults. "
-        "Sharding arguments are left out; Weft often\ntakes more arguments than JAX.\n"
+        f"Made by `tools/compat.py`, which inspects Weft and JAX {jax.__version__}. A name is "
+        "implemented if every call\n"
+        "that JAX's signature allows is one that Weft's allows, with the same defaults. Sharding "
+        "arguments are left out;\nWeft often takes more than JAX does.\n"
     )
-    print("| namespace | implemented | differs | not applicable | not there yet |\n|---|--:|--:|--:|--:|")
+    print("| namespace | implemented | differs | not applicable | not there yet |")
+    print("|---|--:|--:|--:|--:|")
     for namespace, _, counts in sections:
         print(f"| `{namespace}` | " + " | ".join(map(str, counts)) + " |")
     print()

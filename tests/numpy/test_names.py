@@ -668,7 +668,8 @@ def test_text_and_types():
     assert wnp.array_str(x, precision=2, suppress_small=True) == "[1.23 0.  ]"
     assert wnp.array_repr(x, precision=1) == "Array([1.2e+00, 1.0e-09], dtype=float64)"
     assert wnp.single == np.float32 and wnp.double == np.float64 and wnp.int_ == np.int32
-    assert wnp.float64 != {"a": 1} and wnp.float64 != None and "float64" == wnp.float64  # noqa: E711
+    assert wnp.float64 != {"a": 1} and wnp.float64 != None  # noqa: E711
+    assert wnp.float64 == "float64"
     assert wnp.zeros(1, wnp.cdouble).dtype == np.complex128
     assert wnp.unique_values(X).tolist() == [0, 1, 3, 5]
     assert wnp.iterable([1]) and not wnp.iterable(wnp.asarray(1))
