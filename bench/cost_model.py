@@ -177,7 +177,9 @@ class Subject:
                 planned.append((kernel, values, grouped.scatter))
             return planned
 
-        return plan_memory(assemble(lower_jaxpr(self.closed), plan)), kernels
+        program = assemble(lower_jaxpr(self.closed), plan)
+        program.threads = self.machine.threads
+        return plan_memory(program), kernels
 
     def under(self, choice: Choice) -> tuple[Any, list[Kernel]]:
         """The program with one schedule of its main kernel."""
@@ -214,7 +216,7 @@ def measure(calls: list[Callable[[], Any]], patience: float = PATIENCE) -> list[
     best = [_seconds(call, 1) for call in calls]
     order = [n for n in range(len(calls)) if best[n] < HOPELESS * min(best)]
     shuffle = random.Random(0)
-    rounds = max(3, min(15, round(patience / statistics.median(best[n] for n in order))))
+    rounds = max(3, min(60, round(patience / statistics.median(best[n] for n in order))))
     for _ in range(rounds):
         shuffle.shuffle(order)
         for n in order:
