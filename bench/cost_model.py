@@ -14,6 +14,7 @@ A second table ranks the same schedules by parts of the price alone.  Wants an i
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import random
 import statistics
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+import record
 import weft
 import weft.compile as pipeline
 import weft.numpy as wnp
@@ -237,12 +239,14 @@ def spearman(a: list[float], b: list[float]) -> float:
     """Rank correlation (ties get the mean of their ranks); 0 where all of one side are equal."""
 
     def ranks(x: list[float]) -> np.ndarray:
-        _, inverse, count = np.unique(np.round(x, 10), return_inverse=True, return_counts=True)
+        values = [float(f"{v:.6g}") for v in x]
+        _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
         return (np.cumsum(count) - (count - 1) / 2)[inverse]
 
-    if len(set(a)) < 2 or len(set(b)) < 2:
+    first, second = ranks(a), ranks(b)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def compare(function: Callable[..., Any], shapes: tuple[Shape, ...], machine: Machine) -> dict:
@@ -335,7 +339,7 @@ def main() -> None:
     parser.add_argument("families", nargs="*", metavar="FAMILY", help="families, or parts of names")
     parser.add_argument("--threads", type=int, help="threads that kernels are made for")
     parser.add_argument("--json", metavar="FILE", help="write all figures to this file")
-    parser.add_argument("--markdown", metavar="FILE", help="write the tables to this file")
+    parser.add_argument("--markdown", metavar="FILE", help="put the tables into this file")
     options = parser.parse_args()
     if options.threads:
         weft.config.threads = options.threads
@@ -353,7 +357,10 @@ def main() -> None:
     lines = [*family_table(found), "", *part_table(found["all families"])]
     print("\n" + "\n".join(lines))
     if options.markdown:
-        Path(options.markdown).write_text("\n".join(lines) + "\n")
+        where = (
+            f"{record.processor()}, {machine.threads} threads, {datetime.date.today():%d %B %Y}."
+        )
+        record.write(options.markdown, [where, "", *lines, ""])
     if options.json:
         Path(options.json).write_text(json.dumps(problems, indent=1) + "\n")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import roofs
 from peers import PACKAGES
 
-BEGIN = "<!-- measured: begin (written by `weft bench --record`) -->"
+BEGIN = "<!-- measured: begin (not written by hand) -->"
 END = "<!-- measured: end -->"
 TITLES = {
     "median": "Time per call",
