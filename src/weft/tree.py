@@ -77,26 +77,41 @@ def structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeSpec:
     return optree.tree_structure(tree, is_leaf, namespace=_NAMESPACE)
 
 
-def map(function: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
-    """Applies ``function`` to the leaves of a tree, and of others that have its structure."""
-    return optree.tree_map(function, tree, *rest, is_leaf=is_leaf, namespace=_NAMESPACE)
+def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
+    """Applies ``f`` to the leaves of a tree, and of others that have its structure."""
+    return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=_NAMESPACE)
+
+
+#: Stands for a value that was not given: None is one.
+_NOT_GIVEN: Any = object()
 
 
 def reduce(
-    function: Callable[[Any, Any], Any], tree: Any, *initial: Any, is_leaf: IsLeaf = None
+    function: Callable[[Any, Any], Any],
+    tree: Any,
+    initializer: Any = _NOT_GIVEN,
+    is_leaf: IsLeaf = None,
 ) -> Any:
-    """Folds ``function`` over the leaves of a tree, from left to right."""
-    return functools.reduce(function, leaves(tree, is_leaf), *initial)
+    """Folds ``function`` over the leaves of a tree, from left to right, after ``initializer``."""
+    start = () if initializer is _NOT_GIVEN else (initializer,)
+    return functools.reduce(function, leaves(tree, is_leaf), *start)
 
 
-def all(tree: Any, is_leaf: IsLeaf = None) -> bool:
+def all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
     """Are all leaves true?"""
     return optree.tree_all(tree, is_leaf=is_leaf, namespace=_NAMESPACE)
 
 
-def transpose(outer: PyTreeSpec, inner: PyTreeSpec, tree: Any) -> Any:
-    """Turns a tree of structure outer(inner) into inner(outer)."""
-    return optree.tree_transpose(outer, inner, tree)
+def transpose(
+    outer_treedef: PyTreeSpec, inner_treedef: PyTreeSpec | None, pytree_to_transpose: Any
+) -> Any:
+    """Turns a tree of structure outer(inner) into inner(outer).
+
+    Without the inner structure it is that of what stands first in the outer one.
+    """
+    if inner_treedef is None:
+        inner_treedef = structure(flatten_up_to(outer_treedef, pytree_to_transpose)[0])
+    return optree.tree_transpose(outer_treedef, inner_treedef, pytree_to_transpose)
 
 
 def flatten_up_to(treedef: PyTreeSpec, tree: Any) -> list[Any]:
@@ -145,7 +160,7 @@ def leaves_with_path(
 
 
 def map_with_path(
-    function: Callable[..., Any],
+    f: Callable[..., Any],
     tree: Any,
     *rest: Any,
     is_leaf: IsLeaf = None,
@@ -154,9 +169,7 @@ def map_with_path(
     """As :func:`map`, with the path of each leaf as first argument."""
     pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     others = [flatten_up_to(treedef, other) for other in rest]
-    return unflatten(
-        treedef, [function(*pair, *more) for pair, *more in zip(pairs, *others, strict=True)]
-    )
+    return unflatten(treedef, [f(*pair, *more) for pair, *more in zip(pairs, *others, strict=True)])
 
 
 def path_names(treedef: PyTreeSpec, root: str = "") -> list[str]:
@@ -168,29 +181,31 @@ def path_names(treedef: PyTreeSpec, root: str = "") -> list[str]:
     return [root + keystr(path_of(a)) for a in optree.treespec_accessors(treedef)]
 
 
-def broadcast(prefix: Any, full: Any, is_leaf: IsLeaf = None) -> Any:
-    """A tree with the structure of ``full``: each leaf of ``prefix`` wherever it stands for a part.
+def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
+    """A tree like ``full_tree``: each leaf of ``prefix_tree`` wherever it stands for a part.
 
     >>> broadcast({"a": 1, "b": 2}, {"a": (0, 0), "b": 0})
     {'a': (1, 1), 'b': 2}
     """
-    return optree.tree_broadcast_prefix(prefix, full, is_leaf, namespace=_NAMESPACE)
+    return optree.tree_broadcast_prefix(prefix_tree, full_tree, is_leaf, namespace=_NAMESPACE)
 
 
 def reduce_associative(
-    operation: Callable[[Any, Any], Any], tree: Any, *, is_leaf: IsLeaf = None, **identity: Any
+    operation: Callable[[Any, Any], Any],
+    tree: Any,
+    *,
+    identity: Any = _NOT_GIVEN,
+    is_leaf: IsLeaf = None,
 ) -> Any:
     """Folds an associative operation over the leaves, as a balanced tree of operations.
 
     ``identity`` is the result for a tree without leaves; without it that is a TypeError.
     """
-    if unknown := sorted(identity.keys() - {"identity"}):
-        raise TypeError(f"reduce_associative has no argument {unknown[0]!r}")
     level = leaves(tree, is_leaf)
     if not level:
-        if "identity" not in identity:
+        if identity is _NOT_GIVEN:
             raise TypeError("reduce_associative of a tree without leaves; give identity")
-        return identity["identity"]
+        return identity
     while len(level) > 1:
         rest = level[len(level) & ~1 :]
         level = [operation(a, b) for a, b in zip(level[::2], level[1::2], strict=False)] + rest
@@ -258,7 +273,7 @@ def static(**kwargs: Any) -> Any:
 
 
 def register_dataclass(
-    cls: ClassT,
+    nodetype: ClassT,
     data_fields: Sequence[str] | None = None,
     meta_fields: Sequence[str] | None = None,
     drop_fields: Sequence[str] = (),
@@ -277,13 +292,15 @@ def register_dataclass(
     if (data_fields is None) != (meta_fields is None):
         raise TypeError("register_dataclass: give data_fields and meta_fields, or neither")
     if data_fields is None or meta_fields is None:
-        if not dataclasses.is_dataclass(cls):
-            raise TypeError(f"{cls.__name__} is not a dataclass; give data_fields and meta_fields")
-        fields = [f for f in dataclasses.fields(cls) if f.init and f.name not in drop_fields]
+        if not dataclasses.is_dataclass(nodetype):
+            raise TypeError(
+                f"{nodetype.__name__} is not a dataclass; give data_fields and meta_fields"
+            )
+        fields = [f for f in dataclasses.fields(nodetype) if f.init and f.name not in drop_fields]
         data_fields = [f.name for f in fields if not f.metadata.get("static", False)]
         meta_fields = [f.name for f in fields if f.metadata.get("static", False)]
-    elif dataclasses.is_dataclass(cls):
-        _check_fields(cls, {*data_fields, *meta_fields, *drop_fields})
+    elif dataclasses.is_dataclass(nodetype):
+        _check_fields(nodetype, {*data_fields, *meta_fields, *drop_fields})
     children_names, static_names = tuple(data_fields), tuple(meta_fields)
     keys = tuple(map_(GetAttrKey, children_names))
 
@@ -294,17 +311,17 @@ def register_dataclass(
     def unflatten_node(static: tuple[Any, ...], children: Sequence[Any]) -> Any:
         values = dict(zip(children_names, children, strict=True))
         values.update(zip(static_names, static, strict=True))
-        return cls(**values)
+        return nodetype(**values)
 
     optree.register_pytree_node(
-        cls,
+        nodetype,
         flatten_node,
         unflatten_node,  # type: ignore[arg-type]
         path_entry_type=OwnKey,
         namespace=_NAMESPACE,
     )
-    _dataclasses[cls] = children_names, static_names
-    return cls
+    _dataclasses[nodetype] = children_names, static_names
+    return nodetype
 
 
 def _check_fields(cls: Any, named: set[str]) -> None:

@@ -44,9 +44,6 @@ from weft.tree import (
     register_dataclass,
 )
 from weft.tree import (
-    register_node as register_pytree_node,
-)
-from weft.tree import (
     register_node_class as register_pytree_node_class,
 )
 from weft.tree import (
@@ -107,6 +104,23 @@ __all__ = [
     "treedef_is_leaf",
     "treedef_tuple",
 ]
+
+
+def register_pytree_node(
+    nodetype: type,
+    flatten_func: Callable[[Any], tuple[Iterable[Any], Any]],
+    unflatten_func: Callable[[Any, Sequence[Any]], Any],
+    flatten_with_keys_func: Callable[[Any], tuple[Iterable[tuple[Any, Any]], Any]] | None = None,
+) -> None:
+    """Makes instances of a class nodes: ``flatten_func(x) -> (children, data)``.
+
+    ``data`` is hashable, and ``unflatten_func(data, children)`` makes an instance of them again.
+    With ``flatten_with_keys_func`` the children have keys in paths.
+    """
+    if flatten_with_keys_func is None:
+        tree.register_node(nodetype, flatten_func, unflatten_func)
+    else:
+        tree.register_node_with_keys(nodetype, flatten_with_keys_func, unflatten_func)
 
 
 def register_pytree_with_keys(

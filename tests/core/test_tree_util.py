@@ -148,3 +148,33 @@ def test_fields_are_checked():
         tree_util.register_dataclass(Point, ["x"])
     tree_util.register_dataclass(Point, ["x"], [], drop_fields=["y"])
     assert tree_util.tree_map(lambda v: v + 1, Point(1, 5)) == Point(2, 0)
+
+
+def test_arguments_have_the_names_of_jax():
+    f, where = tree_util.tree_map, tree_util.tree_map_with_path
+    assert f(f=lambda x: -x, tree=[1, 2]) == [-1, -2]
+    assert where(f=lambda path, x: (tree_util.keystr(path), x), tree=[1]) == [("[0]", 1)]
+    total = tree_util.tree_reduce(function=lambda a, b: a + b, tree=[1, 2], initializer=10)
+    assert total == 13
+    assert tree_util.tree_broadcast(prefix_tree=1, full_tree=[0, 0]) == [1, 1]
+    outer = tree_util.tree_structure((0, 0))
+    turned = tree_util.tree_transpose(
+        outer_treedef=outer, inner_treedef=None, pytree_to_transpose=([1, 2], [3, 4])
+    )
+    assert turned == [(1, 3), (2, 4)]
+
+    class Pair:
+        def __init__(self, a, b):
+            self.a, self.b = a, b
+
+    tree_util.register_pytree_node(
+        nodetype=Pair,
+        flatten_func=lambda p: ((p.a, p.b), None),
+        unflatten_func=lambda _, children: Pair(*children),
+        flatten_with_keys_func=lambda p: (
+            ((tree_util.GetAttrKey("a"), p.a), (tree_util.GetAttrKey("b"), p.b)),
+            None,
+        ),
+    )
+    (first, one), _ = tree_util.tree_leaves_with_path(Pair(1, 2))
+    assert (tree_util.keystr(first), one) == (".a", 1)
