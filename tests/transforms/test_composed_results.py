@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as onp
 import pytest
 
@@ -121,3 +124,19 @@ def test_options_of_jit_checkpoint_and_control_flow():
         onp.testing.assert_array_equal(onp.asarray(mapped[0]), XS * XS)
     with pytest.raises(ValueError, match="map: batch_size is positive, got 0"):
         lax.map(np.sin, XS, batch_size=0)
+
+
+@pytest.mark.parametrize("transform", [weft.jit, weft.vmap, weft.jacrev, weft.checkpoint])
+def test_functions_are_not_kept_alive(transform):
+    def call():
+        held = np.arange(3.0)  # a large array, in practice
+
+        def f(x):
+            return x * held.sum()
+
+        transform(f)(XS)
+        return weakref.ref(f)
+
+    reference = call()
+    gc.collect()
+    assert reference() is None

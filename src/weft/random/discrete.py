@@ -134,7 +134,7 @@ def categorical(
     that of `gumbel`.
 
     >>> weft.random.categorical(weft.random.key(0), np.zeros(4), shape=(3,), replace=False)
-    Array([0, 1, 3], dtype=int32)
+    Array([1, 0, 3], dtype=int32)
     """
     scores = asarray(logits)
     ndim = len(shape_of(scores))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,19 +54,25 @@ def check_callable(transform: str, fun: Any) -> None:
         raise TypeError(f"{transform} takes a function, got {fun!r} of type {type(fun).__name__}")
 
 
-@functools.lru_cache(maxsize=512)
-def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
-    try:
-        return inspect.signature(fun)
-    except (ValueError, TypeError):
-        return None
+#: Not kept alive: functions close over arrays, and over traced values.
+_signatures: weakref.WeakKeyDictionary[Any, inspect.Signature | None] = weakref.WeakKeyDictionary()
 
 
 def signature_of(fun: Callable[..., Any]) -> inspect.Signature | None:
     """The signature, or None for callables that have none (some built-ins)."""
     try:
+        return _signatures[fun]
+    except KeyError:
+        found = _signatures[fun] = _signature(fun)
+        return found
+    except TypeError:  # a callable without a hash or weak references
         return _signature(fun)
-    except TypeError:  # an unhashable callable
+
+
+def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(fun)
+    except (ValueError, TypeError):
         return None
 
 
