@@ -69,6 +69,15 @@ def test_log1mexp():
         assert nn.log1mexp(np.float32(0)) == -np.inf and np.isnan(nn.log1mexp(np.float32(-1)))
 
 
+def test_stable_standardize():
+    far = X + np.float32(1e4)
+    with weft.disable_jit():
+        found = np.asarray(nn.standardize(far, algorithm="stable"))
+    np.testing.assert_allclose(found, EXPECTED["standardize"], atol=2e-3)
+    with pytest.raises(ValueError, match="algorithm is 'fast' or 'stable', got 'exact'"):
+        nn.standardize(X, algorithm="exact")
+
+
 def test_logmeanexp_of_some():
     with weft.disable_jit():
         found = nn.logmeanexp(X, axis=1, where=X > 0, keepdims=True)

@@ -117,6 +117,19 @@ def test_scores_are_streamed(options: dict[str, Any]) -> None:
     np.testing.assert_allclose(found, expected(q, k, v, **options), rtol=2e-4, atol=2e-5)
 
 
+def test_compiled_gradient() -> None:
+    q, k, v = random(0, 1, 64, 2, 16), random(1, 1, 64, 1, 16), random(2, 1, 64, 1, 16)
+
+    def loss(*qkv: Any) -> Any:
+        return (nn.dot_product_attention(*qkv, is_causal=True) ** 2).sum()
+
+    found = weft.jit(weft.grad(loss, (0, 1, 2)))(q, k, v)
+    with weft.disable_jit():
+        wanted = weft.grad(loss, (0, 1, 2))(*(x.astype(np.float64) for x in (q, k, v)))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
 def test_errors() -> None:
     q, k = np.ones((2, 3, 4), np.float32), np.ones((5, 3, 4), np.float32)
     attend = nn.dot_product_attention

@@ -182,7 +182,12 @@ def dynamic_update_slice_in_dim(
 
 
 def dynamic_update_index_in_dim(
-    operand: ArrayLike, update: ArrayLike, index: ArrayLike, axis: int
+    operand: ArrayLike,
+    update: ArrayLike,
+    index: ArrayLike,
+    axis: int,
+    *,
+    allow_negative_indices: bool = True,
 ) -> Value:
     """`operand` with the element at `index` along `axis` replaced by `update`.
 
@@ -195,7 +200,9 @@ def dynamic_update_index_in_dim(
     if len(aval_of(update).shape) < len(shape):
         own = aval_of(update).shape
         update = reshape(update, (*own[:axis], 1, *own[axis:]))
-    return dynamic_update_slice_in_dim(operand, update, index, axis)
+    return dynamic_update_slice_in_dim(
+        operand, update, index, axis, allow_negative_indices=allow_negative_indices
+    )
 
 
 # ---------------------------------------------------------------- gather and scatter

@@ -106,11 +106,20 @@ def standardize(
     variance: ArrayLike | None = None,
     epsilon: ArrayLike = 1e-5,
     where: ArrayLike | None = None,
+    *,
+    algorithm: str = "fast",
 ) -> Value:
-    """(x − mean) / √(variance + epsilon), both taken over `axis` unless given."""
+    """(x − mean) / √(variance + epsilon), both taken over `axis` unless given.
+
+    The variance is ``mean(x²) − mean(x)²``, or with `algorithm` "stable" ``mean((x − mean)²)``.
+    """
+    if algorithm not in ("fast", "stable"):
+        raise ValueError(f"weft.nn.standardize: algorithm is 'fast' or 'stable', got {algorithm!r}")
     x = floating("standardize", x)
     centre = _mean(x, axis, where) if mean is None else mean
-    if variance is None:
+    if variance is None and algorithm == "stable":
+        variance = _mean(square(x - centre), axis, where)
+    elif variance is None:
         variance = _mean(square(x), axis, where) - square(centre)
         variance = clip(variance, 0)
     return (x - centre) * lax.rsqrt(asarray(variance + epsilon))

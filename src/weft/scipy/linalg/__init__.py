@@ -7,7 +7,6 @@ no effect. Nothing raises for what only the numbers tell: a singular matrix give
 
 from __future__ import annotations
 
-from weft.numpy.linalg import det, inv
 from weft.scipy.linalg.factors import (
     cho_factor,
     cholesky,
@@ -44,6 +43,8 @@ from weft.scipy.linalg.matrices import (
 )
 from weft.scipy.linalg.solving import (
     cho_solve,
+    det,
+    inv,
     lu_solve,
     solve,
     solve_sylvester,

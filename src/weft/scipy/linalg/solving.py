@@ -40,6 +40,25 @@ _KNOWN = (
 )
 
 
+def det(a: ArrayLike, overwrite_a: bool = False, check_finite: bool = True) -> Value:
+    """The determinants of square matrices; only `a` is looked at.
+
+    >>> weft.scipy.linalg.det(np.array([[2., 1.], [0., 3.]]))
+    Array(6., dtype=float32)
+    """
+    return wnp.linalg.det(a)
+
+
+def inv(a: ArrayLike, overwrite_a: bool = False, check_finite: bool = True) -> Value:
+    """The inverses of square matrices; only `a` is looked at.
+
+    >>> weft.scipy.linalg.inv(np.array([[2., 0.], [0., 4.]]))
+    Array([[0.5 , 0.  ],
+           [0.  , 0.25]], dtype=float32)
+    """
+    return wnp.linalg.inv(a)
+
+
 def solve(
     a: ArrayLike,
     b: ArrayLike,
