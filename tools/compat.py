@@ -24,6 +24,8 @@ NAMESPACES = (
     *("numpy", "numpy.linalg", "numpy.fft", "lax", "lax.linalg", "nn", "nn.initializers", "random"),
     *("scipy.special", "scipy.linalg", "scipy.fft", "scipy.signal", "scipy.ndimage"),
     *("scipy.integrate", "scipy.cluster.vq", "scipy.optimize", "scipy.interpolate", "scipy.stats"),
+    *("scipy.sparse.linalg", "scipy.spatial.transform"),
+    *("ops", "image", "flatten_util", "dlpack", "errors"),
 )
 
 #: Arguments that place results on devices, or choose among JAX's algorithms; they have no meaning.
@@ -40,6 +42,26 @@ NOT_APPLICABLE = (
         "internals and sharding of JAX",
     ),
     (
+        r"after_all|create_token",
+        "effects are ordered by the program: there are no tokens",
+    ),
+    (
+        r"pbroadcast|psend|precv|stage",
+        "operations on devices of a mesh, or on JAX's own traces",
+    ),
+    (
+        r"scaled_dot|scaled_matmul|scaled_dot_general|get_scaled_dot_general_config",
+        "products of 4-bit and 8-bit floats with scales of blocks, which are dtypes Weft lacks",
+    ),
+    (
+        r"Tracer.*Error|NonConcreteBooleanIndexError",
+        "one error, `ConcretizationError`, says for every use that a value is not known yet",
+    ),
+    (
+        r"JAXIndexError|JAXTypeError|JaxRuntimeError|KeyReuseError|InconclusiveDimensionOperation",
+        "Weft raises IndexError, TypeError, RuntimeError and ValueError; keys are not counted",
+    ),
+    (
         r"(Gather|Scatter|Conv|Dot|Ragged|FftType|Precision|Accuracy|Tolerance|Composite|Rounding).*"
         r"|AccuracyMode",
         "types of JAX's own lowering",
@@ -48,6 +70,23 @@ NOT_APPLICABLE = (
 
 #: What differs in meaning though the signature is the same.
 NOTES = {
+    "lax.approx_max_k": "finds all of the greatest elements",
+    "lax.approx_min_k": "finds all of the least elements",
+    "lax.custom_root": "the guess takes the dtypes of the residual",
+    "lax.dce_sink": "does nothing",
+    "lax.empty": "zeros: there are no undefined values",
+    "lax.optimization_barrier": "gives its argument: what is moved is up to what it costs",
+    "lax.platform_dependent": "the platform is `cpu`",
+    "lax.ragged_dot": "`group_offset` has to be None",
+    "lax.ragged_dot_general": "`group_offset` has to be None",
+    "lax.rng_bit_generator": "other bits: Threefry, whatever the algorithm; Philox is refused",
+    "lax.rng_uniform": "other numbers at each call, from a generator of NumPy",
+    "nn.dot_product_attention": (
+        "float64 is not rounded to float32; a query that sees no key where only positions are "
+        "masked gets a mean of the values it might have seen"
+    ),
+    "scipy.optimize.minimize": "`tol` is that of the gradient; there is no L-BFGS",
+    "scipy.sparse.linalg.gmres": "both values of `solve_method` mean one algorithm",
     "numpy.astype": "copies unless `copy=False`, as the Array API standard says",
     "numpy.bincount": "raises for negative integers whose values are known",
     "numpy.choose": '`mode="raise"` checks known indices, and clips traced ones',
@@ -118,14 +157,15 @@ def differences(theirs: Any, ours: Any) -> list[str]:
             if not any_name:
                 found.append(f"no `{p.name}`")
             continue
-        if not same_default(p.default, mine.default):
+        if p.default is not p.empty and not same_default(p.default, mine.default):
             found.append(f"`{p.name}={shown(mine.default)}` (JAX: {shown(p.default)})")
     return found
 
 
 def same_default(a: Any, b: Any) -> bool:
     """Whether two defaults mean the same."""
-    if a is b or (callable(a) and callable(b)):
+    sentinels = type(a) is object and type(b) is object
+    if a is b or sentinels or (callable(a) and callable(b)):
         return True
     try:
         return bool(a == b) or repr(a) == repr(b)

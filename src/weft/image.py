@@ -15,6 +15,7 @@ import numpy as np
 from weft import lax
 from weft import numpy as wnp
 from weft.core import dtypes
+from weft.lax.precision import Precision, check_precision
 from weft.numpy._common import (
     ArrayLike,
     Value,
@@ -74,7 +75,7 @@ def resize(
     shape: Any,
     method: str | ResizeMethod,
     antialias: bool = True,
-    precision: Any = None,
+    precision: Any = Precision.HIGHEST,
 ) -> Value:
     """`image` with another shape, resampled along the axes whose size changes.
 
@@ -96,6 +97,7 @@ def resize(
     Array([0., 1., 3., 4.], dtype=float32)
     """
     method = ResizeMethod.from_string(method) if isinstance(method, str) else method
+    check_precision("weft.image.resize", precision)
     wanted = _checked_shape("resize", image, shape)
     own = shape_of(image)
     axes = [axis for axis, size in enumerate(wanted) if size != own[axis]]
@@ -119,7 +121,7 @@ def scale_and_translate(
     translation: ArrayLike,
     method: str | ResizeMethod,
     antialias: bool = True,
-    precision: Any = None,
+    precision: Any = Precision.HIGHEST,
 ) -> Value:
     """`image` scaled, then moved, along some of its axes, and seen through a frame of `shape`.
 
@@ -143,6 +145,7 @@ def scale_and_translate(
     method = ResizeMethod.from_string(method) if isinstance(method, str) else method
     if method is ResizeMethod.NEAREST:
         raise ValueError(f"weft.{name} has no method 'nearest'; weft.image.resize has")
+    check_precision("weft.image.scale_and_translate", precision)
     wanted = _checked_shape("scale_and_translate", image, shape)
     count = len(tuple(spatial_dims))
     scale, translation = promote_inexact(name, scale, translation)

@@ -26,6 +26,9 @@ class Precision(enum.Enum):
     HIGH = 1
     HIGHEST = 2
 
+    def __repr__(self) -> str:
+        return f"Precision.{self.name}"
+
     def __str__(self) -> str:
         return self.name
 
@@ -97,13 +100,14 @@ _NAMES = frozenset(
 
 
 def check_precision(name: str, precision: Any) -> None:
-    """Raises ValueError for what is no precision of `lax.name`."""
+    """Raises ValueError for what is no precision of the function `name`, of `lax` or another."""
+    where = name if "." in name else f"lax.{name}"
     both = precision if isinstance(precision, tuple) and len(precision) == 2 else (precision,)
     for one in both:
         known = one is None or isinstance(one, Precision | DotAlgorithm | DotAlgorithmPreset)
         if not (known or (isinstance(one, str) and _is_name(one))):
             raise ValueError(
-                f"lax.{name}: precision is None, a lax.Precision, one of {sorted(_NAMES)}, or a "
+                f"{where}: precision is None, a lax.Precision, one of {sorted(_NAMES)}, or a "
                 f"pair of those, got {precision!r}"
             )
 

@@ -31,8 +31,8 @@ def reduce_window(
     init_value: Any,
     computation: Callable[[Any, Any], Any],
     window_dimensions: Sequence[int],
-    window_strides: Sequence[int],
-    padding: str | Sequence[tuple[int, int]],
+    window_strides: Sequence[int] | None = None,
+    padding: str | Sequence[tuple[int, int]] = "VALID",
     base_dilation: Sequence[int] | None = None,
     window_dilation: Sequence[int] | None = None,
 ) -> Any:
@@ -47,7 +47,7 @@ def reduce_window(
         and minimum become reductions of their own; any other function is applied to arrays of
         neighbours, log2(size) times along each axis of the window.
     window_dimensions, window_strides: the size of a window along each axis, and how far apart
-        windows are.
+        windows are, by default 1.
     padding: (low, high) pairs, or "SAME", "SAME_LOWER", "VALID" for the sizes before dilation.
     base_dilation, window_dilation: how far apart elements of the arrays are laid out, with
         `init_value` between, and how far apart those of a window are.
