@@ -349,7 +349,7 @@ def test_linear_algebra_of_the_standard():
 
 def test_the_namespace_describes_itself():
     info = wnp.asarray(1).__array_namespace__().__array_namespace_info__()
-    assert info.default_device() == "cpu" and info.devices() == ["cpu"]
+    assert info.default_device() == "cpu" and info.devices() == ("cpu",)
     assert info.capabilities()["data-dependent shapes"]
     assert info.default_dtypes()["real floating"] == wnp.asarray(1.0).dtype
     assert info.dtypes(kind=("bool", "complex floating")).keys() == {
@@ -358,6 +358,10 @@ def test_the_namespace_describes_itself():
         "complex128",
     }
     assert len(info.dtypes()) == 13
+    for dtype in (np.float32, np.complex64, wnp.asarray(1.0), ml_dtypes.bfloat16, np.float16):
+        limits = wnp.finfo(dtype)
+        assert {type(getattr(limits, k)) for k in ("eps", "max", "min", "tiny")} == {float}
+    assert wnp.finfo(np.complex128).dtype == np.float64 and limits.bits == 16
 
 
 # ---------------------------------------------------------------- sizes that depend on values

@@ -39,9 +39,9 @@ class NamespaceInfo:
         """Where arrays are made unless a device is given."""
         return "cpu"
 
-    def devices(self) -> list[str]:
+    def devices(self) -> tuple[str, ...]:
         """The devices that arrays can be on."""
-        return ["cpu"]
+        return ("cpu",)
 
     def default_dtypes(self, *, device: Any = None) -> dict[str, np.dtype]:
         """The dtypes of what is made of Python's numbers, and of indices."""

@@ -26,13 +26,33 @@ def result_type(*args: Any) -> np.dtype:
     return dtypes.result_type(*args)[0]
 
 
-def finfo(type: Any, /) -> Any:
-    """The limits of a floating-point dtype (or that of an array).
+class FloatInfo:
+    """The limits of a floating-point dtype, as numbers of Python.
 
-    >>> float(np.finfo(np.float32).eps)
+    The attributes are those of `numpy.finfo`: bits, dtype, eps, max, min, smallest_normal, tiny,
+    smallest_subnormal, epsneg, resolution, precision, … Numbers of Python take the dtype of the
+    arrays that they meet.
+    """
+
+    def __init__(self, info: Any):
+        self._info = info
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._info, name)
+        number = isinstance(value, np.generic) and not isinstance(value, np.integer)
+        return float(value) if number else value
+
+    def __repr__(self) -> str:
+        return repr(self._info)
+
+
+def finfo(type: Any, /) -> FloatInfo:
+    """The limits of a floating-point dtype (or that of an array); of parts of complex numbers.
+
+    >>> np.finfo(np.float32).eps
     1.1920928955078125e-07
     """
-    return ml_dtypes.finfo(_dtype(type))
+    return FloatInfo(ml_dtypes.finfo(dtypes.real_dtype(_dtype(type))))
 
 
 def iinfo(type: Any, /) -> Any:
