@@ -57,7 +57,6 @@ from weft.numpy.contraction import (
 )
 from weft.numpy.convolution import convolve, correlate
 from weft.numpy.creation import (
-    arange,
     array,
     asarray,
     astype,
@@ -68,12 +67,7 @@ from weft.numpy.creation import (
     from_dlpack,
     full,
     full_like,
-    geomspace,
     identity,
-    indices,
-    linspace,
-    logspace,
-    meshgrid,
     ones,
     ones_like,
     tri,
@@ -186,6 +180,7 @@ from weft.numpy.printing import (
     set_printoptions,
 )
 from weft.numpy.quantiles import median, nanmedian, nanpercentile, nanquantile, percentile, quantile
+from weft.numpy.ranges import arange, geomspace, indices, linspace, logspace, meshgrid
 from weft.numpy.reductions import (
     all,
     amax,

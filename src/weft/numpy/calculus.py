@@ -38,7 +38,11 @@ def diff(
     prepend: ArrayLike | None = None,
     append: ArrayLike | None = None,
 ) -> Value:
-    """Differences of neighbours along `axis`, taken `n` times."""
+    """Differences of neighbours along `axis`, taken `n` times.
+
+    >>> np.diff(np.array([1, 4, 9]))
+    Array([3, 5], dtype=int32)
+    """
     check_arraylike("diff", a)
     n = operator.index(n)
     if n < 0:
@@ -107,7 +111,11 @@ def unwrap(
 def ediff1d(
     ary: ArrayLike, to_end: ArrayLike | None = None, to_begin: ArrayLike | None = None
 ) -> Value:
-    """Differences of neighbours in the flat array."""
+    """Differences of neighbours in the flat array.
+
+    >>> np.ediff1d(np.array([1, 4, 9]), to_end=np.array([0]))
+    Array([3, 5, 0], dtype=int32)
+    """
     from weft.numpy.shaping import ravel
 
     parts = [diff(ravel(ary))]
@@ -123,6 +131,9 @@ def gradient(
 
     A spacing is a number, or the coordinates along its axis: then differences are weighted so that
     they stay exact for parabolas, as NumPy does.
+
+    >>> np.gradient(np.array([1.0, 4.0, 9.0]))
+    Array([3., 4., 5.], dtype=float32)
     """
     from weft.numpy._common import canonical_axes
 
@@ -172,7 +183,11 @@ def _central(x: Value, number: int, spacing: ArrayLike) -> Value:
 def trapezoid(
     y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
 ) -> Value:
-    """The integral of `y` along `axis` by the trapezoidal rule, at points `x` or `dx` apart."""
+    """The integral of `y` along `axis` by the trapezoidal rule, at points `x` or `dx` apart.
+
+    >>> np.trapezoid(np.array([0.0, 1.0, 2.0]))
+    Array(2., dtype=float32)
+    """
     (y,) = promote_inexact("trapezoid", y)
     number = canonical_axis("trapezoid", axis, len(shape_of(y)))
     size = shape_of(y)[number]
@@ -433,12 +448,20 @@ def corrcoef(
 def allclose(
     a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Value:
-    """Whether every pair of elements is close (see `isclose`)."""
+    """Whether every pair of elements is close (see `isclose`).
+
+    >>> np.allclose(np.array([1.0, 2.0]), np.array([1.0, 2.0 + 1e-7]))
+    Array(True, dtype=bool)
+    """
     return all_of(isclose(a, b, rtol, atol, equal_nan))
 
 
 def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Value:
-    """Whether two arrays have one shape and equal elements."""
+    """Whether two arrays have one shape and equal elements.
+
+    >>> np.array_equal(np.arange(3), np.array([0, 1, 2]))
+    Array(True, dtype=bool)
+    """
     first, second = _asarray(a1), _asarray(a2)
     if shape_of(first) != shape_of(second):
         return _asarray(False)
@@ -449,7 +472,11 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Value:
 
 
 def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Value:
-    """Whether two arrays broadcast to equal arrays."""
+    """Whether two arrays broadcast to equal arrays.
+
+    >>> np.array_equiv(np.ones((2, 3)), np.ones(3))
+    Array(True, dtype=bool)
+    """
     first, second = _asarray(a1), _asarray(a2)
     try:
         np.broadcast_shapes(shape_of(first), shape_of(second))

@@ -25,13 +25,21 @@ def _false_like(x: Value) -> Value:
 
 
 def isnan(x: ArrayLike, /) -> Value:
-    """Whether an element is NaN."""
+    """Whether an element is NaN.
+
+    >>> np.isnan(np.array([1.0, np.inf, np.nan]))
+    Array([False, False,  True], dtype=bool)
+    """
     (x,) = promote("isnan", x)
     return lax.ne(x, x) if dtypes.is_inexact(dtype_of(x)) else _false_like(x)
 
 
 def isfinite(x: ArrayLike, /) -> Value:
-    """Whether an element is neither infinite nor NaN."""
+    """Whether an element is neither infinite nor NaN.
+
+    >>> np.isfinite(np.array([1.0, np.inf, np.nan]))
+    Array([ True, False, False], dtype=bool)
+    """
     (x,) = promote("isfinite", x)
     dtype = dtype_of(x)
     if dtypes.is_complex(dtype):
@@ -40,7 +48,11 @@ def isfinite(x: ArrayLike, /) -> Value:
 
 
 def isinf(x: ArrayLike, /) -> Value:
-    """Whether an element is +∞ or −∞."""
+    """Whether an element is +∞ or −∞.
+
+    >>> np.isinf(np.array([1.0, np.inf, np.nan]))
+    Array([False,  True, False], dtype=bool)
+    """
     (x,) = promote("isinf", x)
     dtype = dtype_of(x)
     if dtypes.is_complex(dtype):
@@ -51,7 +63,11 @@ def isinf(x: ArrayLike, /) -> Value:
 
 
 def isposinf(x: ArrayLike, /, out: None = None) -> Value:
-    """Whether an element is +∞; `out` must be None."""
+    """Whether an element is +∞; `out` must be None.
+
+    >>> np.isposinf(np.array([-np.inf, np.inf]))
+    Array([False,  True], dtype=bool)
+    """
     no_out("isposinf", out)
     (x,) = promote("isposinf", x)
     if not dtypes.is_floating(dtype_of(x)):
@@ -60,7 +76,11 @@ def isposinf(x: ArrayLike, /, out: None = None) -> Value:
 
 
 def isneginf(x: ArrayLike, /, out: None = None) -> Value:
-    """Whether an element is −∞; `out` must be None."""
+    """Whether an element is −∞; `out` must be None.
+
+    >>> np.isneginf(np.array([-np.inf, np.inf]))
+    Array([ True, False], dtype=bool)
+    """
     no_out("isneginf", out)
     (x,) = promote("isneginf", x)
     if not dtypes.is_floating(dtype_of(x)):
@@ -75,7 +95,11 @@ def isclose(
     atol: ArrayLike = 1e-8,
     equal_nan: bool = False,
 ) -> Value:
-    """Whether |a − b| ≤ atol + rtol·|b|, with equal infinities close."""
+    """Whether |a − b| ≤ atol + rtol·|b|, with equal infinities close.
+
+    >>> np.isclose(np.array([1.0, 2.0]), np.array([1.0, 2.1]))
+    Array([ True, False], dtype=bool)
+    """
     a, b = promote_and_broadcast("isclose", a, b)
     if not dtypes.is_inexact(dtype_of(a)):
         a, b = promote_inexact("isclose", a, b)
@@ -91,13 +115,21 @@ def isclose(
 
 
 def real(x: ArrayLike, /) -> Value:
-    """The real part."""
+    """The real part.
+
+    >>> np.real(np.array([1 + 2j]))
+    Array([1.], dtype=float32)
+    """
     check_arraylike("real", x)
     return lax.real(x) if dtypes.is_complex(dtype_of(x)) else positive(x)
 
 
 def imag(x: ArrayLike, /) -> Value:
-    """The imaginary part; zeros for real arrays."""
+    """The imaginary part; zeros for real arrays.
+
+    >>> np.imag(np.array([1 + 2j]))
+    Array([2.], dtype=float32)
+    """
     check_arraylike("imag", x)
     if dtypes.is_complex(dtype_of(x)):
         return lax.imag(x)
@@ -105,7 +137,11 @@ def imag(x: ArrayLike, /) -> Value:
 
 
 def conjugate(x: ArrayLike, /) -> Value:
-    """The complex conjugate; a real array's own value."""
+    """The complex conjugate; a real array's own value.
+
+    >>> np.conjugate(np.array([1 + 2j]))
+    Array([1.-2.j], dtype=complex64)
+    """
     check_arraylike("conjugate", x)
     if not dtypes.is_complex(dtype_of(x)):
         return positive(x)

@@ -69,6 +69,9 @@ def matmul(
     Vectors are rows on the left and columns on the right, and lose that axis again; axes before the
     last two are batches, and broadcast.
 
+    >>> np.matmul(np.array([[1, 2], [3, 4]]), np.array([1, 1]))
+    Array([3, 7], dtype=int32)
+
     Raises
     ------
     ValueError: for scalars, and for lengths that do not match.
@@ -140,7 +143,11 @@ _BATCH_LETTERS = "ABCDEFGHLMNOPQRSTUVWXYZ"
 def dot(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
-    """The product over the last axis of `a` and the second to last (or only) axis of `b`."""
+    """The product over the last axis of `a` and the second to last (or only) axis of `b`.
+
+    >>> np.dot(np.array([1, 2]), np.array([3, 4]))
+    Array(11, dtype=int32)
+    """
     a, b = _operands("dot", a, b, preferred_element_type)
     left, right = shape_of(a), shape_of(b)
     if not left or not right:
@@ -158,7 +165,11 @@ def dot(
 def vdot(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
-    """The product of two flattened arrays, the first conjugated."""
+    """The product of two flattened arrays, the first conjugated.
+
+    >>> np.vdot(np.array([1j]), np.array([1j]))
+    Array(1.+0.j, dtype=complex64)
+    """
     from weft.numpy.classify import conjugate
     from weft.numpy.shaping import ravel
 
@@ -175,7 +186,11 @@ def vecdot(
     precision: Any = None,
     preferred_element_type: DType = None,
 ) -> Value:
-    """Products summed over `axis`, the first conjugated; other axes broadcast."""
+    """Products summed over `axis`, the first conjugated; other axes broadcast.
+
+    >>> np.vecdot(np.ones((2, 3)), np.arange(3.0))
+    Array([3., 3.], dtype=float32)
+    """
     from weft.numpy.classify import conjugate
 
     x1, x2 = _operands("vecdot", conjugate(x1), x2, preferred_element_type)
@@ -235,7 +250,11 @@ def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 def inner(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
-    """Products summed over the last axes of both."""
+    """Products summed over the last axes of both.
+
+    >>> np.inner(np.array([1, 2]), np.array([3, 4]))
+    Array(11, dtype=int32)
+    """
     a, b = _operands("inner", a, b, preferred_element_type)
     if not shape_of(a) or not shape_of(b):
         return dot(a, b, preferred_element_type=preferred_element_type)
@@ -246,6 +265,10 @@ def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Value:
     """The products of every element of `a` with every element of `b`, as a matrix.
 
     `out` must be None.
+
+    >>> np.outer(np.array([1, 2]), np.array([3, 4]))
+    Array([[3, 4],
+           [6, 8]], dtype=int32)
     """
     no_out("outer", out)
     from weft.numpy.shaping import ravel
@@ -264,6 +287,10 @@ def tensordot(
     """Products summed over pairs of axes.
 
     `axes` is how many last axes of `a` meet the first axes of `b`, or two sequences of axes.
+
+    >>> np.tensordot(np.ones((2, 3)), np.ones((3, 2)), axes=1)
+    Array([[3., 3.],
+           [3., 3.]], dtype=float32)
     """
     a, b = _operands("tensordot", a, b, preferred_element_type)
     left, right = shape_of(a), shape_of(b)
@@ -296,7 +323,11 @@ def _listed(axes: Any) -> list[int]:
 
 
 def kron(a: ArrayLike, b: ArrayLike) -> Value:
-    """The Kronecker product: `b` scaled by each element of `a`, laid out as `a` is."""
+    """The Kronecker product: `b` scaled by each element of `a`, laid out as `a` is.
+
+    >>> np.kron(np.array([1, 10]), np.array([1, 2]))
+    Array([ 1,  2, 10, 20], dtype=int32)
+    """
     a, b = _operands("kron", a, b, None)
     ndim = max(len(shape_of(a)), len(shape_of(b)))
     left = (1,) * (ndim - len(shape_of(a))) + shape_of(a)
@@ -317,7 +348,11 @@ def cross(
     axisc: int = -1,
     axis: int | None = None,
 ) -> Value:
-    """The cross product of vectors of length 3 (or 2: the third component alone)."""
+    """The cross product of vectors of length 3 (or 2: the third component alone).
+
+    >>> np.cross(np.array([1, 0, 0]), np.array([0, 1, 0]))
+    Array([0, 0, 1], dtype=int32)
+    """
     from weft.numpy.joining import stack
 
     if axis is not None:

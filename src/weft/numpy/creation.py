@@ -1,4 +1,4 @@
-"""Arrays from Python and NumPy data, and arrays of constants, ranges and grids."""
+"""Arrays from Python and NumPy data, and arrays of constants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weft import lax
 from weft.array import Array, alias, borrow_numpy, from_numpy
 from weft.array.dlpack import import_array
 from weft.core import dtypes
-from weft.core.avals import aval_of, is_array_like
+from weft.core.avals import aval_of
 from weft.core.trace import Tracer, current_trace, eval_trace
 from weft.numpy._common import (
     ArrayLike,
@@ -20,17 +20,15 @@ from weft.numpy._common import (
     Value,
     broadcast_shape,
     broadcast_to_shape,
-    canonical_axis,
     canonical_shape,
     check_arraylike,
     convert,
     dtype_of,
     is_scalar,
-    promote_inexact,
     scalar_constant,
     shape_of,
 )
-from weft.numpy.ufuncs import as_type, constant_like
+from weft.numpy.ufuncs import as_type
 
 
 def asarray(
@@ -46,6 +44,9 @@ def asarray(
     NumPy arrays keep their dtype, 64-bit ones included. Python numbers, and sequences of them, get
     the defaults: int32 (int64 where they do not fit), float32, complex64; a single number is weakly
     typed.
+
+    >>> np.asarray([1.0, 2.0])
+    Array([1., 2.], dtype=float32)
 
     Raises
     ------
@@ -66,7 +67,12 @@ def array(
     *,
     device: Any = None,
 ) -> Value:
-    """As `asarray`, always a new array, with at least `ndmin` axes."""
+    """As `asarray`, always a new array, with at least `ndmin` axes.
+
+    >>> np.array([[1, 2], [3, 4]])
+    Array([[1, 2],
+           [3, 4]], dtype=int32)
+    """
     _check_order("array", order)
     check_device("array", device)
     result = _asarray("array", object, dtype, None)
@@ -214,6 +220,9 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     ------
     BufferError: if the memory cannot be shared: `copy=False` and a strided array, or another
         device. TypeError: for objects without `__dlpack__`, and dtypes that Weft does not have.
+
+    >>> np.from_dlpack(np.arange(2))
+    Array([0, 1], dtype=int32)
     """
     check_device("from_dlpack", device)
     if isinstance(x, Array):
@@ -237,6 +246,9 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
 def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True, device: Any = None) -> Value:
     """`x` converted to `dtype`. Floats are truncated towards zero; complex numbers lose the
     imaginary part.
+
+    >>> np.astype(np.array([1.9, -1.9]), int)
+    Array([ 1, -1], dtype=int32)
     """
     check_arraylike("astype", x)
     check_device("astype", device)
@@ -248,7 +260,11 @@ def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True, device: Any = No
 
 
 def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any = None) -> Value:
-    """An array of that shape filled with a number (or an array that broadcasts to it)."""
+    """An array of that shape filled with a number (or an array that broadcasts to it).
+
+    >>> np.full(2, 7)
+    Array([7, 7], dtype=int32)
+    """
     shape = canonical_shape("full", shape)
     check_device("full", device)
     check_arraylike("full", fill_value)
@@ -261,19 +277,31 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any 
 
 
 def zeros(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
-    """An array of zeros, float32 unless `dtype` says otherwise."""
+    """An array of zeros, float32 unless `dtype` says otherwise.
+
+    >>> np.zeros(2)
+    Array([0., 0.], dtype=float32)
+    """
     check_device("zeros", device)
     return _filled("zeros", shape, 0, dtype)
 
 
 def ones(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
-    """An array of ones, float32 unless `dtype` says otherwise."""
+    """An array of ones, float32 unless `dtype` says otherwise.
+
+    >>> np.ones(2)
+    Array([1., 1.], dtype=float32)
+    """
     check_device("ones", device)
     return _filled("ones", shape, 1, dtype)
 
 
 def empty(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:
-    """An array of that shape; Weft has no undefined values, so it holds zeros."""
+    """An array of that shape; Weft has no undefined values, so it holds zeros.
+
+    >>> np.empty(2)
+    Array([0., 0.], dtype=float32)
+    """
     check_device("empty", device)
     return _filled("empty", shape, 0, dtype)
 
@@ -290,13 +318,21 @@ def _filled(name: str, shape: Any, value: int, dtype: DType) -> Value:
 def zeros_like(
     a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
 ) -> Value:
-    """Zeros with the shape and dtype of `a`."""
+    """Zeros with the shape and dtype of `a`.
+
+    >>> np.zeros_like(np.arange(2))
+    Array([0, 0], dtype=int32)
+    """
     check_device("zeros_like", device)
     return _like("zeros_like", a, 0, dtype, shape)
 
 
 def ones_like(a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None) -> Value:
-    """Ones with the shape and dtype of `a`."""
+    """Ones with the shape and dtype of `a`.
+
+    >>> np.ones_like(np.arange(2))
+    Array([1, 1], dtype=int32)
+    """
     check_device("ones_like", device)
     return _like("ones_like", a, 1, dtype, shape)
 
@@ -304,7 +340,11 @@ def ones_like(a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: A
 def empty_like(
     prototype: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
 ) -> Value:
-    """An array with the shape and dtype of `prototype`; it holds zeros."""
+    """An array with the shape and dtype of `prototype`; it holds zeros.
+
+    >>> np.empty_like(np.arange(2))
+    Array([0, 0], dtype=int32)
+    """
     check_device("empty_like", device)
     return _like("empty_like", prototype, 0, dtype, shape)
 
@@ -317,7 +357,11 @@ def full_like(
     *,
     device: Any = None,
 ) -> Value:
-    """An array with the shape and dtype of `a` filled with a number."""
+    """An array with the shape and dtype of `a` filled with a number.
+
+    >>> np.full_like(np.ones(2), 7)
+    Array([7., 7.], dtype=float32)
+    """
     check_arraylike("full_like", a, fill_value)
     check_device("full_like", device)
     return full(shape_of(a) if shape is None else shape, fill_value, dtype or dtype_of(a))
@@ -328,150 +372,18 @@ def _like(name: str, x: ArrayLike, value: int, dtype: DType, shape: Any) -> Valu
     return _filled(name, shape_of(x) if shape is None else shape, value, dtype or dtype_of(x))
 
 
-# ---------------------------------------------------------------- ranges and grids
-
-
-def arange(
-    start: ArrayLike, stop: Any = None, step: Any = None, dtype: DType = None, *, device: Any = None
-) -> Value:
-    """`start`, `start + step`, … below `stop`, as NumPy counts them.
-
-    Integers give int32 (int64 where they do not fit), floats float32. The bounds must be concrete:
-    the length of the result depends on them.
-    """
-    check_device("arange", device)
-    if stop is None:
-        start, stop = 0, start
-    first = _concrete("arange", "start", start)
-    last = _concrete("arange", "stop", stop)
-    stride = 1 if step is None else _concrete("arange", "step", step)
-    if stride == 0:
-        raise ValueError("weft.numpy.arange: step cannot be 0")
-    found = dtypes.result_type(first, last, stride)[0]
-    if dtype is not None:
-        found = dtypes.canonical_dtype(dtype)
-    if found == np.bool_:
-        raise TypeError("weft.numpy.arange: a range of booleans has no meaning; give dtype=int")
-    if not all(isinstance(bound, int) for bound in (first, last, stride)):
-        return _computed(np.arange(first, last, stride).astype(found))
-    counted = range(first, last, stride)
-    if dtype is None and counted and not all(_fits_int32(n) for n in (counted[0], counted[-1])):
-        found = dtypes.int64
-    if not dtypes.is_integer(found) and (first, stride) != (0, 1):
-        return _computed(np.arange(first, last, stride).astype(found))
-    result = lax.broadcasted_iota(found, (len(counted),), 0)
-    if stride != 1:
-        result = lax.mul(result, constant_like(result, stride))
-    return result if first == 0 else lax.add(result, constant_like(result, first))
-
-
-def _fits_int32(n: int) -> bool:
-    return -(2**31) <= n < 2**31
-
-
-def _concrete(name: str, what: str, value: Any) -> Any:
-    if isinstance(value, Tracer) and value.concrete() is None:
-        raise value._concretization_error(
-            f"weft.numpy.{name}: use as {what}",
-            "The length of the result must be known when tracing; make the argument static "
-            "(static_argnums, static_argnames).",
-        )
-    if isinstance(value, Array | Tracer):
-        return np.asarray(value).item()
-    if not is_array_like(value):
-        raise TypeError(f"weft.numpy.{name}: {what} must be a number, got {type(value).__name__}")
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _computed(values: np.ndarray) -> Value:
-    """NumPy values that were computed here, as a constant."""
-    return from_numpy(values, owned=True)
-
-
-def linspace(
-    start: ArrayLike,
-    stop: ArrayLike,
-    num: int = 50,
-    endpoint: bool = True,
-    retstep: bool = False,
-    dtype: DType = None,
-    axis: int = 0,
-    *,
-    device: Any = None,
-) -> Any:
-    """`num` evenly spaced numbers from `start` to `stop`, which may be arrays."""
-    check_device("linspace", device)
-    num = operator.index(num)
-    if num < 0:
-        raise ValueError(f"weft.numpy.linspace: num={num} cannot be negative")
-    first, last = promote_inexact("linspace", start, stop)
-    shape = broadcast_shape("linspace", shape_of(first), shape_of(last))
-    work = dtype_of(first)
-    divisions = num - 1 if endpoint else num
-    first, last = broadcast_to_shape(first, shape), broadcast_to_shape(last, shape)
-    full_shape = (num, *shape)
-    along = tuple(range(1, len(full_shape)))
-    count = lax.broadcasted_iota(work, full_shape, 0)
-    fraction = lax.div(count, constant_like(count, max(divisions, 1)))
-    low = lax.broadcast_in_dim(first, full_shape, along)
-    high = lax.broadcast_in_dim(last, full_shape, along)
-    one = constant_like(count, 1)
-    # A weighted mean hits both ends exactly.
-    values = lax.add(lax.mul(low, lax.sub(one, fraction)), lax.mul(high, fraction))
-    target = work if dtype is None else dtypes.canonical_dtype(dtype)
-    if dtypes.is_integer(target):
-        values = lax.floor(values)
-    from weft.numpy.shaping import moveaxis
-
-    result = convert("linspace", values, target)
-    result = moveaxis(result, 0, canonical_axis("linspace", axis, len(full_shape)))
-    if not retstep:
-        return result
-    step = (stop - start) / divisions if divisions else np.nan
-    return result, step
-
-
-def logspace(
-    start: ArrayLike,
-    stop: ArrayLike,
-    num: int = 50,
-    endpoint: bool = True,
-    base: ArrayLike = 10.0,
-    dtype: DType = None,
-    axis: int = 0,
-) -> Value:
-    """`base` to the power of evenly spaced exponents."""
-    from weft.numpy.ufuncs import power
-
-    result = power(base, linspace(start, stop, num, endpoint, axis=axis))
-    return result if dtype is None else convert("logspace", result, dtypes.canonical_dtype(dtype))
-
-
-def geomspace(
-    start: ArrayLike,
-    stop: ArrayLike,
-    num: int = 50,
-    endpoint: bool = True,
-    dtype: DType = None,
-    axis: int = 0,
-) -> Value:
-    """Numbers spaced evenly on a logarithmic scale between two of the same sign."""
-    from weft.numpy.ufuncs import absolute, exp, log, sign
-
-    first, last = promote_inexact("geomspace", start, stop)
-    ends = log(absolute(first)), log(absolute(last))
-    values = exp(linspace(*ends, num, endpoint))
-    signs = broadcast_to_shape(sign(first), shape_of(values)[1:])
-    from weft.numpy.shaping import moveaxis
-
-    values = moveaxis(signs * values, 0, canonical_axis("geomspace", axis, len(shape_of(values))))
-    return values if dtype is None else convert("geomspace", values, dtypes.canonical_dtype(dtype))
+# ---------------------------------------------------------------- diagonals
 
 
 def eye(
     N: int, M: int | None = None, k: int = 0, dtype: DType = None, *, device: Any = None
 ) -> Value:
-    """An N×M matrix with ones on diagonal `k` and zeros elsewhere."""
+    """An N×M matrix with ones on diagonal `k` and zeros elsewhere.
+
+    >>> np.eye(2, 3, k=1)
+    Array([[0., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
     check_device("eye", device)
     shape = (operator.index(N), operator.index(N if M is None else M))
     target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
@@ -479,7 +391,12 @@ def eye(
 
 
 def identity(n: int, dtype: DType = None) -> Value:
-    """The n×n identity matrix."""
+    """The n×n identity matrix.
+
+    >>> np.identity(2)
+    Array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
     return eye(n, dtype=dtype)
 
 
@@ -504,19 +421,34 @@ def _offset(shape: tuple[int, ...], k: int) -> Value:
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: DType = None) -> Value:
-    """An N×M matrix with ones at and below diagonal `k`."""
+    """An N×M matrix with ones at and below diagonal `k`.
+
+    >>> np.tri(2, 3)
+    Array([[1., 0., 0.],
+           [1., 1., 0.]], dtype=float32)
+    """
     shape = (operator.index(N), operator.index(N if M is None else M))
     target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
     return convert("tri", below_diagonal_mask(shape, operator.index(k)), target)
 
 
 def tril(m: ArrayLike, k: int = 0) -> Value:
-    """The lower triangle of (a stack of) matrices; zeros above diagonal `k`."""
+    """The lower triangle of (a stack of) matrices; zeros above diagonal `k`.
+
+    >>> np.tril(np.array([[1, 2], [3, 4]]))
+    Array([[1, 0],
+           [3, 4]], dtype=int32)
+    """
     return _triangle("tril", m, k, lower=True)
 
 
 def triu(m: ArrayLike, k: int = 0) -> Value:
-    """The upper triangle of (a stack of) matrices; zeros below diagonal `k`."""
+    """The upper triangle of (a stack of) matrices; zeros below diagonal `k`.
+
+    >>> np.triu(np.array([[1, 2], [3, 4]]))
+    Array([[1, 2],
+           [0, 4]], dtype=int32)
+    """
     return _triangle("triu", m, k - 1, lower=False)
 
 
@@ -528,53 +460,3 @@ def _triangle(name: str, m: ArrayLike, k: int, lower: bool) -> Value:
     mask = broadcast_to_shape(below_diagonal_mask(shape[-2:], operator.index(k)), shape)
     zero = lax.broadcast_in_dim(np.zeros((), dtype_of(m)), shape, ())
     return lax.select_n(mask, zero, m) if lower else lax.select_n(mask, m, zero)
-
-
-def meshgrid(*xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list:
-    """Coordinate arrays of a grid from coordinate vectors.
-
-    `indexing="xy"` (the default) puts the second vector first, as pictures do; `"ij"` keeps the
-    order.
-    """
-    if indexing not in ("xy", "ij"):
-        raise ValueError(f"weft.numpy.meshgrid: indexing is 'xy' or 'ij', got {indexing!r}")
-    check_arraylike("meshgrid", *xi)
-    for position, x in enumerate(xi):
-        if len(shape_of(x)) > 1:
-            raise ValueError(
-                f"weft.numpy.meshgrid: argument {position} must have one axis, has shape "
-                f"{shape_of(x)}"
-            )
-    vectors = [asarray(x).reshape(-1) for x in xi]
-    order = list(range(len(vectors)))
-    if indexing == "xy" and len(vectors) >= 2:
-        order[0], order[1] = 1, 0
-    sizes = [0] * len(vectors)
-    for k, x in enumerate(vectors):
-        sizes[order[k]] = shape_of(x)[0]
-    grids = []
-    for k, x in enumerate(vectors):
-        placed = [1] * len(vectors)
-        placed[order[k]] = shape_of(x)[0]
-        shape = tuple(placed) if sparse else tuple(sizes)
-        grids.append(lax.broadcast_in_dim(x, shape, (order[k],)))
-    return grids
-
-
-def indices(dimensions: Any, dtype: DType = None, sparse: bool = False) -> Any:
-    """The grid of indices of an array of that shape: row numbers, column numbers, …"""
-    from weft.numpy.joining import stack
-
-    shape = canonical_shape("indices", dimensions)
-    target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
-    if sparse:
-        return tuple(
-            lax.reshape(
-                lax.broadcasted_iota(target, (n,), 0),
-                tuple(n if j == k else 1 for j in range(len(shape))),
-            )
-            for k, n in enumerate(shape)
-        )
-    if not shape:
-        return zeros((0,), target)
-    return stack([lax.broadcasted_iota(target, shape, k) for k in range(len(shape))])

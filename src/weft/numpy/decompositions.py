@@ -99,6 +99,10 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
 
     ``"reduced"`` gives Q as many columns as `a` has rows or columns, whichever are fewer,
     ``"complete"`` a square one, ``"raw"`` LAPACK's reflectors (transposed) and their factors.
+
+    >>> np.abs(np.linalg.qr(np.array([[2.0, 0.0], [0.0, 4.0]])).R)
+    Array([[2., 0.],
+           [0., 4.]], dtype=float32)
     """
     (x,) = matrices("qr", a)
     if mode == "raw":
@@ -122,6 +126,9 @@ def svd(
     """``(U, S, Vh)`` with ``a = U diag(S) Vh``, or S alone; S is descending.
 
     With `full_matrices`, U and Vh are square. `hermitian` says that `a` is, which is faster.
+
+    >>> np.linalg.svd(np.array([[2.0, 0.0], [0.0, 4.0]])).S
+    Array([4., 2.], dtype=float32)
     """
     (x,) = matrices("svd", a, square=hermitian)
     if hermitian:
@@ -173,19 +180,31 @@ def eigh(a: ArrayLike, UPLO: str | None = None, symmetrize_input: bool = True) -
 
 
 def eigvalsh(a: ArrayLike, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Value:
-    """The ascending eigenvalues of Hermitian matrices."""
+    """The ascending eigenvalues of Hermitian matrices.
+
+    >>> np.linalg.eigvalsh(np.array([[2.0, 0.0], [0.0, 4.0]]))
+    Array([2., 4.], dtype=float32)
+    """
     return eigh(a, UPLO, symmetrize_input).eigenvalues
 
 
 def eig(a: ArrayLike) -> EigResult:
-    """Eigenvalues and (right) eigenvectors, in columns, of square matrices; both are complex."""
+    """Eigenvalues and (right) eigenvectors, in columns, of square matrices; both are complex.
+
+    >>> np.linalg.eig(np.array([[2.0, 0.0], [0.0, 4.0]])).eigenvalues.real
+    Array([2., 4.], dtype=float32)
+    """
     (x,) = matrices("eig", a, square=True)
     values, vectors = routines.eig(x, compute_left_eigenvectors=False)
     return EigResult(values, vectors)
 
 
 def eigvals(a: ArrayLike) -> Value:
-    """The eigenvalues of square matrices; they are complex."""
+    """The eigenvalues of square matrices; they are complex.
+
+    >>> np.linalg.eigvals(np.array([[2.0, 0.0], [0.0, 4.0]])).real
+    Array([2., 4.], dtype=float32)
+    """
     (x,) = matrices("eigvals", a, square=True)
     return routines.eig(x, compute_left_eigenvectors=False, compute_right_eigenvectors=False)[0]
 

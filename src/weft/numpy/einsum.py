@@ -20,6 +20,7 @@ from weft.numpy._common import (
     Value,
     broadcast_to_shape,
     convert,
+    no_out,
     promote,
     shape_of,
 )
@@ -32,6 +33,7 @@ def einsum(
     subscripts: Any,
     /,
     *operands: ArrayLike,
+    out: None = None,
     optimize: Any = "auto",
     precision: Any = None,
     preferred_element_type: DType = None,
@@ -48,6 +50,7 @@ def einsum(
     >>> np.einsum("ij->i", a)
     Array([ 3., 12.], dtype=float32)
     """
+    no_out("einsum", out)
     if not isinstance(subscripts, str):
         subscripts, operands = _from_interleaved((subscripts, *operands))
     values = promote("einsum", *operands)

@@ -250,17 +250,32 @@ def fftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = No
 
 
 def ifftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
-    """`ifft` over several axes, which are chosen as in `fftn`."""
+    """`ifft` over several axes, which are chosen as in `fftn`.
+
+    >>> np.fft.ifftn(np.ones((2, 2))).real
+    Array([[1., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _transformed("ifftn", FftType.IFFT, a, s, axes, norm)
 
 
 def rfftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
-    """`rfft` over the last of `axes`, then `fft` over the others; axes are chosen as in `fftn`."""
+    """`rfft` over the last of `axes`, then `fft` over the others; axes are chosen as in `fftn`.
+
+    >>> np.fft.rfftn(np.ones((2, 2))).real
+    Array([[4., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _transformed("rfftn", FftType.RFFT, a, s, axes, norm)
 
 
 def irfftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
-    """`ifft` over all but the last of `axes`, then `irfft` over that; the inverse of `rfftn`."""
+    """`ifft` over all but the last of `axes`, then `irfft` over that; the inverse of `rfftn`.
+
+    >>> np.fft.irfftn(np.ones((2, 2)))
+    Array([[1., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _transformed("irfftn", FftType.IRFFT, a, s, axes, norm)
 
 
@@ -271,22 +286,42 @@ def _two(name: str, kind: FftType, a: ArrayLike, s: Sizes, axes: Axes, norm: str
 
 
 def fft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
-    """`fftn` over two axes."""
+    """`fftn` over two axes.
+
+    >>> np.fft.fft2(np.ones((2, 2))).real
+    Array([[4., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _two("fft2", FftType.FFT, a, s, axes, norm)
 
 
 def ifft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
-    """`ifftn` over two axes."""
+    """`ifftn` over two axes.
+
+    >>> np.fft.ifft2(np.ones((2, 2))).real
+    Array([[1., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _two("ifft2", FftType.IFFT, a, s, axes, norm)
 
 
 def rfft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
-    """`rfftn` over two axes."""
+    """`rfftn` over two axes.
+
+    >>> np.fft.rfft2(np.ones((2, 2))).real
+    Array([[4., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _two("rfft2", FftType.RFFT, a, s, axes, norm)
 
 
 def irfft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
-    """`irfftn` over two axes."""
+    """`irfftn` over two axes.
+
+    >>> np.fft.irfft2(np.ones((2, 2)))
+    Array([[1., 0.],
+           [0., 0.]], dtype=float32)
+    """
     return _two("irfft2", FftType.IRFFT, a, s, axes, norm)
 
 

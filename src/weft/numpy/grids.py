@@ -25,8 +25,9 @@ from weft.numpy._common import (
     promote,
     shape_of,
 )
-from weft.numpy.creation import arange, array, asarray, linspace, meshgrid, ones
+from weft.numpy.creation import array, asarray, ones
 from weft.numpy.joining import concatenate, stack
+from weft.numpy.ranges import arange, linspace, meshgrid
 from weft.numpy.select import clip, nonzero, where
 from weft.numpy.shaping import expand_dims, transpose, tril_indices, triu_indices
 from weft.numpy.ufuncs import floor_divide, remainder

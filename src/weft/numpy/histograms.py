@@ -26,9 +26,10 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.calculus import diff, searchsorted
-from weft.numpy.creation import asarray, linspace
+from weft.numpy.creation import asarray
 from weft.numpy.indexing import write
 from weft.numpy.joining import stack
+from weft.numpy.ranges import linspace
 from weft.numpy.reductions import max as max_of
 from weft.numpy.reductions import min as min_of
 from weft.numpy.reductions import sum as sum_of

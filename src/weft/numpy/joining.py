@@ -51,7 +51,11 @@ def _sequence(name: str, arrays: Any) -> list[Any]:
 
 
 def concatenate(arrays: Any, axis: int | None = 0, dtype: DType = None) -> Value:
-    """Arrays joined along an axis they have; flattened first with `axis=None`."""
+    """Arrays joined along an axis they have; flattened first with `axis=None`.
+
+    >>> np.concatenate([np.array([1, 2]), np.array([3])])
+    Array([1, 2, 3], dtype=int32)
+    """
     values = _promoted("concatenate", _sequence("concatenate", arrays), dtype)
     if axis is None:
         values, axis = [ravel(x) for x in values], 0
@@ -86,7 +90,12 @@ def _promoted(name: str, items: list[Any], dtype: DType) -> list[Value]:
 
 
 def stack(arrays: Any, axis: int = 0, out: None = None, dtype: DType = None) -> Value:
-    """Arrays of one shape joined along a new axis."""
+    """Arrays of one shape joined along a new axis.
+
+    >>> np.stack([np.array([1, 2]), np.array([3, 4])])
+    Array([[1, 2],
+           [3, 4]], dtype=int32)
+    """
     no_out("stack", out)
     values = _promoted("stack", _sequence("stack", arrays), dtype)
     shapes = [shape_of(x) for x in values]
@@ -102,7 +111,12 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: DType = None) -> 
 
 
 def vstack(tup: Any, dtype: DType = None) -> Value:
-    """Arrays joined along the first axis; vectors become rows."""
+    """Arrays joined along the first axis; vectors become rows.
+
+    >>> np.vstack([np.array([1, 2]), np.array([3, 4])])
+    Array([[1, 2],
+           [3, 4]], dtype=int32)
+    """
     items = atleast_2d(*_sequence("vstack", tup))
     return concatenate(items if isinstance(items, list) else [items], 0, dtype)
 
@@ -111,31 +125,52 @@ row_stack = vstack
 
 
 def hstack(tup: Any, dtype: DType = None) -> Value:
-    """Arrays joined along the second axis, vectors along the first."""
+    """Arrays joined along the second axis, vectors along the first.
+
+    >>> np.hstack([np.array([1]), np.array([2, 3])])
+    Array([1, 2, 3], dtype=int32)
+    """
     items = atleast_1d(*_sequence("hstack", tup))
     items = items if isinstance(items, list) else [items]
     return concatenate(items, 0 if len(shape_of(items[0])) == 1 else 1, dtype)
 
 
 def dstack(tup: Any, dtype: DType = None) -> Value:
-    """Arrays joined along the third axis."""
+    """Arrays joined along the third axis.
+
+    >>> np.dstack([np.array([1, 2]), np.array([3, 4])]).shape
+    (1, 2, 2)
+    """
     items = atleast_3d(*_sequence("dstack", tup))
     return concatenate(items if isinstance(items, list) else [items], 2, dtype)
 
 
 def column_stack(tup: Any) -> Value:
-    """Vectors as the columns of a matrix; matrices joined along the second axis."""
+    """Vectors as the columns of a matrix; matrices joined along the second axis.
+
+    >>> np.column_stack([np.array([1, 2]), np.array([3, 4])])
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
     items = _sequence("column_stack", tup)
     return concatenate([expand_dims(x, 1) if len(shape_of(x)) == 1 else x for x in items], 1)
 
 
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Value:
-    """`values` joined to the end of `arr`; both flattened without an axis."""
+    """`values` joined to the end of `arr`; both flattened without an axis.
+
+    >>> np.append(np.array([1, 2]), 3)
+    Array([1, 2, 3], dtype=int32)
+    """
     return concatenate([arr, values], axis)
 
 
 def block(arrays: Any) -> Value:
-    """An array from nested lists of blocks: the innermost lists are joined along the last axis."""
+    """An array from nested lists of blocks: the innermost lists are joined along the last axis.
+
+    >>> np.block([[np.ones(2), np.zeros(1)]])
+    Array([[1., 1., 0.]], dtype=float32)
+    """
     depth, level = 0, arrays
     while isinstance(level, list):
         depth, level = depth + 1, level[0]
@@ -153,27 +188,47 @@ def _block(arrays: Any, depth: int, ndim: int) -> Value:
 
 
 def split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Value]:
-    """`ary` cut along `axis` into equal parts (an integer), or at the given indices."""
+    """`ary` cut along `axis` into equal parts (an integer), or at the given indices.
+
+    >>> np.split(np.arange(4), 2)
+    [Array([0, 1], dtype=int32), Array([2, 3], dtype=int32)]
+    """
     return _split("split", ary, indices_or_sections, axis)
 
 
 def array_split(ary: ArrayLike, indices_or_sections: Any, axis: int = 0) -> list[Value]:
-    """As `split`, with parts that may differ in length by one."""
+    """As `split`, with parts that may differ in length by one.
+
+    >>> np.array_split(np.arange(5), 2)
+    [Array([0, 1, 2], dtype=int32), Array([3, 4], dtype=int32)]
+    """
     return _split("array_split", ary, indices_or_sections, axis)
 
 
 def hsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Value]:
-    """`ary` cut along the second axis; vectors along the first."""
+    """`ary` cut along the second axis; vectors along the first.
+
+    >>> [x.shape for x in np.hsplit(np.ones((2, 4)), 2)]
+    [(2, 2), (2, 2)]
+    """
     return _split("hsplit", ary, indices_or_sections, 0 if len(shape_of(ary)) == 1 else 1)
 
 
 def vsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Value]:
-    """`ary` cut along the first axis."""
+    """`ary` cut along the first axis.
+
+    >>> [x.shape for x in np.vsplit(np.ones((4, 2)), 2)]
+    [(2, 2), (2, 2)]
+    """
     return _split("vsplit", ary, indices_or_sections, 0)
 
 
 def dsplit(ary: ArrayLike, indices_or_sections: Any) -> list[Value]:
-    """`ary` cut along the third axis."""
+    """`ary` cut along the third axis.
+
+    >>> [x.shape for x in np.dsplit(np.ones((1, 2, 4)), 2)]
+    [(1, 2, 2), (1, 2, 2)]
+    """
     return _split("dsplit", ary, indices_or_sections, 2)
 
 
@@ -209,7 +264,11 @@ def _equal_parts(name: str, size: int, sections: int) -> list[int]:
 
 
 def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Value, ...]:
-    """The slices along `axis`, one by one."""
+    """The slices along `axis`, one by one.
+
+    >>> np.unstack(np.array([[1, 2], [3, 4]]))
+    (Array([1, 2], dtype=int32), Array([3, 4], dtype=int32))
+    """
     check_arraylike("unstack", x)
     number = canonical_axis("unstack", axis, len(shape_of(x)))
     shape = tuple(n for d, n in enumerate(shape_of(x)) if d != number)
@@ -223,7 +282,11 @@ def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Value, ...]:
 
 
 def tile(A: ArrayLike, reps: Any) -> Value:
-    """The array laid out `reps` times along each axis."""
+    """The array laid out `reps` times along each axis.
+
+    >>> np.tile(np.array([1, 2]), 2)
+    Array([1, 2, 1, 2], dtype=int32)
+    """
     check_arraylike("tile", A)
     counts = [operator.index(n) for n in (reps if isinstance(reps, list | tuple) else (reps,))]
     shape = shape_of(A)
@@ -243,6 +306,9 @@ def repeat(
     """Each element (slice along `axis`) repeated; `repeats` is a number or one for each.
 
     The numbers must be concrete: the shape of the result depends on them.
+
+    >>> np.repeat(np.array([1, 2]), 2)
+    Array([1, 1, 2, 2], dtype=int32)
     """
     check_arraylike("repeat", a)
     x = ravel(a) if axis is None else a
@@ -283,6 +349,9 @@ def pad(
 
     `pad_width` is a number, `(before, after)`, or one such pair for each axis. Modes: `constant`
     (with `constant_values`), `edge`, `wrap`, `reflect`, `symmetric`, `empty`.
+
+    >>> np.pad(np.array([1, 2, 3]), 1, mode="edge")
+    Array([1, 1, 2, 3, 3], dtype=int32)
     """
     check_arraylike("pad", array)
     if kwargs:
@@ -377,7 +446,12 @@ def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: 
 
 
 def resize(a: ArrayLike, new_shape: Any) -> Value:
-    """The elements repeated or cut to fill a new shape."""
+    """The elements repeated or cut to fill a new shape.
+
+    >>> np.resize(np.array([1, 2, 3]), (2, 2))
+    Array([[1, 2],
+           [3, 1]], dtype=int32)
+    """
     from weft.numpy._common import canonical_shape
     from weft.numpy.taking import take
 

@@ -142,7 +142,11 @@ def outer(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 
 def multi_dot(arrays: Any, *, precision: Any = None) -> Value:
-    """The product of a chain of matrices, in the order that takes the fewest operations."""
+    """The product of a chain of matrices, in the order that takes the fewest operations.
+
+    >>> np.linalg.multi_dot([np.ones((2, 3)), np.ones((3, 2)), np.ones(2)])
+    Array([6., 6.], dtype=float32)
+    """
     from weft.numpy.einsum import einsum
     from weft.numpy.shaping import atleast_2d
 

@@ -50,7 +50,11 @@ def nansum(
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The sum over `axis`, NaN counting as 0."""
+    """The sum over `axis`, NaN counting as 0.
+
+    >>> np.nansum(np.array([1.0, np.nan, 3.0]))
+    Array(4., dtype=float32)
+    """
     no_out("nansum", out)
     return sum(_without_nan(as_array("nansum", a), 0), axis, dtype, None, keepdims, initial, where)
 
@@ -64,7 +68,11 @@ def nanprod(
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The product over `axis`, NaN counting as 1."""
+    """The product over `axis`, NaN counting as 1.
+
+    >>> np.nanprod(np.array([1.0, np.nan, 3.0]))
+    Array(3., dtype=float32)
+    """
     no_out("nanprod", out)
     return prod(
         _without_nan(as_array("nanprod", a), 1), axis, dtype, None, keepdims, initial, where
@@ -79,7 +87,11 @@ def nanmax(
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The largest element over `axis` that is not NaN; NaN where there is none."""
+    """The largest element over `axis` that is not NaN; NaN where there is none.
+
+    >>> np.nanmax(np.array([1.0, np.nan, 3.0]))
+    Array(3., dtype=float32)
+    """
     no_out("nanmax", out)
     return _nan_extremum("nanmax", max, -np.inf, a, axis, keepdims, initial, where)
 
@@ -92,7 +104,11 @@ def nanmin(
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The smallest element over `axis` that is not NaN; NaN where there is none."""
+    """The smallest element over `axis` that is not NaN; NaN where there is none.
+
+    >>> np.nanmin(np.array([1.0, np.nan, 3.0]))
+    Array(1., dtype=float32)
+    """
     no_out("nanmin", out)
     return _nan_extremum("nanmin", min, np.inf, a, axis, keepdims, initial, where)
 
@@ -125,7 +141,11 @@ def nanmean(
     keepdims: bool = False,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The mean over `axis` of the elements that are not NaN."""
+    """The mean over `axis` of the elements that are not NaN.
+
+    >>> np.nanmean(np.array([1.0, np.nan, 3.0]))
+    Array(2., dtype=float32)
+    """
     no_out("nanmean", out)
     x = as_array("nanmean", a)
     return mean_of(x, axis, dtype, keepdims=keepdims, where=_numbers(x, where))
@@ -141,7 +161,11 @@ def nanvar(
     where: ArrayLike | None = None,
     mean: ArrayLike | None = None,
 ) -> Value:
-    """The variance over `axis` of the elements that are not NaN."""
+    """The variance over `axis` of the elements that are not NaN.
+
+    >>> np.nanvar(np.array([1.0, np.nan, 3.0]))
+    Array(1., dtype=float32)
+    """
     no_out("nanvar", out)
     x = as_array("nanvar", a)
     options: Any = {"ddof": ddof, "keepdims": keepdims, "mean": mean}
@@ -163,7 +187,11 @@ def nanstd(
     where: ArrayLike | None = None,
     mean: ArrayLike | None = None,
 ) -> Value:
-    """The standard deviation over `axis` of the elements that are not NaN."""
+    """The standard deviation over `axis` of the elements that are not NaN.
+
+    >>> np.nanstd(np.array([1.0, np.nan, 3.0]))
+    Array(1., dtype=float32)
+    """
     no_out("nanstd", out)
     return sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where, mean))
 
@@ -171,7 +199,11 @@ def nanstd(
 def nanargmax(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
 ) -> Value:
-    """The index of the first largest element that is not NaN."""
+    """The index of the first largest element that is not NaN.
+
+    >>> np.nanargmax(np.array([1.0, np.nan, 3.0]))
+    Array(2, dtype=int32)
+    """
     no_out("nanargmax", out)
     return argmax(_without_nan(as_array("nanargmax", a), -np.inf), axis, keepdims=keepdims)
 
@@ -179,7 +211,11 @@ def nanargmax(
 def nanargmin(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
 ) -> Value:
-    """The index of the first smallest element that is not NaN."""
+    """The index of the first smallest element that is not NaN.
+
+    >>> np.nanargmin(np.array([1.0, np.nan, 3.0]))
+    Array(0, dtype=int32)
+    """
     no_out("nanargmin", out)
     return argmin(_without_nan(as_array("nanargmin", a), np.inf), axis, keepdims=keepdims)
 
@@ -187,7 +223,11 @@ def nanargmin(
 def nancumsum(
     a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None
 ) -> Value:
-    """Running sums along `axis`, NaN counting as 0."""
+    """Running sums along `axis`, NaN counting as 0.
+
+    >>> np.nancumsum(np.array([1.0, np.nan, 3.0]))
+    Array([1., 1., 4.], dtype=float32)
+    """
     no_out("nancumsum", out)
     return cumsum(_without_nan(as_array("nancumsum", a), 0), axis, dtype)
 
@@ -195,6 +235,10 @@ def nancumsum(
 def nancumprod(
     a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None
 ) -> Value:
-    """Running products along `axis`, NaN counting as 1."""
+    """Running products along `axis`, NaN counting as 1.
+
+    >>> np.nancumprod(np.array([1.0, np.nan, 3.0]))
+    Array([1., 1., 3.], dtype=float32)
+    """
     no_out("nancumprod", out)
     return cumprod(_without_nan(as_array("nancumprod", a), 1), axis, dtype)

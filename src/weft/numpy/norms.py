@@ -110,7 +110,11 @@ def _spectral_norm(x: Value, ord: Any, row: int, column: int, keepdims: bool) ->
 def vector_norm(
     x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
 ) -> Value:
-    """The norm of vectors over any axes (all without `axis`)."""
+    """The norm of vectors over any axes (all without `axis`).
+
+    >>> np.linalg.vector_norm(np.array([3.0, 4.0]))
+    Array(5., dtype=float32)
+    """
     (x,) = promote_inexact("linalg.vector_norm", x)
     axes = canonical_axes("linalg.vector_norm", axis, len(shape_of(x)))
     kept = [d for d in range(len(shape_of(x))) if d not in axes]
@@ -125,5 +129,9 @@ def vector_norm(
 
 
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Value:
-    """The norm of matrices over the last two axes."""
+    """The norm of matrices over the last two axes.
+
+    >>> np.linalg.matrix_norm(np.array([[2.0, 0.0], [0.0, 4.0]])).round(4)
+    Array(4.4721, dtype=float32)
+    """
     return norm(x, ord, (-2, -1), keepdims)

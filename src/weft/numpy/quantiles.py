@@ -70,7 +70,11 @@ def percentile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """As `quantile`, with `q` in [0, 100]."""
+    """As `quantile`, with `q` in [0, 100].
+
+    >>> np.percentile(np.array([3.0, 1.0, 2.0]), 50)
+    Array(2., dtype=float32)
+    """
     _check_unused("percentile", out, overwrite_input)
     return _quantile("percentile", a, _percent(q), axis, method, keepdims)
 
@@ -100,7 +104,11 @@ def nanquantile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """As `quantile`, of the elements that are not NaN."""
+    """As `quantile`, of the elements that are not NaN.
+
+    >>> np.nanquantile(np.array([1.0, np.nan, 3.0]), 0.5)
+    Array(2., dtype=float32)
+    """
     _check_unused("nanquantile", out, overwrite_input)
     return _quantile("nanquantile", a, q, axis, method, keepdims, ignore_nan=True)
 
@@ -114,7 +122,11 @@ def nanpercentile(
     method: str = "linear",
     keepdims: bool = False,
 ) -> Value:
-    """As `percentile`, of the elements that are not NaN."""
+    """As `percentile`, of the elements that are not NaN.
+
+    >>> np.nanpercentile(np.array([1.0, np.nan, 3.0]), 50)
+    Array(2., dtype=float32)
+    """
     _check_unused("nanpercentile", out, overwrite_input)
     percent = _percent(q)
     return _quantile("nanpercentile", a, percent, axis, method, keepdims, ignore_nan=True)
@@ -127,7 +139,11 @@ def nanmedian(
     overwrite_input: bool = False,
     keepdims: bool = False,
 ) -> Value:
-    """As `median`, of the elements that are not NaN."""
+    """As `median`, of the elements that are not NaN.
+
+    >>> np.nanmedian(np.array([1.0, np.nan, 3.0]))
+    Array(2., dtype=float32)
+    """
     _check_unused("nanmedian", out, overwrite_input)
     return _quantile("nanmedian", a, 0.5, axis, "midpoint", keepdims, ignore_nan=True)
 

@@ -147,7 +147,11 @@ def prod(
     where: ArrayLike | None = None,
     promote_integers: bool = True,
 ) -> Value:
-    """The product of elements over `axis`."""
+    """The product of elements over `axis`.
+
+    >>> np.prod(np.array([[1, 2], [3, 4]]), axis=1)
+    Array([ 2, 12], dtype=int32)
+    """
     no_out("prod", out)
     return _accumulate(
         "prod",
@@ -204,7 +208,11 @@ def max(
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The largest element over `axis`; NaN if there is one."""
+    """The largest element over `axis`; NaN if there is one.
+
+    >>> np.max(np.array([[1, 2], [3, 4]]), axis=0)
+    Array([3, 4], dtype=int32)
+    """
     no_out("max", out)
     return _extremum("max", reduction.reduce_max, 0, a, axis, keepdims, initial, where)
 
@@ -217,7 +225,11 @@ def min(
     initial: ArrayLike | None = None,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The smallest element over `axis`; NaN if there is one."""
+    """The smallest element over `axis`; NaN if there is one.
+
+    >>> np.min(np.array([[1, 2], [3, 4]]), axis=0)
+    Array([1, 2], dtype=int32)
+    """
     no_out("min", out)
     return _extremum("min", reduction.reduce_min, 1, a, axis, keepdims, initial, where)
 
@@ -226,7 +238,11 @@ amax, amin = max, min
 
 
 def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Value:
-    """The largest minus the smallest element over `axis`."""
+    """The largest minus the smallest element over `axis`.
+
+    >>> np.ptp(np.array([3.0, 1.0, 2.0]))
+    Array(2., dtype=float32)
+    """
     no_out("ptp", out)
     return subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
@@ -239,7 +255,11 @@ def all(
     *,
     where: ArrayLike | None = None,
 ) -> Value:
-    """Whether every element over `axis` is not zero."""
+    """Whether every element over `axis` is not zero.
+
+    >>> np.all(np.array([1, 0, 2]))
+    Array(False, dtype=bool)
+    """
     no_out("all", out)
     return _logical("all", lax.reduce_and, True, a, axis, keepdims, where)
 
@@ -252,7 +272,11 @@ def any(
     *,
     where: ArrayLike | None = None,
 ) -> Value:
-    """Whether an element over `axis` is not zero."""
+    """Whether an element over `axis` is not zero.
+
+    >>> np.any(np.array([[0, 1], [0, 0]]), axis=1)
+    Array([ True, False], dtype=bool)
+    """
     no_out("any", out)
     return _logical("any", lax.reduce_or, False, a, axis, keepdims, where)
 
@@ -272,7 +296,11 @@ def _logical(
 
 
 def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
-    """How many elements over `axis` are not zero, as int32."""
+    """How many elements over `axis` are not zero, as int32.
+
+    >>> np.count_nonzero(np.array([0, 5, 0, 2]))
+    Array(2, dtype=int32)
+    """
     return sum(truth(as_array("count_nonzero", a)), axis, dtypes.int32, keepdims=keepdims)
 
 
@@ -304,7 +332,11 @@ def mean(
     *,
     where: ArrayLike | None = None,
 ) -> Value:
-    """The arithmetic mean over `axis`, floating-point also for integers."""
+    """The arithmetic mean over `axis`, floating-point also for integers.
+
+    >>> np.mean(np.array([1, 2, 6]))
+    Array(3., dtype=float32)
+    """
     no_out("mean", out)
     x = as_array("mean", a)
     result, work = _float_types("mean", x, dtype)
@@ -325,7 +357,11 @@ def var(
     mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Value:
-    """The variance over `axis`: squared distances from the mean, over the count minus `ddof`."""
+    """The variance over `axis`: squared distances from the mean, over the count minus `ddof`.
+
+    >>> np.var(np.array([1.0, 3.0]), ddof=1)
+    Array(2., dtype=float32)
+    """
     no_out("var", out)
     x = as_array("var", a)
     result, work = _float_types("var", x, dtype)
@@ -359,7 +395,11 @@ def std(
     mean: ArrayLike | None = None,
     correction: float | None = None,
 ) -> Value:
-    """The standard deviation over `axis`: the square root of the variance."""
+    """The standard deviation over `axis`: the square root of the variance.
+
+    >>> np.std(np.array([1.0, 3.0]))
+    Array(1., dtype=float32)
+    """
     no_out("std", out)
     options: Any = {"where": where, "mean": mean, "correction": correction}
     return sqrt(var(a, axis, dtype, None, ddof, keepdims, **options))
@@ -372,7 +412,11 @@ def average(
     returned: bool = False,
     keepdims: bool = False,
 ) -> Any:
-    """The mean weighted by `weights`, of the shape of `a` or one for each index of `axis`."""
+    """The mean weighted by `weights`, of the shape of `a` or one for each index of `axis`.
+
+    >>> np.average(np.array([3.0, 1.0, 2.0]), weights=np.array([1.0, 1.0, 2.0]))
+    Array(2., dtype=float32)
+    """
     x = as_array("average", a)
     if weights is None:
         result = mean(x, axis, keepdims=keepdims)
@@ -426,7 +470,11 @@ def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: 
 def argmax(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
 ) -> Value:
-    """The index of the first largest element along `axis` (of the flat array without one)."""
+    """The index of the first largest element along `axis` (of the flat array without one).
+
+    >>> np.argmax(np.array([3.0, 1.0, 2.0]))
+    Array(0, dtype=int32)
+    """
     no_out("argmax", out)
     return _arg_extremum("argmax", lax.argmax, a, axis, keepdims)
 
@@ -434,7 +482,11 @@ def argmax(
 def argmin(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
 ) -> Value:
-    """The index of the first smallest element along `axis` (of the flat array without one)."""
+    """The index of the first smallest element along `axis` (of the flat array without one).
+
+    >>> np.argmin(np.array([3.0, 1.0, 2.0]))
+    Array(1, dtype=int32)
+    """
     no_out("argmin", out)
     return _arg_extremum("argmin", lax.argmin, a, axis, keepdims)
 
@@ -459,13 +511,20 @@ def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None
 
     Integers keep their dtype, as in JAX (booleans are counted in int32); `cumulative_sum` adds in
     at least 32 bits.
+
+    >>> np.cumsum(np.array([1, 2, 3]))
+    Array([1, 3, 6], dtype=int32)
     """
     no_out("cumsum", out)
     return _cumulative("cumsum", lax.cumsum, a, axis, dtype)
 
 
 def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None) -> Value:
-    """Running products along `axis` (of the flat array without one), in the dtype of `a`."""
+    """Running products along `axis` (of the flat array without one), in the dtype of `a`.
+
+    >>> np.cumprod(np.array([1, 2, 3]))
+    Array([1, 2, 6], dtype=int32)
+    """
     no_out("cumprod", out)
     return _cumulative("cumprod", lax.cumprod, a, axis, dtype)
 
@@ -473,14 +532,22 @@ def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: Non
 def cumulative_sum(
     x: ArrayLike, axis: int | None = None, dtype: DType = None, include_initial: bool = False
 ) -> Value:
-    """Running sums along `axis`, from 0 with `include_initial`."""
+    """Running sums along `axis`, from 0 with `include_initial`.
+
+    >>> np.cumulative_sum(np.array([2, 3]), include_initial=True)
+    Array([0, 2, 5], dtype=int32)
+    """
     return _with_initial("cumulative_sum", cumsum, 0, x, axis, dtype, include_initial)
 
 
 def cumulative_prod(
     x: ArrayLike, axis: int | None = None, dtype: DType = None, include_initial: bool = False
 ) -> Value:
-    """Running products along `axis`, from 1 with `include_initial`."""
+    """Running products along `axis`, from 1 with `include_initial`.
+
+    >>> np.cumulative_prod(np.array([2, 3]), include_initial=True)
+    Array([1, 2, 6], dtype=int32)
+    """
     return _with_initial("cumulative_prod", cumprod, 1, x, axis, dtype, include_initial)
 
 

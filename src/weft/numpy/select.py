@@ -128,7 +128,11 @@ def positions(mask: Value, size: int) -> tuple[Value, Value]:
 def select(
     condlist: Sequence[ArrayLike], choicelist: Sequence[ArrayLike], default: ArrayLike = 0
 ) -> Value:
-    """The first choice whose condition holds, `default` where none does."""
+    """The first choice whose condition holds, `default` where none does.
+
+    >>> np.select([np.arange(3) > 1], [np.arange(3) * 10], 7)
+    Array([ 7,  7, 20], dtype=int32)
+    """
     if len(condlist) != len(choicelist):
         raise ValueError(
             f"weft.numpy.select: {len(condlist)} conditions for {len(choicelist)} choices"
@@ -149,7 +153,11 @@ def clip(
     a_min: ArrayLike | None = None,
     a_max: ArrayLike | None = None,
 ) -> Value:
-    """Values limited to [min, max]; a limit of None is absent. NaN stays NaN."""
+    """Values limited to [min, max]; a limit of None is absent. NaN stays NaN.
+
+    >>> np.clip(np.array([-1.0, 0.5, 2.0]), 0.0, 1.0)
+    Array([0. , 0.5, 1. ], dtype=float32)
+    """
     lower = min if min is not None else a_min
     upper = max if max is not None else a_max
     check_arraylike("clip", x)
@@ -168,7 +176,11 @@ def nan_to_num(
     posinf: ArrayLike | None = None,
     neginf: ArrayLike | None = None,
 ) -> Value:
-    """NaN replaced by `nan`, infinities by the largest finite numbers (or what is given)."""
+    """NaN replaced by `nan`, infinities by the largest finite numbers (or what is given).
+
+    >>> np.nan_to_num(np.array([1.0, np.nan]))
+    Array([1., 0.], dtype=float32)
+    """
     (x,) = promote("nan_to_num", x)
     dtype = dtype_of(x)
     if not dtypes.is_inexact(dtype):

@@ -90,12 +90,20 @@ def _wanted_shape(x: Value, shape: Any) -> tuple[int, ...]:
 
 
 def ravel(a: ArrayLike, order: str = "C") -> Value:
-    """The elements in row-major order along one axis."""
+    """The elements in row-major order along one axis.
+
+    >>> np.ravel(np.array([[1, 2], [3, 4]]))
+    Array([1, 2, 3, 4], dtype=int32)
+    """
     return reshape(a, (-1,) if aval_of(a).size else (0,), order)
 
 
 def transpose(a: ArrayLike, axes: Sequence[int] | None = None) -> Value:
-    """Axes in another order; reversed without `axes`."""
+    """Axes in another order; reversed without `axes`.
+
+    >>> np.transpose(np.ones((2, 3, 4)), (1, 0, 2)).shape
+    (3, 2, 4)
+    """
     x = _value("transpose", a)
     ndim = len(shape_of(x))
     if axes is None:
@@ -114,7 +122,12 @@ permute_dims = transpose
 
 
 def matrix_transpose(x: ArrayLike, /) -> Value:
-    """The last two axes exchanged."""
+    """The last two axes exchanged.
+
+    >>> np.matrix_transpose(np.array([[1, 2], [3, 4]]))
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
     if len(shape_of(x)) < 2:
         raise ValueError(
             f"weft.numpy.matrix_transpose: needs at least two axes, got shape {shape_of(x)}"
@@ -123,7 +136,11 @@ def matrix_transpose(x: ArrayLike, /) -> Value:
 
 
 def moveaxis(a: ArrayLike, source: Axis, destination: Axis) -> Value:
-    """Axes moved to new positions, the others in their order."""
+    """Axes moved to new positions, the others in their order.
+
+    >>> np.moveaxis(np.ones((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     x = _value("moveaxis", a)
     ndim = len(shape_of(x))
     given = [
@@ -147,7 +164,11 @@ def moveaxis(a: ArrayLike, source: Axis, destination: Axis) -> Value:
 
 
 def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Value:
-    """Two axes exchanged."""
+    """Two axes exchanged.
+
+    >>> np.swapaxes(np.ones((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     x = _value("swapaxes", a)
     ndim = len(shape_of(x))
     first = canonical_axis("swapaxes", axis1, ndim)
@@ -158,7 +179,11 @@ def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Value:
 
 
 def squeeze(a: ArrayLike, axis: Axis = None) -> Value:
-    """Axes of length 1 taken away: all, or those of `axis`."""
+    """Axes of length 1 taken away: all, or those of `axis`.
+
+    >>> np.squeeze(np.ones((1, 3))).shape
+    (3,)
+    """
     x = _value("squeeze", a)
     shape = shape_of(x)
     if axis is None:
@@ -174,7 +199,12 @@ def squeeze(a: ArrayLike, axis: Axis = None) -> Value:
 
 
 def expand_dims(a: ArrayLike, axis: Axis) -> Value:
-    """New axes of length 1, which are at `axis` of the result."""
+    """New axes of length 1, which are at `axis` of the result.
+
+    >>> np.expand_dims(np.array([1, 2]), 1)
+    Array([[1],
+           [2]], dtype=int32)
+    """
     x = _value("expand_dims", a)
     given = tuple(axis) if isinstance(axis, list | tuple) else (axis,)
     axes = canonical_axes("expand_dims", given, len(shape_of(x)) + len(given))
@@ -184,7 +214,12 @@ def expand_dims(a: ArrayLike, axis: Axis) -> Value:
 
 
 def broadcast_to(array: ArrayLike, shape: Any) -> Value:
-    """The array repeated to `shape`."""
+    """The array repeated to `shape`.
+
+    >>> np.broadcast_to(np.array([1, 2]), (2, 2))
+    Array([[1, 2],
+           [1, 2]], dtype=int32)
+    """
     x = _value("broadcast_to", array)
     wanted = canonical_shape("broadcast_to", shape)
     own = shape_of(x)
@@ -201,12 +236,20 @@ def broadcast_to(array: ArrayLike, shape: Any) -> Value:
 
 
 def broadcast_arrays(*args: ArrayLike) -> list[Value]:
-    """The arrays repeated to their common shape."""
+    """The arrays repeated to their common shape.
+
+    >>> np.broadcast_arrays(np.array([1, 2]), np.array([[3]]))
+    [Array([[1, 2]], dtype=int32), Array([[3, 3]], dtype=int32)]
+    """
     return broadcast("broadcast_arrays", *(_value("broadcast_arrays", arg) for arg in args))
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
-    """The shape that arrays of these shapes broadcast to."""
+    """The shape that arrays of these shapes broadcast to.
+
+    >>> np.broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
     from weft.numpy._common import broadcast_shape
 
     return broadcast_shape(
@@ -215,19 +258,31 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
 
 
 def atleast_1d(*arys: ArrayLike) -> Any:
-    """Arrays with at least one axis."""
+    """Arrays with at least one axis.
+
+    >>> np.atleast_1d(3)
+    Array([3], dtype=int32, weak_type=True)
+    """
     results = [_at_least("atleast_1d", x, 1) for x in arys]
     return results[0] if len(results) == 1 else results
 
 
 def atleast_2d(*arys: ArrayLike) -> Any:
-    """Arrays with at least two axes; new ones come first."""
+    """Arrays with at least two axes; new ones come first.
+
+    >>> np.atleast_2d(np.array([1, 2]))
+    Array([[1, 2]], dtype=int32)
+    """
     results = [_at_least("atleast_2d", x, 2) for x in arys]
     return results[0] if len(results) == 1 else results
 
 
 def atleast_3d(*arys: ArrayLike) -> Any:
-    """Arrays with at least three axes; a matrix gets a last axis, a vector one on each side."""
+    """Arrays with at least three axes; a matrix gets a last axis, a vector one on each side.
+
+    >>> np.atleast_3d(np.array([1, 2])).shape
+    (1, 2, 1)
+    """
     results = []
     for ary in arys:
         x = _value("atleast_3d", ary)
@@ -246,18 +301,33 @@ def _at_least(name: str, ary: ArrayLike, ndim: int) -> Value:
 
 
 def flip(m: ArrayLike, axis: Axis = None) -> Value:
-    """Elements in reverse order along `axis` (all axes without one)."""
+    """Elements in reverse order along `axis` (all axes without one).
+
+    >>> np.flip(np.array([[1, 2], [3, 4]]), axis=1)
+    Array([[2, 1],
+           [4, 3]], dtype=int32)
+    """
     x = _value("flip", m)
     return _new(x, lax.rev(x, canonical_axes("flip", axis, len(shape_of(x)))))
 
 
 def fliplr(m: ArrayLike) -> Value:
-    """Columns in reverse order."""
+    """Columns in reverse order.
+
+    >>> np.fliplr(np.array([[1, 2], [3, 4]]))
+    Array([[2, 1],
+           [4, 3]], dtype=int32)
+    """
     return flip(m, 1)
 
 
 def flipud(m: ArrayLike) -> Value:
-    """Rows in reverse order."""
+    """Rows in reverse order.
+
+    >>> np.flipud(np.array([[1, 2], [3, 4]]))
+    Array([[3, 4],
+           [1, 2]], dtype=int32)
+    """
     return flip(m, 0)
 
 
@@ -265,6 +335,9 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
     """Elements shifted along `axis`; those that fall off the end come back at the start.
 
     Without an axis the flat array is rolled. A shift that is traced costs a gather.
+
+    >>> np.roll(np.arange(4), 1)
+    Array([3, 0, 1, 2], dtype=int32)
     """
     x = _value("roll", a)
     if axis is None:
@@ -296,7 +369,7 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
 
 
 def _roll_dynamically(x: Value, distance: Value, number: int) -> Value:
-    from weft.numpy.creation import arange
+    from weft.numpy.ranges import arange
     from weft.numpy.taking import take
 
     size = shape_of(x)[number]
@@ -304,7 +377,12 @@ def _roll_dynamically(x: Value, distance: Value, number: int) -> Value:
 
 
 def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Value:
-    """The array turned by k·90° in the plane of two axes, from the first towards the second."""
+    """The array turned by k·90° in the plane of two axes, from the first towards the second.
+
+    >>> np.rot90(np.array([[1, 2], [3, 4]]))
+    Array([[2, 4],
+           [1, 3]], dtype=int32)
+    """
     x = _value("rot90", m)
     first, second = (canonical_axis("rot90", axis, len(shape_of(x))) for axis in axes)
     if first == second:
@@ -320,7 +398,11 @@ def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Value:
 
 
 def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
-    """The diagonal of the matrices over two axes, as a new last axis."""
+    """The diagonal of the matrices over two axes, as a new last axis.
+
+    >>> np.diagonal(np.array([[1, 2], [3, 4]]))
+    Array([1, 4], dtype=int32)
+    """
     x = _value("diagonal", a)
     ndim = len(shape_of(x))
     first, second = (canonical_axis("diagonal", n, ndim) for n in (axis1, axis2))
@@ -343,7 +425,12 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> V
 
 
 def diag(v: ArrayLike, k: int = 0) -> Value:
-    """The diagonal of a matrix, or a matrix with the vector `v` on diagonal `k`."""
+    """The diagonal of a matrix, or a matrix with the vector `v` on diagonal `k`.
+
+    >>> np.diag(np.array([1, 2]))
+    Array([[1, 0],
+           [0, 2]], dtype=int32)
+    """
     x = _value("diag", v)
     if len(shape_of(x)) == 2:
         return diagonal(x, k)
@@ -370,7 +457,11 @@ def trace(
     dtype: Any = None,
     out: None = None,
 ) -> Value:
-    """The sum of the diagonal of the matrices over two axes; `out` must be None."""
+    """The sum of the diagonal of the matrices over two axes; `out` must be None.
+
+    >>> np.trace(np.array([[1, 2], [3, 4]]))
+    Array(5, dtype=int32)
+    """
     no_out("trace", out)
     from weft.numpy.reductions import sum as reduce_sum
 
@@ -378,12 +469,20 @@ def trace(
 
 
 def tril_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Value, Value]:
-    """Rows and columns of the lower triangle of an n×m matrix."""
+    """Rows and columns of the lower triangle of an n×m matrix.
+
+    >>> np.tril_indices(2)
+    (Array([0, 1, 1], dtype=int32), Array([0, 0, 1], dtype=int32))
+    """
     return _triangle_indices(np.tril_indices(n, k, m))
 
 
 def triu_indices(n: int, k: int = 0, m: int | None = None) -> tuple[Value, Value]:
-    """Rows and columns of the upper triangle of an n×m matrix."""
+    """Rows and columns of the upper triangle of an n×m matrix.
+
+    >>> np.triu_indices(2)
+    (Array([0, 0, 1], dtype=int32), Array([0, 1, 1], dtype=int32))
+    """
     return _triangle_indices(np.triu_indices(n, k, m))
 
 
@@ -395,18 +494,30 @@ def _triangle_indices(found: tuple[np.ndarray, np.ndarray]) -> tuple[Value, Valu
 
 
 def shape(a: ArrayLike) -> tuple[int, ...]:
-    """The lengths of the axes."""
+    """The lengths of the axes.
+
+    >>> np.shape(np.ones((2, 3)))
+    (2, 3)
+    """
     check_arraylike("shape", a)
     return shape_of(a)
 
 
 def ndim(a: ArrayLike) -> int:
-    """The number of axes."""
+    """The number of axes.
+
+    >>> np.ndim(np.ones((2, 3)))
+    2
+    """
     check_arraylike("ndim", a)
     return len(shape_of(a))
 
 
 def size(a: ArrayLike, axis: int | None = None) -> int:
-    """The number of elements, or the length of one axis."""
+    """The number of elements, or the length of one axis.
+
+    >>> np.size(np.ones((2, 3)))
+    6
+    """
     check_arraylike("size", a)
     return aval_of(a).size if axis is None else shape_of(a)[axis]

@@ -219,6 +219,10 @@ def pinv(
     `rtol` is ``10 max(rows, columns) eps`` by default, as in JAX. The derivative is that of Golub
     and Pereyra (1973), right wherever the rank stays the same. `hermitian` is accepted for
     compatibility.
+
+    >>> np.linalg.pinv(np.array([[2.0, 0.0], [0.0, 4.0]]))
+    Array([[0.5 , 0.  ],
+           [0.  , 0.25]], dtype=float32)
     """
     (x,) = matrices("pinv", a)
     limit = rtol if rtol is not None else rcond
@@ -266,6 +270,9 @@ def lstsq(
     `a` is one matrix, `b` a vector or matrix with as many rows. Singular values up to `rcond` times
     the greatest count as zero (``max(rows, columns) eps`` by default). `residuals` are squared
     lengths for each column of `b`; with `numpy_resid` they are empty where NumPy's are.
+
+    >>> np.linalg.lstsq(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([2.0, 4.0]))[0]
+    Array([1., 1.], dtype=float32)
     """
     x, y = promote_inexact("linalg.lstsq", a, b)
     if len(shape_of(x)) != 2 or len(shape_of(y)) not in (1, 2):
@@ -303,6 +310,9 @@ def matrix_rank(
     `rtol` is ``max(rows, columns) eps`` by default. Those of a `hermitian` matrix are the
     magnitudes of its eigenvalues, which are found faster. An array of less than two axes has rank 1
     unless it is zero.
+
+    >>> np.linalg.matrix_rank(np.ones((2, 2)))
+    Array(1, dtype=int32)
     """
     (x,) = promote_inexact("linalg.matrix_rank", M)
     if len(shape_of(x)) < 2:
@@ -337,7 +347,11 @@ def cond(x: ArrayLike, p: Any = None) -> Value:
 
 
 def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Axis = None) -> Value:
-    """x with ``tensordot(a, x, x.ndim) = b``; `axes` of `a` are moved to its end first."""
+    """x with ``tensordot(a, x, x.ndim) = b``; `axes` of `a` are moved to its end first.
+
+    >>> np.linalg.tensorsolve(np.array([[2.0, 0.0], [0.0, 4.0]]), np.array([2.0, 4.0]))
+    Array([1., 1.], dtype=float32)
+    """
     x, y = promote_inexact("linalg.tensorsolve", a, b)
     ndim = len(shape_of(x))
     if axes is not None:
@@ -354,7 +368,12 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Axis = None) -> Value:
 
 
 def tensorinv(a: ArrayLike, ind: int = 2) -> Value:
-    """The inverse of ``x -> tensordot(a, x, …)``; its results have the first `ind` axes of `a`."""
+    """The inverse of ``x -> tensordot(a, x, …)``; its results have the first `ind` axes of `a`.
+
+    >>> np.linalg.tensorinv(np.array([[2.0, 0.0], [0.0, 4.0]]), ind=1)
+    Array([[0.5 , 0.  ],
+           [0.  , 0.25]], dtype=float32)
+    """
     (x,) = promote_inexact("linalg.tensorinv", a)
     shape = shape_of(x)
     if ind <= 0:
@@ -369,7 +388,12 @@ def tensorinv(a: ArrayLike, ind: int = 2) -> Value:
 
 
 def matrix_power(a: ArrayLike, n: int) -> Value:
-    """A square matrix multiplied n times, by repeated squaring; its inverse for negative n."""
+    """A square matrix multiplied n times, by repeated squaring; its inverse for negative n.
+
+    >>> np.linalg.matrix_power(np.array([[2.0, 0.0], [0.0, 4.0]]), 3)
+    Array([[ 8.,  0.],
+           [ 0., 64.]], dtype=float32)
+    """
     (x,) = promote_inexact("linalg.matrix_power", a) if n < 0 else (asarray(a),)
     shape = shape_of(x)
     if len(shape) < 2 or shape[-1] != shape[-2]:

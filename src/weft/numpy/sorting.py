@@ -116,14 +116,22 @@ def lexsort(keys: Sequence[ArrayLike] | ArrayLike, axis: int = -1) -> Value:
 
 
 def partition(a: ArrayLike, kth: int, axis: int | None = -1) -> Value:
-    """The elements along `axis` so that the `kth` is in its place: here, sorted entirely."""
+    """The elements along `axis` so that the `kth` is in its place: here, sorted entirely.
+
+    >>> np.partition(np.array([3, 1, 2]), 1)
+    Array([1, 2, 3], dtype=int32)
+    """
     x, number = _array_and_axis("partition", a, axis)
     _check_kth("partition", kth, shape_of(x)[number])
     return lax.sort(x, number)
 
 
 def argpartition(a: ArrayLike, kth: int, axis: int | None = -1) -> Value:
-    """The indices of `partition`."""
+    """The indices of `partition`.
+
+    >>> np.argpartition(np.array([3, 1, 2]), 1)
+    Array([1, 2, 0], dtype=int32)
+    """
     x, number = _array_and_axis("argpartition", a, axis)
     _check_kth("argpartition", kth, shape_of(x)[number])
     return argsort(x, number)

@@ -39,7 +39,11 @@ def _once_rounded(function: Callable[..., Value]) -> Callable[..., Value]:
 
 
 def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """√(x1² + x2²) without needless overflow."""
+    """√(x1² + x2²) without needless overflow.
+
+    >>> np.hypot(3.0, np.array([4.0]))
+    Array([5.], dtype=float32)
+    """
     return _hypot(*promote_and_broadcast("hypot", x1, x2, inexact=True))
 
 
@@ -57,7 +61,11 @@ def _hypot(x1: Value, x2: Value) -> Value:
 
 
 def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """log(exp(x1) + exp(x2)) without overflow, with smooth derivatives of any order."""
+    """log(exp(x1) + exp(x2)) without overflow, with smooth derivatives of any order.
+
+    >>> np.logaddexp(np.array([0.0]), 0.0).round(4)
+    Array([0.6931], dtype=float32)
+    """
     return _logaddexp(*promote_and_broadcast("logaddexp", x1, x2, inexact=True))
 
 
@@ -91,7 +99,11 @@ def _finite_difference(x1: Value, x2: Value) -> Value:
 
 
 def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """log2(2^x1 + 2^x2) without overflow."""
+    """log2(2^x1 + 2^x2) without overflow.
+
+    >>> np.logaddexp2(np.array([3.0]), 3.0)
+    Array([4.], dtype=float32)
+    """
     return _logaddexp2(*promote_and_broadcast("logaddexp2", x1, x2, inexact=True))
 
 
@@ -117,12 +129,20 @@ def _logaddexp2_jvp(
 
 
 def deg2rad(x: ArrayLike, /) -> Value:
-    """Degrees to radians."""
+    """Degrees to radians.
+
+    >>> np.deg2rad(180.0)
+    Array(3.1415927, dtype=float32)
+    """
     return _scaled(np.pi / 180, *promote_inexact("deg2rad", x))
 
 
 def rad2deg(x: ArrayLike, /) -> Value:
-    """Radians to degrees."""
+    """Radians to degrees.
+
+    >>> np.rad2deg(np.array([np.pi]))
+    Array([180.], dtype=float32)
+    """
     return _scaled(180 / np.pi, *promote_inexact("rad2deg", x))
 
 
@@ -134,7 +154,11 @@ radians, degrees = deg2rad, rad2deg
 
 
 def sinc(x: ArrayLike, /) -> Value:
-    """sin(πx) / (πx), and 1 at 0."""
+    """sin(πx) / (πx), and 1 at 0.
+
+    >>> np.sinc(np.array([0.0, 0.5])).round(4)
+    Array([1.    , 0.6366], dtype=float32)
+    """
     return _sinc(*promote_inexact("sinc", x))
 
 
@@ -166,21 +190,33 @@ def _sin_of_pi(x: Value) -> Value:
 
 
 def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The larger of two elements, ignoring a NaN beside a number."""
+    """The larger of two elements, ignoring a NaN beside a number.
+
+    >>> np.fmax(np.array([1.0, np.nan]), 0.5)
+    Array([1. , 0.5], dtype=float32)
+    """
     x1, x2 = promote_and_broadcast("fmax", x1, x2)
     takes_first = lax.bitwise_or(lax.ge(x1, x2), lax.ne(x2, x2))
     return lax.select_n(takes_first, x2, x1)
 
 
 def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The smaller of two elements, ignoring a NaN beside a number."""
+    """The smaller of two elements, ignoring a NaN beside a number.
+
+    >>> np.fmin(np.array([1.0, np.nan]), 0.5)
+    Array([0.5, 0.5], dtype=float32)
+    """
     x1, x2 = promote_and_broadcast("fmin", x1, x2)
     takes_first = lax.bitwise_or(lax.le(x1, x2), lax.ne(x2, x2))
     return lax.select_n(takes_first, x2, x1)
 
 
 def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """0 below zero, 1 above, x2 at zero; NaN at NaN."""
+    """0 below zero, 1 above, x2 at zero; NaN at NaN.
+
+    >>> np.heaviside(np.array([-1.0, 0.0, 1.0]), 0.5)
+    Array([0. , 0.5, 1. ], dtype=float32)
+    """
     x1, x2 = promote_and_broadcast("heaviside", x1, x2, inexact=True)
     zero, one = zeros_of(x1), constant_like(x1, 1)
     step = lax.select_n(lax.lt(x1, zero), one, zero)
@@ -189,7 +225,11 @@ def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 
 def signbit(x: ArrayLike, /) -> Value:
-    """Whether the sign bit is set: negative numbers, −0 and negative NaN."""
+    """Whether the sign bit is set: negative numbers, −0 and negative NaN.
+
+    >>> np.signbit(np.array([-0.0, 1.0]))
+    Array([ True, False], dtype=bool)
+    """
     (x,) = promote("signbit", x)
     dtype = dtype_of(x)
     if not dtypes.is_floating(dtype):
@@ -199,7 +239,11 @@ def signbit(x: ArrayLike, /) -> Value:
 
 
 def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """|x1| with the sign of x2."""
+    """|x1| with the sign of x2.
+
+    >>> np.copysign(np.array([1.0, 2.0]), -0.0)
+    Array([-1., -2.], dtype=float32)
+    """
     x1, x2 = promote_and_broadcast("copysign", x1, x2, inexact=True)
     magnitude = lax.abs(x1)
     return lax.select_n(signbit(x2), magnitude, lax.neg(magnitude))

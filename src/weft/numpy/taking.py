@@ -44,6 +44,9 @@ def take(
 
     Modes for indices out of bounds: "fill" (the default: NaN, or the extreme of an integer dtype,
     or `fill_value`), "clip", "wrap". Static indices are checked.
+
+    >>> np.take(np.array([5, 6, 7]), np.array([2, 0]))
+    Array([7, 5], dtype=int32)
     """
     no_out("take", out)
     check_arraylike("take", a, indices)
@@ -81,6 +84,10 @@ def take_along_axis(
     Other axes of the two are broadcast. Indices out of bounds give `fill_value` (NaN, or the
     extreme of an integer dtype, without it), unless `mode` says otherwise. Negative ones count from
     the end, unless `wrap_negative_indices` is False: then they are out of bounds.
+
+    >>> np.take_along_axis(np.array([[1, 2], [3, 4]]), np.array([[1], [0]]), axis=1)
+    Array([[2],
+           [3]], dtype=int32)
     """
     check_arraylike("take_along_axis", arr, indices)
     from weft.numpy.shaping import ravel
