@@ -44,6 +44,7 @@ from weft.kernels.overwrite import overwrite_static
 from weft.kernels.price import Price, price
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
+from weft.runtime.cache import compile_cached
 from weft.runtime.processors import target_cpu
 from weft.terms.lower import lower_jaxpr
 
@@ -197,7 +198,8 @@ class Subject:
     def compile(self, program: Any) -> Callable[[], Any]:
         """A call of the program on the arguments."""
         text = pipeline.emit_llvm(program, self.cpu)
-        native = pipeline.native_record(program, text, self.cpu).link()
+        objects = [compile_cached(text, self.cpu)]
+        native = pipeline.native_record(program, objects).link()
         run = Executable(self.closed, native, Stats(), program=program)
         return lambda: run(*self.arguments)
 

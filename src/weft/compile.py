@@ -36,6 +36,7 @@ from weft.runtime.record import ProgramRecord
 from weft.structs import struct
 
 if TYPE_CHECKING:
+    from weft.codegen.scalar_llvm import Target
     from weft.kernels.assemble import Planned
     from weft.runtime.native import CPU
     from weft.saturate.saturate import Saturation
@@ -123,10 +124,11 @@ def compile_jaxpr(
     ``donated`` are the positions of arguments whose memory the results may take over. ``store``
     is given what another process needs to run the same program; ``record`` is told what is done.
     """
-    from weft.kernels.donation import reuse
-
     program, stored, native, stats = _compiled(closed, record=record)
-    stored.reuse = reuse(program, donated)
+    if donated:
+        from weft.kernels.donation import reuse
+
+        stored.reuse = reuse(program, donated)
     if store is not None:
         store(stored)
     return Executable(closed, native, stats, donated, stored.reuse, program)
@@ -148,18 +150,28 @@ def _compiled(
     closed: ClosedJaxpr, sizes: tuple[Size, ...] = (), record: Record | None = None
 ) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
     # Imported while LLVM, which knows the processor, is being loaded (`weft.runtime.ahead`).
-    import weft.codegen.program_llvm
     import weft.kernels.plan
     import weft.saturate.saturate  # noqa: F401
+    from weft.codegen import program_llvm
+    from weft.runtime.compilation import Compilation
     from weft.runtime.processors import target_cpu
 
     stats = Stats()
     cpu = target_cpu()
+    compilation = Compilation(cpu)
+    emitter = program_llvm.Emitter(target_of(cpu), config.threads, sizes, compilation.add)
+    early = Stopwatch()
+    shown = "llvm" in config.dump or "assembly" in config.dump
+    emit = None if shown else early.timing(emitter.kernel)
     with collector_paused():
-        program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record))
+        program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record, emit))
         program.sizes = sizes
-        text = _timed(stats, "codegen", lambda: emit_llvm(program, cpu))
-    stored = _timed(stats, "llvm", lambda: native_record(program, text, cpu))
+        finish = (lambda: emit_llvm(program, cpu)) if shown else (lambda: emitter.finish(program))
+        text = _timed(stats, "codegen", finish)
+    stats.passes["plan"] -= early.seconds
+    stats.passes["codegen"] += early.seconds
+    objects = _timed(stats, "llvm", lambda: compilation.finish(text))
+    stored = native_record(program, objects)
     native = _timed(stats, "link", stored.link)
     compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
@@ -167,6 +179,23 @@ def _compiled(
     stats.refused = stored.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
     return program, stored, native, stats
+
+
+class Stopwatch:
+    """Seconds of what is done in the course of something else."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def timing(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
+        """``action``, with its time taken."""
+
+        def timed(argument: Any) -> None:
+            start = time.perf_counter()
+            action(argument)
+            self.seconds += time.perf_counter() - start
+
+        return timed
 
 
 def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
@@ -177,19 +206,20 @@ def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
 
 
 def plan_program(
-    closed: ClosedJaxpr, cpu: CPU | None = None, record: Record | None = None
+    closed: ClosedJaxpr,
+    cpu: CPU | None = None,
+    record: Record | None = None,
+    ready: Callable[[Kernel], None] | None = None,
 ) -> Program:
     """Everything before code generation: terms, kernels, schedules and the memory plan.
 
-    ``cpu`` is what it is planned for, by default the host; ``record`` is told what is done.
+    ``cpu`` is what it is planned for, by default the host; ``record`` is told what is done, and
+    ``ready`` is given each kernel as soon as it is scheduled.
     """
     record = record or Record()
     from weft.kernels.assemble import assemble
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import plan
-    from weft.kernels.program_check import check_program
-    from weft.kernels.program_print import print_program
-    from weft.terms.check import check_program as check_terms
     from weft.terms.lower import lower_jaxpr
 
     # What is for a class of shapes is checked at each shape that it is used for (`OpenProgram.at`).
@@ -201,15 +231,21 @@ def plan_program(
     lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots))
     _dump("terms", lambda: _printed_terms(lowered))
     if check:
+        from weft.terms.check import check_program as check_terms
+
         check_terms(lowered)
     naive: list[Kernel] | None = [] if "kernels" in config.dump else None
     watch = None if naive is None else naive.append
 
     shared: dict[Hashable, Kernel] = {}
+    early = Stopwatch()
+    told = None if ready is None else early.timing(ready)
 
     def planned(region: Region) -> list[Planned]:
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared))
+        kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared, told))
+        record.seconds["plan"] -= early.seconds
+        early.seconds = 0.0
         record.regions.append(PlannedRegion(region, chosen, pieces, kernels))
         return kernels
 
@@ -218,8 +254,10 @@ def plan_program(
     program = record.timed("memory", lambda: plan_memory(program))
     _dump("kernels", lambda: _printed_kernels(naive or []))
     _dump("schedule", lambda: _printed_kernels(s.kernel for s in _launches(program)))
-    _dump("program", lambda: print_program(program, kernels=False))
+    _dump("program", lambda: _printed_program(program))
     if check:
+        from weft.kernels.program_check import check_program
+
         check_program(program, kernels=False)  # `plan` has checked each when it was made
     return program
 
@@ -227,14 +265,14 @@ def plan_program(
 def saturated(region: Region, machine: Machine) -> tuple[Region, list[Saturation]]:
     """``region``, computed in the cheapest way that the rules of ``weft.config.numerics`` find."""
     from weft.saturate.saturate import saturate
-    from weft.terms.check import check_block
-    from weft.terms.print import format_step
-    from weft.terms.region import Block
 
     found, pieces = saturate(region, machine, config.numerics)
     if found is not region:
-        _dump("saturated", lambda: "\n".join(map(format_step, found.steps)))
+        _dump("saturated", lambda: _printed_steps(found))
         if config.check:
+            from weft.terms.check import check_block
+            from weft.terms.region import Block
+
             check_block(Block(list(found.steps)), region.inputs)
     return found, pieces
 
@@ -248,6 +286,18 @@ def _printed_terms(lowered: Any) -> str:
     from weft.terms.print import format_program
 
     return format_program(lowered)
+
+
+def _printed_steps(region: Region) -> str:
+    from weft.terms.print import format_step
+
+    return "\n".join(map(format_step, region.steps))
+
+
+def _printed_program(program: Program) -> str:
+    from weft.kernels.program_print import print_program
+
+    return print_program(program, kernels=False)
 
 
 def _printed_kernels(kernels: Iterable[Kernel]) -> str:
@@ -284,26 +334,31 @@ def machine_of(cpu: CPU, threads: int) -> Machine:
     )
 
 
-def emit_llvm(program: Program, cpu: CPU) -> str:
-    """LLVM IR text of a program, for ``cpu``."""
-    from weft.codegen.program_llvm import emit_program
+def target_of(cpu: CPU) -> Target:
+    """What the code generator needs to know of a processor."""
     from weft.codegen.scalar_llvm import Target
-    from weft.runtime.native import emit_assembly
 
     features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
-    text = emit_program(program, Target(cpu.vector_bits // 8, features, cpu.architecture))
+    return Target(cpu.vector_bits // 8, features, cpu.architecture)
+
+
+def emit_llvm(program: Program, cpu: CPU) -> str:
+    """LLVM IR text of a program, for ``cpu``, in one module."""
+    from weft.codegen.program_llvm import emit_program
+    from weft.runtime.native import emit_assembly
+
+    text = emit_program(program, target_of(cpu))
     _dump("llvm", lambda: text)
     _dump("assembly", lambda: emit_assembly(text, cpu))
     return text
 
 
-def native_record(program: Program, text: str, cpu: CPU) -> ProgramRecord:
+def native_record(program: Program, objects: list[bytes]) -> ProgramRecord:
     from weft.codegen.program_llvm import library_calls, routines_of, uses_pool
     from weft.kernels.work import seconds
-    from weft.runtime.cache import compile_cached
 
     return ProgramRecord(
-        object_code=compile_cached(text, cpu),
+        objects=objects,
         input_nbytes=[typical(s.nbytes) for s in program.inputs],
         output_nbytes=[typical(s.nbytes) for s in program.outputs],
         constants=[np.asarray(s.data).tobytes() for s in program.constants],

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft.array.layout import array_layout
 from weft.array.value import Array, donate
 from weft.core.jaxpr import ClosedJaxpr
+from weft.runtime import ahead
 from weft.runtime.buffer import Buffer
 from weft.structs import struct
 
@@ -55,8 +55,6 @@ class Executable:
         reuse: Mapping[int, int] | None = None,
         program: Program | None = None,
     ) -> None:
-        from weft.runtime.call_path import CallPath
-
         self._closed = closed
         self._program = program
         self.donated = tuple(donated)
@@ -65,8 +63,7 @@ class Executable:
         self.stats = stats
         self.in_avals = tuple(closed.in_avals)
         self.out_avals = tuple(closed.out_avals)
-        self._path = CallPath(native, self.in_avals, self.out_avals, array_layout(), self._slow)
-        self._call = self._donating if donated else self._path.native
+        self._call: Callable[..., Any] = self._donating if donated else self._first
 
     @property
     def program(self) -> Program:
@@ -80,11 +77,21 @@ class Executable:
     def __call__(self, *arrays: Any) -> list[Any]:
         return list(self._call(*arrays))
 
+    def _first(self, *arrays: Any) -> tuple[Any, ...]:
+        """The first call, which does not wait until the native call path is there."""
+        self._call = self._second
+        return self._slow(*arrays) if ahead.under_way() else self._second(*arrays)
+
+    def _second(self, *arrays: Any) -> tuple[Any, ...]:
+        self._call = self.call_path(self._slow, single=False)
+        return self._call(*arrays)
+
     def call_path(self, slow: Callable[..., Any], single: bool) -> Callable[..., Any]:
         """A callable for exactly these avals, native unless something is donated.
 
         Everything else goes to ``slow``.
         """
+        from weft.array.layout import array_layout
         from weft.runtime.call_path import CallPath
 
         if self.donated:

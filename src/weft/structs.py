@@ -13,7 +13,7 @@ import dataclasses
 import reprlib
 from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError, field, fields
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
 
@@ -47,7 +47,13 @@ def struct(
 
 def _struct(cls: Any, eq: bool, frozen: bool, slots: bool) -> Any:
     own = dict(cls.__dict__)
+    # `dataclass` would read annotations that are strings, to see whether they mean `ClassVar`.
+    annotations = own.get("__annotations__", {})
+    cls.__annotations__ = {
+        n: ClassVar if "ClassVar" in str(t) else object for n, t in annotations.items()
+    }
     cls = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots)(cls)
+    cls.__annotations__ = annotations
     explicit_hash = own.get("__hash__") is not None or ("__hash__" in own and "__eq__" not in own)
 
     def put(name: str, value: Any) -> None:

@@ -41,7 +41,7 @@ def cache_dir(tmp_path: Path) -> Iterator[Path]:
 
 records = st.builds(
     ProgramRecord,
-    object_code=st.binary(),
+    objects=blobs,
     input_nbytes=st.lists(numbers),
     output_nbytes=st.lists(numbers),
     constants=blobs,

@@ -17,7 +17,7 @@ import pytest
 import weft
 import weft.numpy as wnp
 from weft import lax
-from weft.codegen import parts
+from weft.codegen import parts, program_llvm
 from weft.compile import compile_jaxpr, emit_llvm, plan_program
 from weft.core import check_jaxpr
 from weft.core.canonical import jaxpr_key, key_digest
@@ -354,6 +354,15 @@ def everything(x: Any, count: Any) -> Any:
     n, c = lax.while_loop(lambda s: s[0] < count, lambda s: (s[0] + 1, s[1] @ a * s[1]), (0, b))
     d = weft.pure_callback(np.sort, weft.ShapeDtypeStruct((8,), np.float32), c)
     return a, b, table, n, c, d, wnp.sort(d + x)
+
+
+def test_a_module_for_each_kernel() -> None:
+    expected = weft.jit(everything)(ROW, 3)
+    with mock.patch.object(program_llvm, "MODULE", 0):
+        executable = compile_jaxpr(weft.make_jaxpr(everything)(ROW, 3))
+    assert len(executable.native.library._parts) > 3
+    for a, e in zip(executable(ROW, np.int32(3)), expected, strict=True):
+        np.testing.assert_array_equal(a, e)
 
 
 @pytest.mark.parametrize(("part", "small"), [(1, 0), (3, 1), (9, 4), (20, 8)])

@@ -128,6 +128,26 @@ def test_llvms_own_linker_agrees():
         assert outcome(ours.address("mixed")) == outcome(theirs["mixed"])
 
 
+def test_objects_use_those_before_them():
+    counter = """
+@count = internal global i64 0
+define i64 @next() {
+  %n = load i64, ptr @count
+  %m = add i64 %n, 1
+  store i64 %m, ptr @count
+  ret i64 %m
+}
+"""
+    twice = "declare i64 @next()\ndefine i64 @twice() {\n  %a = call i64 @next()\n"
+    twice += "  %b = call i64 @next()\n  %c = mul i64 %a, %b\n  ret i64 %c\n}\n"
+    objects = [native.compile_module(counter), native.compile_module(twice)]
+    library = link(objects, ["twice"])
+    call = ctypes.CFUNCTYPE(ctypes.c_int64)(library.address("twice"))
+    assert [call(), call()] == [1 * 2, 3 * 4]
+    with pytest.raises(LinkError, match="it needs 'next'"):
+        link(objects[::-1], ["twice"])
+
+
 def test_nothing_is_writable_and_executable():
     library = link(compiled(), ["mixed", "pick", "shown"], imports()[0])
     pages = {}

@@ -20,9 +20,14 @@ import weft.numpy as wnp
 from weft.config import jit_is_disabled
 from weft.runtime import fast_call
 from weft.runtime.buffer import Buffer
+from weft.runtime.call_path import call_address
 from weft.runtime.fast_call import FastCallable, install_finalizer
 from weft.runtime.layout import known_interpreter
 from weft.transforms.jit import JitFunction
+
+# The first program of a process does not wait for the native call path; from then on it is there.
+fast_call.entry_code()
+call_address()
 
 native_only = pytest.mark.skipif(not known_interpreter(), reason="Python path only")
 

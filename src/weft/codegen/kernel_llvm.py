@@ -549,7 +549,7 @@ class _KernelEmitter(_Emitter):
         threads: int,
         sizes: Sequence[Size],
     ) -> None:
-        f = module.function(kernel.name, ["ptr noalias %args"], linkage="internal")
+        f = module.function(kernel.name, ["ptr noalias %args"])
         super().__init__(kernel, target, f)
         self.heavy, self.long = heavy_loops(kernel), long_loops(kernel)
         self.threads = threads

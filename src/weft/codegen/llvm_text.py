@@ -156,6 +156,15 @@ class Module:
                 raise ValueError(f"Module.routine: the builder made no function named {name!r}")
         return f"@{name}"
 
+    def use(self, symbol: str, result: str, parameters: str) -> None:
+        """Declares the function ``symbol`` (``@name``) unless it is one of this module."""
+        if symbol.removeprefix("@") not in self._functions:
+            self.declare(f"declare {result} {symbol}({parameters})")
+
+    def lines(self) -> int:
+        """About how many lines of text there are by now."""
+        return sum(len(function._lines) for function in self._functions.values())
+
     def text(self, layout: str = "", triple: str = "") -> str:
         """The whole module; give `layout` and `triple` to add the header of a target."""
         parts = []

@@ -20,7 +20,7 @@ from weft.codegen.library_llvm import emit_library_call
 from weft.codegen.llvm_text import Function, Module, Value
 from weft.codegen.parts import Call, Inline, Item, Parts, walk_items
 from weft.codegen.scalar_llvm import Target
-from weft.core.extents import Extent
+from weft.core.extents import Extent, Size
 from weft.kernels import program as ir
 from weft.kernels.ir import Kernel, loops
 from weft.kernels.program import walk_steps
@@ -33,9 +33,13 @@ INTERRUPTED = 1
 STRETCH = 1 << 25
 
 
+#: Lines of text from which on a module is complete and the next kernel goes into another.
+MODULE = 800
+
+
 def emit_program(program: ir.Program, target: Target) -> str:
-    """LLVM IR text of ``program`` with all its kernels and ``main``."""
-    return _ProgramEmitter(program, target).emit()
+    """LLVM IR text of ``program`` with all its kernels and ``main``, in one module."""
+    return Emitter(target, program.threads, program.sizes).finish(program)
 
 
 def is_parallel(kernel: Kernel) -> bool:
@@ -69,26 +73,58 @@ def uses_pool(program: ir.Program) -> bool:
     )
 
 
-class _ProgramEmitter:
-    """Kernels, ``main``, and the parts of it that are functions of their own."""
+class Emitter:
+    """LLVM IR text of a program: of its kernels as they become known, then of the whole.
 
-    def __init__(self, program: ir.Program, target: Target) -> None:
-        self.program = program
+    Without ``ready`` that is one module. Otherwise long programs are several, each of which may use
+    what those before it define; ``ready`` is given all but the last.
+    """
+
+    program: ir.Program
+
+    def __init__(
+        self,
+        target: Target,
+        threads: int,
+        sizes: Sequence[Size] = (),
+        ready: Callable[[str], None] | None = None,
+    ) -> None:
         self.target = target
+        self.threads = threads
+        self.sizes = sizes
+        self.ready = ready
         self.module = Module()
         self.symbols: dict[Kernel, str] = {}
         self.libraries: dict[LibraryCall, str] = {}
+        #: Functions that are called: their names, and what they run.
+        self.called: list[tuple[str, list[ir.Step]]] = []
+
+    def kernel(self, kernel: Kernel) -> None:
+        """Adds a kernel, unless it is there."""
+        if kernel in self.symbols:
+            return
+        self._next_module()
+        named = kernel.evolve(name=f"k{len(self.symbols)}_{kernel.name}")
+        self.symbols[kernel] = emit_kernel(
+            self.module, named, self.target, self.threads, self.sizes
+        )
+
+    def finish(self, program: ir.Program) -> str:
+        """Adds what is missing, ``main``, and the parts of it that are functions of their own;
+        returns the last module."""
+        self.program = program
         self.routines = {step: symbol for symbol, step in routines_of(program)}
         # The first argument of a program for a class of shapes is the table of sizes.
         slots = (*program.constants, *program.inputs, *program.outputs)
         self.places = {slot: n for n, slot in enumerate(slots, bool(program.sizes))}
         self.cells = {slot: n for n, slot in enumerate(_swapped(program.steps))}
         self.parts = Parts(program)
-        #: Functions that are called: their names, and what they run.
-        self.called: list[tuple[str, list[ir.Step]]] = []
-
-    def emit(self) -> str:
-        self._kernels(self.program.steps)
+        self._kernels(program.steps)
+        self._next_module()
+        for call, name in self.libraries.items():
+            emit_library_call(self.module, name, call)
+        for symbol in self.symbols.values():
+            self.module.use(symbol, "void", "ptr")
         f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
         cells = f.i(f"alloca [{len(self.cells)} x ptr], align 8") if self.cells else "null"
         main = _Function(self, f, self.program.steps, cells)
@@ -113,17 +149,17 @@ class _ProgramEmitter:
 
     def _kernels(self, steps: list[ir.Step]) -> None:
         for step in walk_steps(steps):
-            if isinstance(step, ir.Launch) and step.kernel not in self.symbols:
-                name = f"k{len(self.symbols)}_{step.kernel.name}"
-                kernel = step.kernel.evolve(name=name)
-                self.symbols[step.kernel] = emit_kernel(
-                    self.module, kernel, self.target, self.program.threads, self.program.sizes
-                )
+            if isinstance(step, ir.Launch):
+                self.kernel(step.kernel)
             elif isinstance(step, ir.Routine) and isinstance(step.function, LibraryCall):
                 call = step.function
                 if call not in self.libraries:
-                    name = f"l{len(self.libraries)}_{call.symbol}"
-                    self.libraries[call] = emit_library_call(self.module, name, call)
+                    self.libraries[call] = f"l{len(self.libraries)}_{call.symbol}"
+
+    def _next_module(self) -> None:
+        if self.ready is not None and self.module.lines() > MODULE:
+            self.ready(self.module.text())
+            self.module = Module()
 
 
 class _Function:
@@ -132,9 +168,7 @@ class _Function:
     ``all_cells`` is an array of pointers to what swapped slots are at present.
     """
 
-    def __init__(
-        self, program: _ProgramEmitter, f: Function, steps: list[ir.Step], all_cells: str
-    ) -> None:
+    def __init__(self, program: Emitter, f: Function, steps: list[ir.Step], all_cells: str) -> None:
         self.top = program
         self.program = program.program
         self.module = program.module
@@ -344,7 +378,7 @@ class _Function:
 
     def _library(self, call: LibraryCall, table: str) -> None:
         """A loop over matrices, on several threads if that is worth it."""
-        f, symbol = self.f, self.top.libraries[call]
+        f, symbol = self.f, f"@{self.top.libraries[call]}"
         self._poll()
         if call.threads > 1:
             self.module.declare("declare void @weft_parallel(ptr, ptr, ptr, i64, i64)")

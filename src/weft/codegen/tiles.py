@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ ELEMENT = {
 Position = tuple[int, ...]
 
 
+@cache  # a dtype makes its name anew each time it is asked
 def element_type(dtype: np.dtype) -> str:
     """LLVM type of a scalar of ``dtype`` in a register."""
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from weft.kernels.ir import Buffer, For, Guard, Load, Stmt, Store
-from weft.kernels.ranges import loop_range
+from weft.kernels.ranges import access_interval, loop_range
 from weft.structs import struct
-from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.affine import Affine, Axis, Interval, linearize, row_major
 from weft.terms.constraints import Constraints, Linear, Point
 
 
@@ -34,9 +35,22 @@ class Access:
     def guards(self) -> tuple[Guard, ...]:
         return self.stmt.guards
 
+    @cached_property
     def ranges(self) -> dict[Axis, Interval]:
         """Intervals of the enclosing loops' axes."""
         return {loop.axis: loop_range(loop) for loop in self.loops}
+
+    @cached_property
+    def coordinates(self) -> tuple[Affine, ...]:
+        """The dimensions of the index, and its row-major address if that is another one."""
+        if len(self.index) == 1:
+            return self.index
+        return (*self.index, linearize(self.index, row_major(self.buffer.shape)))
+
+    @cached_property
+    def intervals(self) -> tuple[Interval, ...]:
+        """Where each of the coordinates lies."""
+        return tuple(access_interval(x, self.guards, self.ranges) for x in self.coordinates)
 
     def never_runs(self) -> bool:
         """Whether an enclosing loop is empty."""

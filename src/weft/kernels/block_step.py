@@ -77,20 +77,7 @@ class Step:
 
     def needed(self, states: Sequence[Def]) -> dict[Value, list[Def]]:
         """The streamed values that this stage needs, with those that read them."""
-        stream = self.stream
-        roots = [*states]
-        roots += [
-            d
-            for d in stream.steps
-            if stream.kind[d.value] == "streamed" and stream.stage.get(d.value) == self.stage
-        ]
-        wanted: dict[Value, list[Def]] = {d.value: [] for d in roots if d not in states}
-        for step in reversed(stream.steps):
-            if step in roots or step.value in wanted:
-                for value in sorted(loaded(step.term), key=lambda v: v.name):
-                    if stream.kind.get(value) == "streamed":
-                        wanted.setdefault(value, []).append(step)
-        return wanted
+        return self.stream.streamed_for(states, self.stage)
 
     def streamed(self, step: Def, wanted: Mapping[Value, list[Def]]) -> None:
         """A streamed value: computed where it is read, or stored as a block."""

@@ -34,7 +34,6 @@ from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.build import const, op, select
 from weft.terms.cascade import Factor, Shift
-from weft.terms.liveness import loaded
 from weft.terms.region import Def
 from weft.terms.term import (
     Fold,
@@ -223,7 +222,7 @@ class Block:
         stream = self.stream
         body: list[ir.Stmt] = []
         for stage in range(stream.stages):
-            states = [d for d in stream.steps if self.is_state(d, stage)]
+            states = stream.states_of(stage)
             if states:
                 body += self.group([self.identity(d) for d in states])
             for along in Range.over(stream.along, self.blocks.along):
@@ -407,8 +406,7 @@ class Block:
             where, _ = self.positions(along)
             index = tuple(where.get(a, Affine.of(a)) for a in step.axes)
             found.append(Output(step.value, axes, index, term))
-        readers = [d for d in stream.steps if step.value in loaded(d.term)]
-        if along is None and readers:
+        if along is None and any(step.value in d.term.loads for d in stream.steps):
             value = self.block_of(step, None, step.value.name, step.value)
             found.append(self.stored(step, value, term, None))
         return found

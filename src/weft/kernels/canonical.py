@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weft.kernels.build import Cone, Output
-from weft.kernels.streams import Stream
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 from weft.terms.region import Def
 from weft.terms.term import Term, Value
+
+if TYPE_CHECKING:
+    from weft.kernels.streams import Stream
 
 #: Fields that say what something is called, not what it computes.
 _LABELS = ("name", "source")

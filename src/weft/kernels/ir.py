@@ -213,7 +213,8 @@ class For:
 
     @property
     def trip(self) -> int:
-        return larger(0, (self.hi - self.lo) // self.step)
+        trip = (self.hi - self.lo) // self.step
+        return trip if type(trip) is int and trip >= 0 else larger(0, trip)
 
 
 @struct(eq=False)

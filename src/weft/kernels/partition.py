@@ -31,7 +31,7 @@ from weft.kernels.uses import CHEAP_NS, OPERATION_NS
 from weft.structs import struct
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Load, Map, Value, postorder
+from weft.terms.term import Load, Map, Term, Value, postorder
 
 #: Seconds of running for which one more alternative is worth its compile time, then twice that, …
 WORTH = 2e-5
@@ -45,9 +45,8 @@ AT_STAKE = 0.05
 #: Decisions turned together at most.
 LONGEST = 3
 
-#: Seconds of a cone under its best schedule, or more than the limit if that is out of reach; by the
-#: bytes of other memory touched since each value was.
-Seconds = Callable[[Cone, float, Mapping[Value, int]], float]
+#: Seconds of a cone, by the bytes of other memory touched since each value was.
+Seconds = Callable[[Cone, Mapping[Value, int]], float]
 
 Joined = tuple[tuple[Value, Value], ...]
 
@@ -157,7 +156,7 @@ class _Search:
         self.near = machine.levels[1].capacity // 4
         self.kernels = self.kernels_of(cones, ())
         for kernel, beyond in zip(self.kernels, self.all_beyond(self.kernels), strict=True):
-            kernel.seconds = seconds(kernel.grouped.cone, inf, beyond)
+            kernel.seconds = seconds(kernel.grouped.cone, beyond)
 
     def run(self) -> Partition:
         total = sum(k.seconds for k in self.kernels)
@@ -262,7 +261,7 @@ class _Search:
         for kernel, floor in zip(new, floors, strict=True):
             rest -= floor
             beyond = self.beyond(kernels, kernels.index(kernel))
-            kernel.seconds = self.seconds(kernel.grouped.cone, limit - total - rest, beyond)
+            kernel.seconds = self.seconds(kernel.grouped.cone, beyond)
             total += kernel.seconds
             if total + rest >= limit:
                 break
@@ -339,6 +338,13 @@ def _reads(step: Def | Scatter) -> tuple[Value, ...]:
     if isinstance(step, Scatter):
         found.add(step.operand)
     return tuple(sorted(found, key=lambda v: v.name))
+
+
+def least_seconds(terms: Iterable[Term], machine: Machine) -> float:
+    """Seconds of the operations of ``terms``, each done once and as cheap as the cheapest."""
+    maps = (t for term in terms for t in postorder(term) if isinstance(t, Map))
+    points = sum(prod(a.extent for a in t.axes) for t in maps)
+    return points * CHEAP_NS / 2 / machine.threads * 1e-9
 
 
 def floor_seconds(cone: Cone, machine: Machine) -> float:

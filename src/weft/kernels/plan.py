@@ -13,24 +13,20 @@ from collections.abc import Callable, Hashable, Mapping
 
 from weft.config import config
 from weft.core.bounded import BoundedCache
-from weft.kernels import strategy, strategy_gpu, strategy_open
+from weft.kernels import strategy
 from weft.kernels.assemble import Planned
 from weft.kernels.build import Cone, build_kernel
 from weft.kernels.candidates import Contest
 from weft.kernels.canonical import cone_key
-from weft.kernels.check import check_kernel
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
+from weft.kernels.open_extents import is_open
 from weft.kernels.overwrite import overwrite_static
-from weft.kernels.partition import Partition, partition
-from weft.kernels.strategy_open import is_open
-from weft.kernels.streaming import Streamed, with_streams
+from weft.kernels.partition import Partition, floor_seconds, partition
+from weft.kernels.streamed import SMALL, Streamed
 from weft.structs import struct
 from weft.terms.region import Region
 from weft.terms.term import Load, Value, postorder
-
-#: Cones this much dearer than the limit with their default schedule are not looked at further.
-HOPELESS = 1.5
 
 
 @struct(frozen=True)
@@ -59,11 +55,13 @@ def plan(
     machine: Machine,
     watch: Callable[[Kernel], None] | None = None,
     shared: dict[Hashable, Kernel] | None = None,
+    ready: Callable[[Kernel], None] | None = None,
 ) -> list[Planned]:
     """Kernels for ``region`` in execution order, with the values of their parameters.
 
     ``watch`` is called with each kernel as it is before it is scheduled. ``shared`` are the kernels
-    of the program's other regions, by structure; those of this one are added.
+    of the program's other regions, by structure; those of this one are added. ``ready`` is given
+    each of them as soon as it is scheduled.
     """
     planner = _Planner(machine)
     planned: list[Planned] = []
@@ -75,7 +73,9 @@ def plan(
             if kernel is None:
                 kernel = shared[part.key] = part.kernel.evolve(name=part.values[-1].name)
                 if config.check:
-                    check_kernel(kernel)
+                    _check(kernel)
+                if ready is not None:
+                    ready(kernel)
             planned.append((kernel, part.values, None))
             continue
         for grouped in part.cones:
@@ -88,11 +88,19 @@ def plan(
             if kernel is None:
                 kernel = shared[key] = entry.kernel.evolve(name=cone.name)
                 if config.check and not is_open(kernel):
-                    check_kernel(build_kernel(cone)[0])
-                    check_kernel(kernel)
+                    _check(build_kernel(cone)[0])
+                    _check(kernel)
+                if ready is not None:
+                    ready(kernel)
             values = list(numbers)
             planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
     return planned
+
+
+def _check(kernel: Kernel) -> None:
+    from weft.kernels.check import check_kernel
+
+    check_kernel(kernel)
 
 
 def cut(region: Region, machine: Machine) -> Partition:
@@ -118,9 +126,16 @@ class _Planner:
 
     def parts(self, region: Region) -> list[Partition | Streamed]:
         """What becomes blocked kernels, and partitions of the rest; by prices, as below."""
-        if not self.priced(region):
+        if not self.priced(region) or not self.may_stream(region):
             return [self.partition(region)]
+        from weft.kernels.streaming import with_streams
+
         return with_streams(region, self.machine, self.partition)
+
+    def may_stream(self, region: Region) -> bool:
+        """Whether so much is kept in memory in between that not to keep it could pay."""
+        between = (s.value.nbytes for s in region.steps if s.value not in region.outputs)
+        return sum(between) >= SMALL * self.machine.levels[1].capacity
 
     def partition(self, region: Region) -> Partition:
         """The cheapest partition found; there are prices for CPUs and known extents only."""
@@ -146,31 +161,34 @@ class _Planner:
             kernel, values = build_kernel(cone)
             places = tuple(numbers[v] for v in values)
             if is_open(kernel):
+                from weft.kernels import strategy_open
+
                 return _Entry(strategy_open.schedule(kernel, self.machine), places)
             if self.machine.kind == "cpu":
-                return _Entry(strategy.contest(kernel, self.machine), places)
+                floor = floor_seconds(cone, self.machine)
+                return _Entry(strategy.contest(kernel, self.machine, floor), places)
+            from weft.kernels import strategy_gpu
+
             return _Entry(strategy_gpu.schedule(kernel, self.machine), places)
 
         return _entries.get((key, self.machine), make)
 
-    def seconds(self, cone: Cone, limit: float, beyond: Mapping[Value, int]) -> float:
-        """The price of ``cone``; that of its default schedule if it is far beyond ``limit``.
+    def seconds(self, cone: Cone, beyond: Mapping[Value, int]) -> float:
+        """The price of ``cone`` under its default schedule, of which another is seldom cheaper.
 
-        Its cheapest schedule is that of a kernel that runs again and again; the price counts what
-        else has been touched meanwhile.
+        It is that of a kernel that runs again and again, and counts what else has been touched
+        meanwhile.  Only what becomes of the region is worth comparing schedules of.
         """
         entry = self.entry(cone)
         schedules = entry.schedules
         assert isinstance(schedules, Contest)
-        if schedules.default.seconds > limit * HOPELESS:
-            return schedules.default.seconds
-        best = schedules.winner()
+        priced = schedules.default
         if not beyond:
-            return best.seconds
+            return priced.seconds
         values = list(self.key(cone)[1])
         since = {
             buffer: beyond[values[n]]
-            for buffer, n in zip(best.kernel.params, entry.places, strict=True)
+            for buffer, n in zip(priced.kernel.params, entry.places, strict=True)
             if values[n] in beyond
         }
-        return best.estimate.price(since).seconds
+        return priced.estimate.price(since).seconds

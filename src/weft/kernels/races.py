@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from weft.core.extents import surely_less
 from weft.kernels.accesses import Access, accesses, is_shared, iteration
 from weft.kernels.ir import Barrier, For, Kernel, Load, Stmt, Store, loops
-from weft.kernels.ranges import access_interval, is_empty
+from weft.kernels.ranges import is_empty
 from weft.terms.affine import Affine, Axis, linearize, row_major
 from weft.terms.constraints import Constraints, Linear
 
@@ -39,10 +39,11 @@ def dependence(loop: For, around: tuple[For, ...] = (), private: bool = False) -
     """
     found = list(accesses(loop.body, (*around, loop), private))
     written = {a.buffer for a in found if a.writes}
+    found = [a for a in found if a.buffer in written]
     for i, a in enumerate(found):
         for b in found[i:]:
             conflicting = (a.writes or b.writes) and a.buffer is b.buffer
-            if conflicting and a.buffer in written and not apart(a, b, loop):
+            if conflicting and not apart(a, b, loop):
                 other = "itself" if a is b else f"another access to {b.buffer.name}"
                 return a.stmt, (
                     f"iterations of {loop.axis} may touch the same element of {a.buffer.name} "
@@ -74,7 +75,8 @@ def apart(a: Access, b: Access, loop: For) -> bool:
     if a.never_runs() or b.never_runs() or loop.trip == 1 or _in_other_places(a, b):
         return True
     outer = {x.axis for x in a.loops[: a.loops.index(loop)]}
-    if any(_moves_apart(x, y, a, b, loop, outer) for x, y in _coordinates(a, b)):
+    pairs = zip(a.coordinates, b.coordinates, strict=True)
+    if any(_moves_apart(x, y, a, b, loop, outer) for x, y in pairs):
         return True
     return _never_meet(a, b, loop) and (a is b or _never_meet(b, a, loop))
 
@@ -121,18 +123,9 @@ def _never_one(a: Access, t: Axis, same: Mapping[Axis, Linear], c: Constraints) 
     return c.impossible()
 
 
-def _coordinates(a: Access, b: Access) -> list[tuple[Affine, Affine]]:
-    """The dimensions of both accesses, and their addresses."""
-    strides = row_major(a.buffer.shape)
-    pairs = [*zip(a.index, b.index, strict=True)]
-    return [*pairs, (linearize(a.index, strides), linearize(b.index, strides))]
-
-
 def _in_other_places(a: Access, b: Access) -> bool:
     """Whether some dimension of the accesses, or their addresses, have intervals apart."""
-    for x, y in _coordinates(a, b):
-        p = access_interval(x, a.guards, a.ranges())
-        q = access_interval(y, b.guards, b.ranges())
+    for p, q in zip(a.intervals, b.intervals, strict=True):
         if is_empty(p) or is_empty(q) or surely_less(p[1], q[0]) or surely_less(q[1], p[0]):
             return True
     return False
@@ -149,8 +142,8 @@ def _moves_apart(x: Affine, y: Affine, a: Access, b: Access, loop: For, outer: s
     for o in outer:
         if x.coefficient(o) == y.coefficient(o):
             common = common + Affine(((o, x.coefficient(o)),))
-    lo_x, hi_x = (x - common).bounds(a.ranges())
-    lo_y, hi_y = (y - common).bounds(b.ranges())
+    lo_x, hi_x = (x - common).bounds(a.ranges)
+    lo_y, hi_y = (y - common).bounds(b.ranges)
     reach = abs(c) * loop.step
     return all(surely_less(d, reach) and surely_less(-d, reach) for d in (hi_x - lo_y, hi_y - lo_x))
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from math import prod
 
 from weft.kernels import ir
-from weft.kernels.candidates import WORTH_CONTRACTION, Choice, Contest, choices
+from weft.kernels.candidates import NEAR, WORTH_CONTRACTION, Choice, Contest, choices
 from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
@@ -39,6 +39,7 @@ from weft.kernels.schedule.split import split
 from weft.kernels.schedule.stream import stream
 from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import find_loop
+from weft.structs import struct
 from weft.terms.affine import Axis
 from weft.terms.monoids import ADD
 
@@ -54,15 +55,18 @@ SHARED_CONTRACTION = (
 )  # products (8 µs on one core) below which a fork costs more than it saves
 
 
-def contest(kernel: Kernel, machine: Machine) -> Contest:
-    """The default schedule of a naive kernel and a few alternatives, to be compared by price."""
+def contest(kernel: Kernel, machine: Machine, floor: float = 0.0) -> Contest:
+    """The default schedule of a naive kernel and a few alternatives, to be compared by price.
+
+    ``floor`` are seconds that any schedule takes.
+    """
     plan = plan_contraction(kernel, machine)
     others = _choices(kernel, plan, machine)
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
     if plan is None:
-        return Contest(kernel, machine, proposals)
-    floor = _floor(plan.contraction, machine)
-    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor)
+        return Contest(kernel, machine, proposals, floor=floor)
+    floor = max(floor, _floor(plan.contraction, machine))
+    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor, NEAR)
 
 
 def open_choices(kernel: Kernel, machine: Machine) -> Iterator[Choice]:
@@ -173,7 +177,7 @@ def _width(loop: For, nest: Nest, lanes: int, vectors: int | None) -> int:
 # -- contractions ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class ContractionPlan:
     """A contraction to schedule: its kernel without the ``operands`` that it computes."""
 

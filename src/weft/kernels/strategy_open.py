@@ -17,20 +17,12 @@ from weft.kernels.schedule.folds import block_fold
 from weft.kernels.schedule.open import flatten_buffers, interleave_open, tile_open
 from weft.kernels.schedule.order import reorder
 from weft.kernels.schedule.tile import vectorize
-from weft.kernels.schedule.tree import expressions, find_loop
+from weft.kernels.schedule.tree import find_loop
 from weft.terms.affine import Axis
 from weft.terms.monoids import ADD
 
 CHAIN = 16  # additions in a row before a sum moves on to another block
 DEPTH = 8  # blocks inside blocks, at most: enough for every extent there is
-
-
-def is_open(kernel: Kernel) -> bool:
-    """Whether the kernel has extents that each call brings along."""
-    bounds = (x for loop in loops(kernel.body) for x in (loop.lo, loop.hi))
-    shapes = (d for b in kernel.params for d in b.shape)
-    starts = (e.const for s in walk(kernel.body) for e in expressions(s))
-    return any(isinstance(x, Extent) for x in (*bounds, *shapes, *starts))
 
 
 def schedule(kernel: Kernel, machine: Machine) -> Kernel:

@@ -7,7 +7,7 @@ and what lies between is partitioned as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from math import log2, prod
@@ -19,21 +19,18 @@ from weft.kernels.canonical import stream_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.masks import masks_of
-from weft.kernels.partition import AT_STAKE, Partition
+from weft.kernels.partition import AT_STAKE, Partition, least_seconds
 from weft.kernels.price import Estimate
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.streamed import SMALL, Streamed
 from weft.kernels.streams import Stream, find_streams, reads_of
-from weft.structs import struct
 from weft.terms.affine import Axis
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import Load, Value, postorder
 
-#: The part of a core's own cache that streamed arrays fill at least; less had better stay there.
-SMALL = 0.5
-
 #: Streams this much dearer than the limit in blocks of the first size are not looked at further.
-HOPELESS = 1.3
+HOPELESS = 1.2
 
 #: Parallel iterations per thread, at most, for which a stream is computed in shares.
 SHARES = 4
@@ -46,16 +43,6 @@ CLEARLY = 1.0
 WORTH = 4e-3
 
 
-@struct(frozen=True)
-class Streamed:
-    """A blocked kernel and the values of its parameters; ``key`` tells its structure."""
-
-    kernel: Kernel
-    values: tuple[Value, ...]
-    seconds: float
-    key: Hashable
-
-
 _Choice = tuple[Kernel, float, tuple[int, ...]]
 
 Divide = Callable[[Region], Partition]
@@ -66,8 +53,8 @@ def with_streams(region: Region, machine: Machine, divide: Divide) -> list[Parti
     whole = divide(region)
     small = SMALL * machine.levels[1].capacity
     taken: list[tuple[Stream, Streamed]] = []
-    for stream in find_streams(region, small / 8):
-        if stream.saved < small or not all(_apart(stream, other) for other, _ in taken):
+    for stream in find_streams(region, small / 8, small):
+        if not all(_apart(stream, other) for other, _ in taken):
             continue
         concerned = stream.replaces | stream.anew | _readers(region, stream.anew)
         affected = [(v, seconds) for v, seconds in whole.prices if v & concerned]
@@ -75,17 +62,33 @@ def with_streams(region: Region, machine: Machine, divide: Divide) -> list[Parti
         # From above: what is saved would have been written and read.
         if 2 * machine.traffic_ns(stream.saved) * 1e-9 < AT_STAKE * now:
             continue
-        streamed = blocked(stream, machine, CLEARLY * now)
-        if streamed is None:
-            continue
         inside = frozenset().union(*(v for v, _ in affected))
         rest = _rest(region, stream, inside)
+        limit = CLEARLY * now - least_seconds((t for s in rest.steps for t in s.terms), machine)
+        streamed = None
+        if _least(stream, machine) <= limit:
+            streamed = blocked(stream, machine, limit)
+        if streamed is None:
+            continue
         then = streamed.seconds
         if rest.steps:
             then += sum(p.seconds for p in with_streams(rest, machine, divide))
         if then < CLEARLY * now:
             taken.append((stream, streamed))
     return _in_order(region, taken, machine, divide) if taken else [whole]
+
+
+def _least(stream: Stream, machine: Machine) -> float:
+    """Seconds of the operations of all passes, each of which computes what it needs; 0 if masks may
+    leave some of them out."""
+    if any(m.hides for n in range(stream.stages) for m in masks_of(stream, n)):
+        return 0.0
+    found: list[Def] = [d for d in stream.steps if stream.kind[d.value] == "row"]
+    for stage in range(stream.stages):
+        states = stream.states_of(stage)
+        found += states
+        found += (stream.definition[v] for v in stream.streamed_for(states, stage))
+    return least_seconds((d.term for d in found), machine)
 
 
 def _apart(a: Stream, b: Stream) -> bool:

@@ -111,15 +111,42 @@ class Stream:
         kept = sum(v.nbytes for v in self.outputs)
         return sum(d.value.nbytes for d in self.steps if d.value not in self.outputs) - kept
 
+    def states_of(self, stage: int) -> list[Def]:
+        """The states that are complete after a pass."""
+        return [
+            d
+            for d in self.steps
+            if (self.kind[d.value], self.stage.get(d.value)) == ("state", stage)
+        ]
+
+    def streamed_for(self, states: Sequence[Def], stage: int) -> dict[Value, list[Def]]:
+        """The streamed values that a pass needs for its ``states``, with those that read them."""
+        roots = [*states]
+        roots += [
+            d
+            for d in self.steps
+            if self.kind[d.value] == "streamed" and self.stage.get(d.value) == stage
+        ]
+        wanted: dict[Value, list[Def]] = {d.value: [] for d in roots if d not in states}
+        for step in reversed(self.steps):
+            if step in roots or step.value in wanted:
+                for value in sorted(step.term.loads, key=lambda v: v.name):
+                    if self.kind.get(value) == "streamed":
+                        wanted.setdefault(value, []).append(step)
+        return wanted
+
     @property
     def stages(self) -> int:
         """Passes over the streamed axis."""
         return 1 + max(self.stage[v] for v in self.stage if self.kind[v] != "row")
 
 
-def find_streams(region: Region, least: float = 0) -> list[Stream]:
-    """Streams of ``region``, those that save most first: of arrays of ``least`` bytes or more."""
-    return _Finder(region, least).streams()
+def find_streams(region: Region, least: float = 0, saving: float = 0) -> list[Stream]:
+    """Streams of ``region``, those that save most first.
+
+    They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes.
+    """
+    return [s for s in _Finder(region, least, saving).streams() if s.saved >= saving]
 
 
 def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
@@ -136,9 +163,10 @@ def is_plain(index: Affine) -> Axis | None:
 
 
 class _Finder:
-    def __init__(self, region: Region, least: float) -> None:
+    def __init__(self, region: Region, least: float, saving: float) -> None:
         self.region = region
         self.least = least
+        self.saving = saving
         self.wanted = set(region.outputs)
         self.steps = _without_views(region)
         self.place = {d.value: n for n, d in enumerate(self.steps)}
@@ -275,6 +303,9 @@ class _Finder:
         if again and not (anew and _same_again([self.definition[v] for v in anew])):
             return None
         outputs = tuple(d.value for d in inside if self.is_output(d.value, kind, anew))
+        # Folds that become definitions of their own add to this, but less than there is.
+        if 2 * sum(d.value.nbytes for d in inside if d.value not in outputs) < self.saving:
+            return None
         gone = {v: k for v, k in kind.items() if v not in anew}
         replaces = frozenset(gone) | self.views_of(gone)
         split = _split_folds(inside, lambda a: self.classes.of(a) is along)

@@ -11,9 +11,9 @@ from weft.config import config
 from weft.core.source import Source
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
+from weft.kernels.open_extents import is_open
 from weft.kernels.price.price import Price, price
 from weft.kernels.print import print_kernel
-from weft.kernels.strategy_open import is_open
 from weft.report.report import EGraph, KernelReport, Report
 from weft.saturate.derivation import Step, derivation
 from weft.terms.liveness import loaded

@@ -1,7 +1,8 @@
 """What the first program needs besides itself, made in a thread while that program is planned.
 
 Loading LLVM and compiling the runtime's own modules (the call path, the pool, the handler of
-Ctrl-C) takes as long as planning a small program, and hardly needs the interpreter.
+Ctrl-C) takes as long as planning a small program, and hardly needs the interpreter.  What a first
+call can do without, it does not wait for.
 """
 
 from __future__ import annotations
@@ -11,11 +12,20 @@ import threading
 
 from weft.runtime.once import once
 
+_started: list[threading.Thread] = []
+
 
 @once
 def start() -> None:
     """Begins, unless it has begun; returns at once."""
-    threading.Thread(target=_prepare, name="weft-ahead").start()
+    thread = threading.Thread(target=_prepare, name="weft-ahead")
+    _started.append(thread)
+    thread.start()
+
+
+def under_way() -> bool:
+    """Whether the thread is at work, so that what it makes is not there yet."""
+    return any(thread.is_alive() for thread in _started)
 
 
 def _prepare() -> None:
@@ -25,8 +35,9 @@ def _prepare() -> None:
 
         llvm.library()
         native.host_cpu()
-        from weft.runtime import call_path, fast_call, pool
+        from weft.runtime import call_path, fast_call, interrupt, pool
 
+        interrupt.handler()
         pool.symbols()
         call_path.call_address()
         fast_call.entry_code()

@@ -152,10 +152,10 @@ class ObjectCache:
 
     def put(self, key: str, payload: bytes) -> None:
         """Stores an entry, replacing whatever was there; `OSError` if the disk refuses."""
-        import tempfile  # takes long to import, and is not needed to read
-
         content = _MAGIC + hashlib.sha256(payload).digest() + payload
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix="writing-")
+        # As `tempfile` does it, which takes long to import.
+        temporary = os.path.join(self.folder, f"writing-{os.urandom(8).hex()}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

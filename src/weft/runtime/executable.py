@@ -32,7 +32,8 @@ _releasing_gil = ctypes.CFUNCTYPE(ctypes.c_int32, *_ARGUMENT_TYPES)
 class NativeProgram:
     """A linked program, called with buffers. Thread-safe: a call shares nothing with another.
 
-    - ``object_code``: from `weft.runtime.cache.compile_cached`; ``entry`` names its main function.
+    - ``objects``: object code, from `weft.runtime.cache.compile_cached`, each using what those
+      before it define; ``entry`` names the main function, in the last.
     - ``input_nbytes``, ``output_nbytes``: the size of each, in order.
     - ``constants``: buffers the program reads besides its inputs; it keeps them alive.
     - ``arena_nbytes``: scratch memory of one call.
@@ -60,7 +61,7 @@ class NativeProgram:
 
     def __init__(
         self,
-        object_code: bytes,
+        objects: bytes | Sequence[bytes],
         *,
         entry: str = "main",
         input_nbytes: Sequence[int],
@@ -74,7 +75,8 @@ class NativeProgram:
     ):
         self.callbacks = dict(callbacks or {})  # kept alive: the code calls them
         hosts = {name: callback.address for name, callback in self.callbacks.items()}
-        self.library = linker.link(object_code, [entry], {**symbols(), **hosts, **(imports or {})})
+        known = {**symbols(uses_pool), **hosts, **(imports or {})}
+        self.library = linker.link(objects, [entry], known)
         self.entry_address = self.library.address(entry)
         self.input_nbytes = tuple(input_nbytes)
         self.output_nbytes = tuple(output_nbytes)
@@ -122,7 +124,8 @@ class NativeProgram:
         arena = Buffer.alloc(self.arena_nbytes) if self.arena_nbytes else None
         if self.long:
             interrupt.arm()
-        status = self._entry(arguments, arena.ptr if arena else None, pool.address)
+        threads = pool.address if self.uses_pool else None
+        status = self._entry(arguments, arena.ptr if arena else None, threads)
         if status:
             raise_status(status)
 

@@ -15,7 +15,7 @@ import functools
 import mmap
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -206,12 +206,13 @@ _MACHINES = {"x86_64": X86_64, "amd64": X86_64, "aarch64": AARCH64, "arm64": AAR
 class Library:
     """Linked machine code. Its addresses are valid while the Library is alive, and no longer."""
 
-    __slots__ = ("_addresses", "_base", "_nbytes")
+    __slots__ = ("_addresses", "_base", "_nbytes", "_parts")
 
     def __init__(self, base: int, nbytes: int):
         self._base = base
         self._nbytes = nbytes
         self._addresses: dict[str, int] = {}
+        self._parts: list[Library] = []  # whose code this one's calls
 
     def address(self, name: str) -> int:
         """The address of an exported function or variable; `KeyError` if it was not exported."""
@@ -223,10 +224,14 @@ class Library:
 
 
 def link(
-    object_code: bytes, exports: Iterable[str], imports: Mapping[str, int] | None = None
+    objects: bytes | Sequence[bytes],
+    exports: Iterable[str],
+    imports: Mapping[str, int] | None = None,
 ) -> Library:
-    """Load object code. ``exports`` are the symbols to look up, ``imports`` maps undefined symbols
-    to addresses; symbols of the process (libc, libm) resolve by themselves.
+    """Load object code: an object, or several of which each uses what those before it define.
+
+    ``exports`` are the symbols to look up in the last, ``imports`` maps undefined symbols to
+    addresses; symbols of the process (libc, libm) resolve by themselves.
 
     Raises `LinkError` that names what is missing or not understood.
 
@@ -236,28 +241,41 @@ def link(
     >>> ctypes.CFUNCTYPE(ctypes.c_int32)(library.address("one"))()
     1
     """
+    known = dict(imports or {})
+    parts = []
+    *before, last = [objects] if isinstance(objects, bytes) else objects
+    for code in before:
+        part, defined = _linked(code, known)
+        parts.append(part)
+        known |= defined
+    library, defined = _linked(last, known)
+    missing = [name for name in exports if name not in defined]
+    if missing:
+        raise LinkError(f"cannot link generated code: it does not define {', '.join(missing)}")
+    library._addresses = {name: defined[name] for name in exports}
+    library._parts = parts
+    return library
+
+
+def _linked(code: bytes, imports: Mapping[str, int]) -> tuple[Library, dict[str, int]]:
+    """One object in memory, and the addresses of what it defines."""
     try:
-        layout = lay_out(parse(object_code))
+        layout = lay_out(parse(code))
         if layout.object.machine != _MACHINES.get(platform.machine().lower()):
             raise ObjectError("it is for another processor")
-        addresses = _addresses(layout.undefined(), imports or {})
+        addresses = _addresses(layout.undefined(), imports)
         library = _pages(max(1, layout.nbytes))
         base = library._base
         layout.fill(_view(base, layout.nbytes), base, addresses)
-        defined = layout.defined(base)
-        missing = [name for name in exports if name not in defined]
-        if missing:
-            raise ObjectError(f"it does not define {', '.join(missing)}")
     except ObjectError as error:
         raise LinkError(f"cannot link generated code: {error}") from None
-    library._addresses = {name: defined[name] for name in exports}
     for start, end, protection in layout.segments:
         if protection == _SEGMENTS[EXECUTE]:
             _show_instructions(base + start, base + end)
         if _mprotect(base + start, end - start, protection):
             reason = os.strerror(ctypes.get_errno())
             raise LinkError(f"the system does not let generated code run: {reason}")
-    return library
+    return library, layout.defined(base)
 
 
 def _pages(nbytes: int) -> Library:

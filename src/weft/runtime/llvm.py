@@ -85,11 +85,14 @@ class _Inside:
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.RLock())
         self._threads: list[int] = []
+        self._forking = False
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         me = threading.get_ident()
         with self._changed:
+            while self._forking and me not in self._threads:  # or the fork might wait for ever
+                self._changed.wait()
             self._threads.append(me)
         try:
             yield
@@ -101,10 +104,13 @@ class _Inside:
     def before_fork(self) -> None:
         me = threading.get_ident()  # a handler of signals may fork
         self._changed.acquire()
+        self._forking = True
         while any(thread != me for thread in self._threads):
             self._changed.wait()
 
     def after_fork(self) -> None:
+        self._forking = False
+        self._changed.notify_all()
         self._changed.release()
 
 

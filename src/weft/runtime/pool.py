@@ -74,14 +74,15 @@ def _functions() -> _Native:
     return _Native(library, prototype(library.address("weft_pool_resize")))
 
 
-@once
-def symbols() -> dict[str, int]:
-    """The addresses generated code links against, by name; see the module's text."""
-    library = _functions().library
-    return {
-        "weft_parallel": library.address("weft_parallel"),
-        "weft_interrupts": interrupt.handler().counter,
-    }
+def symbols(parallel: bool = True) -> dict[str, int]:
+    """The addresses generated code links against, by name; see the module's text.
+
+    Code without regions, for which ``parallel`` is false, does not have to wait for the pool.
+    """
+    found = {"weft_interrupts": interrupt.handler().counter}
+    if parallel:
+        found["weft_parallel"] = _functions().library.address("weft_parallel")
+    return found
 
 
 class ThreadPool:

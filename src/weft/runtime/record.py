@@ -21,12 +21,13 @@ _LENGTH_BYTES = 8
 class ProgramRecord:
     """All that a `NativeProgram` is made of, and what its caller wants to know.
 
+    ``objects`` are its object code, ``main`` in the last.
     ``constants`` are their bytes; ``reuse`` says which outputs may lie in the memory of which
     inputs; ``libraries`` names the routines of LAPACK and BLAS that it calls, and ``routines`` are
     the functions of Python, by symbol; ``kernels`` and ``refused`` are statistics.
     """
 
-    object_code: bytes
+    objects: Sequence[bytes]
     input_nbytes: Sequence[int]
     output_nbytes: Sequence[int]
     constants: Sequence[bytes]
@@ -42,7 +43,7 @@ class ProgramRecord:
     def link(self) -> NativeProgram:
         """The program, ready to run."""
         return NativeProgram(
-            self.object_code,
+            self.objects,
             input_nbytes=self.input_nbytes,
             output_nbytes=self.output_nbytes,
             constants=[Buffer.from_numpy(np.frombuffer(c, np.uint8)) for c in self.constants],
@@ -60,7 +61,7 @@ class ProgramRecord:
         """
         header = pickle.dumps(
             {
-                "object_code": len(self.object_code),
+                "objects": [len(code) for code in self.objects],
                 "constants": [len(c) for c in self.constants],
                 "input_nbytes": list(self.input_nbytes),
                 "output_nbytes": list(self.output_nbytes),
@@ -75,7 +76,7 @@ class ProgramRecord:
             }
         )
         length = len(header).to_bytes(_LENGTH_BYTES, "little")
-        return b"".join([length, header, self.object_code, *self.constants])
+        return b"".join([length, header, *self.objects, *self.constants])
 
     @staticmethod
     def unpack(data: bytes) -> ProgramRecord:
@@ -83,7 +84,9 @@ class ProgramRecord:
         start = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
         fields = pickle.loads(data[_LENGTH_BYTES:start])
         pieces = []
-        for length in (fields.pop("object_code"), *fields.pop("constants")):
+        objects, constants = fields.pop("objects"), fields.pop("constants")
+        for length in (*objects, *constants):
             pieces.append(data[start : start + length])
             start += length
-        return ProgramRecord(pieces[0], constants=pieces[1:], **fields)
+        count = len(objects)
+        return ProgramRecord(pieces[:count], constants=pieces[count:], **fields)

@@ -1,4 +1,4 @@
-"""egglog, as Weft uses it: rules installed once, a scope for each region, budgets of nodes.
+"""egglog, as Weft uses it: rules installed when first run, a scope per region, budgets of nodes.
 
 Only egglog's extension module is loaded: its Python package would import thirty others. The engine
 runs one iteration per call, since there is no limit inside one; the same nodes and rules always
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
-import logging
 import os
 import sys
 import threading
@@ -45,7 +44,7 @@ class Run:
 
 
 class Engine:
-    """An e-graph with rules installed, for the thread that makes it."""
+    """An e-graph with rules, for the thread that makes it."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
@@ -53,9 +52,17 @@ class Engine:
         sets = {f"{r.phase}-{kind}": None for r in rules for kind in (*CLASSES, "ring")}
         self._do(declarations())
         self._do("\n".join(f"(ruleset {name})" for name in sets))
-        self._do("\n".join(rule.text() for rule in rules))
+        self._installed: set[tuple[str, str]] = set()
         self._schedules: dict[str, str] = {}
         self._names = {n for r in rules for n in (r.name, f"{r.name} (integers)")}
+
+    def _install(self, numerics: str) -> None:
+        """Adds the rules that a level runs and that are not there: each takes its time."""
+        wanted = {(r.name, s): r for r in self.rules for s in r.rulesets(numerics)}
+        new = [key for key in wanted if key not in self._installed]
+        if new:
+            self._do("\n".join(wanted[key].text(key[1]) for key in new))
+            self._installed.update(new)
 
     def _do(self, text: str) -> list[Any]:
         return self._graph.run_program(*self._graph.parse_program(text))
@@ -79,6 +86,7 @@ class Engine:
     ) -> Graph:
         """The graph of ``nodes`` (a program) after the rules that the level ``numerics`` allows,
         within the budgets."""
+        self._install(numerics)
         with self._scope():
             self._do(f"{nodes}\n(run-schedule (saturate (run analysis)))")
             schedule = self._schedule(numerics)
@@ -157,6 +165,8 @@ def _bindings() -> tuple[Any, int]:
     spec = finder.find_spec("egglog.bindings", list(package.submodule_search_locations))
     if spec is None or spec.loader is None:
         raise ImportError("egglog is installed without its extension module: reinstall egglog")
+    import logging  # takes long to import
+
     # The engine reports what it does as Python log records; nobody here reads them.
     os.environ.setdefault("RUST_BACKTRACE", "0")
     logging.getLogger("egglog").setLevel(logging.CRITICAL)

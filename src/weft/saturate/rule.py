@@ -58,16 +58,11 @@ class Rule:
             return (f"{self.phase}-{self.numerics}",)
         return (f"{self.phase}-ring",) if self.ring else ()
 
-    def text(self) -> str:
-        """The rule in egglog: in the set of its class, and for integers in that of rings."""
-        texts = [self._text(f"{self.phase}-{self.numerics}", self.when)]
-        if self.ring:
-            integer = f"(>= {self.dtype} {FIRST_INTEGER})"
-            texts.append(self._text(f"{self.phase}-ring", (*self.when, integer)))
-        return "\n".join(texts)
-
-    def _text(self, ruleset: str, when: tuple[str, ...]) -> str:
-        name = f'"{self.name}"' if ruleset.endswith(self.numerics) else f'"{self.name} (integers)"'
+    def text(self, ruleset: str) -> str:
+        """The rule in egglog, as it is in one of its `rulesets`: in that of rings for integers."""
+        name, when = f'"{self.name}"', self.when
+        if ruleset == f"{self.phase}-ring":
+            name, when = f'"{self.name} (integers)"', (*when, f"(>= {self.dtype} {FIRST_INTEGER})")
         facts = " ".join([f"(= whole {self.left})", *when])
         return f"(rule ({facts}) ((union whole {self.right})) :ruleset {ruleset} :name {name})"
 

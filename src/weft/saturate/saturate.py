@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
+from typing import TYPE_CHECKING
 
-from weft.core.bounded import BoundedCache
 from weft.kernels.machine import Machine
-from weft.saturate.axes import TooManyAxesError
-from weft.saturate.cost import Costs
-from weft.saturate.decode import decode
-from weft.saturate.encode import Encoded, encode
-from weft.saturate.engine import Run, engine
-from weft.saturate.extract import Extraction, extract
-from weft.saturate.graph import Graph, part_text, source_graph, whole_graph
-from weft.saturate.instances import find_instances
 from weft.saturate.pieces import pieces
-from weft.saturate.promise import neighbourhood, promises
-from weft.saturate.rule import CLASSES
 from weft.structs import struct
-from weft.terms.liveness import loaded
-from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import Fold, Scan, Value, postorder
+from weft.terms.region import Def, Region
+from weft.terms.term import Fold, Scan, postorder
+
+if TYPE_CHECKING:
+    from weft.saturate.encode import Encoded
+    from weft.saturate.engine import Run
+    from weft.saturate.extract import Extraction
+    from weft.saturate.graph import Graph
 
 #: Nanoseconds of running that are worth the time of looking for something better.
 WORTH = 2000.0
-
-#: What rules find must cost this part of the source at most, as costs are only estimates.
-CLEARLY = 0.995
 
 
 @struct
@@ -70,10 +62,6 @@ class Search:
     found: Found
 
 
-#: The last searches, by structure.
-_found: BoundedCache[Found] = BoundedCache(512)
-
-
 def saturate(
     region: Region, machine: Machine, numerics: str, worth: float = WORTH
 ) -> tuple[Region, list[Saturation]]:
@@ -93,49 +81,9 @@ def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Satur
     reason = _reason_to_skip(defs)
     if reason:
         return Saturation(region, skipped=reason)
-    needed = _needed(region, defs)
-    try:
-        encoded = encode(defs, needed, find_instances(region), numerics != CLASSES[0])
-    except TooManyAxesError:
-        return Saturation(region, skipped="too many axes")
-    roots = [encoded.of[v] for v in needed]
-    costs = Costs(source_graph(encoded), encoded, machine)
-    before = extract(costs, roots).cost
-    result = Saturation(region, before, before)
-    promising = promises(encoded, costs)
-    if before < worth:
-        result.skipped = "too cheap"
-    elif sum(promising.values()) < (1 - CLEARLY) * before:
-        result.skipped = "nothing to gain"
-    if result.skipped:
-        return result
-    search = _search(encoded, tuple(roots), tuple(promising), machine, numerics)
-    result.search, found = search, search.found
-    if found.extraction.cost < CLEARLY * before:
-        result.after = found.extraction.cost
-        steps = decode(region, encoded, found.graph, found.extraction)
-        result.region = Region(region.inputs, steps, region.outputs)
-    return result
+    from weft.saturate.search import improved  # most programs that are small do not need it
 
-
-def _search(
-    encoded: Encoded,
-    roots: tuple[int, ...],
-    promising: tuple[int, ...],
-    machine: Machine,
-    numerics: str,
-) -> Search:
-    """The cheapest ways found to compute the nodes ``roots``; once for all equal nodes."""
-
-    def make() -> Found:
-        run = Run()
-        text = part_text(encoded, neighbourhood(encoded, promising))
-        graph = whole_graph(encoded, engine().saturate(text, numerics, run))
-        costs = Costs(graph, encoded, machine)
-        return Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
-
-    found = _found.get((encoded.key(), roots, machine, numerics), make)
-    return Search(encoded, roots, promising, found)
+    return improved(region, defs, machine, numerics, worth)
 
 
 def _reason_to_skip(defs: Iterable[Def]) -> str:
@@ -147,12 +95,3 @@ def _reason_to_skip(defs: Iterable[Def]) -> str:
                 return "open or empty axes"
             folds = folds or isinstance(t, Fold | Scan)
     return "" if folds else "no folds"
-
-
-def _needed(region: Region, defs: Iterable[Def]) -> list[Value]:
-    """The definitions that are needed whatever becomes of the others."""
-    needed = set(region.outputs)
-    for step in region.steps:
-        if isinstance(step, Scatter):
-            needed |= loaded(*step.terms) | {step.operand}
-    return [d.value for d in defs if d.value in needed]

@@ -430,26 +430,30 @@ class Affine:
 
         A source that has become a plain int makes the atom a constant.
         """
-        if not self.terms:
+        if not any(type(atom) is not Axis or atom in mapping for atom, _ in self.terms):
             return self
-        result = Affine((), self.const)
+        pairs: list[tuple[Atom, int]] = []
+        const = self.const
         for atom, k in self.terms:
             if isinstance(atom, Axis):
                 new = mapping.get(atom)
-                result = result + (Affine(((atom, k),)) if new is None else new * k)
             elif isinstance(atom, FloorDiv):
-                inner = atom.numerator.substitute(mapping, dynamic)
-                result = result + inner.floordiv(atom.divisor) * k
+                new = atom.numerator.substitute(mapping, dynamic).floordiv(atom.divisor)
             elif dynamic is not None:
                 source = dynamic(atom.source)
                 if isinstance(source, int):  # known by now: clamp it here
-                    result = result + min(max(source, atom.lo), atom.hi) * k
+                    const = const + min(max(source, atom.lo), atom.hi) * k
                     continue
-                moved = Dynamic(source, atom.lo, atom.hi)
-                result = result + Affine(((moved, k),))
+                pairs.append((Dynamic(source, atom.lo, atom.hi), k))
+                continue
             else:
-                result = result + Affine(((atom, k),))
-        return result
+                new = None
+            if new is None:
+                pairs.append((atom, k))
+            else:
+                pairs += [(a, c * k) for a, c in new.terms]
+                const = const + new.const * k
+        return Affine._collect(pairs, const)
 
     def evaluate(
         self, values: Mapping[Axis, Any], dynamic: Callable[[Any], Any] | None = None
@@ -518,10 +522,12 @@ def _open_quotient_bounds(atom: FloorDiv, ranges: Mapping[Axis, Interval] | None
 
 def linearize(index: Iterable[Affine], strides: Iterable[int]) -> Affine:
     """The address ``Σ stride·index`` in elements."""
-    total = Affine()
+    pairs: list[tuple[Atom, int]] = []
+    const = 0
     for i, s in zip(index, strides, strict=True):
-        total = total + i * s
-    return total
+        pairs += [(a, k * s) for a, k in i.terms]
+        const = const + i.const * s
+    return Affine._collect(pairs, const)
 
 
 def row_major(shape: tuple[int, ...]) -> tuple[int, ...]:

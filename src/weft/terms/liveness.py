@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from weft.core.deep import deep
 from weft.terms.region import Block, Call, Def, For, If, Program, Scatter, Step, While
-from weft.terms.term import Load, Term, Value, postorder
+from weft.terms.term import Term, Value
 
 
 def prune(program: Program) -> Program:
@@ -25,7 +25,8 @@ def prune(program: Program) -> Program:
 
 def loaded(*terms: Term) -> set[Value]:
     """The values that terms read."""
-    return {t.value for t in postorder(*terms) if isinstance(t, Load)}
+    found: set[Value] = set()
+    return found.union(*(t.loads for t in terms))
 
 
 @deep

@@ -65,10 +65,11 @@ class Term:
     nobody has to look for them.
     """
 
-    __slots__ = ("_hash", "_key", "axes", "dtype", "holds")
+    __slots__ = ("_hash", "_key", "_loads", "axes", "dtype", "holds")
     dtype: np.dtype
     axes: frozenset[Axis]
     holds: int
+    _loads: frozenset[Value] | None
 
     def _finish(
         self, dtype: np.dtype, axes: frozenset[Axis], key: tuple[Any, ...], holds: int = 0
@@ -80,6 +81,14 @@ class Term:
         for child in self.children:
             holds |= child.holds
         self.holds = holds
+        self._loads = None
+
+    @property
+    def loads(self) -> frozenset[Value]:
+        """The values that are read anywhere inside."""
+        if self._loads is None:
+            self._loads = frozenset(t.value for t in postorder(self) if isinstance(t, Load))
+        return self._loads
 
     def __eq__(self, other: object) -> bool:
         if self is other:

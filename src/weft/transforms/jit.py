@@ -26,6 +26,7 @@ from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.core.trace import Tracer, current_trace, eval_trace, trace_variable
+from weft.runtime import ahead
 from weft.runtime.fast_call import Conditions, FastCallable
 from weft.structs import struct
 from weft.transforms.call import executable_of, jit_p
@@ -58,6 +59,8 @@ class Traced:
     _executable: Any = None
     _compiled_for: Any = None
     _paths: Any = None
+    #: Whether it has been called before.
+    ran = False
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -212,10 +215,10 @@ class JitFunction(FastCallable):
         """Any call; afterwards calls like it may take a shorter way."""
         if jit_is_disabled():
             return self._fun(*args, **kwargs)
-        if self._plain and self._last is not None and current_trace() is eval_trace:
+        last = self._last
+        if self._plain and last is not None and current_trace() is eval_trace:
             # The usual case, without the bookkeeping of the others: the last signature again.
             leaves, treedef = tree.flatten((args, kwargs))
-            last = self._last
             taken = last.donated
             leaves = [
                 x if type(x) is Array or n in taken else as_argument(x)
@@ -226,8 +229,12 @@ class JitFunction(FastCallable):
         call = self._sort_arguments(args, kwargs)
         traced = self._traced(call)
         if current_trace() is eval_trace:
-            self._remember(traced)
-        elif self._inline:
+            results = traced.call(call.leaves)
+            if traced.ran or not ahead.under_way():
+                self._remember(traced)
+            traced.ran = True
+            return tree.unflatten(traced.out_tree, results)
+        if self._inline:
             return tree.unflatten(traced.out_tree, eval_closed(traced.closed, *call.leaves))
         return tree.unflatten(traced.out_tree, traced.call(call.leaves))
 

@@ -12,65 +12,52 @@ holds every function to them, and tools/exhaustive_ulp.py measures all 2^32 floa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 
-from weft.codegen.vecmath import (
-    error_function,
-    exponential,
-    hyperbolic,
-    inverse_trigonometric,
-    logarithm,
-    power,
-    rounding,
-    trigonometric,
-)
-from weft.codegen.vecmath.power import integer_power
 from weft.codegen.vecmath.vec import Features, Vec
 
-UNARY: dict[str, Callable[[Vec, str], str]] = {
-    "exp": exponential.exp,
-    "exp2": exponential.exp2,
-    "expm1": exponential.expm1,
-    "logistic": exponential.logistic,
-    "log": logarithm.log,
-    "log1p": logarithm.log1p,
-    "log2": logarithm.log2,
-    "log10": logarithm.log10,
-    "sin": trigonometric.sin,
-    "cos": trigonometric.cos,
-    "tan": trigonometric.tan,
-    "asin": inverse_trigonometric.asin,
-    "acos": inverse_trigonometric.acos,
-    "atan": inverse_trigonometric.atan,
-    "sinh": hyperbolic.sinh,
-    "cosh": hyperbolic.cosh,
-    "tanh": hyperbolic.tanh,
-    "asinh": hyperbolic.asinh,
-    "acosh": hyperbolic.acosh,
-    "atanh": hyperbolic.atanh,
-    "erf": error_function.erf,
-    "erfc": error_function.erfc,
-    "erf_inv": error_function.erf_inv,
-    "cbrt": power.cbrt,
-    "rsqrt": power.rsqrt,
-    "sqrt": Vec.sqrt,
-    "abs": Vec.abs,
-    "neg": Vec.neg,
-    "floor": rounding.floor,
-    "ceil": rounding.ceil,
-    "trunc": rounding.trunc,
-    "round_even": rounding.round_even,
-    "round_away": rounding.round_away,
-    "sign": rounding.sign,
+
+class Functions(Mapping[str, Callable[..., str]]):
+    """Functions by name, from modules of this package that are imported when they are needed."""
+
+    def __init__(self, **modules: str) -> None:
+        self._module = {name: module for module, names in modules.items() for name in names.split()}
+
+    def __getitem__(self, name: str) -> Callable[..., str]:
+        module = self._module[name]
+        if module == "vec":
+            return getattr(Vec, name)
+        found = import_module(f"weft.codegen.vecmath.{module}")
+        return getattr(found, "pow_" if name == "pow" else name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._module)
+
+    def __len__(self) -> int:
+        return len(self._module)
+
+
+_UNARY = {
+    "exponential": "exp exp2 expm1 logistic",
+    "logarithm": "log log1p log2 log10",
+    "trigonometric": "sin cos tan",
+    "inverse_trigonometric": "asin acos atan",
+    "hyperbolic": "sinh cosh tanh asinh acosh atanh",
+    "error_function": "erf erfc erf_inv",
+    "power": "cbrt rsqrt",
+    "vec": "sqrt abs neg",
+    "rounding": "floor ceil trunc round_even round_away sign",
+}
+_BINARY = {
+    "power": "pow",
+    "inverse_trigonometric": "atan2",
+    "rounding": "rem nextafter",
 }
 
-BINARY: dict[str, Callable[[Vec, str, str], str]] = {
-    "pow": power.pow_,
-    "atan2": inverse_trigonometric.atan2,
-    "rem": rounding.rem,
-    "nextafter": rounding.nextafter,
-}
+#: Functions that take a `Vec` and one name, or two.
+UNARY = Functions(**_UNARY)
+BINARY = Functions(**_BINARY)
+FUNCTIONS = Functions(**{m: f"{_UNARY.get(m, '')} {_BINARY.get(m, '')}" for m in _UNARY})
 
-FUNCTIONS: dict[str, Callable[..., str]] = {**UNARY, **BINARY}
-
-__all__ = ["BINARY", "FUNCTIONS", "UNARY", "Features", "Vec", "integer_power"]
+__all__ = ["BINARY", "FUNCTIONS", "UNARY", "Features", "Vec"]

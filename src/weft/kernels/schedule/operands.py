@@ -18,7 +18,7 @@ Where the schedule reads an element more than once, the operand is computed into
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from weft.core.extents import Extent
@@ -42,13 +42,14 @@ from weft.kernels.schedule.contraction import Contraction, factors
 from weft.kernels.schedule.folds import unused_name
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.tree import expressions, without_dead_code
+from weft.structs import struct
 from weft.terms.affine import Affine, Axis, linearize
 
 #: Evaluations of an element, on average, up to which computing it again is cheaper than memory.
 _AGAIN = 1.25
 
 
-@dataclass(frozen=True)
+@struct(frozen=True)
 class Operand:
     """``buffer[axes…] = value``, computed by the straight-line ``body``."""
 
