@@ -94,7 +94,8 @@ def _tiles(
 ) -> Iterator[Params]:
     """Other numbers for a contraction: packing, the register tile, the blocks."""
     if params.lanes == "columns":
-        yield replace(params, pack_left=not params.pack_left)
+        if params.pack_left:
+            yield replace(params, pack_left=False)
         yield replace(params, pack_right=not params.pack_right)
         if params.pack_left and params.pack_right:
             yield replace(params, pack_left=False, pack_right=False)

@@ -201,8 +201,13 @@ def plan_contraction(kernel: Kernel, machine: Machine) -> ContractionPlan | None
     if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
         params = replace(params, pack_left=False, pack_right=False)
     computed = {o.buffer for o in operands}
-    if params.parallel == "rows" and any(x.buffer in computed for x in found[0].left):
-        params = replace(params, pack_left=True)  # computed as it is packed
+    if params.parallel == "rows":  # computed as they are packed
+        left, right = (
+            any(x.buffer in computed for x in side) for side in (found[0].left, found[0].right)
+        )
+        params = replace(
+            params, pack_left=params.pack_left or left, pack_right=params.pack_right or right
+        )
     return ContractionPlan(kernel, found[0], params, operands)
 
 

@@ -76,9 +76,15 @@ def default_params(
         share = -(-column_trip // (threads * shape.columns)) * shape.columns
         return replace(shape, column_block=share, block=_STREAMED, unroll=1)
     block = _row_block(row_trip, rows, threads)
-    # Rows a power of two apart fall into the same cache sets; others need no copy.
-    crowded = any(_row_distance(x, c.row) * itemsize % 1024 == 0 for x in c.left)
-    return replace(shape, row_block=block, pack_left=crowded and n >= 4 * shape.columns)
+    # What a core's cache holds is read in place as fast as from panels, and others need not wait.
+    held = n * k * itemsize <= _CACHED and all(stride(x, c.column) == 1 for x in c.right)
+    return replace(shape, row_block=block, pack_left=scattered(c), pack_right=not held)
+
+
+def scattered(c: Contraction) -> bool:
+    """Whether neighbours of the left operand, along rows and along the fold, lie apart."""
+    inner = c.k[-1].axis
+    return any(min(_row_distance(x, c.row), abs(stride(x, inner))) > 1 for x in c.left)
 
 
 def _slides(c: Contraction) -> bool:
