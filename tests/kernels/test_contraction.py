@@ -261,6 +261,24 @@ def test_result_contiguous_in_the_left_operand_swaps_sides() -> None:
     assert_same(t, schedule_contraction(kernel, small))
 
 
+def test_what_a_cache_holds_is_read_in_place() -> None:
+    (found,) = find_contractions(matmul(256, 512, 512).kernel)
+    params = default_params(found, threads=2)
+    assert not (params.pack_left or params.pack_right)
+    (found,) = find_contractions(matmul(256, 1024, 512).kernel)
+    assert default_params(found, threads=2).pack_right
+
+
+def test_operands_without_a_contiguous_axis_are_packed() -> None:
+    s = transposed(256, 256, 256)
+    (found,) = find_contractions(s.kernel)
+    assert default_params(found, threads=2).pack_right  # columns lie apart
+    (load,) = found.left
+    apart = replace(load.buffer, strides=(512 * 256, 512))
+    left = (replace(load, buffer=apart),)
+    assert default_params(replace(found, left=left), threads=2).pack_left
+
+
 def test_the_schedule_of_a_large_product() -> None:
     s = matmul(1024, 1024, 1024)
     (found,) = find_contractions(s.kernel)
@@ -271,7 +289,7 @@ def test_the_schedule_of_a_large_product() -> None:
     text = print_kernel(k)
     assert "fma" in text and text.count("serial k") == 2  # two blocks of 512
     assert "scratch w_packed: f32[32,512,32] shared" in text
-    assert "load w_packed[j, k+ku, jv]" in text and "load a_packed[ii+iit, k+ku]" in text
+    assert "load w_packed[j, k+ku, jv]" in text and "load a[i+ii+iit, k+ku]" in text
 
 
 @pytest.mark.parametrize(
