@@ -76,11 +76,17 @@ def params_key(params: Mapping[str, Any]) -> JaxprKey:
 
     Raises TypeError for parameters that have none, or that are programs (theirs take long to make).
     """
-    if any(isinstance(p, Jaxpr | ClosedJaxpr) for p in params.values()):
+    if any(map(_has_programs, params.values())):
         raise TypeError("programs among the parameters")
     writer = _Writer()
     structure = writer.params(params)
     return structure, tuple(writer.numbers)
+
+
+def _has_programs(value: Any) -> bool:
+    if isinstance(value, _SEQUENCES):
+        return any(map(_has_programs, value))
+    return isinstance(value, Jaxpr | ClosedJaxpr)
 
 
 _SEQUENCES = tuple, list

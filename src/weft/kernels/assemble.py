@@ -29,31 +29,6 @@ def assemble(program: terms.Program, plan: Plan) -> out.Program:
     return _Assembler(program, plan).assemble()
 
 
-def reads_of(step: Step) -> set[Value]:
-    """Values that a step reads, those read inside its blocks included."""
-    if isinstance(step, Def):
-        return loaded(*step.terms)
-    if isinstance(step, Scatter):
-        return {step.operand} | loaded(*step.terms)
-    if isinstance(step, terms.Call):
-        return set(step.inputs)
-    if isinstance(step, terms.If):
-        found = {step.index}
-        for block, outputs in zip(step.branches, step.outputs, strict=True):
-            found |= _block_reads(block) | set(outputs)
-        return found
-    found = {c.init for c in step.carries} | {c.exit for c in step.carries}
-    found |= _block_reads(step.body)
-    if isinstance(step, terms.While):
-        found |= _block_reads(step.condition) | {step.predicate}
-    return found
-
-
-@deep
-def _block_reads(block: Block) -> set[Value]:
-    return set().union(*(reads_of(s) for s in block.steps))
-
-
 def defines(step: Step) -> tuple[Value, ...]:
     """Values that later steps may read because of this one."""
     if isinstance(step, Def | Scatter):
@@ -65,10 +40,49 @@ def defines(step: Step) -> tuple[Value, ...]:
     return tuple(c.result for c in step.carries)
 
 
+class _Reads:
+    """What steps read, looked for once for each: in a nest, every level asks for all inside it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, set[Value]] = {}
+
+    def of(self, step: Step) -> set[Value]:
+        """Values from elsewhere that a step reads, those read inside its blocks included."""
+        if isinstance(step, Def):
+            return loaded(*step.terms)
+        if isinstance(step, Scatter):
+            return {step.operand} | loaded(*step.terms)
+        if isinstance(step, terms.Call):
+            return set(step.inputs)
+        found = self._known.get(id(step))
+        if found is None:
+            found = self._known[id(step)] = self._of_control(step)
+        return found
+
+    def _of_control(self, step: terms.If | terms.For | terms.While) -> set[Value]:
+        if isinstance(step, terms.If):
+            found = {step.index}
+            for block, outputs in zip(step.branches, step.outputs, strict=True):
+                found |= self._of_block(block, outputs)
+            return found
+        found = {c.init for c in step.carries}
+        found |= self._of_block(step.body, [c.exit for c in step.carries])
+        if isinstance(step, terms.While):
+            found |= self._of_block(step.condition, [step.predicate])
+        return found
+
+    @deep
+    def _of_block(self, block: Block, results: Iterable[Value]) -> set[Value]:
+        """What a block and who takes its ``results`` read of what it does not define."""
+        read = set(results).union(*(self.of(s) for s in block.steps))
+        return read.difference(v for s in block.steps for v in defines(s))
+
+
 class _Assembler:
     def __init__(self, program: terms.Program, plan: Plan) -> None:
         self.program = program
         self.plan = plan
+        self.reads = _Reads()
         self.slots: dict[Value, out.Slot] = {}
         self.temporaries: list[out.Slot] = []
         #: When each slot came to be; those before ``inside`` belong to somebody outside of the loop
@@ -118,7 +132,7 @@ class _Assembler:
     def _update_in_outputs(self) -> None:
         """Compute what an in-place update starts from right in the output that it ends in."""
         steps = {s.value: s for s in self.program.block.steps if isinstance(s, Def | Scatter)}
-        readers = Counter(v for s in self.program.block.steps for v in reads_of(s))
+        readers = Counter(v for s in self.program.block.steps for v in self.reads.of(s))
         for value in self.program.outputs:
             step = steps.get(value)
             while isinstance(step, Scatter) and is_in_place(step):
@@ -142,7 +156,7 @@ class _Assembler:
     def _block(self, block: Block, wanted: set[Value]) -> list[out.Step]:
         """Steps of ``block``; ``wanted`` are the values needed after it."""
         steps = block.steps
-        reads = [reads_of(step) for step in steps]
+        reads = [self.reads.of(step) for step in steps]
         last_use = {v: n for n, values in enumerate(reads) for v in values}
         last_use.update(dict.fromkeys(wanted, len(steps)))
         result: list[out.Step] = []

@@ -19,7 +19,8 @@ from weft.core.primitive import Primitive
 from weft.core.staging import trace_to_jaxpr
 from weft.primitives.arithmetic import clamp
 from weft.primitives.select import select_n
-from weft.primitives.shaping import broadcast_in_dim, zeros_like_aval
+from weft.primitives.shaping import broadcast_in_dim, concatenate, reshape, zeros_like_aval
+from weft.primitives.shaping import slice as slice_array
 from weft.terms.control_flow import lower_switch
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (
@@ -119,8 +120,9 @@ def _(trace: Any, args: list[Any], unknown: list[bool], *, branches: Branches) -
     known_args = [a for a, u in zip(args[1:], mask, strict=True) if not u]
     unknown_args = [a for a, u in zip(args[1:], mask, strict=True) if u]
     slots, avals = _residual_slots(splits)
+    packing = Packing(avals)
     known_branches, known_consts = _same_operands(
-        [_known_branch(s, slot, avals) for s, slot in zip(splits, slots, strict=True)]
+        [_known_branch(s, slot, packing) for s, slot in zip(splits, slots, strict=True)]
     )
     known_outs: list[Any] = []
     if known_branches[0].out_avals:
@@ -128,7 +130,7 @@ def _(trace: Any, args: list[Any], unknown: list[bool], *, branches: Branches) -
     count = out_unknown.count(False)
     unknown_branches, unknown_consts = _same_operands(
         [
-            _unknown_branch(s, slot, known_args, avals, count)
+            _unknown_branch(s, slot, known_args, packing, count)
             for s, slot in zip(splits, slots, strict=True)
         ]
     )
@@ -158,32 +160,87 @@ def _residual_slots(splits: Sequence[Split]) -> tuple[list[list[int]], list[Shap
     return slots, avals
 
 
-def _known_branch(split: Split, slots: list[int], avals: list[ShapedArray]) -> Derived:
+#: Residuals of one dtype from this number on are handed over in one vector,
+MANY = 8
+#: if they have no more bytes than this.
+SMALL = 4096
+
+
+class Packing:
+    """How residuals go from the known part of a cond to the unknown one.
+
+    What each level of a nest hands on are its own residuals and those of all levels inside it. With
+    an array for each, a nest of n levels would have n² of them; so small ones that are many are
+    joined, and go further out as one array.
+
+    ``avals`` are the residuals, ``packed_avals`` what is handed over in their place.
+    """
+
+    def __init__(self, avals: Sequence[ShapedArray]) -> None:
+        self.avals = avals
+        by_dtype: dict[np.dtype, list[int]] = {}
+        for place, aval in enumerate(avals):
+            if aval.nbytes <= SMALL:
+                by_dtype.setdefault(aval.dtype, []).append(place)
+        self._joined = [places for places in by_dtype.values() if len(places) >= MANY]
+        inside = {place for places in self._joined for place in places}
+        self._alone = [place for place in range(len(avals)) if place not in inside]
+        self.packed_avals = [avals[place] for place in self._alone]
+        for places in self._joined:
+            length = sum(avals[place].size for place in places)
+            self.packed_avals.append(ShapedArray((length,), avals[places[0]].dtype))
+
+    def pack(self, residuals: Sequence[Any]) -> list[Any]:
+        """Values of ``avals`` as values of ``packed_avals``."""
+        packed = [residuals[place] for place in self._alone]
+        for places in self._joined:
+            flat = [reshape(residuals[place], (self.avals[place].size,)) for place in places]
+            packed.append(concatenate(flat, 0))
+        return packed
+
+    def unpack(self, packed: Sequence[Any]) -> list[Any]:
+        """Values of ``packed_avals`` as values of ``avals``."""
+        found = dict(zip(self._alone, packed, strict=False))
+        for places, vector in zip(self._joined, packed[len(self._alone) :], strict=True):
+            start = 0
+            for place in places:
+                aval = self.avals[place]
+                part = slice_array(vector, (start,), (start + aval.size,))
+                found[place] = reshape(part, aval.shape)
+                start += aval.size
+        return [found[place] for place in range(len(self.avals))]
+
+
+def _known_branch(split: Split, slots: list[int], packing: Packing) -> Derived:
     """The known part with its residuals in the common places and zeros in the others."""
     count = split.out_unknown.count(False)
 
     def fun(*args: Any) -> list[Any]:
         outs = eval_closed(split.known, *args)
         new = dict(zip(slots, outs[count:], strict=True))
-        residuals = [new[i] if i in new else zeros_like_aval(a) for i, a in enumerate(avals)]
-        return [*outs[:count], *residuals]
+        residuals = [
+            new[i] if i in new else zeros_like_aval(a) for i, a in enumerate(packing.avals)
+        ]
+        return [*outs[:count], *packing.pack(residuals)]
 
     return _retraced(fun, split.known, split.known_consts, split.known.in_avals)
 
 
 def _unknown_branch(
-    split: Split, slots: list[int], known_args: list[Any], avals: list[ShapedArray], count: int
+    split: Split, slots: list[int], known_args: list[Any], packing: Packing, count: int
 ) -> Derived:
     """The unknown part as a function of all known arguments, known results and residual places."""
     consts = len(split.unknown_consts)
-    operands = [*(aval_of(a) for a in known_args), *split.known.out_avals[:count], *avals]
+    results = split.known.out_avals[:count]
+    operands = [*(aval_of(a) for a in known_args), *results, *packing.packed_avals]
     unknown_avals = split.unknown.in_avals[consts + len(split.residuals) :]
 
     def fun(*args: Any) -> list[Any]:
         own, rest = args[:consts], args[consts:]
         arg_values = rest[: len(known_args)]
         out_values = rest[len(known_args) : len(operands)]
-        placed = [*out_values[:count], *(out_values[count + slot] for slot in slots)]
+        common = packing.unpack(out_values[count:])
+        placed = [*out_values[:count], *(common[slot] for slot in slots)]
         residuals = split.residual_values(arg_values, placed)
         return eval_closed(split.unknown, *own, *residuals, *rest[len(operands) :])
 
