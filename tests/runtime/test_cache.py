@@ -256,9 +256,14 @@ def test_an_unusable_folder_warns_once_and_compiles(cache_dir: Path):
     assert run(compile_cached(IR.format(4))) == 4
 
 
-def test_a_full_disk_does_not_lose_the_code(cache_dir: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_warns_once_and_does_not_lose_the_code(
+    cache_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
     def refuse(self: ObjectCache, key: str, payload: bytes) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(ObjectCache, "put", refuse)
-    assert run(compile_cached(IR.format(5))) == 5
+    with pytest.warns(RuntimeWarning, match="no space left on device.*that has room") as caught:
+        assert run(compile_cached(IR.format(5))) == 5
+        assert run(compile_cached(IR.format(6))) == 6
+    assert len(caught) == 1

@@ -128,6 +128,7 @@ class ObjectCache:
         self.limit = limit
         self.statistics = CacheStatistics()
         self._size: int | None = None
+        self._refused = False
         self._lock = threading.RLock()
         _locked.add(self)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
@@ -165,6 +166,19 @@ class ObjectCache:
                 os.unlink(temporary)
             raise
         self._grow(len(content))
+
+    def keep(self, key: str, payload: bytes) -> None:
+        """As `put`; a disk that refuses is a warning, the first time, and not an error.
+
+        It costs the next process a compilation, never this one its result.
+        """
+        try:
+            self.put(key, payload)
+        except OSError as error:
+            with self._lock:
+                first, self._refused = not self._refused, True
+            if first:
+                _warn_not_kept(error)
 
     def clear(self) -> int:
         """Removes every entry; returns the bytes freed."""
@@ -252,13 +266,17 @@ def _open_cache(folder: str) -> ObjectCache | None:
     try:
         return ObjectCache(folder)
     except OSError as error:
-        warnings.warn(
-            f"compiled code is not kept between runs: {error}. "
-            "Set weft.config.cache_dir to a folder of yours, or to None.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _warn_not_kept(error)
         return None
+
+
+def _warn_not_kept(error: OSError) -> None:
+    warnings.warn(
+        f"compiled code is not kept between runs: {error}. "
+        "Set weft.config.cache_dir to a folder of yours that has room, or to None.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def object_key(ir_text: str, cpu: native.CPU | None = None) -> str:
@@ -272,8 +290,7 @@ def compile_cached(ir_text: str, cpu: native.CPU | None = None) -> bytes:
 
     New code goes through LLVM's verifier when ``weft.config.dump`` shows it.
 
-    A disk that cannot be written (full, read-only) costs the next process a compilation, never
-    this one its result.
+    A disk that cannot be written (full, read-only) is a warning, once.
     """
     cache = object_cache()
     key = object_key(ir_text, cpu)
@@ -281,6 +298,5 @@ def compile_cached(ir_text: str, cpu: native.CPU | None = None) -> bytes:
     if code is None:
         code = native.compile_module(ir_text, cpu, verify="llvm" in config.dump)
         if cache is not None:
-            with contextlib.suppress(OSError):
-                cache.put(key, code)
+            cache.keep(key, code)
     return code
