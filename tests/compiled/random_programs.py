@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 import weft
 from weft import lax
 from weft import numpy as wnp
+from weft.core import dtypes
 
 DTYPES = tuple(
-    np.dtype(d)
+    dtypes.canonical_dtype(d)
     for d in (
         "f4",
         "i4",
@@ -36,6 +37,7 @@ DTYPES = tuple(
         "i1",
         "u2",
         "u8",
+        "bfloat16",
     )
 )
 SHAPES = (
@@ -70,7 +72,7 @@ class Program:
         arrays = []
         for shape, dtype in self.inputs:
             whole = np.asarray(rng.integers(0 if dtype.kind in "ub" else -4, 5, shape))
-            arrays.append(np.asarray(whole / 2 if dtype.kind == "f" else whole, dtype))
+            arrays.append(np.asarray(whole / 2 if dtypes.is_floating(dtype) else whole, dtype))
         return arrays
 
 
@@ -90,7 +92,7 @@ def pick(step: Step, values: Sequence[Any], n: int = 0) -> Any:
 
 
 def is_float(x: Any) -> bool:
-    return x.dtype.kind == "f"
+    return dtypes.is_floating(x.dtype)
 
 
 def as_float(x: Any) -> Any:
@@ -106,7 +108,7 @@ def as_int(x: Any) -> Any:
 
 def fit(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> Any:
     """The elements of ``x``, cut or repeated to ``shape``; floats become integers by size."""
-    if is_float(x) and dtype.kind != "f":
+    if is_float(x) and not dtypes.is_floating(dtype):
         x = as_int(x)
     x = x.astype(dtype)
     if x.shape == shape:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import weft
 from tests.compiled.agreement import COMPLEX, assert_close, run_compiled
@@ -146,9 +148,35 @@ def test_gradients_are_those_of_jax() -> None:
     np.testing.assert_allclose(derivative, np.exp(y) / y - np.exp(y) / y**2, rtol=1e-12)
 
 
-def test_what_has_no_complex_lowering_says_so() -> None:
+@settings(max_examples=6)
+@given(st.data())
+def test_products_at_indices_that_repeat(data: st.DataObject) -> None:
+    draw = data.draw
+    random = np.random.default_rng(draw(st.integers(0, 99)))
+    rows, count = draw(st.integers(1, 4)), draw(st.integers(0, 5))
+    z = random.normal(size=(rows, 3)) + 1j * random.normal(size=(rows, 3))
+    mode = draw(st.sampled_from(["drop", "clip"]))
+    at = random.integers(0, rows + 2, count)
+    v = random.normal(size=(count, 3)) - 1j
+    expected = z.copy()
+    for k, row in zip(at, v, strict=True):
+        if k < rows or mode == "clip":
+            expected[min(k, rows - 1)] *= row
+    found = wnp.asarray(z).at[wnp.asarray(at)].multiply(v, mode=mode)
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_products_at_mapped_indices() -> None:
+    z = np.arange(1, 7).reshape(2, 3) * (1 + 0.5j)
+    at = np.array([[0, 0, 2], [1, 2, 1]])
+    each = weft.vmap(lambda x, i: x.at[i].multiply(1j))(z, at)
+    expected = z * np.array([[-1, 1, 1j], [1, -1, 1j]])
+    np.testing.assert_allclose(each, expected, rtol=1e-13)
+    slope = weft.grad(lambda x: (x.at[wnp.asarray([1, 1])].multiply(2j).real).sum())(z[0])
+    np.testing.assert_allclose(slope, [1, -4, 1])
+
+
+def test_complex_numbers_have_no_order() -> None:
     z = wnp.asarray(np.ones(3, np.complex64))
-    with pytest.raises(MissingRuleError, match=r"'scatter_mul'.* compiled for complex numbers"):
-        weft.jit(lambda z: z.at[np.array([0, 0])].multiply(2j))(z)
     with pytest.raises(TypeError, match="no order"):
         lax.max(z, z)

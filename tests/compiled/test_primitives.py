@@ -23,21 +23,16 @@ from tests.compiled.agreement import (
 )
 from tests.primitives.samples import LINEAR_ALGEBRA, SAMPLES, Sample
 from weft import numpy as wnp
-from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
 from weft.core.primitive import Primitive
 from weft.primitives import arithmetic, bitwise, comparison, convert, select, transcendental
 
 AT_ONCE = 24
-#: Scatters of complex products have no lowering: they say so.
-NOT_COMPLEX = {"scatter_mul"}
 
 
 def is_defined(sample: Sample, dtype: np.dtype) -> bool:
     """Whether the primitive's type rule accepts operands of ``dtype``."""
-    if dtypes.is_complex(dtype) and sample.primitive.name in NOT_COMPLEX:
-        return False
     avals = [ShapedArray(x.shape, x.dtype) for x in sample.make(dtype)]
     try:
         sample.primitive.out_avals(*avals, **sample.params)

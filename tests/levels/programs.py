@@ -30,11 +30,12 @@ class Program:
 
     shapes: tuple[tuple[int, ...], ...]
     steps: tuple[Step, ...]
+    dtype: np.dtype = F32
 
     def __call__(self, *arrays: Any) -> list[Any]:
         values = list(arrays)
         for step in self.steps:
-            values.append(_OPERATIONS[step.kind](step, values))
+            values.append(_OPERATIONS_OF[self.dtype.kind][step.kind](step, values))
         return values[-2:]
 
 
@@ -108,7 +109,7 @@ def _slice(step: Step, values: Sequence[Any]) -> Any:
 def _pad(step: Step, values: Sequence[Any]) -> Any:
     x = _pick(step, values)
     config = [(n % 3, n // 3 % 3, 0) for n in (*step.numbers, 1, 1)][: x.ndim]
-    return lax.pad(x, np.float32(0.5), config)
+    return lax.pad(x, np.asarray(0.5, x.dtype), config)
 
 
 def _concatenate(step: Step, values: Sequence[Any]) -> Any:
@@ -134,7 +135,7 @@ def _dot(step: Step, values: Sequence[Any]) -> Any:
     y = lax.slice_in_dim(y, 0, n, axis=b)
     if x.ndim + y.ndim > 5:
         return x
-    return lax.mul(lax.dot_general(x, y, (((a,), (b,)), ((), ()))), np.float32(1 / max(1, n)))
+    return lax.mul(lax.dot_general(x, y, (((a,), (b,)), ((), ()))), 1 / max(1, n))
 
 
 _OPERATIONS: dict[str, Callable[[Step, Sequence[Any]], Any]] = {
@@ -160,19 +161,57 @@ _OPERATIONS: dict[str, Callable[[Step, Sequence[Any]], Any]] = {
     "dot": _dot,
 }
 
+
+def _squashed(z: Any) -> Any:
+    """z / (1 + |z|)."""
+    size = lax.add(lax.abs(z), 1.0)
+    return lax.div(z, lax.complex(size, lax.sub(size, size)))
+
+
+_COMPLEX: dict[str, Callable[[Step, Sequence[Any]], Any]] = {
+    **{
+        name: operation
+        for name, operation in _OPERATIONS.items()
+        if name not in ("exp", "tanh", "abs_sqrt", "max", "max_keep", "where", "prod")
+    },
+    "squashed": _unary(_squashed),
+    "exp": _unary(lambda z: lax.exp(_squashed(z))),
+    "sqrt": _unary(lambda z: lax.sqrt(lax.mul(z, z))),
+    "conj": _unary(lax.conj),
+    "exchanged": _unary(lambda z: lax.complex(lax.imag(z), lax.real(z))),
+    "where": _binary(lambda x, y: lax.select(lax.lt(lax.real(x), lax.abs(y)), x, y)),
+    "prod": _reduce(lambda z, a: lax.reduce_prod(_squashed(z), axes=a), False),
+}
+_OPERATIONS_OF = {"f": _OPERATIONS, "c": _COMPLEX}
+
 _shapes = st.lists(st.sampled_from(SIZES), min_size=1, max_size=3).map(tuple)
 _numbers = st.tuples(*[st.integers(0, 100)] * 3)
-_steps = st.builds(
-    Step, st.sampled_from(sorted(_OPERATIONS)), st.tuples(*[st.integers(0, 50)] * 2), _numbers
-)
-programs = st.builds(
-    Program,
-    st.lists(_shapes, min_size=1, max_size=3).map(tuple),
-    st.lists(_steps, min_size=1, max_size=8).map(tuple),
+
+
+def _programs(
+    operations: dict[str, Any], dtypes: st.SearchStrategy[np.dtype]
+) -> st.SearchStrategy[Program]:
+    steps = st.builds(
+        Step, st.sampled_from(sorted(operations)), st.tuples(*[st.integers(0, 50)] * 2), _numbers
+    )
+    return st.builds(
+        Program,
+        st.lists(_shapes, min_size=1, max_size=3).map(tuple),
+        st.lists(steps, min_size=1, max_size=8).map(tuple),
+        dtypes,
+    )
+
+
+programs = _programs(_OPERATIONS, st.just(F32))
+complex_programs = _programs(
+    _COMPLEX, st.sampled_from([np.dtype(np.complex64), np.dtype(np.complex128)])
 )
 
 
 def inputs_of(program: Program, seed: int = 0) -> list[np.ndarray]:
-    """Standard normal float32 arrays of the program's shapes."""
+    """Standard normal arrays of the program's shapes."""
     rng = np.random.default_rng(seed)
-    return [rng.standard_normal(s).astype(F32) for s in program.shapes]
+    arrays = [rng.standard_normal(s) for s in program.shapes]
+    if program.dtype.kind == "c":
+        arrays = [x + 1j * rng.standard_normal(x.shape) for x in arrays]
+    return [x.astype(program.dtype) for x in arrays]

@@ -19,6 +19,7 @@ from weft.kernels.program import Copy, Launch, Program, Slot
 from weft.terms.check import check_program
 from weft.terms.interpret import interpret
 from weft.terms.lower import lower_jaxpr
+from weft.terms.tensor import with_parts
 
 
 def trace(function: Any, arrays: list[np.ndarray]) -> ClosedJaxpr:
@@ -28,7 +29,8 @@ def trace(function: Any, arrays: list[np.ndarray]) -> ClosedJaxpr:
 
 def run_launches(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray]:
     """A program without control flow, by the kernels' interpreter."""
-    memory: dict[Slot, np.ndarray] = dict(zip(program.inputs, arrays, strict=True))
+    parts = map(with_parts, arrays)
+    memory: dict[Slot, np.ndarray] = dict(zip(program.inputs, parts, strict=True))
     memory.update((s, np.asarray(s.data)) for s in program.constants)
     for step in program.steps:
         if isinstance(step, Copy):
@@ -43,10 +45,12 @@ def run_launches(program: Program, arrays: list[np.ndarray]) -> list[np.ndarray]
 
 
 def agree(actual: list[Any], expected: list[np.ndarray], level: str) -> None:
-    """Equal up to the rounding of a re-associated float32 sum."""
+    """Equal up to the rounding of a re-associated sum; complex numbers may be given by parts."""
     assert len(actual) == len(expected)
     for a, e in zip(actual, expected, strict=True):
         a = np.asarray(a)
+        if a.dtype != e.dtype:
+            e = with_parts(e)
         assert a.shape == e.shape and a.dtype == e.dtype, level
         scale = 1 + np.max(np.abs(e), initial=0.0, where=np.isfinite(e))
         np.testing.assert_allclose(a, e, rtol=2e-5, atol=2e-5 * scale, err_msg=level)
@@ -59,7 +63,7 @@ def check_levels(program: random_programs.Program) -> None:
     expected = eval_jaxpr_numpy(closed.jaxpr, closed.consts, *arrays)
     lowered = lower_jaxpr(closed)
     check_program(lowered)
-    agree(interpret(lowered, *arrays), expected, "terms")
+    agree(interpret(lowered, *map(with_parts, arrays)), expected, "terms")
     executable: Executable = compile_jaxpr(closed)
     for step in executable.program.steps:
         if isinstance(step, Launch):
@@ -72,4 +76,10 @@ def check_levels(program: random_programs.Program) -> None:
 @settings(max_examples=150)
 @given(random_programs.programs)
 def test_every_level_agrees_on_random_programs(program: random_programs.Program) -> None:
+    check_levels(program)
+
+
+@settings(max_examples=30)
+@given(random_programs.complex_programs)
+def test_every_level_agrees_on_complex_programs(program: random_programs.Program) -> None:
     check_levels(program)

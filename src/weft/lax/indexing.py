@@ -19,7 +19,7 @@ from weft.lax.operands import (
     operands,
 )
 from weft.primitives import dynamic_slice as windows
-from weft.primitives import indexing
+from weft.primitives import indexing, scatter_products
 from weft.primitives.arithmetic import add, neg
 from weft.primitives.comparison import lt
 from weft.primitives.convert import convert_element_type
@@ -272,7 +272,7 @@ def _scatter(name: str, apply: Callable[..., Value], what: str) -> Callable[...,
 
 scatter = _scatter("scatter", indexing.scatter, "put in (the last one, where several meet)")
 scatter_add = _scatter("scatter_add", indexing.scatter_add, "added")
-scatter_mul = _scatter("scatter_mul", indexing.scatter_mul, "multiplied in")
+scatter_mul = _scatter("scatter_mul", scatter_products.scatter_mul, "multiplied in")
 scatter_min = _scatter("scatter_min", indexing.scatter_min, "combined by minimum")
 scatter_max = _scatter("scatter_max", indexing.scatter_max, "combined by maximum")
 

@@ -64,7 +64,12 @@ def iota(dtype: Any, size: int) -> Value:
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Value:
     """An array of `shape` whose elements are their index along `dimension`."""
     sizes = canonical_shape("broadcasted_iota", shape)
-    return creation.iota(dtype, sizes, canonical_axis("broadcasted_iota", dimension, len(sizes)))
+    axis = canonical_axis("broadcasted_iota", dimension, len(sizes))
+    dtype = dtypes.canonical_dtype(dtype)
+    if dtypes.is_complex(dtype):
+        counted = creation.iota(dtypes.real_dtype(dtype), sizes, axis)
+        return convert.convert_element_type(counted, dtype)
+    return creation.iota(dtype, sizes, axis)
 
 
 # ---------------------------------------------------------------- broadcasting
