@@ -8,7 +8,6 @@ code is not a matter of structure.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import pickle
 import time
@@ -21,6 +20,8 @@ from weft.core.jaxpr import ClosedJaxpr
 
 if TYPE_CHECKING:
     from weft.executable import Executable
+    from weft.runtime.cache import ObjectCache
+    from weft.runtime.record import ProgramRecord
 
 
 def executable_for(
@@ -30,31 +31,55 @@ def executable_for(
 
     ``key`` is that of ``closed``, if it is known already.
     """
+    place = _place(closed, donated, key)
+    if place is None:
+        return _compile(closed, donated)
+    cache, name = place
+    found = _read(cache, name, closed, donated)
+    if found is not None:
+        return found
+
+    def store(record: ProgramRecord) -> None:
+        try:
+            payload = record.pack()
+        except (TypeError, AttributeError, pickle.PicklingError):
+            return  # it calls a function that only this process has
+        cache.keep(name, payload)
+
+    return _compile(closed, donated, store)
+
+
+def load(closed: ClosedJaxpr) -> Executable | None:
+    """The program if an equal one lies on disk, without donated arguments; else None."""
+    place = _place(closed, (), None)
+    return None if place is None else _read(*place, closed, ())
+
+
+def _place(
+    closed: ClosedJaxpr, donated: Sequence[int], key: JaxprKey | None
+) -> tuple[ObjectCache, str] | None:
+    """The cache and the name there of a program; None if it has none."""
     from weft.runtime.cache import object_cache
 
     cache = None if config.dump else object_cache()
     digest = None if cache is None else key_digest(key or jaxpr_key(closed))
     if cache is None or digest is None:
-        return _compile(closed, donated)
+        return None
     from weft.runtime.identity import compiler_identity, processor_identity
+
+    parts = (digest, tuple(donated), config.compiled_for, compiler_identity(), processor_identity())
+    return cache, "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _read(
+    cache: ObjectCache, name: str, closed: ClosedJaxpr, donated: Sequence[int]
+) -> Executable | None:
     from weft.runtime.record import ProgramRecord
 
     start = time.perf_counter()
-    parts = (digest, tuple(donated), config.compiled_for, compiler_identity(), processor_identity())
-    name = "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
     payload = cache.get(name)
     if payload is None:
-
-        def store(record: ProgramRecord) -> None:
-            try:
-                payload = record.pack()
-            except (TypeError, AttributeError, pickle.PicklingError):
-                return  # it calls a function that only this process has
-            # A disk that cannot be written costs the next process a compilation.
-            with contextlib.suppress(OSError):
-                cache.put(name, payload)
-
-        return _compile(closed, donated, store)
+        return None
     from weft.executable import Executable, Stats
 
     record = ProgramRecord.unpack(payload)

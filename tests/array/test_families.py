@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import weft
 import weft.numpy as wnp
 from tests.levels import programs as random_programs
-from weft.array import delayed, families
+from weft.array import delayed, families, immediate
 from weft.compile import OpenProgram, compile_family, compiled
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
@@ -158,6 +158,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> families.Counts:
     monkeypatch.setattr(families, "_families", type(families._families)(64))
     monkeypatch.setattr(delayed, "_cache", type(delayed._cache)())
     delayed._state.segment = None
+    immediate.clear()
     return counts
 
 

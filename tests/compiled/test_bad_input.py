@@ -139,6 +139,20 @@ INDICES: dict[str, Case] = {
 }
 
 DTYPES: dict[str, Case] = {
+    **{
+        f"complex {name}": (
+            lambda name=name: getattr(wnp, name)(ones(3), ones(3) * 1j),
+            TypeError,
+            f"weft.numpy.{name}: argument 1 is c64[3], and complex numbers have no order",
+        )
+        for name in ("fmax", "fmin", "heaviside", "copysign", "logaddexp", "digitize")
+    },
+    "half a shift": (lambda: wnp.roll(ones(3), 1.5), TypeError, "roll: a shift is an integer, got"),
+    "half a repeat": (
+        lambda: wnp.repeat(ones(3), 1.5),
+        TypeError,
+        "weft.numpy.repeat: repeats are integers, got float64",
+    ),
     "objects": (
         lambda: weft.jit(step)({"w": np.array([None])}, BATCH),
         TypeError,

@@ -14,7 +14,6 @@ from tests.compiled.agreement import COMPLEX, assert_close, run_compiled
 from weft import lax
 from weft import numpy as wnp
 from weft.core.primitive import primitive_named
-from weft.errors import MissingRuleError
 from weft.primitives import arithmetic, transcendental
 
 # fmt: off

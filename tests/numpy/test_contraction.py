@@ -214,3 +214,35 @@ def test_preferred_element_type_keeps_bytes_as_they_are_until_they_are_multiplie
     np.testing.assert_array_equal(floats, wide.astype(np.float32), strict=True)
     text = str(weft.make_jaxpr(lambda x, y: wnp.matmul(x, y, preferred_element_type="int32"))(x, y))
     assert "convert_element_type" not in text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "preferred"),
+    [
+        ("int8", "int32"),
+        ("uint8", "int32"),
+        ("bfloat16", "float32"),
+        ("float32", "bfloat16"),
+        ("float32", "complex64"),
+        ("bool", "int32"),
+    ],
+)
+@pytest.mark.parametrize("names", ["ij,kj->ik", "ij->i", "ij,kj,k->i", "ij,k->j"])
+def test_einsum_gives_the_preferred_dtype(dtype, preferred, names):
+    random = np.random.default_rng(0)
+    data = [random.integers(0, 2, n) * 100 for n in ((2, 30), (3, 30), (3,))]
+    count = names.count(",") + 1
+    data = [data[0], data[2]] if names == "ij,k->j" else data[:count]
+    operands = [wnp.asarray(x).astype(dtype) for x in data]
+    result = wnp.einsum(names, *operands, preferred_element_type=preferred)
+    exact = np.einsum(names, *[np.asarray(x).astype(np.float64) for x in operands])
+    assert result.dtype == preferred
+    np.testing.assert_allclose(np.asarray(result).astype(np.complex128).real, exact, rtol=8e-3)
+
+
+def test_einsum_reads_narrow_operands_as_they_are():
+    x = wnp.ones((2, 3), "int8")
+    text = str(
+        weft.make_jaxpr(lambda x: wnp.einsum("ij,kj->ik", x, x, preferred_element_type="int32"))(x)
+    )
+    assert "convert_element_type" not in text

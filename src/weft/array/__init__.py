@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weft.array.delayed import block_until_ready, compute, evaluate, settle
+from weft.array.evaluation import block_until_ready, compute, evaluate, settle
 from weft.array.value import Array, View, alias, borrow_numpy, from_numpy, mark_view, rebind
 
 __all__ = [

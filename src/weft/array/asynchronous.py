@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
-from weft.array.delayed import compute, delayed_leaves
+from weft.array.evaluation import compute, delayed_leaves
 
 #: Evaluations at the same time. More would not run faster: each uses the pool of threads.
 _WORKERS = 2

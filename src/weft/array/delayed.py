@@ -23,25 +23,27 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Container, Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft import tree
 from weft.array import families, immediate
 from weft.array.value import Array, alias, from_numpy
 from weft.config import config, jit_is_disabled
 from weft.core import dtypes
-from weft.core.avals import ShapedArray, aval_of, is_array_like
+from weft.core.avals import ShapedArray, aval_of
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 from weft.core.source import Source, describe, user_frame
-from weft.core.trace import Tracer, set_capture, set_evaluator
+from weft.core.trace import set_capture, set_evaluator
 from weft.runtime.buffer import Buffer
+
+if TYPE_CHECKING:
+    from weft.executable import Executable
 
 SEGMENT_LIMIT = 64
 CACHE_LIMIT = 512
@@ -125,7 +127,7 @@ class Segment:
         self.first_site: tuple[Any, int] | None = None
         self.first_path: tuple[Any, ...] = ()
         self.lock = threading.RLock()
-        _segments.add(self)
+        segments.add(self)
 
     def watch(self, array: Array) -> None:
         """Takes note of another handle of a value that is pending here."""
@@ -154,16 +156,16 @@ class Segment:
                     return
             live = self.live()
             if effect is not None:
-                program = _closure([(effect, 0)])  # its results are not looked at: it may have none
+                program = closure([(effect, 0)])  # its results are not looked at: it may have none
             elif wanted is None:
-                program = _closure(pending_of(live))
+                program = closure(pending_of(live))
             else:
-                program = _closure(array._pending for array in wanted)
+                program = closure(array._pending for array in wanted)
             if program:
                 inside = {id(operation) for operation in program}
                 everything = program
                 if not inside.issuperset([key[0] for key in live]):
-                    everything = _closure(pending_of(live))
+                    everything = closure(pending_of(live))
                 outputs = _outputs(program, everything, live)
                 self._hand_out(program, outputs, _execute(program, outputs), live)
             self.arrays = [ref for ref in self.arrays if (a := ref()) is not None and a._pending]
@@ -217,7 +219,7 @@ class Segment:
                     array._pending = None
 
 
-_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+segments: weakref.WeakSet[Segment] = weakref.WeakSet()
 
 
 class _State(threading.local):
@@ -232,7 +234,7 @@ def pending_of(live: dict[tuple[int, int], list[Array]]) -> list[Pending | None]
     return [array._pending for arrays in live.values() for array in arrays]
 
 
-def _closure(roots: Iterable[Pending | None]) -> list[Operation]:
+def closure(roots: Iterable[Pending | None]) -> list[Operation]:
     """The pending operations that `roots` depend on, in the order of recording."""
     found: dict[int, Operation] = {}
     stack = [root[0] for root in roots if root is not None]
@@ -341,24 +343,41 @@ def _leaf(x: Leaf | Pending) -> Leaf:
     return Leaf(operation.out_avals[index], buffer)
 
 
-_cache: OrderedDict[Hashable, Callable[..., list[Array]]] = OrderedDict()
+_cache: OrderedDict[Hashable, Executable] = OrderedDict()
 _cache_lock = threading.Lock()
 
 
-def _executable(canonical: _Canonical) -> Callable[..., list[Array]]:
+def _executable(canonical: _Canonical) -> Executable:
     """The compiled program: from the cache, or compiled and remembered."""
     key = (config.compiled_for, canonical.key)
     with _cache_lock:
         found = _cache.get(key)
         if found is not None:
             _cache.move_to_end(key)
-            return found
+    if found is not None:
+        _note_again(canonical, found)
+        return found
     executable = families.executable(canonical.jaxpr())
     with _cache_lock:
         _cache[key] = executable
         while len(_cache) > CACHE_LIMIT:
             _cache.popitem(last=False)
     return executable
+
+
+def _note_again(canonical: _Canonical, executable: Executable) -> None:
+    """Takes note of a program run again, if it is one operation on any operands of its types."""
+    if len(canonical.program) > 1:
+        return
+    (operation,) = canonical.program
+    primitive, avals = operation.primitive, executable.in_avals
+    if primitive.multiple_results or len(avals) != len(operation.inputs):
+        return
+    if "effects" in primitive.rules and primitive.effects(operation.params):
+        return
+    key = _key(primitive, list(avals), operation.params)
+    if key is not None:
+        immediate.note_again(key, executable)
 
 
 def _execute(program: list[Operation], outputs: list[Pending]) -> list[Buffer]:
@@ -410,10 +429,16 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     if jit_is_disabled():
         return run_now(primitive, args, params)
     arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
-    key = _key(primitive, arrays, params)
+    avals = [array.aval for array in arrays]
+    key = _key(primitive, avals, params)
     program = immediate.programs.get(key)
-    if program is not None and (result := program(*arrays)) is not None:
+    if (
+        program is not None
+        and immediate.settings is config.compiled_for
+        and (result := program(*arrays)) is not None
+    ):
         return result
+    immediate.recorded += 1
     frame = user_frame()
     segment = _open_segment(frame, sys._getframe())
     for array in arrays:
@@ -421,7 +446,6 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
             pending = array._pending
             if pending is None or pending[0].segment is not segment:
                 array.materialise()  # not under the lock: it may need that of another segment
-    avals = [array.aval for array in arrays]
     out_avals = _typed.get(key)
     if out_avals is None:
         out_avals = _result_types(key, primitive, avals, params)
@@ -457,19 +481,16 @@ _typed: dict[Hashable, list[ShapedArray]] = {}
 TYPED_LIMIT = 4096
 
 
-def _key(primitive: Primitive, arrays: list[Array], params: dict[str, Any]) -> Hashable:
+def _key(primitive: Primitive, avals: list[ShapedArray], params: dict[str, Any]) -> Hashable:
     """What decides the types and the program of one operation; None if a parameter is no key."""
-    if params:
-        key: Hashable = (primitive, *[array.aval for array in arrays], *params.items())
-        try:
-            hash(key)
-        except TypeError:  # an array or a list among the parameters
-            return None
-        return key
-    if len(arrays) == 2:
-        a, b = arrays
-        return (primitive, a.aval, b.aval)
-    return (primitive, *[array.aval for array in arrays])
+    if not params:
+        return (primitive, *avals)
+    key: Hashable = (primitive, *avals, *params.items())
+    try:
+        hash(key)
+    except TypeError:  # an array or a list among the parameters
+        return None
+    return key
 
 
 def _result_types(
@@ -515,91 +536,6 @@ def as_constant(value: Any) -> Array:
         return value
     aval_of(value)  # types that stand for arrays have errors of their own
     raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")
-
-
-def evaluate(arrays: Iterable[Array]) -> None:
-    """Computes several arrays, sharing what they have in common."""
-    by_segment: dict[int, tuple[Segment, list[Array]]] = {}
-    for array in arrays:
-        pending = array._pending
-        if pending is not None:
-            segment = pending[0].segment
-            by_segment.setdefault(id(segment), (segment, []))[1].append(array)
-    for segment, wanted in by_segment.values():
-        segment.run(wanted)
-
-
-def compute(*arrays: Any) -> Any:
-    """Evaluates delayed arrays together, in one program where they belong together.
-
-    Takes arrays and containers of arrays. Returns what was given, a tuple if that is several; the
-    arrays are the same objects, now with values.
-
-    >>> import weft, weft.numpy as np
-    >>> x = np.arange(4.0)
-    >>> weft.compute(x + 1, x * 2)
-    (Array([1., 2., 3., 4.], dtype=float32), Array([0., 2., 4., 6.], dtype=float32))
-    """
-    evaluate(delayed_leaves("weft.compute", arrays))
-    return arrays[0] if len(arrays) == 1 else arrays
-
-
-def delayed_leaves(caller: str, arrays: Sequence[Any]) -> list[Array]:
-    """The arrays among arguments; TypeError for an argument that is not made of arrays."""
-    leaves: list[Array] = []
-    for position, argument in enumerate(arrays):
-        for leaf in tree.leaves(argument):
-            if type(leaf) is Array:
-                leaves.append(leaf)
-            elif leaf is argument or isinstance(leaf, Tracer) or not is_array_like(leaf):
-                raise TypeError(
-                    f"{caller}: argument {position} is {_described(argument, leaf)}, not a "
-                    "weft array"
-                )
-    return leaves
-
-
-def _described(argument: Any, leaf: Any) -> str:
-    kind = type(leaf).__name__
-    return kind if argument is leaf else f"{type(argument).__name__} with {kind}"
-
-
-def block_until_ready(x: Any) -> Any:
-    """``x``, an array or a container of arrays, once its values are computed.
-
-    Traced values pass: there is nothing to wait for.
-
-    >>> weft.block_until_ready({"a": np.ones(2) + 1})
-    {'a': Array([2., 2.], dtype=float32)}
-    """
-    if type(x) is Array:
-        x.materialise()
-    else:
-        evaluate([leaf for leaf in tree.leaves(x) if type(leaf) is Array])
-    return x
-
-
-def settle(buffers: Iterable[Buffer]) -> None:
-    """Does the pending work that reads `buffers`; for who is about to change or free them."""
-    wanted = {id(buffer) for buffer in buffers}
-    for segment in list(_segments):
-        with segment.lock:
-            held = [array for arrays in segment.live().values() for array in arrays]
-            if _read([array._pending for array in held], wanted):
-                segment.run([array for array in held if _read([array._pending], wanted)])
-
-
-def _read(roots: list[Pending | None], buffers: set[int]) -> bool:
-    """Whether the pending work that `roots` depend on reads one of `buffers`."""
-    operations = _closure(roots)
-    return any(id(_buffer_of(x)) in buffers for op in operations for x in op.inputs)
-
-
-def _buffer_of(x: Leaf | Pending) -> Buffer | None:
-    if isinstance(x, Leaf):
-        return x.buffer
-    results = x[0].results
-    return results[x[1]] if results is not None else None
 
 
 def _captured(value: Any) -> Any:

@@ -43,9 +43,11 @@ _families: BoundedCache[OpenProgram | NoClassError] = BoundedCache(CACHE_LIMIT)
 
 
 def executable(closed: ClosedJaxpr) -> Executable:
-    """The native program for ``closed``, a jaxpr without constants."""
+    """The native program for ``closed``; with constants, it has no class."""
     from weft.stored import executable_for
 
+    if closed.consts:
+        return executable_for(closed)
     try:
         instance = shape_class(closed)
         before = counts.compiled
@@ -59,6 +61,21 @@ def executable(closed: ClosedJaxpr) -> Executable:
     except NoClassError as why:
         counts.exact[str(why)] += 1
     return executable_for(closed)
+
+
+def at_hand(closed: ClosedJaxpr) -> Executable | None:
+    """The program for ``closed`` where nothing has to be compiled for it; None otherwise."""
+    from weft.stored import load
+
+    if not closed.consts:
+        try:
+            instance = shape_class(closed)
+            found = _families.found((config.compiled_for, instance.key))
+            if not isinstance(found, NoClassError):
+                return None if found is None else found.at(instance)
+        except NoClassError:
+            pass  # then it may have been compiled for its exact shapes
+    return load(closed)
 
 
 def _compiled(instance: ShapeClass) -> OpenProgram | NoClassError:

@@ -2,37 +2,62 @@
 
 Delaying an operation pays when fusing it with others saves traffic to memory or calls. On a few
 elements, recording it costs more than running it. So an operation on small arrays, with one result
-and without effects, that has been recorded `WORTH_COMPILING` times (about the time it takes to
-compile it) gets a native program, and from then on runs when it is asked for. The bits of pointwise
-operations are the same either way; those of a sum may depend on what it is fused with, as they do
-wherever delayed work is cut into programs.
+and without effects, gets a native program, and from then on runs when it is asked for, once
+
+- it has been the whole of a program twice, which serves as its own; or
+- it has been recorded as often as it takes to load a program (`WORTH_LOADING`), and its own lies on
+  disk or belongs to a class of shapes that is known; or
+- it has been recorded as often as it takes to compile one (`WORTH_COMPILING`).
+
+Calls of library functions (`weft.array.calls`) are treated alike. The bits of pointwise operations
+are the same either way; those of a sum may depend on what it is fused with, as they do wherever
+delayed work is cut into programs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from weft.array import families
-from weft.array.value import Array, from_numpy
+from weft.array.value import Array
+from weft.config import config
 from weft.core.avals import ShapedArray
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
 
+if TYPE_CHECKING:
+    from weft.executable import Executable
+
 #: Bytes of an operand or result up to which an operation counts as small.
 SMALL = 16384
-#: Recordings (about 10 µs each) that cost what compiling does.
+#: Recordings (about 10 µs each) that cost what loading a program does.
+WORTH_LOADING = 40
+#: Recordings that cost what compiling one does.
 WORTH_COMPILING = 400
-#: Operations remembered, and numbers.
+#: Programs and counts that are kept.
 LIMIT = 4096
-FILLS_LIMIT = 512
+
+Program = Callable[..., Array | None]
 
 #: Programs of operations: they take arrays, and return the result or None when it does not fit.
-programs: dict[Hashable, Callable[..., Array | None]] = {}
-_recorded: dict[Hashable, int] = {}
-_fills: dict[tuple[ShapedArray, type, Any], Any] = {}
+programs: dict[Hashable, Program] = {}
+#: The same for calls of library functions.
+calls: dict[Hashable, Program] = {}
+#: The settings that all of them were compiled for: with others, they are not to be used.
+settings: object = None
+#: How many operations have been recorded since Weft was imported.
+recorded = 0
+
+_NEVER = float("-inf")
+#: Counts by key; of calls apart, as those with numbers that never come back fill theirs.
+_recorded: dict[Hashable, float] = {}
+_called: dict[Hashable, float] = {}
+
+
+def is_small(aval: ShapedArray) -> bool:
+    """Whether recording an operation on an array of this type costs more than running it."""
+    return aval.nbytes <= SMALL
 
 
 def note_recorded(
@@ -42,66 +67,90 @@ def note_recorded(
     out_avals: list[ShapedArray],
     params: dict[str, Any],
 ) -> None:
-    """Counts a recording of an operation with one result, and compiles it when that is worth it."""
-    if any(aval.nbytes > SMALL for aval in (*avals, *out_avals)):
-        return
-    count = _recorded.get(key, 0) + 1
-    if count < WORTH_COMPILING:
-        if len(_recorded) >= LIMIT:
-            _recorded.clear()
-        _recorded[key] = count
-        return
-    _recorded.pop(key, None)
-    if len(programs) >= LIMIT:
-        programs.clear()
-    programs[key] = _compiled(primitive, avals, out_avals, params)
+    """Counts a recording of an operation with one result; makes its program when that is worth it.
 
-
-def recurring_fill(aval: ShapedArray, number: Any) -> Array | None:
-    """An array like ``aval`` filled with a Python number that operations keep being given.
-
-    Such an operand saves converting and broadcasting the number each time. None until the number
-    has been met often enough, and where the result would not have the dtype of ``aval``.
+    ``key`` is what `programs` will know it by.
     """
-    kind = type(number)
-    fits = aval.dtype.kind == "f" and (kind is float or kind is int)
-    if not (fits or (aval.dtype.kind == "i" and kind is int)) or aval.nbytes > SMALL:
-        return None
-    key = (aval, kind, number)
-    found = _fills.get(key, 0)
-    if type(found) is Array:
-        return found
-    if number == 0 or number != number or aval.weak_type:  # 0.0 equals -0.0
-        return None
-    if len(_fills) >= FILLS_LIMIT:
-        _fills.clear()
-    _fills[key] = found + 1
-    if found + 1 >= WORTH_COMPILING:
-        info = None if aval.dtype.kind == "f" else np.iinfo(aval.dtype)
-        if info is None or info.min <= number <= info.max:
-            with np.errstate(over="ignore"):
-                data = np.full(aval.shape, number, aval.dtype)
-            _fills[key] = from_numpy(data, owned=True)
-    return None
+    if all(map(is_small, avals)) and is_small(out_avals[0]):
+        find = _worth(_recorded, key, 1)
+        if find is not None:
+            executable = find(_closed(primitive, avals, out_avals, params))
+            if executable is not None:
+                _keep(programs, key, executable)
+
+
+def note_call(key: Hashable, work: int, closed: Callable[[], ClosedJaxpr | None]) -> None:
+    """Counts a call of a library function that recorded about ``work`` operations.
+
+    ``closed`` gives the call as a program, or None where it can have none; ``key`` is what `calls`
+    will know it by.
+    """
+    find = _worth(_called, key, work)
+    if find is not None:
+        program = closed()
+        if program is None:
+            _called[key] = _NEVER
+            return
+        executable = find(program)
+        if executable is not None:
+            _keep(calls, key, executable)
+
+
+def note_again(key: Hashable, executable: Executable) -> None:
+    """Takes the program of one operation, run once more on operands that differ, for its own."""
+    if all(map(is_small, (*executable.in_avals, *executable.out_avals))):
+        _renew()
+        _keep(programs, key, executable)
 
 
 def clear() -> None:
-    """Forgets programs, counts and filled arrays."""
+    """Forgets programs and counts."""
     programs.clear()
+    calls.clear()
     _recorded.clear()
-    _fills.clear()
+    _called.clear()
 
 
-def _compiled(
+def _renew() -> None:
+    """Forgets everything when the settings have changed."""
+    global settings
+    if settings is not config.compiled_for:
+        clear()
+        settings = config.compiled_for
+
+
+def _worth(
+    counts: dict[Hashable, float], key: Hashable, work: int
+) -> Callable[[ClosedJaxpr], Executable | None] | None:
+    """Counts ``work`` for ``key``: how to find its program, if that is enough to look for one."""
+    if settings is not config.compiled_for:
+        _renew()
+    before = counts.get(key, 0)
+    count = before + work
+    if len(counts) >= LIMIT:
+        counts.clear()
+    counts[key] = count
+    if count >= WORTH_COMPILING:
+        counts.pop(key, None)
+        return families.executable
+    return families.at_hand if before < WORTH_LOADING <= count else None
+
+
+def _keep(table: dict[Hashable, Program], key: Hashable, executable: Executable) -> None:
+    if len(table) >= LIMIT:
+        table.clear()
+    table[key] = executable.call_path(_no_fit, single=True)
+
+
+def _closed(
     primitive: Primitive,
-    avals: list[ShapedArray],
-    out_avals: list[ShapedArray],
+    avals: Sequence[ShapedArray],
+    out_avals: Sequence[ShapedArray],
     params: dict[str, Any],
-) -> Callable[..., Array | None]:
+) -> ClosedJaxpr:
     invars, outvars = [Var(a) for a in avals], [Var(a) for a in out_avals]
     eqn = Eqn(primitive, list(invars), outvars, params)
-    executable = families.executable(ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn])))
-    return executable.call_path(_no_fit, single=True)
+    return ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn]), [])
 
 
 def _no_fit(*arrays: Any) -> None:

@@ -152,7 +152,7 @@ class Array:
 
     def invalidate(self, reason: str) -> None:
         """Makes every later use an error that gives `reason`, such as a donation."""
-        from weft.array.delayed import settle
+        from weft.array.evaluation import settle
         from weft.core.source import describe, user_source
 
         if self.is_deleted():
@@ -385,7 +385,7 @@ def mark_view(result: Any, x: Any, what: str, strided: bool, index: Any = None) 
 
 def donate(arrays: Iterable[Array], reason: str) -> None:
     """Takes the values of `arrays`: every later use is an error that gives `reason`."""
-    from weft.array.delayed import settle
+    from weft.array.evaluation import settle
     from weft.core.source import describe, user_source
 
     taken = [array for array in arrays if not array.is_deleted()]

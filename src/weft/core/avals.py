@@ -27,13 +27,14 @@ class ShapedArray:
     True
     """
 
-    __slots__ = ("__weakref__", "dtype", "ndim", "shape", "size", "weak_type")
+    __slots__ = ("__weakref__", "dtype", "nbytes", "ndim", "shape", "size", "weak_type")
 
     shape: tuple[int, ...]
     dtype: np.dtype
     weak_type: bool
     ndim: int
     size: int
+    nbytes: int  # of a dense array of this type
 
     _interned: weakref.WeakValueDictionary[Any, ShapedArray] = weakref.WeakValueDictionary()
     _lock = threading.Lock()
@@ -61,13 +62,9 @@ class ShapedArray:
                 aval.size = 1
                 for d in dims:
                     aval.size *= d
+                aval.nbytes = aval.size * aval.dtype.itemsize
                 cls._interned[key] = aval
         return aval
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of a dense array of this type."""
-        return self.size * self.dtype.itemsize
 
     def update(self, **changes: Any) -> ShapedArray:
         """The same aval with ``shape``, ``dtype`` or ``weak_type`` changed."""

@@ -43,6 +43,11 @@ class BoundedCache(Generic[ValueT]):
                 self._entries.popitem(last=False)
         return value
 
+    def found(self, key: Hashable) -> ValueT | None:
+        """The value of ``key``, or None if it is not here."""
+        with self._lock:
+            return self._entries.get(key)
+
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:

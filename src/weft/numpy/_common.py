@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import Array, immediate
+from weft.array import Array
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, is_array_like
-from weft.core.trace import Tracer, current_trace, eval_trace
+from weft.core.trace import Tracer
 from weft.primitives.shaping import broadcast_in_dim
 
 Value = Any  # an Array or a tracer
@@ -30,6 +30,7 @@ PYTHON_SCALARS = (bool, int, float, complex)
 #: What knows its aval.
 _TYPED = Array, Tracer
 _NUMPY = np.ndarray, np.generic
+_REALS = frozenset([int, float])
 _SCALARS = *PYTHON_SCALARS, np.generic
 
 
@@ -73,6 +74,18 @@ def no_out(name: str, out: None) -> None:
             f"{public_name(name)}: out must be None: results are new arrays, which replace what a "
             "name stands for (x = ...)"
         )
+
+
+def check_ordered(name: str, *args: Any) -> None:
+    """Raises TypeError naming the first argument that is complex, for what compares numbers."""
+    check_arraylike(name, *args)
+    for position, arg in enumerate(args):
+        aval = aval_of(arg)
+        if dtypes.is_complex(aval.dtype):
+            raise TypeError(
+                f"{public_name(name)}: argument {position} is {aval}, and complex numbers have no "
+                "order; compare their parts or magnitudes"
+            )
 
 
 def is_scalar(x: Any) -> bool:
@@ -191,12 +204,23 @@ def promote_and_broadcast(name: str, *args: ArrayLike, inexact: bool = False) ->
                 return [a, b]
             joined = _joined(name, a.aval, b.aval, inexact)
             return [_fitted(name, a, *joined), _fitted(name, b, *joined)]
-        if current_trace() is eval_trace:
-            filled = _with_filled(a, b, inexact)
-            if filled is not None:
-                return filled
+        if type(b) in _REALS and isinstance(a, _TYPED) and _takes_reals(a.aval):
+            return [a, _repeated(name, b, a.aval)]
+        if type(a) in _REALS and isinstance(b, _TYPED) and _takes_reals(b.aval):
+            return [_repeated(name, a, b.aval), b]
     promoted = promote_inexact(name, *args) if inexact else promote(name, *args)
     return broadcast(name, *promoted)
+
+
+def _takes_reals(aval: ShapedArray) -> bool:
+    """Whether real numbers of Python beside such an array take its dtype."""
+    return aval.dtype.kind == "f" and not aval.weak_type
+
+
+def _repeated(name: str, number: float, aval: ShapedArray) -> Value:
+    """A number as an array like `aval`."""
+    constant = scalar_constant(name, number, aval.dtype)
+    return broadcast_in_dim(constant, aval.shape, ()) if aval.shape else constant
 
 
 @lru_cache(4096)
@@ -218,22 +242,6 @@ def _fitted(name: str, x: Value, dtype: np.dtype, weak: bool, shape: tuple[int, 
     if own == shape:
         return x
     return broadcast_in_dim(x, shape, tuple(range(len(shape) - len(own), len(shape))))
-
-
-def _with_filled(a: ArrayLike, b: ArrayLike, inexact: bool) -> list[Value] | None:
-    """A small array and a number that recurs, as two arrays."""
-    if type(a) is Array and type(b) in PYTHON_SCALARS:
-        array, number = a, b
-    elif type(b) is Array and type(a) in PYTHON_SCALARS:
-        array, number = b, a
-    else:
-        return None
-    if inexact and not dtypes.is_inexact(array.aval.dtype):
-        return None
-    filled = immediate.recurring_fill(array.aval, number)
-    if filled is None:
-        return None
-    return [array, filled] if array is a else [filled, array]
 
 
 def canonical_axis(name: str, axis: Any, ndim: int) -> int:

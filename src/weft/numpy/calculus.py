@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -15,6 +16,7 @@ from weft.numpy._common import (
     Value,
     canonical_axis,
     check_arraylike,
+    check_ordered,
     convert,
     dtype_of,
     promote,
@@ -31,6 +33,7 @@ from weft.numpy.taking import take
 from weft.numpy.ufuncs import absolute, equal, not_equal, remainder, sqrt, subtract
 
 
+@at_once
 def diff(
     a: ArrayLike,
     n: int = 1,
@@ -180,6 +183,7 @@ def _central(x: Value, number: int, spacing: ArrayLike) -> Value:
     return concatenate([first, inside, last], number)
 
 
+@at_once
 def trapezoid(
     y: ArrayLike, x: ArrayLike | None = None, dx: ArrayLike = 1.0, axis: int = -1
 ) -> Value:
@@ -208,6 +212,7 @@ def _along(vector: Value, number: int, ndim: int) -> Value:
     return lax.reshape(vector, shape)
 
 
+@at_once
 def interp(
     x: ArrayLike,
     xp: ArrayLike,
@@ -231,6 +236,7 @@ def interp(
             raise ValueError(
                 f"weft.numpy.interp: {side} is a number or 'extrapolate', got {value!r}"
             )
+    check_ordered("interp", x, xp)
     x, xp, fp = promote_inexact("interp", x, xp, fp)
     x, xp, fp = _asarray(x), _asarray(xp), _asarray(fp)
     if len(shape_of(xp)) != 1 or shape_of(xp) != shape_of(fp) or shape_of(xp)[0] == 0:
@@ -264,6 +270,7 @@ def _periodic(x: Value, xp: Value, fp: Value, period: Value) -> tuple[Value, Val
     return x, xp, concatenate([fp[-1:], fp, fp[:1]])
 
 
+@at_once
 def searchsorted(
     a: ArrayLike,
     v: ArrayLike,
@@ -288,6 +295,7 @@ def searchsorted(
         )
     if side not in ("left", "right"):
         raise ValueError(f"weft.numpy.searchsorted: side is 'left' or 'right', got {side!r}")
+    check_ordered("searchsorted", a, v)
     a, v = (_asarray(x) for x in promote("searchsorted", a, v))
     if len(shape_of(a)) != 1:
         raise ValueError(f"weft.numpy.searchsorted: needs a vector, got shape {shape_of(a)}")
@@ -312,6 +320,7 @@ def searchsorted(
     return low
 
 
+@at_once
 def digitize(
     x: ArrayLike, bins: ArrayLike, right: bool = False, *, method: str | None = None
 ) -> Value:
@@ -323,6 +332,7 @@ def digitize(
     >>> digitize(np.array([0.5, 2.0]), np.array([0.0, 1.0, 2.0]))
     Array([1, 3], dtype=int32)
     """
+    check_ordered("digitize", x, bins)
     edges = _asarray(bins)
     if len(shape_of(edges)) != 1:
         raise ValueError(
@@ -340,6 +350,7 @@ def digitize(
 _OTHER_SIDE = {"left": "right", "right": "left"}
 
 
+@at_once
 def cov(
     m: ArrayLike,
     y: ArrayLike | None = None,
@@ -421,6 +432,7 @@ def _weights(name: str, w: ArrayLike | None, count: int) -> Value | None:
     return absolute(w)
 
 
+@at_once
 def corrcoef(
     x: ArrayLike, y: ArrayLike | None = None, rowvar: bool = True, dtype: DType = None
 ) -> Value:

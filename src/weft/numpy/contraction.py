@@ -10,6 +10,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -61,6 +62,7 @@ def _operands(name: str, a: ArrayLike, b: ArrayLike, preferred: DType) -> list[V
     return [x if type(x) is Array else asarray(x) for x in operands]
 
 
+@at_once
 def matmul(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
@@ -140,6 +142,7 @@ def _broadcast_product(a: Value, b: Value, lead: tuple[int, ...], preferred: DTy
 _BATCH_LETTERS = "ABCDEFGHLMNOPQRSTUVWXYZ"
 
 
+@at_once
 def dot(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
@@ -162,6 +165,7 @@ def dot(
     return contract(a, b, ((len(left) - 1,), (axis,)), preferred=preferred_element_type)
 
 
+@at_once
 def vdot(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
@@ -177,6 +181,7 @@ def vdot(
     return dot(rows, ravel(b), preferred_element_type=preferred_element_type)
 
 
+@at_once
 def vecdot(
     x1: ArrayLike,
     x2: ArrayLike,
@@ -247,6 +252,7 @@ def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return matmul(rows, x2) if len(left) == 1 else matmul(rows[..., None, :], x2)[..., 0, :]
 
 
+@at_once
 def inner(
     a: ArrayLike, b: ArrayLike, *, precision: Any = None, preferred_element_type: DType = None
 ) -> Value:
@@ -261,6 +267,7 @@ def inner(
     return tensordot(a, b, (-1, -1), preferred_element_type=preferred_element_type)
 
 
+@at_once
 def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Value:
     """The products of every element of `a` with every element of `b`, as a matrix.
 
@@ -276,6 +283,7 @@ def outer(a: ArrayLike, b: ArrayLike, out: None = None) -> Value:
     return ravel(a)[:, None] * ravel(b)[None, :]
 
 
+@at_once
 def tensordot(
     a: ArrayLike,
     b: ArrayLike,
@@ -322,6 +330,7 @@ def _listed(axes: Any) -> list[int]:
     return list(axes) if isinstance(axes, list | tuple) else [axes]
 
 
+@at_once
 def kron(a: ArrayLike, b: ArrayLike) -> Value:
     """The Kronecker product: `b` scaled by each element of `a`, laid out as `a` is.
 
@@ -340,6 +349,7 @@ def kron(a: ArrayLike, b: ArrayLike) -> Value:
     return lax.reshape(product, tuple(n * m for n, m in zip(left, right, strict=True)))
 
 
+@at_once
 def cross(
     a: ArrayLike,
     b: ArrayLike,

@@ -10,6 +10,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array, alias, borrow_numpy, from_numpy
+from weft.array.calls import at_once
 from weft.array.dlpack import import_array
 from weft.core import dtypes
 from weft.core.avals import aval_of
@@ -243,6 +244,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     return borrow_numpy(data)
 
 
+@at_once
 def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True, device: Any = None) -> Value:
     """`x` converted to `dtype`. Floats are truncated towards zero; complex numbers lose the
     imaginary part.
@@ -259,6 +261,7 @@ def astype(x: ArrayLike, dtype: DType, /, *, copy: bool = True, device: Any = No
 # ---------------------------------------------------------------- constants
 
 
+@at_once
 def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any = None) -> Value:
     """An array of that shape filled with a number (or an array that broadcasts to it).
 
@@ -315,6 +318,7 @@ def _filled(name: str, shape: Any, value: int, dtype: DType) -> Value:
     return lax.broadcast_in_dim(constant, shape, ())
 
 
+@at_once
 def zeros_like(
     a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None
 ) -> Value:
@@ -327,6 +331,7 @@ def zeros_like(
     return _like("zeros_like", a, 0, dtype, shape)
 
 
+@at_once
 def ones_like(a: ArrayLike, dtype: DType = None, shape: Any = None, *, device: Any = None) -> Value:
     """Ones with the shape and dtype of `a`.
 
@@ -349,6 +354,7 @@ def empty_like(
     return _like("empty_like", prototype, 0, dtype, shape)
 
 
+@at_once
 def full_like(
     a: ArrayLike,
     fill_value: ArrayLike,
@@ -375,6 +381,7 @@ def _like(name: str, x: ArrayLike, value: int, dtype: DType, shape: Any) -> Valu
 # ---------------------------------------------------------------- diagonals
 
 
+@at_once
 def eye(
     N: int, M: int | None = None, k: int = 0, dtype: DType = None, *, device: Any = None
 ) -> Value:
@@ -390,6 +397,7 @@ def eye(
     return convert("eye", diagonal_mask(shape, operator.index(k)), target)
 
 
+@at_once
 def identity(n: int, dtype: DType = None) -> Value:
     """The n×n identity matrix.
 
@@ -420,6 +428,7 @@ def _offset(shape: tuple[int, ...], k: int) -> Value:
     return lax.broadcast_in_dim(np.asarray(k, np.int32), shape, ())
 
 
+@at_once
 def tri(N: int, M: int | None = None, k: int = 0, dtype: DType = None) -> Value:
     """An N×M matrix with ones at and below diagonal `k`.
 
@@ -432,6 +441,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: DType = None) -> Value:
     return convert("tri", below_diagonal_mask(shape, operator.index(k)), target)
 
 
+@at_once
 def tril(m: ArrayLike, k: int = 0) -> Value:
     """The lower triangle of (a stack of) matrices; zeros above diagonal `k`.
 
@@ -442,6 +452,7 @@ def tril(m: ArrayLike, k: int = 0) -> Value:
     return _triangle("tril", m, k, lower=True)
 
 
+@at_once
 def triu(m: ArrayLike, k: int = 0) -> Value:
     """The upper triangle of (a stack of) matrices; zeros below diagonal `k`.
 

@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
+from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
     DType,
     Value,
     broadcast_to_shape,
     convert,
+    dtype_of,
     no_out,
     promote,
     shape_of,
@@ -29,6 +32,7 @@ from weft.numpy.contraction import contract
 Names = tuple[str, ...]
 
 
+@at_once
 def einsum(
     subscripts: Any,
     /,
@@ -43,6 +47,9 @@ def einsum(
     Letters name axes; an axis that the result does not name is summed. Without "->" the result has
     the letters that occur once, in alphabetical order. "..." stands for axes that broadcast.
 
+    `preferred_element_type` is the dtype of the result; products of narrower operands of its kind
+    are added up in it, others are converted to it first.
+
     >>> a = np.arange(6.0).reshape(2, 3)
     >>> np.einsum("ij,kj->ik", a, a)  # a matrix product
     Array([[ 5., 14.],
@@ -54,8 +61,14 @@ def einsum(
     if not isinstance(subscripts, str):
         subscripts, operands = _from_interleaved((subscripts, *operands))
     values = promote("einsum", *operands)
+    target, wider = None, None
     if preferred_element_type is not None:
-        values = [convert("einsum", x, np.dtype(preferred_element_type)) for x in values]
+        target = dtypes.canonical_dtype(preferred_element_type)
+        own = dtype_of(values[0]) if values else target
+        if dtypes.kind_name(own) != dtypes.kind_name(target):
+            values = [convert("einsum", x, target) for x in values]
+        elif target.itemsize > own.itemsize:
+            wider = target
     from weft.numpy.creation import asarray
 
     values = [asarray(x) for x in values]
@@ -67,15 +80,16 @@ def einsum(
         chosen = [pending[k] for k in pair]
         pending = [item for k, item in enumerate(pending) if k not in pair]
         wanted = {*result, *(name for _, names in pending for name in names)}
-        chosen = [_sum_lonely(item, k, chosen, wanted) for k, item in enumerate(chosen)]
+        chosen = [_sum_lonely(item, k, chosen, wanted, wider) for k, item in enumerate(chosen)]
         last = not pending
         if len(chosen) == 1:
             pending.append(chosen[0])
         else:
             left, right = chosen
-            pending.append(_multiply(left, right, wanted, result if last else ()))
+            pending.append(_multiply(left, right, wanted, result if last else (), wider))
     ((value, names),) = pending
-    return _arrange(value, names, result)
+    value = _arrange(value, names, result)
+    return value if target is None else convert("einsum", value, target)
 
 
 def einsum_path(
@@ -264,8 +278,10 @@ def _pairwise(path: Sequence[tuple[int, ...]], count: int) -> list[tuple[int, ..
     return steps
 
 
-def _sum_lonely(item: Item, position: int, chosen: Sequence[Item], wanted: set[str]) -> Item:
-    """Sums the axes that no other operand and not the result has."""
+def _sum_lonely(
+    item: Item, position: int, chosen: Sequence[Item], wanted: set[str], wider: np.dtype | None
+) -> Item:
+    """Sums the axes that no other operand and not the result has, in `wider` if that is given."""
     x, names = item
     others = {n for k, (_, other) in enumerate(chosen) if k != position for n in other} | wanted
     lonely = tuple(k for k, name in enumerate(names) if name not in others)
@@ -273,12 +289,21 @@ def _sum_lonely(item: Item, position: int, chosen: Sequence[Item], wanted: set[s
         return item
     if x.dtype == np.bool_:
         return lax.reduce_or(x, lonely), tuple(n for n in names if n in others)
+    if wider is not None:
+        x = convert("einsum", x, wider)
     return lax.reduce_sum(x, lonely), tuple(n for n in names if n in others)
 
 
-def _multiply(left: Item, right: Item, wanted: set[str], result: Names) -> Item:
-    """The product of two operands, summed over the shared names that are not wanted."""
+def _multiply(
+    left: Item, right: Item, wanted: set[str], result: Names, wider: np.dtype | None
+) -> Item:
+    """The product of two operands, summed over the shared names that are not wanted.
+
+    It is computed and returned in `wider` if that is given; operands may be narrower.
+    """
     (x, x_names), (y, y_names) = left, right
+    if x.dtype != y.dtype:  # one of them is a product already
+        x, y = (convert("einsum", v, wider) for v in (x, y))  # type: ignore[arg-type]
     shared = [n for n in x_names if n in y_names]
     summed = [n for n in shared if n not in wanted]
     batch = [n for n in shared if n in wanted]
@@ -298,6 +323,7 @@ def _multiply(left: Item, right: Item, wanted: set[str], result: Names) -> Item:
         y,
         (places(x_names, summed), places(y_names, summed)),
         (places(x_names, batch), places(y_names, batch)),
+        wider,
     )
     return value, (*batch, *free_x, *free_y)
 

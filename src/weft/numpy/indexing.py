@@ -25,6 +25,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.trace import Tracer
@@ -368,8 +369,13 @@ def _reading(box: Box) -> _Reading:
 @lru_cache(4096)
 def _basic_reading(aval: ShapedArray, entries: tuple[Any, ...]) -> _Reading:
     """How to read an index of which `_basic_entries` are known: it recurs in eager code."""
+    return _reading(_basic_box(aval, entries))
+
+
+@lru_cache(4096)
+def _basic_box(aval: ShapedArray, entries: tuple[Any, ...]) -> Box:
     index = tuple(slice(*e) if type(e) is tuple else e for e in entries)
-    return _reading(plan_index(index, aval).box)
+    return plan_index(index, aval).box
 
 
 def _basic_entries(index: Any) -> tuple[Any, ...] | None:
@@ -465,6 +471,7 @@ def _gather_nothing(y: Value, plan: Plan, numbers: Any, mode: Any) -> Value:
     return lax.broadcast_in_dim(value, tuple(shape), ())
 
 
+@at_once
 def read(
     x: Value, index: Any, mode: Any = None, fill_value: Any = None, checked: bool = True
 ) -> Value:
@@ -497,8 +504,6 @@ _SCATTERS = {
 
 
 def _combine(kind: str, old: Value, new: Value) -> Value:
-    if kind == "set":
-        return new
     if kind == "add" and dtype_of(old) == np.bool_:
         return lax.bitwise_or(old, new)
     if kind == "multiply" and dtype_of(old) == np.bool_:
@@ -507,6 +512,7 @@ def _combine(kind: str, old: Value, new: Value) -> Value:
     return operations[kind](old, new)
 
 
+@at_once
 def write(
     x: Value,
     index: Any,
@@ -522,12 +528,19 @@ def write(
     Unless `checked`, static indices may be out of bounds too.
     """
     check_arraylike(f"ndarray.at[...].{kind}", values)
-    plan = plan_index(index, aval_of(x), checked)
-    y = read_box(x, plan.box)
-    updates = _cast_updates(values, aval_of(x), kind)
+    aval = aval_of(x)
+    entries = _basic_entries(index) if checked else None
+    if entries is None:
+        plan = plan_index(index, aval, checked)
+    else:
+        plan = Plan(_basic_box(aval, entries), {}, (), 0)
+    updates = _cast_updates(values, aval, kind)
     if not plan.arrays:
-        updates = _fit(updates, shape_of(y))
-        return write_box(x, _combine(kind, y, updates), plan.box)
+        updates = _fit(updates, plan.box.result_shape)
+        if kind != "set":
+            updates = _combine(kind, read_box(x, plan.box), updates)
+        return write_box(x, updates, plan.box)
+    y = read_box(x, plan.box)
     shape = _updated_shape(y, plan)
     updates = _fit(updates, shape)
     if 0 in shape:
@@ -591,8 +604,7 @@ def _scatter_numbers(y: Value, plan: Plan) -> Any:
 
 
 def _cast_updates(values: ArrayLike, aval: ShapedArray, kind: str) -> Value:
-    dtype, _ = dtypes.result_type(aval, values)
-    if dtype != aval.dtype and not is_scalar(values):
+    if not is_scalar(values) and dtypes.result_type(aval, values)[0] != aval.dtype:
         source = dtype_of(values)
         if dtypes.is_complex(source) and not dtypes.is_complex(aval.dtype):
             raise TypeError(

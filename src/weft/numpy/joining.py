@@ -11,6 +11,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array, alias
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
@@ -50,6 +51,7 @@ def _sequence(name: str, arrays: Any) -> list[Any]:
     return [asarray(item) if isinstance(item, list | tuple) else item for item in items]
 
 
+@at_once
 def concatenate(arrays: Any, axis: int | None = 0, dtype: DType = None) -> Value:
     """Arrays joined along an axis they have; flattened first with `axis=None`.
 
@@ -89,6 +91,7 @@ def _promoted(name: str, items: list[Any], dtype: DType) -> list[Value]:
     return values
 
 
+@at_once
 def stack(arrays: Any, axis: int = 0, out: None = None, dtype: DType = None) -> Value:
     """Arrays of one shape joined along a new axis.
 
@@ -110,6 +113,7 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: DType = None) -> 
     return lax.concatenate([expand_dims(x, number) for x in values], number)
 
 
+@at_once
 def vstack(tup: Any, dtype: DType = None) -> Value:
     """Arrays joined along the first axis; vectors become rows.
 
@@ -124,6 +128,7 @@ def vstack(tup: Any, dtype: DType = None) -> Value:
 row_stack = vstack
 
 
+@at_once
 def hstack(tup: Any, dtype: DType = None) -> Value:
     """Arrays joined along the second axis, vectors along the first.
 
@@ -135,6 +140,7 @@ def hstack(tup: Any, dtype: DType = None) -> Value:
     return concatenate(items, 0 if len(shape_of(items[0])) == 1 else 1, dtype)
 
 
+@at_once
 def dstack(tup: Any, dtype: DType = None) -> Value:
     """Arrays joined along the third axis.
 
@@ -145,6 +151,7 @@ def dstack(tup: Any, dtype: DType = None) -> Value:
     return concatenate(items if isinstance(items, list) else [items], 2, dtype)
 
 
+@at_once
 def column_stack(tup: Any) -> Value:
     """Vectors as the columns of a matrix; matrices joined along the second axis.
 
@@ -156,6 +163,7 @@ def column_stack(tup: Any) -> Value:
     return concatenate([expand_dims(x, 1) if len(shape_of(x)) == 1 else x for x in items], 1)
 
 
+@at_once
 def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Value:
     """`values` joined to the end of `arr`; both flattened without an axis.
 
@@ -281,6 +289,7 @@ def unstack(x: ArrayLike, /, *, axis: int = 0) -> tuple[Value, ...]:
 # ---------------------------------------------------------------- repeating
 
 
+@at_once
 def tile(A: ArrayLike, reps: Any) -> Value:
     """The array laid out `reps` times along each axis.
 
@@ -300,6 +309,7 @@ def tile(A: ArrayLike, reps: Any) -> Value:
     return lax.reshape(spread, tuple(c * n for c, n in zip(counts, shape, strict=True)))
 
 
+@at_once
 def repeat(
     a: ArrayLike, repeats: Any, axis: int | None = None, *, total_repeat_length: int | None = None
 ) -> Value:
@@ -319,6 +329,8 @@ def repeat(
             "weft.numpy.repeat: use as repeats", "The shape of the result depends on it."
         )
     counts = np.asarray(repeats)
+    if counts.size and not dtypes.is_integer(counts.dtype):
+        raise TypeError(f"weft.numpy.repeat: repeats are integers, got {counts.dtype}")
     if counts.ndim == 0 or counts.size == 1:
         count = int(counts.reshape(()))
         shape = shape_of(x)
@@ -338,6 +350,7 @@ def repeat(
 # ---------------------------------------------------------------- padding
 
 
+@at_once
 def pad(
     array: ArrayLike,
     pad_width: Any,

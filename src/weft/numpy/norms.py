@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -24,6 +25,7 @@ from weft.numpy.shaping import expand_dims, moveaxis
 from weft.numpy.ufuncs import absolute, not_equal, power, sqrt
 
 
+@at_once
 def norm(x: ArrayLike, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Value:
     """The norm of vectors (one axis) or matrices (two axes).
 
@@ -107,6 +109,7 @@ def _spectral_norm(x: Value, ord: Any, row: int, column: int, keepdims: bool) ->
     return expand_dims(result, tuple(sorted((row, column)))) if keepdims else result
 
 
+@at_once
 def vector_norm(
     x: ArrayLike, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2
 ) -> Value:
@@ -128,6 +131,7 @@ def vector_norm(
     return lax.reshape(result, tuple(1 if d in axes else n for d, n in enumerate(shape_of(x))))
 
 
+@at_once
 def matrix_norm(x: ArrayLike, /, *, keepdims: bool = False, ord: Any = "fro") -> Value:
     """The norm of matrices over the last two axes.
 

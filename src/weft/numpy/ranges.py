@@ -9,6 +9,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array, from_numpy
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import is_array_like
 from weft.core.trace import Tracer
@@ -30,6 +31,7 @@ from weft.numpy.creation import asarray, check_device, zeros
 from weft.numpy.ufuncs import constant_like
 
 
+@at_once
 def arange(
     start: ArrayLike, stop: Any = None, step: Any = None, dtype: DType = None, *, device: Any = None
 ) -> Value:
@@ -59,6 +61,8 @@ def arange(
     counted = range(first, last, stride)
     if dtype is None and counted and not all(_fits_int32(n) for n in (counted[0], counted[-1])):
         found = dtypes.int64
+    if dtypes.is_complex(found):
+        return lax.convert_element_type(arange(start, stop, step, dtypes.real_dtype(found)), found)
     if not dtypes.is_integer(found) and (first, stride) != (0, 1):
         return _computed(np.arange(first, last, stride).astype(found))
     result = lax.broadcasted_iota(found, (len(counted),), 0)
@@ -90,6 +94,7 @@ def _computed(values: np.ndarray) -> Value:
     return from_numpy(values, owned=True)
 
 
+@at_once
 def linspace(
     start: ArrayLike,
     stop: ArrayLike,

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.array.value import Array
 from weft.core import dtypes
 from weft.core.avals import aval_of
@@ -103,6 +104,7 @@ def _accumulate(
     return result
 
 
+@at_once
 def sum(
     a: ArrayLike,
     axis: Axis = None,
@@ -137,6 +139,7 @@ def sum(
     )
 
 
+@at_once
 def prod(
     a: ArrayLike,
     axis: Axis = None,
@@ -200,6 +203,7 @@ def _extremum(
     return (maximum if name == "max" else minimum)(result, initial)
 
 
+@at_once
 def max(
     a: ArrayLike,
     axis: Axis = None,
@@ -217,6 +221,7 @@ def max(
     return _extremum("max", reduction.reduce_max, 0, a, axis, keepdims, initial, where)
 
 
+@at_once
 def min(
     a: ArrayLike,
     axis: Axis = None,
@@ -237,6 +242,7 @@ def min(
 amax, amin = max, min
 
 
+@at_once
 def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = False) -> Value:
     """The largest minus the smallest element over `axis`.
 
@@ -247,6 +253,7 @@ def ptp(a: ArrayLike, axis: Axis = None, out: None = None, keepdims: bool = Fals
     return subtract(max(a, axis, keepdims=keepdims), min(a, axis, keepdims=keepdims))
 
 
+@at_once
 def all(
     a: ArrayLike,
     axis: Axis = None,
@@ -264,6 +271,7 @@ def all(
     return _logical("all", lax.reduce_and, True, a, axis, keepdims, where)
 
 
+@at_once
 def any(
     a: ArrayLike,
     axis: Axis = None,
@@ -295,6 +303,7 @@ def _logical(
     return _keep(x, op(x, axes), axes, keepdims)
 
 
+@at_once
 def count_nonzero(a: ArrayLike, axis: Axis = None, keepdims: bool = False) -> Value:
     """How many elements over `axis` are not zero, as int32.
 
@@ -323,6 +332,7 @@ def _float_types(name: str, x: Value, dtype: DType) -> tuple[np.dtype, np.dtype]
     return result, dtypes.float32 if _is_half(result) else result
 
 
+@at_once
 def mean(
     a: ArrayLike,
     axis: Axis = None,
@@ -345,6 +355,7 @@ def mean(
     return convert("mean", divide(total, _counts(x, axes, where, keepdims)), result)
 
 
+@at_once
 def var(
     a: ArrayLike,
     axis: Axis = None,
@@ -383,6 +394,7 @@ def var(
     return convert("var", divide(total, divisor), real)
 
 
+@at_once
 def std(
     a: ArrayLike,
     axis: Axis = None,
@@ -405,6 +417,7 @@ def std(
     return sqrt(var(a, axis, dtype, None, ddof, keepdims, **options))
 
 
+@at_once
 def average(
     a: ArrayLike,
     axis: Axis = None,
@@ -467,6 +480,7 @@ def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: 
     return lax.reshape(result, tuple(kept))
 
 
+@at_once
 def argmax(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
 ) -> Value:
@@ -479,6 +493,7 @@ def argmax(
     return _arg_extremum("argmax", lax.argmax, a, axis, keepdims)
 
 
+@at_once
 def argmin(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
 ) -> Value:
@@ -506,6 +521,7 @@ def _cumulative(name: str, op: Any, a: ArrayLike, axis: int | None, dtype: DType
     return convert(name, op(convert(name, x, work), number), result)
 
 
+@at_once
 def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None) -> Value:
     """Running sums along `axis` (of the flat array without one).
 
@@ -519,6 +535,7 @@ def cumsum(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None
     return _cumulative("cumsum", lax.cumsum, a, axis, dtype)
 
 
+@at_once
 def cumprod(a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None) -> Value:
     """Running products along `axis` (of the flat array without one), in the dtype of `a`.
 

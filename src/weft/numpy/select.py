@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.trace import Tracer
 from weft.numpy._common import (
@@ -25,6 +26,7 @@ from weft.numpy.classify import isnan, isneginf, isposinf
 from weft.numpy.ufuncs import constant_like, maximum, minimum, truth
 
 
+@at_once
 def where(
     condition: ArrayLike,
     x: ArrayLike | None = None,
@@ -145,6 +147,7 @@ def select(
     return result
 
 
+@at_once
 def clip(
     x: ArrayLike,
     min: ArrayLike | None = None,
@@ -169,6 +172,7 @@ def clip(
     return promote("clip", result)[0]
 
 
+@at_once
 def nan_to_num(
     x: ArrayLike,
     copy: bool = True,

@@ -11,6 +11,8 @@ import numpy as np
 
 from weft import lax
 from weft.array import alias
+from weft.array.calls import at_once
+from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
 from weft.numpy._common import (
@@ -23,6 +25,7 @@ from weft.numpy._common import (
     canonical_axis,
     canonical_shape,
     check_arraylike,
+    dtype_of,
     no_out,
     shape_of,
 )
@@ -40,6 +43,7 @@ def _new(x: Value, result: Value) -> Value:
     return alias(x) if result is x else result
 
 
+@at_once
 def reshape(a: ArrayLike, shape: Any, order: str = "C", *, copy: bool | None = None) -> Value:
     """The elements in row-major order in another shape; one size may be −1 (what is left over).
 
@@ -89,6 +93,7 @@ def _wanted_shape(x: Value, shape: Any) -> tuple[int, ...]:
     return tuple(result)
 
 
+@at_once
 def ravel(a: ArrayLike, order: str = "C") -> Value:
     """The elements in row-major order along one axis.
 
@@ -98,6 +103,7 @@ def ravel(a: ArrayLike, order: str = "C") -> Value:
     return reshape(a, (-1,) if aval_of(a).size else (0,), order)
 
 
+@at_once
 def transpose(a: ArrayLike, axes: Sequence[int] | None = None) -> Value:
     """Axes in another order; reversed without `axes`.
 
@@ -121,6 +127,7 @@ def transpose(a: ArrayLike, axes: Sequence[int] | None = None) -> Value:
 permute_dims = transpose
 
 
+@at_once
 def matrix_transpose(x: ArrayLike, /) -> Value:
     """The last two axes exchanged.
 
@@ -135,6 +142,7 @@ def matrix_transpose(x: ArrayLike, /) -> Value:
     return swapaxes(x, -1, -2)
 
 
+@at_once
 def moveaxis(a: ArrayLike, source: Axis, destination: Axis) -> Value:
     """Axes moved to new positions, the others in their order.
 
@@ -163,6 +171,7 @@ def moveaxis(a: ArrayLike, source: Axis, destination: Axis) -> Value:
     return _new(x, lax.transpose(x, tuple(order)))
 
 
+@at_once
 def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Value:
     """Two axes exchanged.
 
@@ -178,6 +187,7 @@ def swapaxes(a: ArrayLike, axis1: int, axis2: int) -> Value:
     return _new(x, lax.transpose(x, tuple(order)))
 
 
+@at_once
 def squeeze(a: ArrayLike, axis: Axis = None) -> Value:
     """Axes of length 1 taken away: all, or those of `axis`.
 
@@ -198,6 +208,7 @@ def squeeze(a: ArrayLike, axis: Axis = None) -> Value:
     return _new(x, lax.reshape(x, tuple(n for d, n in enumerate(shape) if d not in axes)))
 
 
+@at_once
 def expand_dims(a: ArrayLike, axis: Axis) -> Value:
     """New axes of length 1, which are at `axis` of the result.
 
@@ -213,6 +224,7 @@ def expand_dims(a: ArrayLike, axis: Axis) -> Value:
     return _new(x, lax.reshape(x, tuple(1 if d in axes else next(sizes) for d in range(count))))
 
 
+@at_once
 def broadcast_to(array: ArrayLike, shape: Any) -> Value:
     """The array repeated to `shape`.
 
@@ -300,6 +312,7 @@ def _at_least(name: str, ary: ArrayLike, ndim: int) -> Value:
     return lax.reshape(x, (1,) * missing + shape_of(x)) if missing > 0 else alias(x)
 
 
+@at_once
 def flip(m: ArrayLike, axis: Axis = None) -> Value:
     """Elements in reverse order along `axis` (all axes without one).
 
@@ -311,6 +324,7 @@ def flip(m: ArrayLike, axis: Axis = None) -> Value:
     return _new(x, lax.rev(x, canonical_axes("flip", axis, len(shape_of(x)))))
 
 
+@at_once
 def fliplr(m: ArrayLike) -> Value:
     """Columns in reverse order.
 
@@ -321,6 +335,7 @@ def fliplr(m: ArrayLike) -> Value:
     return flip(m, 1)
 
 
+@at_once
 def flipud(m: ArrayLike) -> Value:
     """Rows in reverse order.
 
@@ -331,6 +346,7 @@ def flipud(m: ArrayLike) -> Value:
     return flip(m, 0)
 
 
+@at_once
 def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
     """Elements shifted along `axis`; those that fall off the end come back at the start.
 
@@ -347,6 +363,9 @@ def roll(a: ArrayLike, shift: Any, axis: Axis = None) -> Value:
         for n in (axis if isinstance(axis, list | tuple) else (axis,))
     ]
     given = shift if isinstance(shift, list | tuple) else (shift,)
+    for n in given:
+        if not dtypes.is_integer(dtype_of(n)):
+            raise TypeError(f"weft.numpy.roll: a shift is an integer, got {n!r}")
     shifts = [n if isinstance(n, Tracer) else operator.index(n) for n in given]
     if len(shifts) == 1:
         shifts = shifts * len(axes)
@@ -376,6 +395,7 @@ def _roll_dynamically(x: Value, distance: Value, number: int) -> Value:
     return take(x, (arange(size) - distance) % max(size, 1), number, mode="clip")
 
 
+@at_once
 def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Value:
     """The array turned by k·90° in the plane of two axes, from the first towards the second.
 
@@ -397,6 +417,7 @@ def rot90(m: ArrayLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Value:
     return flip(swapaxes(x, first, second), second)
 
 
+@at_once
 def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Value:
     """The diagonal of the matrices over two axes, as a new last axis.
 
@@ -424,6 +445,7 @@ def diagonal(a: ArrayLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> V
     return lax.slice(flat, (0,) * (len(lead) + 1), (*lead, length * length), strides)
 
 
+@at_once
 def diag(v: ArrayLike, k: int = 0) -> Value:
     """The diagonal of a matrix, or a matrix with the vector `v` on diagonal `k`.
 
@@ -449,6 +471,7 @@ def diag(v: ArrayLike, k: int = 0) -> Value:
 builtin_abs = abs
 
 
+@at_once
 def trace(
     a: ArrayLike,
     offset: int = 0,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -47,6 +48,7 @@ def _check_kind(name: str, kind: str | None, order: None) -> None:
         )
 
 
+@at_once
 def sort(
     a: ArrayLike,
     axis: int | None = -1,
@@ -69,6 +71,7 @@ def sort(
     return lax.rev(result, (number,)) if descending else result
 
 
+@at_once
 def argsort(
     a: ArrayLike,
     axis: int | None = -1,
@@ -97,6 +100,7 @@ def argsort(
     return lax.rev(lax.sort_key_val(*backwards, number)[1], (number,))
 
 
+@at_once
 def lexsort(keys: Sequence[ArrayLike] | ArrayLike, axis: int = -1) -> Value:
     """The indices (int32) that sort by several keys, of which the last is primary.
 
@@ -115,6 +119,7 @@ def lexsort(keys: Sequence[ArrayLike] | ArrayLike, axis: int = -1) -> Value:
     return lax.sort((*reversed(xs), index), number, num_keys=len(xs))[-1]
 
 
+@at_once
 def partition(a: ArrayLike, kth: int, axis: int | None = -1) -> Value:
     """The elements along `axis` so that the `kth` is in its place: here, sorted entirely.
 
@@ -126,6 +131,7 @@ def partition(a: ArrayLike, kth: int, axis: int | None = -1) -> Value:
     return lax.sort(x, number)
 
 
+@at_once
 def argpartition(a: ArrayLike, kth: int, axis: int | None = -1) -> Value:
     """The indices of `partition`.
 

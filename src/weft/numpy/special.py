@@ -8,10 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
     Value,
+    check_ordered,
     dtype_of,
     promote,
     promote_and_broadcast,
@@ -38,6 +40,7 @@ def _once_rounded(function: Callable[..., Value]) -> Callable[..., Value]:
     return wrapped
 
 
+@at_once
 def hypot(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """√(x1² + x2²) without needless overflow.
 
@@ -60,12 +63,14 @@ def _hypot(x1: Value, x2: Value) -> Value:
     return lax.select_n(either, result, infinite)
 
 
+@at_once
 def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """log(exp(x1) + exp(x2)) without overflow, with smooth derivatives of any order.
 
     >>> np.logaddexp(np.array([0.0]), 0.0).round(4)
     Array([0.6931], dtype=float32)
     """
+    check_ordered("logaddexp", x1, x2)
     return _logaddexp(*promote_and_broadcast("logaddexp", x1, x2, inexact=True))
 
 
@@ -98,12 +103,14 @@ def _finite_difference(x1: Value, x2: Value) -> Value:
     return lax.select_n(infinite, difference, zeros_of(x1))
 
 
+@at_once
 def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """log2(2^x1 + 2^x2) without overflow.
 
     >>> np.logaddexp2(np.array([3.0]), 3.0)
     Array([4.], dtype=float32)
     """
+    check_ordered("logaddexp2", x1, x2)
     return _logaddexp2(*promote_and_broadcast("logaddexp2", x1, x2, inexact=True))
 
 
@@ -128,6 +135,7 @@ def _logaddexp2_jvp(
     return _logaddexp2(x1, x2), lax.add(first, second)
 
 
+@at_once
 def deg2rad(x: ArrayLike, /) -> Value:
     """Degrees to radians.
 
@@ -137,6 +145,7 @@ def deg2rad(x: ArrayLike, /) -> Value:
     return _scaled(np.pi / 180, *promote_inexact("deg2rad", x))
 
 
+@at_once
 def rad2deg(x: ArrayLike, /) -> Value:
     """Radians to degrees.
 
@@ -153,6 +162,7 @@ def _scaled(factor: float, x: Value) -> Value:
 radians, degrees = deg2rad, rad2deg
 
 
+@at_once
 def sinc(x: ArrayLike, /) -> Value:
     """sin(πx) / (πx), and 1 at 0.
 
@@ -189,34 +199,40 @@ def _sin_of_pi(x: Value) -> Value:
     return lax.sin(lax.mul(folded, constant_like(x, np.pi)))
 
 
+@at_once
 def fmax(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """The larger of two elements, ignoring a NaN beside a number.
 
     >>> np.fmax(np.array([1.0, np.nan]), 0.5)
     Array([1. , 0.5], dtype=float32)
     """
+    check_ordered("fmax", x1, x2)
     x1, x2 = promote_and_broadcast("fmax", x1, x2)
     takes_first = lax.bitwise_or(lax.ge(x1, x2), lax.ne(x2, x2))
     return lax.select_n(takes_first, x2, x1)
 
 
+@at_once
 def fmin(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """The smaller of two elements, ignoring a NaN beside a number.
 
     >>> np.fmin(np.array([1.0, np.nan]), 0.5)
     Array([0.5, 0.5], dtype=float32)
     """
+    check_ordered("fmin", x1, x2)
     x1, x2 = promote_and_broadcast("fmin", x1, x2)
     takes_first = lax.bitwise_or(lax.le(x1, x2), lax.ne(x2, x2))
     return lax.select_n(takes_first, x2, x1)
 
 
+@at_once
 def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """0 below zero, 1 above, x2 at zero; NaN at NaN.
 
     >>> np.heaviside(np.array([-1.0, 0.0, 1.0]), 0.5)
     Array([0. , 0.5, 1. ], dtype=float32)
     """
+    check_ordered("heaviside", x1, x2)
     x1, x2 = promote_and_broadcast("heaviside", x1, x2, inexact=True)
     zero, one = zeros_of(x1), constant_like(x1, 1)
     step = lax.select_n(lax.lt(x1, zero), one, zero)
@@ -224,12 +240,14 @@ def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return lax.select_n(lax.ne(x1, x1), step, x1)
 
 
+@at_once
 def signbit(x: ArrayLike, /) -> Value:
     """Whether the sign bit is set: negative numbers, −0 and negative NaN.
 
     >>> np.signbit(np.array([-0.0, 1.0]))
     Array([ True, False], dtype=bool)
     """
+    check_ordered("signbit", x)
     (x,) = promote("signbit", x)
     dtype = dtype_of(x)
     if not dtypes.is_floating(dtype):
@@ -238,12 +256,14 @@ def signbit(x: ArrayLike, /) -> Value:
     return lax.lt(bits, zeros_of(bits))
 
 
+@at_once
 def copysign(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """|x1| with the sign of x2.
 
     >>> np.copysign(np.array([1.0, 2.0]), -0.0)
     Array([-1., -2.], dtype=float32)
     """
+    check_ordered("copysign", x1, x2)
     x1, x2 = promote_and_broadcast("copysign", x1, x2, inexact=True)
     magnitude = lax.abs(x1)
     return lax.select_n(signbit(x2), magnitude, lax.neg(magnitude))

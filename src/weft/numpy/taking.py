@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.trace import Tracer
 from weft.numpy._common import (
@@ -28,6 +29,7 @@ from weft.numpy.creation import asarray
 from weft.numpy.indexing import concrete_mask, read, wrap_negative
 
 
+@at_once
 def take(
     a: ArrayLike,
     indices: ArrayLike,
@@ -70,6 +72,7 @@ def take(
     return read(x, (*where_to, index), mode or "fill", fill_value)
 
 
+@at_once
 def take_along_axis(
     arr: ArrayLike,
     indices: ArrayLike,

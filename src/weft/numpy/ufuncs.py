@@ -14,6 +14,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array, alias
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.numpy._common import (
@@ -48,7 +49,7 @@ def unary(name: str, op: Op, doc: str, inexact: bool = False) -> Callable[[Array
         (x,) = promote_inexact(name, x) if inexact else promote(name, x)
         return op(x)
 
-    return _named(function, name, doc + _CONTRACT)
+    return at_once(_named(function, name, doc + _CONTRACT))
 
 
 def binary(
@@ -59,7 +60,7 @@ def binary(
     def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
         return op(*promote_and_broadcast(name, x1, x2, inexact=inexact))
 
-    return _named(function, name, doc + _CONTRACT)
+    return at_once(_named(function, name, doc + _CONTRACT))
 
 
 _CONTRACT = (
@@ -74,7 +75,7 @@ def bitwise(name: str, op: Op, doc: str) -> Callable[[ArrayLike, ArrayLike], Val
         _check_bits(name, x1, x2)
         return op(*promote_and_broadcast(name, x1, x2))
 
-    return _named(function, name, doc + _CONTRACT)
+    return at_once(_named(function, name, doc + _CONTRACT))
 
 
 def _check_bits(name: str, *args: ArrayLike) -> None:
@@ -94,7 +95,7 @@ def logical(name: str, op: Op, doc: str) -> Callable[..., Value]:
         check_arraylike(name, x1, x2)
         return op(*broadcast(name, truth(x1), truth(x2)))
 
-    return _named(function, name, doc + _CONTRACT)
+    return at_once(_named(function, name, doc + _CONTRACT))
 
 
 def truth(x: ArrayLike) -> Value:
@@ -186,6 +187,7 @@ def _is_bool(x: Value) -> bool:
     return dtype.kind == "b"
 
 
+@at_once
 def subtract(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 − x2. Booleans have no difference: use logical_xor."""
     x1, x2 = promote_and_broadcast("subtract", x1, x2)
@@ -193,6 +195,7 @@ def subtract(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return arithmetic.sub(x1, x2)
 
 
+@at_once
 def negative(x: ArrayLike, /) -> Value:
     """−x. Booleans have no negative: use logical_not."""
     (x,) = promote("negative", x)
@@ -211,6 +214,7 @@ def positive(x: ArrayLike, /) -> Value:
     return alias(x)
 
 
+@at_once
 def absolute(x: ArrayLike, /) -> Value:
     """The magnitude; real for complex numbers."""
     (x,) = promote("absolute", x)
@@ -228,6 +232,7 @@ def fabs(x: ArrayLike, /) -> Value:
     return lax.abs(x)
 
 
+@at_once
 def sign(x: ArrayLike, /) -> Value:
     """−1, 0 or 1 by the sign of x; x / |x| for complex numbers; NaN for NaN."""
     (x,) = promote("sign", x)
@@ -265,6 +270,7 @@ trunc = fix = _rounding(
 )
 
 
+@at_once
 def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Value:
     """a rounded to `decimals` places, halves to the even neighbour; `out` must be None."""
     no_out("round", out)
@@ -288,18 +294,21 @@ def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Value:
 around = round
 
 
+@at_once
 def square(x: ArrayLike, /) -> Value:
     """x · x."""
     (x,) = promote("square", x)
     return _times(x, x)
 
 
+@at_once
 def reciprocal(x: ArrayLike, /) -> Value:
     """1 / x, floating-point also for integers."""
     (x,) = promote_inexact("reciprocal", x)
     return lax.div(constant_like(x, 1), x)
 
 
+@at_once
 def log2(x: ArrayLike, /) -> Value:
     """The logarithm to base 2; that of a power of two is exact."""
     (x,) = promote_inexact("log2", x)
@@ -308,6 +317,7 @@ def log2(x: ArrayLike, /) -> Value:
     return transcendental.log2(x)
 
 
+@at_once
 def log10(x: ArrayLike, /) -> Value:
     """The logarithm to base 10; that of a power of ten is exact."""
     (x,) = promote_inexact("log10", x)
@@ -319,6 +329,7 @@ def log10(x: ArrayLike, /) -> Value:
 # ---------------------------------------------------------------- division and powers
 
 
+@at_once
 def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """The largest integer not greater than x1 / x2, in the operands' common dtype."""
     x1, x2 = promote_and_broadcast("floor_divide", x1, x2)
@@ -336,6 +347,7 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return _float_divmod(x1, x2)[0]
 
 
+@at_once
 def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 − x2 · floor(x1 / x2): the remainder with the sign of the divisor."""
     x1, x2 = promote_and_broadcast("remainder", x1, x2)
@@ -359,6 +371,7 @@ def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 mod = remainder
 
 
+@at_once
 def fmod(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """The remainder with the sign of the dividend, as C's `fmod`."""
     return lax.rem(*promote_and_broadcast("fmod", x1, x2))
@@ -381,6 +394,7 @@ def _float_divmod(x1: Value, x2: Value) -> tuple[Value, Value]:
     return lax.select_n(by_zero, rounded, lax.div(x1, x2)), rest
 
 
+@at_once
 def power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 to the power x2. A Python integer exponent multiplies, and keeps exact dtypes.
 
@@ -431,17 +445,20 @@ def _integer_power(base: Value, exponent: Value) -> Value:
     return lax.select_n(lax.bitwise_and(negative_exponent, lax.bitwise_not(unit)), result, zero)
 
 
+@at_once
 def float_power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 to the power x2, computed in floating-point."""
     return lax.pow(*promote_and_broadcast("float_power", x1, x2, inexact=True))
 
 
+@at_once
 def left_shift(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 · 2^x2 for integers, by shifting bits."""
     _check_bits("left_shift", x1, x2)
     return lax.shift_left(*promote_and_broadcast("left_shift", x1, x2))
 
 
+@at_once
 def right_shift(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """floor(x1 / 2^x2) for integers, by shifting bits."""
     _check_bits("right_shift", x1, x2)
@@ -454,6 +471,7 @@ def _arithmetic_shift(x1: Value, x2: Value) -> Value:
     return lax.shift_right_arithmetic(x1, x2)
 
 
+@at_once
 def bitwise_not(x: ArrayLike, /) -> Value:
     """~x: every bit flipped; logical not for booleans."""
     _check_bits("bitwise_not", x)
@@ -465,6 +483,7 @@ invert = bitwise_invert = bitwise_not
 bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 
 
+@at_once
 def bitwise_count(x: ArrayLike, /) -> Value:
     """The number of bits set in |x|, as uint8."""
     _check_bits("bitwise_count", x)

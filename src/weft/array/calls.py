@@ -1,0 +1,134 @@
+"""Library functions on small arrays that keep being called alike run at once, by one program.
+
+A function of the library is Python that composes primitives; outside transformations a call costs a
+few microseconds for each, and for checking its arguments. When a function marked `at_once` has been
+called often enough with the same types and static arguments, it is traced and compiled as `jit`
+does it, and from then on such a call is a look-up and one native call (`weft.array.immediate` does
+the same for single primitives). Calls with large arrays are left alone, so that they fuse.
+
+Numbers of Python are static here, with their values: what a function makes of them may depend on
+the value. So a call with a number that is another one each time stays as it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+
+from weft.array import immediate
+from weft.array.value import Array
+from weft.config import config, jit_is_disabled
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.staging import trace_to_jaxpr
+from weft.core.trace import current_trace, eval_trace
+from weft.errors import ConcretizationError
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+#: Static arguments that are what their type and value say.
+_PLAIN = frozenset([int, str, bool, type(None), type(Ellipsis)])
+#: What describes an argument of another kind, such as a NumPy array.
+_OTHER = object()
+
+
+def at_once(function: FunctionT) -> FunctionT:
+    """Lets calls of ``function`` on small arrays that recur run by a program of their own.
+
+    It must be a function of its arguments alone and return an array; where its work depends on the
+    values of arrays, such calls are left alone.
+    """
+    programs = immediate.calls
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if current_trace() is not eval_trace:
+            return function(*args, **kwargs)
+        arrays: list[Array] = []
+        parts: list[Hashable] = [function]
+        for x in args:
+            if type(x) is Array:
+                arrays.append(x)
+                parts.append(x.aval)
+            else:
+                parts.append(_described(x, arrays))
+        if kwargs:
+            for name, x in kwargs.items():
+                parts.append(name)
+                parts.append(_described(x, arrays))
+        if _OTHER in parts:
+            return function(*args, **kwargs)
+        key = tuple(parts)
+        program = programs.get(key)
+        if program is not None and _may_run():
+            result = program(*arrays)
+            if result is not None:
+                return result
+        before = immediate.recorded
+        result = function(*args, **kwargs)
+        if type(result) is Array and immediate.is_small(result.aval):
+            for array in arrays:
+                if not immediate.is_small(array.aval):
+                    return result
+            work = immediate.recorded - before or 1
+            immediate.note_call(key, work, lambda: _traced(function, args, kwargs))
+        return result
+
+    return call  # type: ignore[return-value]
+
+
+def _described(x: Any, arrays: list[Array]) -> Hashable:
+    """An argument's part of the key; arrays in it are appended to ``arrays``."""
+    kind: Any = type(x)
+    if kind in _PLAIN:
+        return kind, x
+    if kind is Array:
+        arrays.append(x)
+        return x.aval
+    if kind is float:  # 0.0 equals -0.0
+        return repr(x)
+    if kind is tuple or kind is list or kind is slice:
+        items = (x.start, x.stop, x.step) if kind is slice else x
+        parts = [_described(item, arrays) for item in items]
+        return _OTHER if _OTHER in parts else (kind, *parts)
+    return x if isinstance(x, np.dtype | type) else _OTHER
+
+
+def _may_run() -> bool:
+    """Whether programs of calls hold in this context."""
+    return immediate.settings is config.compiled_for and not jit_is_disabled()
+
+
+def _traced(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ClosedJaxpr | None:
+    """The call as a program over the arrays among its arguments; None if their values matter."""
+    arrays: list[Array] = []
+    for x in (*args, *kwargs.values()):
+        _described(x, arrays)
+
+    def flat(*tracers: Any) -> list[Any]:
+        given = iter(tracers)
+        positional = [_replaced(x, given) for x in args]
+        named = {name: _replaced(x, given) for name, x in kwargs.items()}
+        return [function(*positional, **named)]
+
+    try:
+        closed = trace_to_jaxpr(flat, [array.aval for array in arrays])
+    except ConcretizationError:
+        return None
+    return None if closed.jaxpr.effects else closed
+
+
+def _replaced(x: Any, given: Iterator[Any]) -> Any:
+    """An argument with the next of ``given`` for each of its arrays, in `_described`'s order."""
+    kind = type(x)
+    if kind is Array:
+        return next(given)
+    if kind is tuple or kind is list:
+        return kind(_replaced(item, given) for item in x)
+    if kind is slice:
+        return slice(*[_replaced(item, given) for item in (x.start, x.stop, x.step)])
+    return x
