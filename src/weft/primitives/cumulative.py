@@ -13,6 +13,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import keep_params
 from weft.primitives.arithmetic import add, div, max, min, mul, neg, sign, sub
 from weft.primitives.comparison import eq
 from weft.primitives.rules import (
@@ -84,6 +85,7 @@ def _cumulative(name: str, accepts: Accepts, monoid: Monoid, numpy: np.ufunc) ->
 
         return ctx.define(x.shape, x.dtype, element)
 
+    primitive.def_sizes(keep_params)
     return primitive
 
 

@@ -17,6 +17,7 @@ from weft.core import dtypes
 from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
+from weft.core.shape_classes import Naming, NoClassError
 from weft.primitives.arithmetic import add
 from weft.primitives.convert import convert_element_type
 from weft.primitives.rules import (
@@ -262,6 +263,21 @@ def _sums(
 
 
 bilinear(dot_general_p)
+
+
+#: Multiply-adds up to which one program serves a class of shapes: with numbers for extents, larger
+#: products get schedules that are up to twice as fast.
+FEW_PRODUCTS = 1 << 19
+
+
+@dot_general_p.def_sizes
+def _(
+    naming: Naming, inputs: Sequence[Shape], outputs: Sequence[Shape], **params: Any
+) -> dict[str, Any]:
+    (over, _), _ = params["dimension_numbers"]
+    if math.prod(outputs[0]) * math.prod(inputs[0][d] for d in over) > FEW_PRODUCTS:
+        raise NoClassError("a product is large")
+    return params
 
 
 @dot_general_p.def_jvp
