@@ -324,6 +324,15 @@ def test_reductions_with_more_arguments():
     assert_same(wnp.sum(x, 1, None, None, True), np.sum(x, 1, None, None, True))
     assert wnp.sum(np.ones(3, np.int8), promote_integers=False).dtype == np.int8
     assert_same(wnp.angle(1j * x, True), np.angle(1j * x, True))
+    assert wnp.linspace(0, 1e300, 3, dtype=np.float64)[1] == 5e299
+    assert not wnp.eye(2, k=2**40).any() and wnp.tri(2, k=2**40).all()
+    assert wnp.broadcast_shapes() == wnp.broadcast_arrays() == wnp.meshgrid() == ()
+    assert (
+        type(wnp.broadcast_arrays(V, 1))
+        is type(wnp.meshgrid(X))
+        is type(wnp.ogrid[:2, :2])
+        is tuple
+    )
     start, stop = np.array([1.0, -2]), np.array([8.0, -16])
     assert_same(wnp.geomspace(start, stop, 4, axis=1), np.geomspace(start, stop, 4, axis=1))
     index = np.array([[-1, 9]])
@@ -687,6 +696,7 @@ def test_text_and_types():
 
 
 REFUSED = [
+    (lambda: wnp.nonzero(1.0), "weft.numpy.nonzero: an array without axes has no indices"),
     (lambda: wnp.sum(V, 0, None, True), r"weft\.numpy\.sum: out must be None: results are new"),
     (lambda: wnp.median(V, overwrite_input=True), "weft.numpy.median: overwrite_input=True is not"),
     (lambda: wnp.zeros(3, device="gpu"), "weft.numpy.zeros: there is no device 'gpu'; use 'cpu'"),

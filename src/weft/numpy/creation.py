@@ -425,7 +425,9 @@ def _column_minus_row(shape: tuple[int, ...]) -> Value:
 
 
 def _offset(shape: tuple[int, ...], k: int) -> Value:
-    return lax.broadcast_in_dim(np.asarray(k, np.int32), shape, ())
+    # Diagonals beyond the corners are all alike; the number may be too large for the dtype.
+    rows, columns = shape
+    return lax.broadcast_in_dim(np.asarray(max(-rows, min(k, columns)), np.int32), shape, ())
 
 
 @at_once

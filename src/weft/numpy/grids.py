@@ -59,7 +59,7 @@ class Grid:
     """`mgrid` and `ogrid`: coordinates of a grid, indexed by slices, one for each axis.
 
     `start:stop:step` are the points of `arange`, `start:stop:5j` the 5 points of `linspace`.
-    `mgrid` gives one array with a first axis for the coordinates, `ogrid` a list of arrays that
+    `mgrid` gives one array with a first axis for the coordinates, `ogrid` a tuple of arrays that
     broadcast to the grid. One slice gives a vector. Bounds must be concrete.
 
     >>> np.mgrid[0:2, 0:3]
@@ -81,7 +81,7 @@ class Grid:
             return _from_slice(self._name, key)
         vectors = [_from_slice(self._name, part) for part in key]
         if not vectors:
-            return [] if self._sparse else arange(0)
+            return () if self._sparse else arange(0)
         grids = meshgrid(*promote(self._name, *vectors), indexing="ij", sparse=self._sparse)
         return grids if self._sparse else stack(grids)
 

@@ -116,6 +116,10 @@ def linspace(
     if num < 0:
         raise ValueError(f"weft.numpy.linspace: num={num} cannot be negative")
     first, last = promote_inexact("linspace", start, stop)
+    if dtype is not None and dtypes.is_inexact(dtypes.canonical_dtype(dtype)):
+        # Numbers of Python may not fit the default dtype.
+        wider = dtypes.promote_types(dtype_of(first), dtypes.canonical_dtype(dtype))
+        first, last = (convert("linspace", x, wider) for x in (start, stop))
     shape = broadcast_shape("linspace", shape_of(first), shape_of(last))
     work = dtype_of(first)
     divisions = num - 1 if endpoint else num
@@ -187,16 +191,18 @@ def geomspace(
     return values if dtype is None else convert("geomspace", values, dtypes.canonical_dtype(dtype))
 
 
-def meshgrid(*xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list:
-    """Coordinate arrays of a grid from coordinate vectors.
+def meshgrid(
+    *xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True
+) -> tuple[Value, ...]:
+    """Coordinate arrays of a grid from coordinate vectors, as a tuple.
 
     `indexing="xy"` (the default) puts the second vector first, as pictures do; `"ij"` keeps the
     order.
 
     >>> np.meshgrid(np.array([1, 2]), np.array([3, 4]))
-    [Array([[1, 2],
+    (Array([[1, 2],
            [1, 2]], dtype=int32), Array([[3, 3],
-           [4, 4]], dtype=int32)]
+           [4, 4]], dtype=int32))
     """
     if indexing not in ("xy", "ij"):
         raise ValueError(f"weft.numpy.meshgrid: indexing is 'xy' or 'ij', got {indexing!r}")
@@ -220,7 +226,7 @@ def meshgrid(*xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: b
         placed[order[k]] = shape_of(x)[0]
         shape = tuple(placed) if sparse else tuple(sizes)
         grids.append(lax.broadcast_in_dim(x, shape, (order[k],)))
-    return grids
+    return tuple(grids)
 
 
 def indices(dimensions: Any, dtype: DType = None, sparse: bool = False) -> Any:

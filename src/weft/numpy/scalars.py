@@ -42,7 +42,7 @@ class ScalarType:
             return NotImplemented
         try:
             return self.dtype == np.dtype(named)
-        except TypeError:
+        except (TypeError, ValueError):  # NumPy's errors for other text
             return False
 
     def __hash__(self) -> int:

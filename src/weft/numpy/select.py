@@ -75,10 +75,16 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
     Raises
     ------
     ConcretizationError: for a traced argument without `size`.
+    ValueError: for an array without axes.
     """
     from weft.array import from_numpy
 
     check_arraylike("nonzero", a)
+    if not shape_of(a):
+        raise ValueError(
+            "weft.numpy.nonzero: an array without axes has no indices; make a vector of it "
+            "(weft.numpy.atleast_1d)"
+        )
     if size is not None:
         return _first_nonzero(a, operator.index(size), fill_value)
     if isinstance(a, Tracer) and a.concrete() is None:
@@ -87,7 +93,7 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
             "Use weft.numpy.where(condition, x, y), whose shape does not depend on values, or say "
             "how many there are at most (size=...).",
         )
-    found = np.nonzero(np.atleast_1d(np.asarray(a)))
+    found = np.nonzero(np.asarray(a))
     return tuple(from_numpy(index.astype(np.int32), owned=True) for index in found)
 
 
@@ -95,7 +101,7 @@ def _first_nonzero(a: ArrayLike, size: int, fill_value: Any) -> tuple[Value, ...
     """The first `size` indices: each goes to its place by a running count of those before."""
     if size < 0:
         raise ValueError(f"weft.numpy.nonzero: size={size} cannot be negative")
-    shape = shape_of(a) or (1,)
+    shape = shape_of(a)
     fills = fill_value if isinstance(fill_value, tuple) else (fill_value,) * len(shape)
     if len(fills) != len(shape) or any(f is not None and shape_of(f) for f in fills):
         raise ValueError(

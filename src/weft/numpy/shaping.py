@@ -247,13 +247,15 @@ def broadcast_to(array: ArrayLike, shape: Any) -> Value:
     return _new(x, broadcast_to_shape(x, wanted))
 
 
-def broadcast_arrays(*args: ArrayLike) -> list[Value]:
-    """The arrays repeated to their common shape.
+def broadcast_arrays(*args: ArrayLike) -> tuple[Value, ...]:
+    """The arrays repeated to their common shape, as a tuple.
 
     >>> np.broadcast_arrays(np.array([1, 2]), np.array([[3]]))
-    [Array([[1, 2]], dtype=int32), Array([[3, 3]], dtype=int32)]
+    (Array([[1, 2]], dtype=int32), Array([[3, 3]], dtype=int32))
     """
-    return broadcast("broadcast_arrays", *(_value("broadcast_arrays", arg) for arg in args))
+    if not args:
+        return ()
+    return tuple(broadcast("broadcast_arrays", *(_value("broadcast_arrays", x) for x in args)))
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
@@ -264,6 +266,8 @@ def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     """
     from weft.numpy._common import broadcast_shape
 
+    if not shapes:
+        return ()
     return broadcast_shape(
         "broadcast_shapes", *(canonical_shape("broadcast_shapes", shape) for shape in shapes)
     )

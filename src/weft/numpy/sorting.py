@@ -162,9 +162,10 @@ def argwhere(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) -
            [1, 0]], dtype=int32)
     """
     from weft.numpy.joining import stack
+    from weft.numpy.shaping import atleast_1d
 
     check_arraylike("argwhere", a)
-    found = nonzero(a, size=size, fill_value=fill_value)
+    found = nonzero(atleast_1d(a), size=size, fill_value=fill_value)
     return stack(found, 1) if shape_of(a) else stack(found, 1)[:, :0]
 
 

@@ -90,7 +90,7 @@ class RegularGridInterpolator:
             xi = wnp.asarray(xi)
             if xi.ndim == 1:
                 xi = xi.reshape(-1, count) if xi.shape[0] % count == 0 else xi[None]
-            columns = [xi[..., i] for i in range(xi.shape[-1])]
+            columns = tuple(xi[..., i] for i in range(xi.shape[-1]))
         if len(columns) != count:
             raise ValueError(f"{NAME}: points have {count} coordinates each, got {len(columns)}")
         lower, shares, outside = [], [], wnp.zeros(columns[0].shape, bool)
