@@ -235,16 +235,47 @@ def loss(np_: Any, fixed: Callable[[Any], Any]) -> Callable[..., Any]:
     return function
 
 
-@pytest.mark.parametrize("blocks", [(16, 8, True), (8, 13, True), (1, 16, False)])
-def test_gradients_of_attention_keep_nothing_square(blocks: tuple[int, int, bool]) -> None:
+def as_it_is(x: Any) -> Any:
+    return x
+
+
+@pytest.mark.parametrize(
+    ("blocks", "fixed"),
+    [
+        ((16, 8, True), lax.stop_gradient),
+        ((1, 16, False), lax.stop_gradient),
+        ((8, 13, True), as_it_is),
+    ],
+)
+def test_gradients_of_attention_keep_nothing_square(
+    blocks: tuple[int, int, bool], fixed: Callable[[Any], Any]
+) -> None:
     q, k, v = (random((2, n, 8), seed) for seed, n in enumerate((40, 30, 30)))
-    gradient = weft.grad(loss(wnp, lax.stop_gradient), argnums=(0, 1, 2))
+    gradient = weft.grad(loss(wnp, fixed), argnums=(0, 1, 2))
     expected = gradient(*(wnp.asarray(x.astype(np.float64)) for x in (q, k, v)))
     with forced(*blocks):
         executable = compile_jaxpr(trace(lambda *xs: list(gradient(*xs)), [q, k, v]))
     for found, e in zip(executable(q, k, v), expected, strict=True):
         np.testing.assert_allclose(found, e, rtol=1e-4, atol=1e-5)
     assert all(s.nbytes // 8 < 40 * 30 for s in executable.program.temporaries)
+
+
+@pytest.mark.parametrize(("width", "block", "along"), [(8, 16, 8), (70, 8, 13)])
+def test_sums_that_are_computed_again_are_equal_to_themselves(
+    width: int, block: int, along: int
+) -> None:
+    """The gradient of a maximum goes to what is equal to it, wherever that is computed."""
+    x, y = random((61, width), 0), random((53, width), 1)
+    gradient = weft.grad(lambda x, y: wnp.tanh((x @ y.T).max(-1)).sum(), argnums=(0, 1))
+    with forced(block, along, True):
+        executable = compile_jaxpr(trace(lambda *xs: list(gradient(*xs)), [x, y]))
+    assert all(s.nbytes < 61 * 53 for s in executable.program.temporaries)
+    s = x.astype(np.float64) @ y.T
+    nearest, slope = s.argmax(-1), 1 - np.tanh(s.max(-1)) ** 2
+    of_y = np.zeros(y.shape)
+    np.add.at(of_y, nearest, slope[:, None] * x)
+    for found, exact in zip(executable(x, y), (slope[:, None] * y[nearest], of_y), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-5)
 
 
 # -- other streams ---------------------------------------------------------------------------------

@@ -14,8 +14,9 @@ from weft.kernels.build import Cone, Output, build_kernel
 from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import Buffer, For, Kernel, Stmt
 from weft.kernels.machine import Machine
-from weft.kernels.schedule.contraction import find_contractions, schedule_contraction
+from weft.kernels.schedule.contraction import schedule_contraction
 from weft.kernels.schedule.errors import ScheduleError, refused
+from weft.kernels.schedule.find import find_contractions
 from weft.kernels.schedule.numbers import default_params
 from weft.kernels.schedule.tree import Renaming, find_loop, without_dead_code
 from weft.terms.affine import Axis
@@ -46,8 +47,15 @@ class Nests:
         """The private blocks."""
         return (*(b for b in self.buffers.values() if b.role == "scratch"), *self.own)
 
-    def nest(self, outputs: tuple[Output, ...], around: Around) -> list[Stmt]:
-        """The scheduled statements that compute ``outputs`` inside the loops ``around``."""
+    def nest(
+        self, outputs: tuple[Output, ...], around: Around, in_order: bool = False
+    ) -> list[Stmt]:
+        """The scheduled statements that compute ``outputs`` inside the loops ``around``.
+
+        With ``in_order``, each sum is one chain of additions in the order of its fold.
+
+        Raises `ScheduleError` where it cannot be.
+        """
         cone = Cone(outputs[0].value.name, outputs)
         kernel, values = build_kernel(cone, frozenset(axis for axis, *_ in around))
         swap = {
@@ -64,7 +72,7 @@ class Nests:
             body,
         )
         inside = around[-1][0] if around else None
-        kernel = self.scheduled(kernel, inside)
+        kernel = self.scheduled(kernel, inside, in_order)
         self.own += [b for b in kernel.scratch if b not in used]
         self.lanes |= kernel.lanes
         self.refused += kernel.notes.get("refused", ())
@@ -81,7 +89,7 @@ class Nests:
         """Say what a value is to the kernel before anything touches it."""
         self.buffers[value] = Buffer(value.name, value.shape, value.dtype, role, level)
 
-    def scheduled(self, kernel: Kernel, inside: Axis | None) -> Kernel:
+    def scheduled(self, kernel: Kernel, inside: Axis | None, in_order: bool) -> Kernel:
         """Tiles and lanes for one nest."""
         contractions = find_contractions(kernel, inside, mixed=True)
         if len(contractions) == 1:
@@ -100,9 +108,12 @@ class Nests:
                 turned=False,
             )
             try:
-                return schedule_contraction(kernel, params, c)
+                if not in_order or params.lanes == "columns":
+                    return schedule_contraction(kernel, params, c)
             except ScheduleError as why:
                 kernel = refused(kernel, "contract", why)
+        if in_order:
+            raise ScheduleError(f"the sums of {kernel.name} cannot be added up in order")
         kernel = block_crossings(kernel, self.machine, inside)
         kernel = strategy.vectorize_nests(kernel, self.machine, inside=inside)
         return without_dead_code(strategy.short_chains(kernel))

@@ -229,10 +229,7 @@ class Step:
 
     def contracts(self, term: Term) -> bool:
         """Whether something is folded along other axes than the stream: a tile of its own."""
-        if is_contraction(term):
-            return True
-        folds = (t for t in postorder(term) if isinstance(t, Fold))
-        return any(a is not self.along.inner for f in folds for a in f.over)
+        return is_contraction(term) or self.block.sums(term, self.along)
 
     def moves(self, output: Output) -> bool:
         """Whether an output has loops or folds of its own inside those over the rows."""

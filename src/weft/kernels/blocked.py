@@ -279,9 +279,17 @@ class Block:
     def group(self, outputs: Sequence[Output], along: Range | None = None) -> list[ir.Stmt]:
         """The scheduled nest of some outputs."""
         around = self.around
+        in_order = False
         if along is not None:
             around = (*around, (along.outer, along.lo, along.hi, along.step))
-        return self.nests.nest(tuple(outputs), around)
+            in_order = self.stream.alike and any(self.sums(o.term, along) for o in outputs)
+        return self.nests.nest(tuple(outputs), around, in_order)
+
+    def sums(self, term: Term, along: Range | None) -> bool:
+        """Whether something is folded along other axes than the stream."""
+        inner = None if along is None else along.inner
+        folds = (t for t in postorder(term) if isinstance(t, Fold))
+        return any(a is not inner for f in folds for a in f.over)
 
     # -- places ------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ def cone_key(cone: Cone) -> tuple[Hashable, dict[Value, int]]:
 def stream_key(stream: Stream) -> tuple[Hashable, dict[Value, int]]:
     """The same for a stream: for its definitions, what it is along and what is needed of it."""
     writer = _Writer()
-    writer.write((stream.steps, stream.outputs, stream.along, stream.rows))
+    writer.write((stream.steps, stream.outputs, stream.along, stream.rows, stream.alike))
     return tuple(writer.tokens), writer.values
 
 

@@ -7,7 +7,7 @@ and what lies between is partitioned as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from math import log2, prod
@@ -24,6 +24,7 @@ from weft.kernels.price import Estimate
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streamed import SMALL, Streamed
 from weft.kernels.streams import Stream, find_streams, reads_of
+from weft.kernels.wide_folds import WideFolds
 from weft.terms.affine import Axis
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
@@ -39,6 +40,10 @@ SHARES = 4
 #: saves the memory of what it streams besides.
 CLEARLY = 1.0
 
+#: Nanoseconds that a byte of intermediate values costs that the last cache has no room for, beyond
+#: moving it: what it takes to touch it for the first time.
+HELD = 0.5
+
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
 WORTH = 4e-3
 
@@ -48,34 +53,74 @@ _Choice = tuple[Kernel, float, tuple[int, ...]]
 Divide = Callable[[Region], Partition]
 
 
-def with_streams(region: Region, machine: Machine, divide: Divide) -> list[Partition | Streamed]:
-    """The parts of ``region`` in order: blocked kernels where they pay, partitions of the rest."""
+def with_streams(
+    region: Region, machine: Machine, divide: Divide, repeated: frozenset[Value] = frozenset()
+) -> list[Partition | Streamed]:
+    """The parts of ``region`` in order: blocked kernels where they pay, partitions of the rest.
+
+    The sums ``repeated`` are computed elsewhere, too, to the same bits.
+    """
     whole = divide(region)
     small = SMALL * machine.levels[1].capacity
     taken: list[tuple[Stream, Streamed]] = []
-    for stream in find_streams(region, small / 8, small):
+    wide = WideFolds(region)
+    for stream in find_streams(wide.region, small / 8, small, repeated):
         if not all(_apart(stream, other) for other, _ in taken):
             continue
-        concerned = stream.replaces | stream.anew | _readers(region, stream.anew)
+        concerned = stream.replaces | stream.anew | _readers(wide.region, stream.anew)
+        concerned |= {wide.whole[v] for v in concerned if v in wide.whole}
         affected = [(v, seconds) for v, seconds in whole.prices if v & concerned]
+        inside = frozenset().union(*(v for v, _ in affected))
         now = sum(seconds for _, seconds in affected)
+        now += rent([v for v in _stores([whole]) if v in inside], region, machine)
         # From above: what is saved would have been written and read.
         if 2 * machine.traffic_ns(stream.saved) * 1e-9 < AT_STAKE * now:
             continue
-        inside = frozenset().union(*(v for v, _ in affected))
-        rest = _rest(region, stream, inside)
+        rest = _rest(wide.region, stream, inside)
         limit = CLEARLY * now - least_seconds((t for s in rest.steps for t in s.terms), machine)
         streamed = None
         if _least(stream, machine) <= limit:
             streamed = blocked(stream, machine, limit)
         if streamed is None:
             continue
-        then = streamed.seconds
-        if rest.steps:
-            then += sum(p.seconds for p in with_streams(rest, machine, divide))
+        again = repeated | stream.repeated
+        others = with_streams(rest, machine, divide, again) if rest.steps else []
+        if not _keeps_bits(others, again):
+            continue
+        then = streamed.seconds + sum(p.seconds for p in others)
+        then += rent([*stream.outputs, *_stores(others)], region, machine)
         if then < CLEARLY * now:
             taken.append((stream, streamed))
-    return _in_order(region, taken, machine, divide) if taken else [whole]
+    if not taken:
+        return [whole]
+    repeated = repeated.union(*(s.repeated for s, _ in taken))
+    region = wide.of(frozenset().union(*(s.replaces for s, _ in taken)))
+    parts = _in_order(region, taken, machine, divide, repeated)
+    return parts if _keeps_bits(parts, repeated) else [whole]
+
+
+def _stores(parts: list[Partition | Streamed]) -> list[Value]:
+    """The values that kernels store."""
+    found: dict[Value, None] = {}
+    for part in parts:
+        if isinstance(part, Streamed):
+            found.update(dict.fromkeys(part.values))
+        else:
+            found.update((v, None) for g in part.cones for v in g.stores)
+    return list(found)
+
+
+def rent(values: Iterable[Value], region: Region, machine: Machine) -> float:
+    """Seconds that holding intermediate ``values`` costs."""
+    kept = {*region.outputs, *region.inputs}
+    held = sum(v.nbytes for v in dict.fromkeys(values) if v not in kept)
+    return max(0.0, held - machine.levels[-1].capacity / 2) * HELD * 1e-9
+
+
+def _keeps_bits(parts: list[Partition | Streamed], repeated: frozenset[Value]) -> bool:
+    """Whether sums that are computed several times are always added up in order: by streams."""
+    cones = (p for p in parts if isinstance(p, Partition))
+    return not any(inside & repeated for p in cones for inside, _ in p.prices)
 
 
 def _least(stream: Stream, machine: Machine) -> float:
@@ -122,7 +167,11 @@ def _rest(region: Region, stream: Stream, inside: frozenset[Value]) -> Region:
 
 
 def _in_order(
-    region: Region, taken: list[tuple[Stream, Streamed]], machine: Machine, divide: Divide
+    region: Region,
+    taken: list[tuple[Stream, Streamed]],
+    machine: Machine,
+    divide: Divide,
+    repeated: frozenset[Value],
 ) -> list[Partition | Streamed]:
     """Blocked kernels as soon as what they need is there, and partitions of what lies between."""
     gone = frozenset().union(*(s.replaces for s, _ in taken))
@@ -134,7 +183,7 @@ def _in_order(
         own = [s for s in steps if level[s] == now]
         if own:
             others = (reads_of(s) for s in steps if level[s] != now)
-            parts += with_streams(_region(own, needed.union(*others)), machine, divide)
+            parts += with_streams(_region(own, needed.union(*others)), machine, divide, repeated)
         parts += [streamed for stream, streamed in taken if level[stream] == now]
     return parts
 

@@ -20,7 +20,7 @@ from dataclasses import field
 from typing import Literal
 
 from weft.core import dtypes
-from weft.kernels.uses import has_scan, is_contraction
+from weft.kernels.uses import has_scan, is_contraction, own_folds
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.cascade import FREE, UNKNOWN, Change, repaired
@@ -78,6 +78,9 @@ class Stream:
     A state follows its ``drivers``, states of the same stage, by its ``change`` when
     they move; values of ``after`` stand there for where they move to.  ``whole`` are terms of
     streamed definitions with others put where they are read.
+
+    Somebody asks whether sums are equal that others compute again (``alike``): each such sum is
+    then added up in the order of its fold, whatever the blocks, so that it comes out the same.
     """
 
     steps: tuple[Def, ...]
@@ -87,6 +90,7 @@ class Stream:
     rows: tuple[Axis, ...]
     classes: AxisClasses
     anew: frozenset[Value] = frozenset()
+    alike: bool = False
     kind: dict[Value, Kind] = field(default_factory=dict)
     stage: dict[Value, int] = field(default_factory=dict)
     drivers: dict[Value, tuple[Value, ...]] = field(default_factory=dict)
@@ -136,17 +140,26 @@ class Stream:
         return wanted
 
     @property
+    def repeated(self) -> frozenset[Value]:
+        """Sums that others have to compute again, to the same bits."""
+        folding = (d.value for d in self.steps if own_folds(d.term))
+        return self.anew.intersection(folding) if self.alike else frozenset()
+
+    @property
     def stages(self) -> int:
         """Passes over the streamed axis."""
         return 1 + max(self.stage[v] for v in self.stage if self.kind[v] != "row")
 
 
-def find_streams(region: Region, least: float = 0, saving: float = 0) -> list[Stream]:
+def find_streams(
+    region: Region, least: float = 0, saving: float = 0, repeated: frozenset[Value] = frozenset()
+) -> list[Stream]:
     """Streams of ``region``, those that save most first.
 
-    They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes.
+    They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes. The sums
+    ``repeated`` are computed elsewhere, too, to the same bits.
     """
-    return [s for s in _Finder(region, least, saving).streams() if s.saved >= saving]
+    return [s for s in _Finder(region, least, saving, repeated).streams() if s.saved >= saving]
 
 
 def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
@@ -163,10 +176,13 @@ def is_plain(index: Affine) -> Axis | None:
 
 
 class _Finder:
-    def __init__(self, region: Region, least: float, saving: float) -> None:
+    def __init__(
+        self, region: Region, least: float, saving: float, repeated: frozenset[Value]
+    ) -> None:
         self.region = region
         self.least = least
         self.saving = saving
+        self.repeated = repeated
         self.wanted = set(region.outputs)
         self.steps = _without_views(region)
         self.place = {d.value: n for n, d in enumerate(self.steps)}
@@ -300,8 +316,10 @@ class _Finder:
         if not all(self.is_regular(d, {along, *rows}, kind) for d in inside):
             return None
         anew = self.anew(inside, kind) if again else frozenset()
-        if again and not (anew and _same_again([self.definition[v] for v in anew])):
+        if again and not anew:
             return None
+        alike = bool(self.repeated & kind.keys())
+        alike = alike or not _same_again([self.definition[v] for v in anew])
         outputs = tuple(d.value for d in inside if self.is_output(d.value, kind, anew))
         # Folds that become definitions of their own add to this, but less than there is.
         if 2 * sum(d.value.nbytes for d in inside if d.value not in outputs) < self.saving:
@@ -309,7 +327,7 @@ class _Finder:
         gone = {v: k for v, k in kind.items() if v not in anew}
         replaces = frozenset(gone) | self.views_of(gone)
         split = _split_folds(inside, lambda a: self.classes.of(a) is along)
-        stream = Stream(tuple(split), replaces, outputs, along, rows, self.classes, anew)
+        stream = Stream(tuple(split), replaces, outputs, along, rows, self.classes, anew, alike)
         for step in split:
             stream.kind[step.value] = _kind(step, stream, kind)
         return stream if _stages(stream) else None
