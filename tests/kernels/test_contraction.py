@@ -101,6 +101,63 @@ def test_transposed_operand_is_packed(m: int, n: int, k: int) -> None:
     assert_same(s, schedule_contraction(s.kernel, small))
 
 
+def gated(m: int, n: int, k: int, sums: int, both: bool) -> Sample:
+    """``c[i, j] = product over q of sum_k x[i, k]·w_q[k, j]``; with ``both``, all sums stored."""
+    i, j, kk = Axis("i", m), Axis("j", n), Axis("k", k)
+    x = Buffer("x", (m, k), F32)
+    ws = [Buffer(f"w{q}", (k, n), F32) for q in range(sums)]
+    outs = [Buffer(f"c{q}", (m, n), F32, "output") for q in range(sums if both else 1)]
+    zero, left = Var(F32), Var(F32)
+    body: list[Stmt] = [Load(left, x, at(i, kk))]
+    carries = []
+    for w in ws:
+        right, acc, new, total = (Var(F32) for _ in range(4))
+        body += [Load(right, w, at(kk, j)), Map(new, "fma", (left, right, acc))]
+        carries.append(Carry(acc, zero, new, total))
+    after: list[Stmt] = []
+    result = carries[0].result
+    for c in carries[1:]:
+        following = Var(F32)
+        after.append(Map(following, "mul", (result, c.result)))
+        result = following
+    results = [result, *(c.result for c in carries[1:])]
+    after += [Store(c, at(i, j), r) for c, r in zip(outs, results, strict=False)]
+    fold = loop(kk, body, carries=tuple(carries), fold=ADD)
+    nest = loop(i, [loop(j, [fold, *after])])
+    kernel = Kernel("gated", (x, *ws, *outs), (), [Const(zero, 0.0), nest])
+    buffers = {b.name: b for b in kernel.params}
+    return Sample(kernel, {"i": i, "j": j, "k": kk}, buffers)
+
+
+@few
+@given(
+    sizes,
+    sizes,
+    sizes,
+    st.integers(2, 3),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["rows", "columns", "none"]),
+)
+def test_several_sums_share_a_tile(
+    m: int, n: int, k: int, sums: int, both: bool, packed: bool, parallel: str
+) -> None:
+    s = gated(m, n, k, sums, both)
+    (contraction,) = find_contractions(s.kernel)
+    assert contraction.sums == sums
+    params = Params(2, 4, 6, 4, 2, packed, packed, parallel)
+    assert_same(s, schedule_contraction(s.kernel, params))
+
+
+def test_tiles_of_several_sums_fit_into_the_registers() -> None:
+    for sums in (1, 2, 3, 4):
+        (contraction,) = find_contractions(gated(64, 64, 64, sums, False).kernel)
+        for registers in (16, 32):
+            params = default_params(contraction, 1, 32, registers)
+            shared = params.rows if sums > 1 else 0
+            assert params.rows * params.columns // 8 * sums + shared + 1 < registers
+
+
 def gram(m: int, k: int) -> Sample:
     """``c[i, j] = sum_k x[i, k]·x[j, k]·s[i]``, the scale loaded once per row."""
     i, j, kk = Axis("i", m), Axis("j", m), Axis("k", k)

@@ -17,8 +17,9 @@ from math import inf, log2, prod
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.price import Estimate
-from weft.kernels.schedule.contraction import Contraction, Params
+from weft.kernels.schedule.contraction import Params
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.find import Contraction
 from weft.structs import struct
 
 #: Seconds of running for which one more proposal is worth its compile time, then twice that, and so
@@ -100,7 +101,9 @@ def _tiles(
         if params.pack_left and params.pack_right:
             yield replace(params, pack_left=False, pack_right=False)
         for rows, vectors in ((8, 2), (12, 2), (6, 4), (8, 3), (4, 4), (6, 2), (4, 2), (12, 1)):
-            fits = rows * vectors + vectors < registers
+            sums = contraction.sums * vectors
+            # Several sums share what they read of the left operand: it stays in registers, too.
+            fits = rows * sums + vectors + (rows if contraction.sums > 1 else 0) < registers
             if fits and (rows, vectors * lanes) != (params.rows, params.columns):
                 yield replace(params, rows=rows, columns=vectors * lanes)
         yield replace(params, block=max(64, params.block // 2))

@@ -28,6 +28,7 @@ from weft.kernels.uses import (
     own_folds,
     points,
     readings,
+    share_loops,
     through,
     weights,
 )
@@ -54,13 +55,15 @@ Side = Literal["store", "inline", "row"]
 class Open:
     """A decision with more than one legal outcome: what was taken, and what could be instead.
 
-    ``stake`` is an estimate from above of the nanoseconds that another side could save.
+    ``stake`` is an estimate from above of the nanoseconds that another side could save. ``even``
+    says that another side is to be taken if it costs no more.
     """
 
     value: Value
     side: Side
     others: tuple[Side, ...]
     stake: float
+    even: bool = False
 
 
 @struct
@@ -104,7 +107,8 @@ class _Chooser:
         self.crowded: set[Value] = set()  # definitions with more
         self.weight = weights(region)
         self.definition = {s.value: s for s in region.steps if isinstance(s, Def)}
-        self.contracted: set[Value] = set()  # roots that are a contraction's epilogue already
+        #: Roots that are the epilogue of contractions already.
+        self.contracted: dict[Value, list[Def]] = {}
 
     def run(self) -> Choice:
         choice = self.choice
@@ -129,7 +133,7 @@ class _Chooser:
         """Make ``step`` interior: what it reads is used by its roots."""
         root = uses[0].root
         if is_contraction(step.term):
-            self.contracted.add(root.value)
+            self.contracted.setdefault(root.value, []).append(step)
         elif own_folds(step.term) and isinstance(root, Def):
             order = self.order_for(root, uses)
             if order is not None and order != root.axes:
@@ -163,7 +167,8 @@ class _Chooser:
             side = wished
         if len(legal) > 1:
             others = tuple(s for s in legal if s != side)
-            self.choice.open.append(Open(step.value, side, others, stake))
+            even = is_contraction(step.term)
+            self.choice.open.append(Open(step.value, side, others, stake, even))
         return side
 
     def sides_of(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
@@ -175,9 +180,7 @@ class _Chooser:
         if has_scan(term) or crowded or weight.nodes > MAX_NODES:
             return ("store",), "store", 0.0
         if is_contraction(term):
-            alone = len(uses) == 1 and uses[0].root.value not in self.contracted
-            side: Side = "inline" if alone and _is_epilogue(step, uses[0]) else "store"
-            return (side,), side, 0.0
+            return self.contraction_sides(step, uses)
         if own_folds(term):
             return self.fold_sides(step, uses)
         if isinstance(term, Index):
@@ -216,6 +219,17 @@ class _Chooser:
         """Whether a definition is a contraction."""
         step = self.definition.get(value)
         return step is not None and is_contraction(step.term)
+
+    def contraction_sides(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
+        """What reads a contraction is its epilogue; that of several, where they share a nest."""
+        if len(uses) > 1 or not _is_epilogue(step, uses[0]):
+            return ("store",), "store", 0.0
+        others = self.contracted.get(uses[0].root.value, [])
+        if not others:
+            return ("inline",), "inline", 0.0
+        if not all(share_loops(step.term, other.term) for other in others):
+            return ("store",), "store", 0.0
+        return ("store", "inline"), "store", 2 * self.traffic(step.value)
 
     def is_cut_often(self, step: Def, use: Use) -> bool:
         """Whether ``step``, put together of pieces, would be a piece among very many."""

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from weft.core.extents import rank
 from weft.kernels.fusion import Choice
 from weft.kernels.groups import Groups, Member
-from weft.kernels.uses import MAX_NODES, is_contraction, own_folds
+from weft.kernels.uses import MAX_NODES, is_contraction, own_folds, share_loops
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis
 from weft.terms.liveness import loaded
@@ -243,7 +243,10 @@ class _Merger:
         computed on the way, so it must belong to the same iteration of the loops that they share.
         """
         choice, own = self.choice, [self.own[s.value] for s in members]
-        if any(f.scatters or f.contraction for f in own):
+        if any(f.scatters for f in own):
+            return False
+        contractions = [s for s in members if self.own[s.value].contraction]
+        if contractions and not self.share_a_nest(members):
             return False
         if any(self.inlined[s.value].term.holds & SCANS for s in members):
             return False
@@ -264,6 +267,13 @@ class _Merger:
             for t in postorder(self.inlined[s.value].term)
             if isinstance(t, Load) and t.value in loops
         )
+
+    def share_a_nest(self, members: Sequence[Member]) -> bool:
+        """Whether members are contractions that read an operand once for all."""
+        first, *rest = (self.inlined[s.value].term for s in members)
+        same = all(s.axes and self.own[s.value].contraction for s in members)
+        shapes = {self.own[s.value].loops for s in members}
+        return same and len(shapes) == 1 and all(share_loops(first, t) for t in rest)
 
     @staticmethod
     def in_step(step: Member, load: Load) -> bool:

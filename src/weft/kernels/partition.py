@@ -27,7 +27,7 @@ from weft.kernels.distances import all_distances, distances_of
 from weft.kernels.fusion import Choice, Side, choose
 from weft.kernels.machine import Machine
 from weft.kernels.price.traffic import staying
-from weft.kernels.uses import CHEAP_NS, OPERATION_NS
+from weft.kernels.uses import CHEAP_NS, OPERATION_NS, is_contraction
 from weft.structs import struct
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
@@ -41,6 +41,12 @@ CLEARLY = 0.93
 
 #: The part of what its kernels take that a decision must have at stake to be looked at.
 AT_STAKE = 0.05
+
+#: The same for contractions that share an operand: what is at stake is not what takes the time.
+SHARED = 0.001
+
+#: What such contractions may cost in one kernel: a pass and a launch less are not all in the price.
+EVEN = 1.01
 
 #: Decisions turned together at most.
 LONGEST = 3
@@ -119,11 +125,26 @@ class _Kernel:
 
 @struct(frozen=True)
 class _Move:
-    """Decisions to turn, or two stored values whose kernels to join; ``stake`` in seconds."""
+    """Decisions to turn, or two stored values whose kernels to join; ``stake`` in seconds.
+
+    With ``even``, contractions get to share a pass over what both read: they take as long to
+    compute, so that less at stake will do, and as much time.
+    """
 
     stake: float
     sides: tuple[tuple[Value, Side], ...] = ()
     pair: tuple[Value, Value] | None = None
+    even: bool = False
+
+    @property
+    def part(self) -> float:
+        """The part of what its kernels take that it must have at stake."""
+        return SHARED if self.even else AT_STAKE
+
+    @property
+    def clearly(self) -> float:
+        """The part of what its kernels take that they may take afterwards."""
+        return EVEN if self.even else CLEARLY
 
     def __str__(self) -> str:
         if self.pair is not None:
@@ -145,6 +166,7 @@ class _Search:
         self.seconds = seconds
         self.place = {s.value: n for n, s in enumerate(region.steps)}
         self.direct = {s.value: _reads(s) for s in region.steps}
+        self.contractions = {s.value for s in region.steps if any(map(is_contraction, s.terms))}
         self.found = Partition(cones)
         self.opens = list(choice.open)
         #: Every decision as it stands, so that turning one does not turn others by the way.
@@ -178,9 +200,13 @@ class _Search:
 
     def moves(self, total: float) -> list[_Move]:
         """Moves with something at stake, most first."""
-        found = [_Move(o.stake * 1e-9, ((o.value, side),)) for o in self.opens for side in o.others]
+        found = [
+            _Move(o.stake * 1e-9, ((o.value, side),), even=o.even)
+            for o in self.opens
+            for side in o.others
+        ]
         found += self.joins()
-        found = [m for m in found if m.stake >= AT_STAKE / 2 * total]
+        found = [m for m in found if m.stake >= m.part / 2 * total]
         return sorted(found, key=lambda m: -m.stake)
 
     def joins(self) -> list[_Move]:
@@ -196,7 +222,10 @@ class _Search:
                     pair = (a.grouped.stores[0], b.grouped.stores[0])
                     saved = self.machine.traffic_ns(value.nbytes) * 1e-9
                     shared[pair] = shared.get(pair, 0.0) + saved
-        return [_Move(saved, pair=pair) for pair, saved in shared.items()]
+        return [
+            _Move(saved, pair=pair, even=all(v in self.contractions for v in pair))
+            for pair, saved in shared.items()
+        ]
 
     # -- trials ------------------------------------------------------------------------------------
 
@@ -221,7 +250,7 @@ class _Search:
         turned = {v for v, _ in move.sides} | set(move.pair or ())
         affected = [k for k in self.kernels if turned & k.inside or turned & k.reads]
         now = sum(k.seconds for k in affected)
-        if move.stake < AT_STAKE * now:
+        if move.stake < move.part * now:
             return None
         sides = {**self.sides, **dict(move.sides)}
         joined = self.found.joined if move.pair is None else (*self.found.joined, move.pair)
@@ -236,8 +265,9 @@ class _Search:
             return None
         kernels = self.replaced(affected, cones)
         old = set(self.kernels)
-        seconds = self.price(kernels, [k for k in kernels if k not in old], now * CLEARLY)
-        taken = seconds < now * CLEARLY
+        limit = now * move.clearly
+        seconds = self.price(kernels, [k for k in kernels if k not in old], limit)
+        taken = seconds < limit
         self.found.trials.append(Trial((str(move),), seconds, now, taken))
         if not taken:
             return choice

@@ -24,13 +24,9 @@ from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
 from weft.kernels.rows import keep_rows, turn_rows
 from weft.kernels.scans import cut_scans, turn_scans
-from weft.kernels.schedule.contraction import (
-    Contraction,
-    Params,
-    find_contractions,
-    schedule_contraction,
-)
+from weft.kernels.schedule.contraction import Params, schedule_contraction
 from weft.kernels.schedule.errors import ScheduleError, refused
+from weft.kernels.schedule.find import Contraction, find_contractions
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.numbers import default_params
 from weft.kernels.schedule.operands import Operand, rejoin, set_apart
@@ -83,7 +79,12 @@ def _floor(contraction: Contraction, machine: Machine) -> float:
     """Seconds of the multiplications alone, on all threads."""
     dtype = contraction.k[0].carries[0].var.dtype
     lanes = max(1, machine.vector_bytes // dtype.itemsize)
-    cycles = prod(contraction.sizes) / lanes * machine.core.occupancy(machine.vector_bytes)
+    cycles = (
+        contraction.sums
+        * prod(contraction.sizes)
+        / lanes
+        * machine.core.occupancy(machine.vector_bytes)
+    )
     return cycles / (machine.core.ghz * 1e9 * machine.threads)
 
 

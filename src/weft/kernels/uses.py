@@ -157,6 +157,20 @@ def is_contraction(term: Term) -> bool:
     return any(_sums_products(fold) for fold in own_folds(term))
 
 
+def share_loops(a: Term, b: Term) -> bool:
+    """Whether two contractions can be one loop nest that reads an operand once for both."""
+    one, other = own_folds(a), own_folds(b)
+    if len(one) != 1 or len(other) != 1:
+        return False
+    if [x.extent for x in one[0].over] != [x.extent for x in other[0].over]:
+        return False
+    return bool(_loads_of(one[0]) & _loads_of(other[0]))
+
+
+def _loads_of(fold: Fold) -> set[Value]:
+    return {t.value for t in postorder(*fold.bodies) if isinstance(t, Load)}
+
+
 _PRODUCTS = frozenset(["mul", *DOTS])
 
 

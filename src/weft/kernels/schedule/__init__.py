@@ -6,13 +6,9 @@ that says why.  Loops are addressed by their axis; kernels are never changed in 
 
 from __future__ import annotations
 
-from weft.kernels.schedule.contraction import (
-    Contraction,
-    Params,
-    find_contractions,
-    schedule_contraction,
-)
+from weft.kernels.schedule.contraction import Params, schedule_contraction
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.find import Contraction, find_contractions
 from weft.kernels.schedule.folds import block_fold, split_fold
 from weft.kernels.schedule.forward import forward
 from weft.kernels.schedule.memory import fold_through_memory

@@ -1,9 +1,7 @@
 """Contractions: a fold of products scheduled as a packed, register-tiled, K-blocked nest.
 
-Nothing here knows of matrices.  `find_contractions` looks for folds whose element is a product of
-two operands and sorts the loops around it by what they index: only the left operand (``m``), only
-the right one (``n``), both or neither (``batch``); the fold's own loops are ``k``.
-`schedule_contraction` then composes the operations of this package:
+`schedule_contraction` composes the operations of this package, for the loops that
+`weft.kernels.schedule.find` sorts into rows (``m``), columns (``n``) and the fold's own (``k``):
 
 1. blocks of the fold move outside the nest, through memory (`fold_through_memory`), so that a block
    of the right operand is reused while it is in cache; the epilogue stays with the last one;
@@ -28,37 +26,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
-from weft.kernels.ir import (
-    Buffer,
-    For,
-    Iota,
-    Kernel,
-    Load,
-    Map,
-    Stmt,
-    Store,
-    Var,
-    inputs_of,
-    outputs_of,
-    walk,
-)
+from weft.kernels.ir import Buffer, For, Kernel, Load, Store, loops, walk
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.find import (
+    Contraction,
+    axes_of,
+    dimension,
+    find_contractions,
+    fold_chain,
+    swept,
+)
 from weft.kernels.schedule.folds import block_fold
 from weft.kernels.schedule.memory import through_memory
 from weft.kernels.schedule.order import nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.split import peel, split, unroll
 from weft.kernels.schedule.stage import Layout, stage, stage_writes
 from weft.kernels.schedule.tile import interleave, vectorize
-from weft.kernels.schedule.tree import (
-    expressions,
-    find_loop,
-    has_loop,
-    path_to,
-    without_dead_code,
-)
+from weft.kernels.schedule.tree import find_loop, has_loop, path_to, without_dead_code
 from weft.structs import struct
-from weft.terms.affine import Axis, linearize
-from weft.terms.ops import ACCUMULATING
+from weft.terms.affine import Axis
+
+#: The longest fold of several sums of which a panel stays in a core's own cache.
+SIDE_BY_SIDE = 2048
 
 
 @struct(frozen=True)
@@ -88,203 +77,6 @@ class Params:
     sweep: bool = False
     turned: bool = False
     share: int = 0
-
-
-@struct(frozen=True)
-class Contraction:
-    """A fold of products: the loops around it by role, outermost first, and its operands' loads.
-
-    ``column`` is the axis along which the result is contiguous (in ``n``), ``row`` the one to tile
-    with it (in ``m``, None if there is none); ``k[0]`` is the outermost loop of the fold.
-    """
-
-    batch: tuple[For, ...]
-    m: tuple[For, ...]
-    n: tuple[For, ...]
-    k: tuple[For, ...]
-    column: Axis
-    row: Axis | None
-    left: tuple[Load, ...]
-    right: tuple[Load, ...]
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Iterations over batch, m, n and k."""
-        return tuple(prod(x.trip for x in g) for g in (self.batch, self.m, self.n, self.k))  # type: ignore[return-value]
-
-
-# -- finding ---------------------------------------------------------------------------------------
-
-
-def find_contractions(
-    kernel: Kernel, inside: Axis | None = None, mixed: bool = False
-) -> list[Contraction]:
-    """Every contraction of the kernel whose result has a contiguous axis of its own.
-
-    With ``inside``, only the loops inside the one over that axis count.  With ``mixed``, other
-    folds of what is read from two sides count, too (a sum of squared differences): they tile alike.
-    """
-    found = []
-    for path in _fold_paths(kernel.body, ()):
-        around = [loop.axis for loop in path]
-        if inside in around:
-            path = path[around.index(inside) + 1 :]
-        contraction = _contraction(kernel, path, mixed)
-        if contraction is not None:
-            found.append(contraction)
-    return found
-
-
-def _fold_paths(body: list[Stmt], around: tuple[For, ...]) -> list[tuple[For, ...]]:
-    """Paths to the outermost loops that carry something."""
-    paths: list[tuple[For, ...]] = []
-    for stmt in body:
-        if isinstance(stmt, For):
-            path = (*around, stmt)
-            paths += [path] if stmt.carries else _fold_paths(stmt.body, path)
-    return paths
-
-
-def _contraction(kernel: Kernel, path: tuple[For, ...], mixed: bool) -> Contraction | None:
-    outer, chain = path[:-1], _fold_chain(path[-1])
-    operands = _product(chain[-1])
-    if not outer or chain[0].fold is None:
-        return None
-    reads = _Reads(kernel)
-    around = {x.axis for x in outer}
-    column = _contiguous(outer[-1].body, path[-1], around)
-    if operands is not None:
-        left, right = (reads.loads(v, chain) for v in operands)
-    if mixed and (operands is None or left == right) and len(chain[-1].carries) == 1:
-        loads = reads.loads(chain[-1].carries[0].update, chain)
-        left = tuple(x for x in loads if column not in _axes((x,)))
-        right = tuple(x for x in loads if column in _axes((x,)))
-    elif operands is None:
-        return None
-    left_axes, right_axes = (around & _axes(loads) for loads in (left, right))
-    if column in left_axes and column not in right_axes:
-        left, right = right, left
-        left_axes, right_axes = right_axes, left_axes
-    m = tuple(x for x in outer if x.axis in left_axes - right_axes)
-    n = tuple(x for x in outer if x.axis in right_axes - left_axes)
-    if column is None or column not in {x.axis for x in n}:
-        return None
-    batch = tuple(x for x in outer if x not in m and x not in n)
-    row = max(m, key=lambda x: x.trip).axis if m else None
-    return Contraction(batch, m, n, chain, column, row, left, right)
-
-
-def _fold_chain(loop: For) -> tuple[For, ...]:
-    """The loops of one fold, outermost first."""
-    chain = [loop]
-    while True:
-        inner = [s for s in chain[-1].body if isinstance(s, For)]
-        passed = len(inner) == 1 and [c.init for c in inner[0].carries] == [
-            c.var for c in chain[-1].carries
-        ]
-        if not passed:
-            return tuple(chain)
-        chain.append(inner[0])
-
-
-def _product(loop: For) -> tuple[Var, Var] | None:
-    """The two factors of the element a fold adds up."""
-    if len(loop.carries) != 1 or any(isinstance(s, For | Store) for s in loop.body):
-        return None
-    made = {s.out: s for s in loop.body if isinstance(s, Map)}
-    carry = loop.carries[0]
-    update = made.get(carry.update)
-    if update is None or carry.var not in update.args:
-        return None
-    if update.op in ACCUMULATING:
-        return (update.args[0], update.args[1]) if update.args[2] is carry.var else None
-    rest = [a for a in update.args if a is not carry.var]
-    element = made.get(rest[0]) if len(rest) == 1 else None
-    if element is None or len(element.args) != 2:
-        return None
-    return element.args[0], element.args[1]
-
-
-def factors(contraction: Contraction) -> tuple[Var, ...]:
-    """The factors of the products that a contraction adds up."""
-    return _product(contraction.k[-1]) or ()
-
-
-class _Reads:
-    """Which loads a variable depends on."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.made: dict[Var, Stmt] = {}
-        for stmt in walk(kernel.body):
-            for out in outputs_of(stmt):
-                self.made[out] = stmt
-
-    def loads(self, var: Var, chain: tuple[For, ...]) -> tuple[Load, ...]:
-        found: dict[Load | Iota, None] = {}
-        seen: set[Var] = set()
-        stack = [var]
-        while stack:
-            v = stack.pop()
-            if v in seen or v not in self.made:
-                continue
-            seen.add(v)
-            stmt = self.made[v]
-            if isinstance(stmt, Load | Iota):
-                found[stmt] = None
-            if isinstance(stmt, For):
-                found.update((s, None) for s in walk(stmt.body) if isinstance(s, Load))
-            stack.extend(inputs_of(stmt))
-        return tuple(s for s in found if isinstance(s, Load))
-
-
-def _axes(loads: tuple[Load, ...]) -> set[Axis]:
-    return {a for load in loads for e in expressions(load) for a in e.axes()}
-
-
-def _contiguous(body: list[Stmt], fold: For, around: set[Axis]) -> Axis | None:
-    """The axis along which what follows the fold is stored contiguously."""
-    for stmt in body[body.index(fold) + 1 :]:
-        if isinstance(stmt, Store):
-            address = linearize(stmt.index, stmt.buffer.element_strides)
-            for axis in around:
-                if address.coefficient(axis) == 1:
-                    return axis
-    return None
-
-
-def dimension(load: Load | Store, axis: Axis) -> int | None:
-    """The one dimension of an index that moves with ``axis``, one by one."""
-    moving = [d for d, i in enumerate(load.index) if axis in i.axes()]
-    if len(moving) != 1 or load.index[moving[0]].coefficient(axis) != 1:
-        return None
-    return moving[0]
-
-
-def swept(c: Contraction, turned: bool) -> Contraction:
-    """The contraction with the roles that a sweep gives its axes.
-
-    Rows run along the axis that the left operand walks in the shortest steps, so that tiles share
-    what they read.  ``turned`` exchanges the sides: the longest axis of the left operand that can
-    be packed becomes the column, and the result's contiguous axis the row.
-    """
-    if not turned:
-        long = [x for x in c.m if x.trip >= _SHORT] or list(c.m)
-        row = min(long, key=lambda x: max(abs(stride(load, x.axis)) for load in c.left))
-        return replace(c, row=row.axis)
-    packed = [x for x in c.m if any(dimension(load, x.axis) is not None for load in c.left)]
-    if not packed:
-        raise ScheduleError(f"the contraction over {c.k[0].axis} has no axis to put across lanes")
-    column = max(packed, key=lambda x: x.trip).axis
-    return Contraction(c.batch, c.n, c.m, c.k, column, c.column, c.right, c.left)
-
-
-#: Rows that fill a register tile well enough.
-_SHORT = 4
-
-
-def stride(load: Load, axis: Axis) -> int:
-    """Elements between what neighbouring iterations over ``axis`` read."""
-    return linearize(load.index, load.buffer.element_strides).coefficient(axis)
 
 
 # -- scheduling ------------------------------------------------------------------------------------
@@ -322,8 +114,10 @@ class _Scheduler:
         self.kernel = kernel
         self.c = swept(contraction, params.turned) if params.sweep else contraction
         self.params = params
-        self.right_scratch: Buffer | None = None
+        self.right_scratch: dict[Buffer, Buffer] = {}
         self.left_scratch: Buffer | None = None
+        #: Length of the blocks that a fold is added up in within its tile; 0 for no blocks.
+        self.in_blocks = 0
 
     def run(self) -> Kernel:
         c, params = self.c, self.params
@@ -427,6 +221,10 @@ class _Scheduler:
         """One nest per phase of the fold."""
         c, params = self.c, self.params
         size = _even_block(c, params)
+        if c.sums > 1 and c.sizes[3] <= SIDE_BY_SIDE:
+            # Only one sum could wait where its result goes.
+            self.in_blocks = size
+            size = c.k[0].trip
         self.kernel, phases = through_memory(self.kernel, at, c.k[0].axis, size)
         for names in phases:
             self.unroll_fold(names[c.k[0].axis])
@@ -495,24 +293,24 @@ class _Scheduler:
 
     def pack_right(self, names: Mapping[Axis, Axis], at: Axis, level: str) -> None:
         column = names[self.c.column]
-        load = next((x for x in self.c.right if self.c.column in _axes((x,))), None)
-        if load is None:
-            return
-        panels = dimension(load, self.c.column)
-        if panels is None:
-            return
-        before = self.kernel.scratch
-        self.kernel = stage(
-            self.kernel,
-            load.buffer,
-            at,
-            level,
-            Layout(self.fold_order(load), (panels, self.params.columns)),
-            self.right_scratch,
-            reading=(column,),
-        )
-        if self.right_scratch is None:
-            self.right_scratch = next(b for b in self.kernel.scratch if b not in before)
+        moving = (x for x in self.c.right if self.c.column in axes_of((x,)))
+        for load in {x.buffer: x for x in moving}.values():
+            panels = dimension(load, self.c.column)
+            if panels is None:
+                continue
+            before = self.kernel.scratch
+            self.kernel = stage(
+                self.kernel,
+                load.buffer,
+                at,
+                level,
+                Layout(self.fold_order(load), (panels, self.params.columns)),
+                self.right_scratch.get(load.buffer),
+                reading=(column,),
+            )
+            if load.buffer not in self.right_scratch:
+                made = next(b for b in self.kernel.scratch if b not in before)
+                self.right_scratch[load.buffer] = made
 
     def rows(self, names: Mapping[Axis, Axis], row: Axis) -> None:
         """Blocks of rows, then smaller ones for what is left."""
@@ -556,7 +354,7 @@ class _Scheduler:
 
     def pack_left(self, inside: Axis, at: Axis) -> None:
         c = self.c
-        load = next((x for x in c.left if c.row in _axes((x,))), None)
+        load = next((x for x in c.left if c.row in axes_of((x,))), None)
         if load is None:
             return
         before = self.kernel.scratch
@@ -581,6 +379,9 @@ class _Scheduler:
     def tiles(self, rows: list[Axis], column: Axis) -> None:
         """The register tile, with static remainders both ways."""
         params = self.params
+        if self.in_blocks:
+            fold = next(x for x in loops(find_loop(self.kernel, column).body) if x.carries)
+            self.kernel = block_fold(self.kernel, fold.axis, max(1, self.in_blocks // fold.step))
         trip = find_loop(self.kernel, column).trip
         width = min(params.columns, trip)
         rest = Axis(column.name, column.extent)
@@ -609,4 +410,4 @@ def whole_block(trip: int, most: int) -> int:
 
 
 def _innermost_fold(kernel: Kernel, axis: Axis) -> Axis:
-    return _fold_chain(find_loop(kernel, axis))[-1].axis
+    return fold_chain(find_loop(kernel, axis))[-1].axis

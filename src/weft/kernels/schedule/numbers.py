@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from weft.kernels.ir import For, Load
-from weft.kernels.schedule.contraction import Contraction, Params, stride, swept, whole_block
+from weft.kernels.schedule.contraction import Params, whole_block
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.find import Contraction, stride, swept
 from weft.terms.affine import Axis
 
 #: Bytes of a right operand that a core's own cache holds between uses.
@@ -54,13 +55,16 @@ def default_params(
         # Blocks of a divided axis are no boxes of the operands: read them in place, in one piece.
         whole = replace(Params(min(8, row_trip), 2 * lanes), block=k)
         return replace(whole, parallel="columns", pack_left=False, pack_right=False)
-    if m * n * k >= _WORTH_PACKING and _slides(c):
+    if m * n * k >= _WORTH_PACKING and c.sums == 1 and _slides(c):
         sweeping = _sweep(c, threads, lanes)
         if sweeping is not None:
             return sweeping
     budget = registers - 6
     rows = min(8, row_trip)
-    vectors = max(1, min(budget // (rows + 1), -(-column_trip // lanes), 16))
+    if c.sums > 1:
+        # The sums, and what is read of the left operand, which all of them use.
+        rows = max(1, min(rows, (registers - 2) // (c.sums + 1)))
+    vectors = max(1, min(budget // ((rows + 1) * c.sums), -(-column_trip // lanes), 16))
     if rows == 8:
         vectors = min(2, vectors) if registers >= 32 else 1
     even = [v for v in range(vectors, vectors // 2, -1) if column_trip % (v * lanes) == 0]

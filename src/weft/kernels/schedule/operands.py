@@ -38,7 +38,7 @@ from weft.kernels.ir import (
     outputs_of,
     walk,
 )
-from weft.kernels.schedule.contraction import Contraction, factors
+from weft.kernels.schedule.find import Contraction, factors
 from weft.kernels.schedule.folds import unused_name
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.tree import expressions, without_dead_code
