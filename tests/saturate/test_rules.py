@@ -124,6 +124,44 @@ def test_a_rule_holds_for_rational_numbers(rule: Rule, data: st.DataObject) -> N
     assert not wrong, f"rule {rule.name!r} wrote {wrong[0]}"
 
 
+#: Numbers that are not like others, and some that are.
+SPECIAL = np.array([0.0, -0.0, 1.0, -2.0, 3.0, np.inf, -np.inf, np.nan])
+
+
+def _special(masks: list[int], extents: tuple[int, ...], seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = ([d if mask >> n & 1 else 1 for n, d in enumerate(extents)] for mask in masks)
+    return [rng.choice(SPECIAL, shape) for shape in shapes]
+
+
+def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.all((a == b) & (np.signbit(a) == np.signbit(b)) | np.isnan(a) & np.isnan(b)))
+
+
+def _same_where_finite(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal as sums are; and nothing that is no number becomes one, or the other way round."""
+    finite = np.isfinite(a)
+    if not np.array_equal(finite, np.isfinite(b)):
+        return False
+    return np.allclose(a[finite], b[finite], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("extents", [EXTENTS, (2, 0, 1, 1)], ids=["some", "empty"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda r: r.name)
+@settings(max_examples=15)
+@given(data=st.data())
+def test_a_rule_of_each_class_holds_for_special_values(
+    rule: Rule, extents: tuple[int, ...], data: st.DataObject
+) -> None:
+    nodes = data.draw(programs(F64))
+    graph = saturated(rule, nodes)
+    arrays = _special(masks_of(nodes), extents, data.draw(st.integers(0, 1 << 16)))
+    same = _same_bits if rule.numerics == "exact" else _same_where_finite
+    with np.errstate(all="ignore"):
+        wrong = list(disagreements(graph, Evaluator(extents, arrays.__getitem__), same))
+    assert not wrong, f"rule {rule.name!r} wrote {wrong[0]}"
+
+
 @pytest.mark.parametrize("rule", [r for r in RULES if r.ring], ids=lambda r: r.name)
 @settings(max_examples=15)
 @given(data=st.data())

@@ -18,6 +18,7 @@ from weft.kernels.machine import Machine
 from weft.kernels.uses import CHEAP_NS, OPERATION_NS
 from weft.saturate.encode import DTYPES, Encoded
 from weft.saturate.graph import Graph
+from weft.saturate.language import OPERATORS
 from weft.structs import struct
 
 #: Nanoseconds that a loop nest of its own takes before it has done anything.
@@ -69,7 +70,14 @@ class Costs:
     def operand(self, number: int, dtype: np.dtype) -> float:
         """Moving an operand of a contraction: what is elementwise has to be brought to memory."""
         once = self.moved(number, dtype)
-        return once if self._is_array(number) else 2 * once + PASS
+        if self._is_array(number):
+            return once
+        made = self._operations("div", self.graph.free[number]) if self._is_quotient(number) else 0
+        return 2 * once + PASS + made
+
+    def _is_quotient(self, number: int) -> bool:
+        """Whether a factor is one by which something is divided."""
+        return any(name == "Over" for name, _ in self.graph.classes[number])
 
     def _is_array(self, number: int) -> bool:
         """Whether a class is in memory by itself: a load, or the result of a fold."""
@@ -77,7 +85,22 @@ class Costs:
         if names & _ARRAYS:
             return True
         inner = [args for name, args in self.graph.classes[number] if name == "Of"]
-        return any(self._is_array(int(args[0])) for args in inner)
+        if any(self._is_array(int(args[0])) for args in inner):
+            return True
+        return not inner and self._is_epilogue(number)
+
+    def _is_epilogue(self, number: int) -> bool:
+        """Whether something elementwise is done to the result of a fold where that is stored."""
+        free = self.graph.free
+        operands = (
+            int(args[place])
+            for name, args in self.graph.classes[number]
+            for place in OPERATORS[name].children
+        )
+        return any(
+            free[c] == free[number] and any(name == "Sum" for name, _ in self.graph.classes[c])
+            for c in operands
+        )
 
     def multiplications(self, dtype: np.dtype) -> float:
         """Multiplications, each with an addition, per nanosecond."""
@@ -117,6 +140,10 @@ class Costs:
         axes = self.graph.free[int(body)] | int(mask)
         return [Way(node, (int(body),), self._operations("add", axes))]
 
+    def _last(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
+        """A running sum has no end of its own: it is read from the whole, or it is a sum."""
+        return []
+
     def _sum(self, number: int, node: tuple[str, tuple[float, ...]]) -> list[Way]:
         """A sum of products is one loop nest over both factors, of one factor over that."""
         _, (code, mask, body) = node
@@ -142,7 +169,10 @@ class Costs:
         node = ("Contract", (code, mask, a, b))
         if not (free[a] & outside & ~free[b] and free[b] & outside & ~free[a]):
             # Nothing is read twice: as fast as memory, and each element takes an operation.
-            return Way(node, (a, b), self._operations("mul", axes))
+            cost = self._operations("mul", axes)
+            if self._is_quotient(a) or self._is_quotient(b):
+                cost += self._operations("div", axes)
+            return Way(node, (a, b), cost)
         moved = self.moved(number, dtype) + self.operand(a, dtype) + self.operand(b, dtype)
         return Way(node, (a, b), self.points(axes) / self.multiplications(dtype) + moved + PASS)
 
@@ -153,7 +183,7 @@ class Costs:
         """A product of factors as an array of its own."""
         _, (code, a, b) = node
         free = self.graph.free
-        divides = any(n[0] == "Over" for x in (a, b) for n in self.graph.classes[int(x)])
+        divides = self._is_quotient(int(a)) or self._is_quotient(int(b))
         cost = self._operations("div" if divides else "mul", free[number])
         if free[int(a)] & ~free[int(b)] and free[int(b)] & ~free[int(a)]:
             # An outer product is larger than both: it does not run in anybody's loops for free.
@@ -169,7 +199,7 @@ class Costs:
         "Not": _not,
         "Sum": _sum,
         "Red": _fold,
-        "Last": _fold,
+        "Last": _last,
         "Of": _of,
         "Times": _times,
         "Over": _over,

@@ -24,7 +24,6 @@ from weft.terms.term import (
     Fold,
     Load,
     Map,
-    Scan,
     Term,
     Value,
     bound_axes,
@@ -34,7 +33,7 @@ from weft.terms.term import (
 )
 
 #: Operators that bind the axes of their second argument.
-BOUND = frozenset(["SumOf", "Contract", "Red", "Last"])
+BOUND = frozenset(["SumOf", "Contract", "Red"])
 _OPS = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Neg": "neg"}
 
 #: Canonical axes as index expressions over the axes of one definition.
@@ -198,9 +197,6 @@ class _Decoder:
         if name == "Red":
             monoid, _ = self.encoded.monoids[int(args[0])]
             return Fold(monoid, over, (self.term(int(args[2]), at),))
-        if name == "Last":
-            body = self.term(int(args[2]), at)
-            return Scan(ADD, over[0], Affine((), over[0].extent - 1), (body,))
         if name == "Not":
             return Map("not", (self.term(int(args[0]), at),), np.dtype(np.bool_))
         operands = tuple(self.term(int(a), at) for a in args[1:])

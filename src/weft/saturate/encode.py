@@ -18,7 +18,7 @@ import numpy as np
 from weft.saturate.axes import CanonicalAxes
 from weft.saturate.instances import Instances
 from weft.saturate.language import OPERATORS, free_axes
-from weft.saturate.orders import cheapest_order, flatten, write_order
+from weft.saturate.orders import Order, Product, cheapest_order, flatten, write_order
 from weft.saturate.rule import FIRST_INTEGER
 from weft.saturate.rules.products import LONGEST
 from weft.structs import struct
@@ -175,14 +175,16 @@ class _Encoder:
             name, args = self.out.nodes[number]
             if name != "Sum" or not (self.reorder or args[0] >= FIRST_INTEGER):
                 continue
-            product = flatten(self.out.nodes, self.out.free, uses, number)
-            found = None if product is None else cheapest_order(product, self.pair_cost)
-            if product is None or found is None:
-                continue
-            cost, order = found
-            saved = sum(self.pair_cost(*pair) for pair in product.pairs) - cost
-            if saved > 0:
-                self.out.savings[number] = saved
+            best: tuple[float, Product, Order] | None = None
+            for through in (True, False):
+                product = flatten(self.out.nodes, self.out.free, uses, number, through)
+                found = None if product is None else cheapest_order(product, self.pair_cost)
+                if product is not None and found is not None:
+                    saved = sum(self.pair_cost(*pair) for pair in product.pairs) - found[0]
+                    if saved > (0 if best is None else best[0]):
+                        best = saved, product, found[1]
+            if best is not None:
+                self.out.savings[number], product, order = best
                 if len(product.factors) > LONGEST:
                     other = write_order(self.node, int(args[0]), product, order)
                     self.out.equal.append((number, other))

@@ -18,6 +18,9 @@ from weft.structs import struct
 if TYPE_CHECKING:
     from weft.saturate.encode import Node
 
+#: A pairing of factors: sets of them, each with the part of it that is one operand.
+Order = tuple[tuple[int, int], ...]
+
 #: Products of more factors are left as they are written.
 MOST_FACTORS = 10
 
@@ -60,10 +63,11 @@ class Product:
 
 
 def flatten(
-    nodes: Sequence[Node], free: Sequence[int], uses: Sequence[int], number: int
+    nodes: Sequence[Node], free: Sequence[int], uses: Sequence[int], number: int, through: bool
 ) -> Product | None:
     """The product that a sum adds up, seen through the sums and products inside; None if it has
-    too many factors to be looked at. ``uses`` counts the users of each node."""
+    too many factors to be looked at. ``uses`` counts the users of each node; what others use, too,
+    is a factor unless it is seen ``through``."""
     _, (_, mask, body) = nodes[number]
     total = int(mask)
     factors: list[Factor] = []
@@ -78,6 +82,8 @@ def flatten(
         shared = shared or (node != number and uses[node] > 1)
         if name == "Of":
             stack.append((int(args[0]), divides, summed, shared))
+        elif shared and not through:
+            factors.append(Factor(node, free[node], divides))
         elif name in ("Times", "Mul", "Div"):
             if not shared:
                 pairs.append((free[children[0]], free[children[1]], free[node] & ~summed))
@@ -100,7 +106,7 @@ def flatten(
 
 def cheapest_order(
     product: Product, cost: Callable[[int, int, int], float]
-) -> tuple[float, tuple[tuple[int, int], ...]] | None:
+) -> tuple[float, Order] | None:
     """The cheapest pairing of factors, as sets: each with the part of it that is one operand; and
     what it costs.
 

@@ -34,6 +34,9 @@ ALGEBRA = frozenset(
     ]
 )
 
+#: Operators whose arguments are factors of what a sum adds up.
+_PRODUCTS = frozenset(["Of", "Times", "Mul", "Div", "Neg"])
+
 
 def promises(encoded: Encoded, costs: Costs) -> dict[int, float]:
     """Nanoseconds that rules could save at most, by node; ``costs`` are those of the source."""
@@ -51,7 +54,34 @@ def promises(encoded: Encoded, costs: Costs) -> dict[int, float]:
             found[number] = inf
         elif name == "Mul" and "Sum" in inner:
             found[number] = found.get(number, 0.0) + costs.ways(number)[0].cost
+        elif name == "Sum":
+            saved = _operands_saved(encoded, costs, number)
+            if saved:
+                found[number] = found.get(number, 0.0) + saved
     return found
+
+
+def _operands_saved(encoded: Encoded, costs: Costs, number: int) -> float:
+    """What it could save to regroup the factors of what a sum adds up.
+
+    Those that do not depend on all of its axes may be multiplied later, and the operand that they
+    are part of is then less to compute, or nothing at all.
+    """
+    nodes, free = encoded.nodes, encoded.free
+    code, mask, body = (int(a) for a in nodes[number][1])
+    saved = 0.0
+    stack = [body]
+    while stack:
+        name, args = nodes[stack.pop()]
+        if name not in _PRODUCTS:
+            continue
+        places = [int(args[place]) for place in OPERATORS[name].children]
+        stack += places
+        # A divisor may be a factor of its own.
+        if name == "Div" or any(not free[place] & mask for place in places):
+            whole = max(places, key=lambda place: free[place].bit_count())
+            saved += costs.operand(whole, DTYPES[code]) + costs.ways(whole)[0].cost
+    return saved
 
 
 def neighbourhood(encoded: Encoded, promising: Iterable[int]) -> set[int]:
