@@ -1,0 +1,14 @@
+"""Discoveries are made by search: without the parts that search, they are not made."""
+
+from __future__ import annotations
+
+from tests.discoveries.catalog import DISCOVERIES, PARTS, lost
+
+
+def test_the_whole_makes_every_discovery() -> None:
+    assert [d.name for d in lost()] == []
+
+
+def test_without_rules_most_are_lost() -> None:
+    assert len({d.name for d in DISCOVERIES}) == len(DISCOVERIES)
+    assert len(lost(*PARTS)) >= 15
