@@ -22,7 +22,7 @@ from weft.compile import Record, host_machine, plan_program
 from weft.core.bounded import BoundedCache
 from weft.kernels import blocked, fusion, merging, plan, streaming, streams, wide_folds
 from weft.kernels.price.price import price
-from weft.saturate import encode, saturate
+from weft.saturate import encode, search
 from weft.saturate.engine import Engine
 from weft.saturate.instances import Instances
 from weft.saturate.rules import THEMES
@@ -297,15 +297,11 @@ def _no_repair(fold: Any, moving: Any, axes: Any) -> Any:
     return found if found is FREE else UNKNOWN
 
 
-def _whole(region: Any, machine: Any, divide: Any) -> Any:
-    return [divide(region)]
-
-
 PARTS: dict[str, Callable[[], Patches]] = {
     **{RULES + theme: list for theme in THEMES},
     "orders of products": lambda: [(encode._Encoder, "orders", lambda self: None)],
-    "parts of products": lambda: [(saturate, "find_instances", lambda region: Instances())],
-    "streams": lambda: [(plan, "with_streams", _whole)],
+    "parts of products": lambda: [(search, "find_instances", lambda region: Instances())],
+    "streams": lambda: [(plan._Planner, "may_stream", lambda self, region: False)],
     "repair of folds": lambda: [(streams, "repaired", _no_repair)],
     "computing again": lambda: [(streams._Finder, "anew", lambda *_: frozenset())],
     "blocks that masks hide": lambda: [(blocked, "masks_of", lambda stream, stage: [])],
@@ -326,13 +322,13 @@ def lost(*parts: str) -> list[Discovery]:
 @contextmanager
 def without(*parts: str) -> Iterator[None]:
     """Plan without some parts of the optimiser, and without what is remembered of earlier plans."""
-    caches = [(plan, "_entries"), (saturate, "_found"), (streaming, "_known")]
+    caches = [(plan, "_entries"), (search, "_found"), (streaming, "_known")]
     with ExitStack() as stack:
         for module, name in caches:
             stack.enter_context(mock.patch.object(module, name, BoundedCache(512)))
         themes = frozenset(p.removeprefix(RULES) for p in parts if p.startswith(RULES))
         if themes:
-            stack.enter_context(mock.patch.object(saturate, "engine", lambda: _engine(themes)))
+            stack.enter_context(mock.patch.object(search, "engine", lambda: _engine(themes)))
         for part in parts:
             for where, name, instead in PARTS[part]():
                 stack.enter_context(mock.patch.object(where, name, instead))

@@ -15,10 +15,11 @@ from tests.saturate.test_saturate import CASES, lowered
 from weft import numpy as wnp
 from weft.compile import host_machine
 from weft.core.bounded import BoundedCache
-from weft.saturate import saturate as module
+from weft.saturate import search as module
 from weft.saturate.cost import Costs
 from weft.saturate.encode import Encoded
-from weft.saturate.saturate import CLEARLY, saturate
+from weft.saturate.saturate import saturate
+from weft.saturate.search import CLEARLY
 from weft.terms.region import Region
 
 N = 48

@@ -189,7 +189,11 @@ class _Chooser:
             packed = self.is_prologue(step, uses, weight)
             return (("inline",), "inline", 0.0) if packed else (("store",), "store", 0.0)
         if any(self.is_cut_often(step, use) for use in uses):
-            return ("store",), "store", 0.0
+            few = all(self.weight[u.root.value].pieces <= 4 * MAX_PIECES for u in uses)
+            if not few:
+                return ("store",), "store", 0.0
+            # Pieces of pieces are mostly cut at the same places: the price sees how many are left.
+            return ("store", "inline"), "store", 2 * self.traffic(step.value)
         return self.element_sides(step, uses, weight)
 
     def is_prologue(self, step: Def, uses: list[Use], weight: Weight) -> bool:

@@ -36,6 +36,9 @@ HOPELESS = 1.2
 #: Parallel iterations per thread, at most, for which a stream is computed in shares.
 SHARES = 4
 
+#: Seconds of kernels with fewer rows than threads from which on shares of a stream are looked at.
+ALONE = 5e-5
+
 #: What a stream may cost of what the kernels whose place it takes do. It need not be cheaper: it
 #: saves the memory of what it streams besides.
 CLEARLY = 1.0
@@ -64,7 +67,8 @@ def with_streams(
     small = SMALL * machine.levels[1].capacity
     taken: list[tuple[Stream, Streamed]] = []
     wide = WideFolds(region)
-    for stream in find_streams(wide.region, small / 8, small, repeated):
+    for stream in find_streams(wide.region, small / 8, small, repeated, machine.threads):
+        few = prod(a.extent for a in stream.rows) < machine.threads
         if not all(_apart(stream, other) for other, _ in taken):
             continue
         concerned = stream.replaces | stream.anew | _readers(wide.region, stream.anew)
@@ -73,8 +77,9 @@ def with_streams(
         inside = frozenset().union(*(v for v, _ in affected))
         now = sum(seconds for _, seconds in affected)
         now += rent([v for v in _stores([whole]) if v in inside], region, machine)
-        # From above: what is saved would have been written and read.
-        if 2 * machine.traffic_ns(stream.saved) * 1e-9 < AT_STAKE * now:
+        # From above: what is saved would have been written and read. Few rows gain threads, too.
+        saved = 2 * machine.traffic_ns(stream.saved) * 1e-9
+        if now < ALONE if few else saved < AT_STAKE * now:
             continue
         rest = _rest(wide.region, stream, inside)
         limit = CLEARLY * now - least_seconds((t for s in rest.steps for t in s.terms), machine)

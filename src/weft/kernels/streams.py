@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
+from math import prod
 from typing import Literal
 
 from weft.core import dtypes
@@ -152,14 +153,19 @@ class Stream:
 
 
 def find_streams(
-    region: Region, least: float = 0, saving: float = 0, repeated: frozenset[Value] = frozenset()
+    region: Region,
+    least: float = 0,
+    saving: float = 0,
+    repeated: frozenset[Value] = frozenset(),
+    alone: int = 0,
 ) -> list[Stream]:
     """Streams of ``region``, those that save most first.
 
-    They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes. The sums
-    ``repeated`` are computed elsewhere, too, to the same bits.
+    They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes, or have fewer
+    than ``alone`` rows. The sums ``repeated`` are computed elsewhere, too, to the same bits.
     """
-    return [s for s in _Finder(region, least, saving, repeated).streams() if s.saved >= saving]
+    finder = _Finder(region, least, saving, repeated, alone)
+    return [s for s in finder.streams() if s.saved >= finder.saving_of(s.rows)]
 
 
 def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
@@ -177,12 +183,18 @@ def is_plain(index: Affine) -> Axis | None:
 
 class _Finder:
     def __init__(
-        self, region: Region, least: float, saving: float, repeated: frozenset[Value]
+        self,
+        region: Region,
+        least: float,
+        saving: float,
+        repeated: frozenset[Value],
+        alone: int,
     ) -> None:
         self.region = region
         self.least = least
         self.saving = saving
         self.repeated = repeated
+        self.alone = alone
         self.wanted = set(region.outputs)
         self.steps = _without_views(region)
         self.place = {d.value: n for n, d in enumerate(self.steps)}
@@ -296,6 +308,10 @@ class _Finder:
                     found.append(stream)
         return sorted(found, key=lambda s: -s.saved)
 
+    def saving_of(self, rows: Sequence[Axis]) -> float:
+        """Bytes that a stream with these rows has to save."""
+        return 0.0 if prod(a.extent for a in rows) < self.alone else self.saving
+
     def seeds(self) -> Iterator[tuple[Def, Axis]]:
         """Definitions and the axes that others fold them along, large ones first."""
         large = [d for d in self.steps if d.value.nbytes >= self.least]
@@ -322,7 +338,8 @@ class _Finder:
         alike = alike or not _same_again([self.definition[v] for v in anew])
         outputs = tuple(d.value for d in inside if self.is_output(d.value, kind, anew))
         # Folds that become definitions of their own add to this, but less than there is.
-        if 2 * sum(d.value.nbytes for d in inside if d.value not in outputs) < self.saving:
+        held = sum(d.value.nbytes for d in inside if d.value not in outputs)
+        if 2 * held < self.saving_of(rows):
             return None
         gone = {v: k for v, k in kind.items() if v not in anew}
         replaces = frozenset(gone) | self.views_of(gone)

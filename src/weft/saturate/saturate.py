@@ -69,6 +69,10 @@ def saturate(
 
     Pieces that cost less than ``worth`` nanoseconds are left alone.
     """
+    if numerics == "domain":
+        from weft.saturate.selection import select_out
+
+        region = select_out(region)
     done = [_one(piece, machine, numerics, worth) for piece in pieces(region)]
     if not any(s.changed for s in done):
         return region, done
