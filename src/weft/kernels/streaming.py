@@ -142,10 +142,15 @@ def _least(stream: Stream, machine: Machine) -> float:
 
 
 def _apart(a: Stream, b: Stream) -> bool:
-    """Whether both can be taken: neither needs what only the other one knows."""
+    """Whether both can be taken: neither needs what only the other one knows.
+
+    Nor does one add up in its own order what the other has to find the same bits of.
+    """
     if a.replaces & b.replaces:
         return False
     for x, y in ((a, b), (b, a)):
+        if x.repeated & y.definition.keys() and not y.alike:
+            return False
         needs = set().union(*(loaded(d.term) for d in x.steps)) - x.definition.keys()
         if needs & y.replaces - set(y.outputs):
             return False
