@@ -23,6 +23,7 @@ from weft.core.bounded import BoundedCache
 from weft.kernels import blocked, fusion, merging, plan, streaming, streams, wide_folds
 from weft.kernels.price.price import price
 from weft.saturate import encode, search
+from weft.saturate import engine as engines
 from weft.saturate.engine import Engine
 from weft.saturate.instances import Instances
 from weft.saturate.rules import THEMES
@@ -328,7 +329,7 @@ def without(*parts: str) -> Iterator[None]:
             stack.enter_context(mock.patch.object(module, name, BoundedCache(512)))
         themes = frozenset(p.removeprefix(RULES) for p in parts if p.startswith(RULES))
         if themes:
-            stack.enter_context(mock.patch.object(search, "engine", lambda: _engine(themes)))
+            stack.enter_context(mock.patch.object(engines, "engine", lambda: _engine(themes)))
         for part in parts:
             for where, name, instead in PARTS[part]():
                 stack.enter_context(mock.patch.object(where, name, instead))
