@@ -46,7 +46,7 @@ AT_STAKE = 0.05
 SHARED = 0.001
 
 #: What such contractions may cost in one kernel: a pass and a launch less are not all in the price.
-EVEN = 1.01
+EVEN = 1.015
 
 #: Decisions turned together at most.
 LONGEST = 3

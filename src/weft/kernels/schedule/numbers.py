@@ -81,7 +81,7 @@ def default_params(
         return replace(shape, column_block=share, block=_STREAMED, unroll=1)
     block = _row_block(row_trip, rows, threads)
     # What a core's cache holds is read in place as fast as from panels, and others need not wait.
-    held = n * k * itemsize <= _CACHED and all(stride(x, c.column) == 1 for x in c.right)
+    held = c.sums * n * k * itemsize <= _CACHED and all(stride(x, c.column) == 1 for x in c.right)
     return replace(shape, row_block=block, pack_left=scattered(c), pack_right=not held)
 
 
