@@ -483,6 +483,21 @@ def test_concatenation_between_brackets():
         )
 
 
+@pytest.mark.usefixtures("one_by_one")
+def test_one_truth_value_is_an_index():
+    for start in (np.arange(6.0).reshape(2, 3), np.array(3.0)):
+        for truth in (True, False, np.array(True), wnp.asarray(False)):
+            x, flag = wnp.asarray(start), bool(truth)
+            np.testing.assert_array_equal(x[truth], start[flag])
+            x[truth] = 9.0
+            np.testing.assert_array_equal(x, np.where(flag, 9.0, start))
+            applied = wnp.asarray(start).at[truth].apply(lambda v: v + 1)
+            np.testing.assert_array_equal(applied, start + flag)
+    assert wnp.asarray(V)[np.zeros((0, 3), bool)].shape == (0,)
+    with pytest.raises(IndexError, match="a single True or False beside other indices"):
+        wnp.asarray(V)[True, 0]
+
+
 # ---------------------------------------------------------------- in place
 
 #: Calls that change their first argument in NumPy.

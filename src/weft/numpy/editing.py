@@ -32,8 +32,9 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.creation import asarray
-from weft.numpy.indexing import concrete_mask, wrap_negative, write
+from weft.numpy.indexing import wrap_negative, write
 from weft.numpy.joining import tile
+from weft.numpy.masks import concrete_mask
 from weft.numpy.select import clip, nonzero, where
 from weft.numpy.shaping import diag, moveaxis, ravel
 from weft.numpy.sorting import argsort, sort

@@ -41,6 +41,7 @@ from weft.numpy._common import (
     promote,
     shape_of,
 )
+from weft.numpy.masks import Mask, concrete_mask, lone_truth, place_masks
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
 from weft.primitives.shaping import slice as static_slice
@@ -175,20 +176,13 @@ def _expand(index: tuple[Any, ...], aval: ShapedArray) -> list[Any]:
     fill = [slice(None)] * (aval.ndim - used)
     at = places[0] if places else len(entries)
     expanded = [*entries[:at], *fill, *entries[at + 1 :]]
-    return _place_masks(expanded, aval)
+    return place_masks(expanded, aval)
 
 
 def _axes_used(entry: Any) -> int:
     if entry is None or entry is Ellipsis:
         return 0
-    return entry.mask.ndim if isinstance(entry, _Mask) else 1
-
-
-class _Mask:
-    """A concrete boolean mask, before its axes are known."""
-
-    def __init__(self, mask: np.ndarray):
-        self.mask = mask
+    return entry.mask.ndim if isinstance(entry, Mask) else 1
 
 
 def _normalise(entry: Any, aval: ShapedArray) -> list[Any]:
@@ -196,7 +190,7 @@ def _normalise(entry: Any, aval: ShapedArray) -> list[Any]:
     if entry is None or entry is Ellipsis or isinstance(entry, slice):
         return [entry]
     if isinstance(entry, bool | np.bool_):
-        return [_Mask(np.asarray(entry))]
+        return [Mask(np.asarray(entry))]
     if isinstance(entry, int | np.integer):
         return [int(entry)]
     if isinstance(entry, list):
@@ -212,7 +206,7 @@ def _normalise(entry: Any, aval: ShapedArray) -> list[Any]:
             ) from None
     dtype = dtype_of(entry)
     if dtype == np.bool_:
-        return [_Mask(concrete_mask(entry))]
+        return [Mask(concrete_mask(entry))]
     if not dtypes.is_integer(dtype):
         raise TypeError(
             f"an array of shape {aval.shape} cannot be indexed with an array of dtype {dtype}; "
@@ -230,43 +224,6 @@ def _list_index(entry: list[Any]) -> Any:
         return asarray(entry)
     array = np.asarray(entry)
     return array.astype(np.int32) if array.size == 0 else array
-
-
-def concrete_mask(mask: Any) -> np.ndarray:
-    """A boolean mask whose values are known; ConcretizationError while they are not."""
-    if isinstance(mask, Tracer) and mask.concrete() is None:
-        raise mask._concretization_error(
-            "indexing with a boolean mask: the shape of x[mask] depends on the values",
-            "Use weft.numpy.where(mask, x, y), or reduce with where=mask.",
-        )
-    return np.asarray(mask)
-
-
-def _place_masks(entries: list[Any], aval: ShapedArray) -> list[Any]:
-    """Masks replaced by index arrays, one for each axis that they cover."""
-    placed: list[Any] = []
-    axis = 0
-    for entry in entries:
-        if not isinstance(entry, _Mask):
-            placed.append(entry)
-            axis += entry is not None
-            continue
-        mask = entry.mask
-        if mask.ndim == 0:
-            raise IndexError(
-                "a single True or False is not an index of a weft array; use x[None] to add an axis"
-            )
-        covered = aval.shape[axis : axis + mask.ndim]
-        for k, (length, size) in enumerate(zip(mask.shape, covered, strict=True)):
-            if length != size:
-                raise IndexError(
-                    f"the boolean mask of shape {mask.shape} does not match axis {axis + k} of "
-                    "size "
-                    f"{size} of an array of shape {aval.shape}"
-                )
-        placed.extend(index.astype(np.int32) for index in np.nonzero(mask))
-        axis += mask.ndim
-    return placed
 
 
 def _add_slice(box: Box, axis: int, start: int, step: int, length: int) -> None:
@@ -479,6 +436,9 @@ def read(
     entries = _basic_entries(index) if checked else None
     if entries is not None:
         return _read_steps(x, _basic_reading(aval_of(x), entries))
+    truth = lone_truth(index)
+    if truth is not None:
+        return read(x, None) if truth else read(read(x, None), slice(0))
     plan = plan_index(index, aval_of(x), checked)
     y = read_box(x, plan.box)
     return _gather_advanced(y, plan, mode, fill_value) if plan.arrays else y
@@ -531,7 +491,10 @@ def write(
     aval = aval_of(x)
     entries = _basic_entries(index) if checked else None
     if entries is None:
-        plan = plan_index(index, aval, checked)
+        truth = lone_truth(index)
+        if truth is False:
+            return x
+        plan = plan_index(Ellipsis if truth else index, aval, checked)
     else:
         plan = Plan(_basic_box(aval, entries), {}, (), 0)
     updates = _cast_updates(values, aval, kind)
@@ -567,7 +530,10 @@ def write_applied(
     checked: bool = True,
 ) -> Value:
     """`x` with `function` applied to the elements at `index`, as often as each is named."""
-    plan = plan_index(index, aval_of(x), checked)
+    truth = lone_truth(index)
+    if truth is False:
+        return x
+    plan = plan_index(Ellipsis if truth else index, aval_of(x), checked)
     y = read_box(x, plan.box)
 
     def converted(v: Value) -> Value:
