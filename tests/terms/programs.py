@@ -23,9 +23,11 @@ from weft.primitives import (
     dot_general,
     dynamic_slice,
     indexing,
+    joining,
     reduction,
     select,
     shaping,
+    slicing,
 )
 from weft.terms.check import check_program
 from weft.terms.interpret import interpret
@@ -136,7 +138,7 @@ def _slice(draw: Draw, x: Value, pool: list[Value]) -> Value:
         starts.append(start)
         limits.append(draw(st.integers(start, n)))
         strides.append(draw(st.integers(1, 3)))
-    return shaping.slice(x, starts, limits, strides)
+    return slicing.slice(x, starts, limits, strides)
 
 
 def _rev(draw: Draw, x: Value, pool: list[Value]) -> Value:
@@ -150,14 +152,14 @@ def _pad(draw: Draw, x: Value, pool: list[Value]) -> Value:
         low = draw(st.integers(-2, 2))
         spread = n + max(n - 1, 0) * interior
         config.append((low, draw(st.integers(max(-2, -low - spread), 2)), interior))
-    return shaping.pad(x, np.asarray(7, aval_of(x).dtype), config)
+    return slicing.pad(x, np.asarray(7, aval_of(x).dtype), config)
 
 
 def _concatenate(draw: Draw, x: Value, pool: list[Value]) -> Value:
     if not _shape(x):
         return x
     axis = draw(st.integers(0, len(_shape(x)) - 1))
-    return shaping.concatenate([x, _partner(draw, x, pool), x], axis)
+    return joining.concatenate([x, _partner(draw, x, pool), x], axis)
 
 
 def _some_axes(draw: Draw, x: Value) -> tuple[int, ...]:
@@ -206,7 +208,7 @@ def _window(draw: Draw, x: Value, pool: list[Value]) -> Value:
 def _update(draw: Draw, x: Value, pool: list[Value]) -> Value:
     starts = [_start(draw) for _ in _shape(x)]
     sizes = [draw(st.integers(0, n)) for n in _shape(x)]
-    patch = shaping.slice(arithmetic.neg(x), [0] * len(sizes), sizes)
+    patch = slicing.slice(arithmetic.neg(x), [0] * len(sizes), sizes)
     return dynamic_slice.dynamic_update_slice(x, patch, starts)
 
 

@@ -8,7 +8,17 @@ import numpy as np
 
 from tests.terms.programs import trace
 from weft import lax, tree
-from weft.primitives import argreduce, arithmetic, cumulative, indexing, reduction, select, shaping
+from weft.primitives import (
+    argreduce,
+    arithmetic,
+    cumulative,
+    indexing,
+    joining,
+    reduction,
+    select,
+    shaping,
+    slicing,
+)
 from weft.primitives.dot_general import dot_general
 from weft.primitives.transcendental import exp, integer_pow
 from weft.terms.lower import lower_jaxpr
@@ -50,8 +60,8 @@ def test_softmax():
 
 def test_pieces_scans_tuples_and_shared_terms():
     def fun(x):
-        padded = shaping.pad(x, np.float32(1), [(1, 0, 0), (0, 2, 1)])
-        joined = shaping.concatenate([x, x], 0)
+        padded = slicing.pad(x, np.float32(1), [(1, 0, 0), (0, 2, 1)])
+        joined = joining.concatenate([x, x], 0)
         below = cumulative.cumsum(x, 0, reverse=True)
         return [padded, joined, below, argreduce.argmax(x, 1), integer_pow(x, 6)]
 
@@ -99,7 +109,7 @@ def test_control_flow():
         return lax.scan(lambda c, x: (arithmetic.add(c, x), c), x_row(y), y)
 
     def x_row(y):
-        return shaping.reshape(shaping.slice(y, (0, 0), (1, 7)), (7,))
+        return shaping.reshape(slicing.slice(y, (0, 0), (1, 7)), (7,))
 
     assert shown(fun, np.True_, np.int32(3), X) == golden(
         """

@@ -14,9 +14,11 @@ from weft.core import check_jaxpr, numpy_closed
 from weft.primitives.arithmetic import add, mul, neg, sub
 from weft.primitives.comparison import lt
 from weft.primitives.dot_general import dot_general_p
+from weft.primitives.joining import concatenate
 from weft.primitives.reduction import reduce_max, reduce_sum
 from weft.primitives.select import select_n
-from weft.primitives.shaping import broadcast_in_dim, concatenate, rev, slice_along
+from weft.primitives.shaping import broadcast_in_dim, rev
+from weft.primitives.slicing import slice_along
 from weft.primitives.transcendental import cos, exp, sin, tanh
 from weft.transforms.control_flow import cond, fori_loop, scan, switch
 

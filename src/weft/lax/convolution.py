@@ -13,7 +13,8 @@ from weft.lax.operands import ArrayLike, Value, operand
 from weft.lax.padding import Pairs, padtype_to_pads, pairs, per_axis
 from weft.lax.precision import check_precision
 from weft.primitives.convolution import convolution
-from weft.primitives.shaping import pad, reshape, rev, transpose
+from weft.primitives.shaping import reshape, rev, transpose
+from weft.primitives.slicing import pad
 
 
 class ConvDimensionNumbers(NamedTuple):

@@ -22,7 +22,7 @@ from weft.lax.elementwise import (
 from weft.lax.operands import ArrayLike, Value, canonical_shape, operand
 from weft.lax.shaping import broadcast_in_dim, broadcasted_iota, concatenate, full, reshape
 from weft.primitives.random_bits import threefry2x32
-from weft.primitives.shaping import slice_along
+from weft.primitives.slicing import slice_along
 
 
 class RandomAlgorithm(enum.IntEnum):

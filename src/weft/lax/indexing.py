@@ -28,15 +28,11 @@ from weft.primitives.indexing import (
     GatherScatterMode,
     ScatterDimensionNumbers,
 )
+from weft.primitives.joining import concatenate
 from weft.primitives.reduction import reduce_or
 from weft.primitives.select import select_n
-from weft.primitives.shaping import (
-    broadcast_in_dim,
-    concatenate,
-    full_like,
-    reshape,
-    slice_along,
-)
+from weft.primitives.shaping import broadcast_in_dim, full_like, reshape
+from weft.primitives.slicing import slice_along
 
 # ---------------------------------------------------------------- slices at computed positions
 

@@ -294,7 +294,7 @@ def ormqr(
     """
     from weft.core.avals import aval_of
     from weft.primitives.matrix import check_matrices, matmul, mH
-    from weft.primitives.shaping import pad, slice_along
+    from weft.primitives.slicing import pad, slice_along
 
     a, taus, c = (_matrices("ormqr", x) for x in (a, taus, c))
     check_matrices("ormqr", aval_of(a), aval_of(c))

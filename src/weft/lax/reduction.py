@@ -16,7 +16,9 @@ from weft.lax.operands import operand as as_operand
 from weft.lax.precision import check_precision
 from weft.primitives import argreduce, arithmetic, bitwise, cumulative, reduction
 from weft.primitives import dot_general as contraction
-from weft.primitives.shaping import broadcast_in_dim, concatenate, reshape, slice_along, transpose
+from weft.primitives.joining import concatenate
+from weft.primitives.shaping import broadcast_in_dim, reshape, transpose
+from weft.primitives.slicing import slice_along
 
 # ---------------------------------------------------------------- reductions by one operation
 

@@ -20,7 +20,7 @@ from weft.lax.operands import (
     is_scalar,
 )
 from weft.lax.operands import operand as as_operand
-from weft.primitives import convert, creation, shaping
+from weft.primitives import convert, creation, joining, shaping, slicing
 
 # ---------------------------------------------------------------- new arrays
 
@@ -165,7 +165,7 @@ def concatenate(operands: Sequence[ArrayLike], dimension: int) -> Value:
         raise ValueError("lax.concatenate needs at least one operand.")
     xs = [as_operand("concatenate", x) for x in operands]
     axis = canonical_axis("concatenate", dimension, len(aval_of(xs[0]).shape))
-    return shaping.concatenate(xs, axis)
+    return joining.concatenate(xs, axis)
 
 
 def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Value]:
@@ -179,7 +179,7 @@ def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Value
         )
     ends = np.cumsum(sizes).tolist()
     return [
-        shaping.slice_along(operand, end - size, end, axis)
+        slicing.slice_along(operand, end - size, end, axis)
         for end, size in zip(ends, sizes, strict=True)
     ]
 
@@ -194,7 +194,7 @@ def slice(
     strides: Sequence[int] | None = None,
 ) -> Value:
     """The elements at ``start, start + stride, ...`` below ``limit`` along every axis."""
-    return shaping.slice(
+    return slicing.slice(
         operand,
         canonical_shape("slice", start_indices),
         canonical_shape("slice", limit_indices),
@@ -216,7 +216,7 @@ def slice_in_dim(
     start = 0 if start_index is None else int(start_index)
     limit = size if limit_index is None else int(limit_index)
     start, limit = (bound + size if bound < 0 else bound for bound in (start, limit))
-    return shaping.slice_along(operand, start, limit, axis, int(stride))
+    return slicing.slice_along(operand, start, limit, axis, int(stride))
 
 
 def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Value:
@@ -229,7 +229,7 @@ def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool =
             f"{aval_of(operand)}."
         )
     index %= shape[axis]
-    taken = shaping.slice_along(operand, index, index + 1, axis)
+    taken = slicing.slice_along(operand, index, index + 1, axis)
     return taken if keepdims else squeeze(taken, (axis,))
 
 
@@ -246,7 +246,7 @@ def pad(
     dtype = aval_of(operand).dtype
     if is_scalar(padding_value):
         padding_value = constant(padding_value, dtype)
-    return shaping.pad(operand, padding_value, padding_config)
+    return slicing.pad(operand, padding_value, padding_config)
 
 
 # ---------------------------------------------------------------- stacks and tiles

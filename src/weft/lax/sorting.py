@@ -13,7 +13,8 @@ from weft.lax.operands import operand as array_operand
 from weft.primitives import sort as sorting
 from weft.primitives.arithmetic import neg
 from weft.primitives.creation import iota
-from weft.primitives.shaping import rev, slice_along
+from weft.primitives.shaping import rev
+from weft.primitives.slicing import slice_along
 
 
 def sort(

@@ -16,9 +16,8 @@ from weft.lax.padding import padtype_to_pads, pairs, per_axis
 from weft.primitives import arithmetic
 from weft.primitives import reduce_window as windows
 from weft.primitives.reduction import greatest, least
-from weft.primitives.shaping import pad, slice_along
+from weft.primitives.slicing import pad, slice_along
 
-#: The windowed reduction of each binary primitive, and the identity for a dtype.
 _MONOIDS: dict[Primitive, tuple[Callable[..., Value], Callable[[np.dtype], Any]]] = {
     arithmetic.add_p: (windows.reduce_window_sum, lambda dtype: 0),
     arithmetic.max_p: (windows.reduce_window_max, least),

@@ -44,7 +44,7 @@ from weft.numpy._common import (
 from weft.numpy.masks import Mask, concrete_mask, lone_truth, place_masks
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
-from weft.primitives.shaping import slice as static_slice
+from weft.primitives.slicing import slice as static_slice
 from weft.structs import struct
 
 

@@ -17,6 +17,7 @@ from weft.core.axis_names import unbound
 from weft.core.primitive import Primitive
 from weft.primitives.arithmetic import mul
 from weft.primitives.creation import iota
+from weft.primitives.joining import concatenate
 from weft.primitives.reduction import reduce_max, reduce_min, reduce_sum
 from weft.primitives.rules import (
     NUMBER,
@@ -28,14 +29,8 @@ from weft.primitives.rules import (
     def_linear,
     shape_of,
 )
-from weft.primitives.shaping import (
-    broadcast_in_dim,
-    concatenate,
-    full_like,
-    move_axis,
-    reshape,
-    slice_along,
-)
+from weft.primitives.shaping import broadcast_in_dim, full_like, move_axis, reshape
+from weft.primitives.slicing import slice_along
 
 Perm = tuple[tuple[int, int], ...]
 

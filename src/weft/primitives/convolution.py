@@ -43,7 +43,8 @@ from weft.primitives.rules import (
     shape_of,
     zero_tangent,
 )
-from weft.primitives.shaping import full, move_axis, pad, rev, slice_along, transpose
+from weft.primitives.shaping import full, move_axis, rev, transpose
+from weft.primitives.slicing import pad, slice_along
 from weft.terms import build, monoids
 from weft.terms.lower import Indices, Lowering, Tensor, bilinear, points, reduction_axes
 from weft.terms.term import Term

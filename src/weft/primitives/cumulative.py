@@ -16,6 +16,7 @@ from weft.core.primitive import Primitive
 from weft.core.shape_classes import keep_params
 from weft.primitives.arithmetic import add, div, max, min, mul, neg, sign, sub
 from weft.primitives.comparison import eq
+from weft.primitives.joining import concatenate
 from weft.primitives.rules import (
     FLOAT,
     NUMBER,
@@ -33,7 +34,8 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.select import select_n
-from weft.primitives.shaping import concatenate, full_like, move_axis, rev, slice_along
+from weft.primitives.shaping import full_like, move_axis, rev
+from weft.primitives.slicing import slice_along
 from weft.primitives.transcendental import log, logistic
 from weft.terms import build, monoids
 from weft.terms.affine import Affine

@@ -12,6 +12,7 @@ from weft.core.avals import ShapedArray
 from weft.core.linear import is_undef, is_zero
 from weft.core.primitive import Primitive
 from weft.primitives.indexing import gather_p, scatter_p
+from weft.primitives.joining import concatenate
 from weft.primitives.rules import (
     Batched,
     Cotangents,
@@ -28,7 +29,7 @@ from weft.primitives.rules import (
     shape_of,
     zero_tangent,
 )
-from weft.primitives.shaping import batch_first, concatenate, full, instantiate, move_axis, reshape
+from weft.primitives.shaping import batch_first, full, instantiate, move_axis, reshape
 from weft.primitives.windows import (
     GatherDimensionNumbers,
     GatherScatterMode,

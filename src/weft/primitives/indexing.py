@@ -46,14 +46,7 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.select import select_n
-from weft.primitives.shaping import (
-    batch_first,
-    full,
-    full_like,
-    instantiate,
-    move_axis,
-    reshape,
-)
+from weft.primitives.shaping import batch_first, full, full_like, instantiate, move_axis, reshape
 from weft.primitives.windows import (
     GatherDimensionNumbers,
     GatherScatterMode,

@@ -21,6 +21,7 @@ from weft.primitives.comparison import eq, gt, lt
 from weft.primitives.complex import complex as complex_of
 from weft.primitives.complex import imag, real
 from weft.primitives.creation import iota
+from weft.primitives.joining import concatenate
 from weft.primitives.library_call import (
     INFO,
     Argument,
@@ -56,15 +57,8 @@ from weft.primitives.reduction import reduce_sum
 from weft.primitives.routines import Cost, Price, apply, def_routine, price_of
 from weft.primitives.rules import Dims, Shape, Value, Values, dtype_of, shape_of, zero_tangent
 from weft.primitives.select import select_n
-from weft.primitives.shaping import (
-    batch_first,
-    broadcast_in_dim,
-    concatenate,
-    full,
-    full_like,
-    reshape,
-    slice_along,
-)
+from weft.primitives.shaping import batch_first, broadcast_in_dim, full, full_like, reshape
+from weft.primitives.slicing import slice_along
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 

@@ -32,7 +32,8 @@ from weft.primitives.linalg_solve import permuted_rows, triangular_solve
 from weft.primitives.matrix import check_matrices, eye, masked, matmul, tril, triu
 from weft.primitives.routines import UNROLLED, Cost, Price, apply, def_routine, price_of
 from weft.primitives.rules import Dims, Value, Values, dtype_of, shape_of, zero_tangent
-from weft.primitives.shaping import batch_first, broadcast_in_dim, full_like, pad, slice_along
+from weft.primitives.shaping import batch_first, broadcast_in_dim, full_like
+from weft.primitives.slicing import pad, slice_along
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 

@@ -13,6 +13,7 @@ from weft.core.avals import ShapedArray
 from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
 from weft.primitives.arithmetic import add, mul, sub
+from weft.primitives.joining import concatenate
 from weft.primitives.library_call import (
     INFO,
     Argument,
@@ -49,7 +50,8 @@ from weft.primitives.rules import (
     shape_of,
     zero_tangent,
 )
-from weft.primitives.shaping import batch_first, concatenate, full, pad, slice_along
+from weft.primitives.shaping import batch_first, full
+from weft.primitives.slicing import pad, slice_along
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 

@@ -31,7 +31,8 @@ from weft.primitives.rules import (
     shape_of,
     zero_tangent,
 )
-from weft.primitives.shaping import batch_first, instantiate, pad, slice_along
+from weft.primitives.shaping import batch_first, instantiate
+from weft.primitives.slicing import pad, slice_along
 from weft.terms.lower import Lowering
 from weft.terms.tensor import AnyTensor
 

@@ -40,14 +40,8 @@ from weft.primitives.rules import (
     shape_of,
     zero_tangent,
 )
-from weft.primitives.shaping import (
-    expand_dims,
-    full,
-    full_like,
-    move_axis,
-    pad,
-    reshape,
-)
+from weft.primitives.shaping import expand_dims, full, full_like, move_axis, reshape
+from weft.primitives.slicing import pad
 from weft.terms import build, monoids
 from weft.terms.affine import Affine
 from weft.terms.lower import Indices, Lowering, Tensor, by_parts, new_axes

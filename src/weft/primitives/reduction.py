@@ -20,6 +20,7 @@ from weft.core.shape_classes import keep_params
 from weft.primitives.arithmetic import add, div, mul
 from weft.primitives.comparison import eq
 from weft.primitives.convert import convert_element_type
+from weft.primitives.joining import concatenate
 from weft.primitives.rules import (
     BITS,
     NUMBER,
@@ -39,15 +40,8 @@ from weft.primitives.rules import (
     zero_tangent,
 )
 from weft.primitives.select import select_n
-from weft.primitives.shaping import (
-    broadcast_in_dim,
-    concatenate,
-    full_like,
-    move_axis,
-    reshape,
-    slice_along,
-    transpose,
-)
+from weft.primitives.shaping import broadcast_in_dim, full_like, move_axis, reshape, transpose
+from weft.primitives.slicing import slice_along
 from weft.terms import build, monoids
 from weft.terms.complex_math import Complex
 from weft.terms.lower import Lowering, by_parts, insert, reduction_axes

@@ -27,8 +27,9 @@ from weft.primitives.indexing import (
     scatter_mul_p,
     scatter_p,
 )
+from weft.primitives.joining import concatenate
 from weft.primitives.rules import Value, shape_of
-from weft.primitives.shaping import concatenate, reshape, transpose
+from weft.primitives.shaping import reshape, transpose
 from weft.terms.control_flow import lower_scan
 
 __all__ = ["multiplied", "rows_of", "scatter_mul"]

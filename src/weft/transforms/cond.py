@@ -18,9 +18,10 @@ from weft.core.linear import is_undef
 from weft.core.primitive import Primitive
 from weft.core.staging import trace_to_jaxpr
 from weft.primitives.arithmetic import clamp
+from weft.primitives.joining import concatenate
 from weft.primitives.select import select_n
-from weft.primitives.shaping import broadcast_in_dim, concatenate, reshape, zeros_like_aval
-from weft.primitives.shaping import slice as slice_array
+from weft.primitives.shaping import broadcast_in_dim, reshape, zeros_like_aval
+from weft.primitives.slicing import slice as slice_array
 from weft.terms.control_flow import lower_switch
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (

@@ -21,7 +21,9 @@ from weft.core.trace import Tracer
 from weft.primitives.arithmetic import add, clamp
 from weft.primitives.comparison import lt, ne
 from weft.primitives.convert import convert_element_type
-from weft.primitives.shaping import concatenate, expand_dims, move_axis, reshape, slice_along
+from weft.primitives.joining import concatenate
+from weft.primitives.shaping import expand_dims, move_axis, reshape
+from weft.primitives.slicing import slice_along
 from weft.transforms.branches import (
     Body,
     check_same_results,

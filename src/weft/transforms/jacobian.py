@@ -11,7 +11,8 @@ import numpy as np
 from weft import tree
 from weft.core import dtypes
 from weft.core.avals import aval_of
-from weft.primitives.shaping import reshape, slice_along
+from weft.primitives.shaping import reshape
+from weft.primitives.slicing import slice_along
 from weft.transforms.api import jvp, vjp
 from weft.transforms.functions import check_callable, function_name, positional_names
 from weft.transforms.jvp import is_differentiable

@@ -21,16 +21,11 @@ from weft.core.jaxpr import ClosedJaxpr, all_equations
 from weft.core.primitive import Primitive
 from weft.core.source import describe, user_source
 from weft.core.staging import trace_to_jaxpr
+from weft.primitives.joining import concatenate
 from weft.primitives.reduction import reduce_or
 from weft.primitives.select import select_n
-from weft.primitives.shaping import (
-    broadcast_in_dim,
-    concatenate,
-    instantiate,
-    reshape,
-    slice_along,
-    zeros_like_aval,
-)
+from weft.primitives.shaping import broadcast_in_dim, instantiate, reshape, zeros_like_aval
+from weft.primitives.slicing import slice_along
 from weft.terms.control_flow import lower_while
 from weft.transforms.call import check_operands
 from weft.transforms.closed import (
