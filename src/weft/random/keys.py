@@ -64,13 +64,13 @@ def key(seed: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Key:
     return random_wrap(first, second)
 
 
-def PRNGKey(seed: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Key:
+def PRNGKey(seed: ArrayLike, *, impl: Any = None) -> Key:
     """As `key`, but a raw key: the two uint32 words themselves, without a dtype of their own.
 
     >>> weft.random.PRNGKey(0)
     Array([0, 0], dtype=uint32)
     """
-    return wnp.stack(_seeded("PRNGKey", seed, impl, dtype))
+    return wnp.stack(_seeded("PRNGKey", seed, impl, None))
 
 
 def _seeded(name: str, seed: ArrayLike, impl: Any, dtype: Any) -> tuple[Value, Value]:
