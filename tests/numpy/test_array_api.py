@@ -256,3 +256,44 @@ def test_linear_algebra_and_transforms(dtype):
     for name in ("eigh", "qr", "slogdet", "svd"):
         mine, theirs = getattr(wnp.linalg, name)(wnp.asarray(x)), getattr(np.linalg, name)(x)
         assert mine._fields == theirs._fields
+
+
+# ---------------------------------------------------------------- special values
+
+SPECIAL = np.array([0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, np.inf, -np.inf, np.nan, 1e300, -1e300])
+PARTS = [0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan]
+UNARY_REAL = """abs acos acosh asin asinh atan atanh ceil cos cosh exp expm1 floor log log10 log1p
+    log2 negative positive reciprocal round sin sinh sqrt square tan tanh trunc"""
+BINARY_REAL = """add atan2 copysign divide floor_divide hypot logaddexp maximum minimum multiply
+    nextafter pow remainder subtract"""
+UNARY_COMPLEX = """abs acos acosh asin asinh atan atanh cos cosh exp expm1 log log1p sin sinh sqrt
+    square tan tanh"""
+
+
+def assert_special(name, *operands):
+    """Equal to NumPy's, infinities, NaNs and the signs of zeros included."""
+    with np.errstate(all="ignore"), weft.disable_jit():
+        wanted, found = getattr(np, name)(*operands), np.asarray(getattr(wnp, name)(*operands))
+    if np.iscomplexobj(wanted):
+        for part in (np.real, np.imag):
+            np.testing.assert_allclose(part(found), part(wanted), rtol=1e-9, atol=1e-15)
+        return
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+    zero = wanted == 0
+    np.testing.assert_array_equal(np.signbit(found[zero]), np.signbit(wanted[zero]))
+
+
+@pytest.mark.parametrize("name", UNARY_REAL.split())
+def test_special_values_of_one(name):
+    assert_special(name, SPECIAL)
+
+
+@pytest.mark.parametrize("name", BINARY_REAL.split())
+def test_special_values_of_two(name):
+    a, b = (x.ravel() for x in np.meshgrid(SPECIAL, SPECIAL))
+    assert_special(name, a, b)
+
+
+@pytest.mark.parametrize("name", UNARY_COMPLEX.split())
+def test_special_values_of_complex_numbers(name):
+    assert_special(name, np.array([complex(x, y) for x in PARTS for y in PARTS]))

@@ -386,15 +386,24 @@ def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Value, Value]:
 
 
 def _float_divmod(x1: Value, x2: Value) -> tuple[Value, Value]:
-    """As Python's: the quotient is rounded after the remainder is taken out, so they agree."""
-    rest = remainder(x1, x2)
-    quotient = lax.div(lax.sub(x1, rest), x2)
+    """As Python's: the quotient is rounded after the remainder is taken out, so they agree.
+
+    The remainder taken out has the sign of `x1`, so that an infinite divisor does no harm.
+    """
+    truncated, zero = lax.rem(x1, x2), zeros_of(x1)
+    quotient = lax.div(lax.sub(x1, truncated), x2)
+    below = lax.bitwise_and(
+        lax.ne(truncated, zero), lax.ne(lax.lt(truncated, zero), lax.lt(x2, zero))
+    )
+    quotient = lax.select_n(below, quotient, lax.sub(quotient, constant_like(x1, 1)))
     rounded = lax.round(quotient, lax.RoundingMethod.TO_NEAREST_EVEN)
-    by_zero = lax.eq(x2, zeros_of(x2))
-    return lax.select_n(by_zero, rounded, lax.div(x1, x2)), rest
+    ratio = lax.div(x1, x2)
+    # A quotient of zero has the sign of the ratio.
+    rounded = lax.select_n(lax.eq(rounded, zero), rounded, lax.mul(ratio, zero))
+    by_zero = lax.eq(x2, zero)
+    return lax.select_n(by_zero, rounded, ratio), remainder(x1, x2)
 
 
-@at_once
 def power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 to the power x2. A Python integer exponent multiplies, and keeps exact dtypes.
 
