@@ -221,7 +221,7 @@ TREES: dict[str, Case] = {
     "a condition": (
         lambda: lax.while_loop(lambda x: x, lambda x: x, ones(3)),
         TypeError,
-        "while_loop: the condition '<lambda>' must give a scalar boolean, it gives f32[3]",
+        ") must give a scalar boolean, it gives f32[3]\nAt ",
     ),
     "an unhashable static argument": (
         lambda: weft.jit(lambda x, y: x, static_argnums=1)(1.0, [1]),
@@ -268,9 +268,9 @@ TRACED: dict[str, Case] = {
         "Sizes and Python indices must be known when tracing: make the argument static",
     ),
     "NumPy": (
-        lambda: weft.jit(lambda x: np.spacing(x))(1.0),
+        lambda: weft.jit(lambda x: np.isnat(x))(1.0),
         TypeError,
-        "numpy.spacing of a traced value of type f32[]",
+        "numpy.isnat of a traced value of type f32[]",
     ),
     "a leak": (
         leaked,
