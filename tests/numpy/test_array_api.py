@@ -263,7 +263,7 @@ def test_linear_algebra_and_transforms(dtype):
 SPECIAL = np.array([0.0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, np.inf, -np.inf, np.nan, 1e300, -1e300])
 PARTS = [0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan]
 UNARY_REAL = """abs acos acosh asin asinh atan atanh ceil cos cosh exp expm1 floor log log10 log1p
-    log2 negative positive reciprocal round sin sinh sqrt square tan tanh trunc"""
+    log2 negative positive reciprocal round sign sin sinh sqrt square tan tanh trunc"""
 BINARY_REAL = """add atan2 copysign divide floor_divide hypot logaddexp maximum minimum multiply
     nextafter pow remainder subtract"""
 UNARY_COMPLEX = """abs acos acosh asin asinh atan atanh cos cosh exp expm1 log log1p sin sinh sqrt

@@ -237,7 +237,9 @@ def sign(x: ArrayLike, /) -> Value:
     """−1, 0 or 1 by the sign of x; x / |x| for complex numbers; NaN for NaN."""
     (x,) = promote("sign", x)
     _refuse_bool("sign", x, "booleans have no sign")
-    return lax.sign(x)
+    result = lax.sign(x)
+    # The primitive leaves -0 as it is.
+    return lax.add(result, zeros_of(x)) if dtypes.is_inexact(dtype_of(x)) else result
 
 
 def _rounding(name: str, op: Op, doc: str) -> Callable[[ArrayLike], Value]:
