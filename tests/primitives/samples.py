@@ -477,6 +477,14 @@ def _random_bits() -> Iterator[Sample]:
     for key, shape in (((), (5,)), ((4, 2), (4, 2)), ((), ()), ((), (0,))):
         words = [integers(s, 0, 2**32, np.uint32) for s in (key, key, shape, shape)]
         yield Sample(random_bits.threefry2x32_p, tuple(words), dtypes=(np.dtype(np.uint32),))
+    for shape in ((), (5,), (2, 3), (0,)):
+        words = [integers(shape, 0, 2**32, np.uint32) for _ in range(2)]
+        only = (np.dtype(np.uint32),)
+        yield Sample(random_keys.random_wrap_p, tuple(words), dtypes=only)
+        keys = lambda *args, words=words: random_keys.random_wrap_p.rule("numpy")(  # noqa: E731
+            *(word(*args) for word in words)
+        )
+        yield Sample(random_keys.random_unwrap_p, (keys,), dtypes=only)
 
 
 def _sorting() -> Iterator[Sample]:
