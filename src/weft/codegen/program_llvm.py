@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from weft.codegen.extent_values import ExtentValues
-from weft.codegen.kernel_llvm import emit_kernel, read_interrupts
+from weft.codegen.kernel_llvm import emit_kernel
 from weft.codegen.library_llvm import emit_library_call
 from weft.codegen.llvm_text import Function, Module, Value
 from weft.codegen.parts import Call, Inline, Item, Parts, walk_items
 from weft.codegen.scalar_llvm import Target
+from weft.codegen.statements_llvm import read_interrupts
 from weft.core.extents import Extent, Size
 from weft.kernels import program as ir
 from weft.kernels.ir import Kernel, loops
