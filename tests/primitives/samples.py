@@ -650,12 +650,10 @@ SAMPLES: tuple[Sample, ...] = (
 def all_primitives() -> set[Primitive]:
     """Every primitive declared in :mod:`weft.primitives` that means something by itself.
 
-    Collectives mean something inside a mapped function only, and keys are no arrays that a sample
-    could hold; both have tests of their own.
+    Collectives mean something inside a mapped function only; they have tests of their own.
     """
     found: set[Primitive] = set()
     for module in pkgutil.iter_modules(weft.primitives.__path__):
         names = vars(importlib.import_module(f"weft.primitives.{module.name}"))
         found.update(value for value in names.values() if isinstance(value, Primitive))
-    found -= {random_keys.random_wrap_p, random_keys.random_unwrap_p}
     return {primitive for primitive in found if "collective" not in primitive.rules}
