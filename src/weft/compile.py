@@ -354,6 +354,7 @@ def emit_llvm(program: Program, cpu: CPU) -> str:
 
 
 def native_record(program: Program, objects: list[bytes]) -> ProgramRecord:
+    """What is kept of a compiled program, to link it now and in other processes."""
     from weft.codegen.program_llvm import library_calls, routines_of, uses_pool
     from weft.kernels.work import seconds
 

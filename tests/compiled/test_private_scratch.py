@@ -53,7 +53,7 @@ def packed_by_each_thread(kernel: Kernel, machine: Machine) -> Kernel:
 
 
 def test_a_pool_that_has_grown_since_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
-    def contest(kernel: Kernel, machine: Machine) -> candidates.Contest:
+    def contest(kernel: Kernel, machine: Machine, floor: float) -> candidates.Contest:
         alone = [lambda: packed_by_each_thread(kernel, machine)]
         return candidates.Contest(kernel, machine, alone)
 

@@ -119,3 +119,26 @@ def test_operands_read_from_what_the_kernel_writes_are_not_moved() -> None:
     apart, operands = set_apart(kernel, contraction)
     assert len(operands) == 1 and "exp" in print_kernel(apart)
     assert any(isinstance(x, Load) and x.buffer is written for x in walk(apart.body))
+
+
+def test_a_factor_inside_the_other_is_computed_for_both() -> None:
+    """``c[i, j] = sum_k exp(a[i, k]) · (exp(a[i, k]) + w[k, j])``."""
+    i, j, kk = Axis("i", 6), Axis("j", 8), Axis("k", 10)
+    a, w = Buffer("a", (6, 10), F32), Buffer("w", (10, 8), F32)
+    c = Buffer("c", (6, 8), F32, "output")
+    zero, x, y, e, p, acc, new, total = (Var(F32) for _ in range(8))
+    element: list[Stmt] = [
+        Load(x, a, at(i, kk)),
+        Map(e, "exp", (x,)),
+        Load(y, w, at(kk, j)),
+        Map(p, "add", (e, y)),
+        Map(new, "fma", (e, p, acc)),
+    ]
+    fold = loop(kk, element, carries=(Carry(acc, zero, new, total),), fold=ADD)
+    nest = loop(i, [loop(j, [fold, Store(c, at(i, j), total)])])
+    kernel = Kernel("twice", (a, w, c), (), [Const(zero, 0.0), nest])
+    s = Sample(kernel, {"i": i, "j": j, "k": kk}, {"a": a, "w": w, "c": c})
+    (contraction,) = find_contractions(kernel)
+    apart, operands = set_apart(kernel, contraction)
+    assert len(operands) == 2
+    assert_same(s, rejoin(apart, operands))

@@ -21,7 +21,7 @@ from tests.levels.test_levels import check_levels, run_launches, trace
 from weft import lax
 from weft.compile import Executable, compile_jaxpr
 from weft.core.bounded import BoundedCache
-from weft.kernels import streaming
+from weft.kernels import plan, streaming
 from weft.kernels.blocked import Blocks
 from weft.kernels.program import Launch
 from weft.kernels.streams import Stream, find_streams
@@ -50,6 +50,8 @@ def forced(
         mock.patch.object(streaming, "sizes", sizes),
         mock.patch.object(streaming, "_known", BoundedCache(8)),
         mock.patch.object(streaming, "SMALL", -inf),
+        mock.patch.object(plan, "SMALL", -inf),
+        mock.patch.object(streaming, "ALONE", -inf),
         mock.patch.object(streaming, "AT_STAKE", 0.0),
         mock.patch.object(streaming, "CLEARLY", inf),
     ):

@@ -8,6 +8,7 @@ import pytest
 import weft
 import weft.numpy as wnp
 from weft.errors import MissingRuleError
+from weft.primitives.arithmetic import nextafter_p
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -105,11 +106,11 @@ def test_containers_are_computed_together() -> None:
         weft.compute([x, "b"])
 
 
-def test_an_error_while_compiling_follows_no_other() -> None:
-    # An operation that has no form for complex numbers yet.
-    z = np.ones(3, np.complex64)
-    with pytest.raises(MissingRuleError, match="complex") as e:
-        weft.jit(lambda z: z.at[wnp.array([0, 0])].multiply(z[:2]))(z)
+def test_an_error_while_compiling_follows_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.ones(3, np.float32)
+    monkeypatch.delitem(nextafter_p.rules, "lower")
+    with pytest.raises(MissingRuleError, match="nextafter") as e:
+        weft.jit(lambda x: wnp.nextafter(x, x + 3))(x)
     chain: list[BaseException] = [e.value]
     while chain[-1].__context__ is not None:
         chain.append(chain[-1].__context__)

@@ -286,7 +286,7 @@ def test_ten_thousand_calls_leak_nothing(long: bool):
     after = state()
     assert all(abs(a - b) < 50 for a, b in zip(after[0], counts, strict=True))
     assert after[1] == live
-    assert abs(after[2] - objects) < 200
+    assert after[2] - objects < 200  # others may have let go of theirs meanwhile
 
 
 def test_the_builtin_keeps_alive_what_it_needs():

@@ -122,8 +122,17 @@ def test_options_of_jit_checkpoint_and_control_flow():
     for size in (1, 2, 5, 9):
         mapped = lax.map(lambda p: (p[0] * p[1], p[0]), (XS, XS), batch_size=size)
         onp.testing.assert_array_equal(onp.asarray(mapped[0]), XS * XS)
-    with pytest.raises(ValueError, match="map: batch_size is positive, got 0"):
-        lax.map(np.sin, XS, batch_size=0)
+    for size in (0, 2.0):
+        with pytest.raises(ValueError, match=f"map: batch_size is a positive integer, got {size}"):
+            lax.map(np.sin, XS, batch_size=size)
+    with pytest.raises(ValueError, match="leading axes differ"):
+        lax.map(lambda p: p[0], (np.arange(5), np.arange(7)), batch_size=2)
+
+
+def test_mapped_loops_without_operations() -> None:
+    flags = np.array([True, False, True])
+    done = weft.vmap(lambda c: lax.while_loop(lambda c: c, lambda c: np.asarray(False), c))(flags)
+    assert not done.any()
 
 
 @pytest.mark.parametrize("transform", [weft.jit, weft.vmap, weft.jacrev, weft.checkpoint])

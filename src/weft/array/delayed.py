@@ -376,7 +376,7 @@ def _note_again(canonical: _Canonical, executable: Executable) -> None:
     if "effects" in primitive.rules and primitive.effects(operation.params):
         return
     key = _key(primitive, list(avals), operation.params)
-    if key is not None:
+    if key is not None and key not in immediate.programs:
         immediate.note_again(key, executable)
 
 

@@ -126,7 +126,8 @@ class Contest:
     The first of ``proposals`` that works is the ``default``; it is ``kernel`` itself if none does.
     Nothing else is made before somebody asks for the `winner`, and nothing at all where the default
     takes hardly longer than ``floor``, the seconds that no schedule can do without: no longer than
-    that if those were the part ``near`` of it.
+    that if those were the part ``near`` of it.  ``open`` says that the default may be far from the
+    best.
     """
 
     def __init__(
@@ -137,8 +138,10 @@ class Contest:
         worth: float = WORTH,
         floor: float = 0.0,
         near: float = NEAR_PLAIN,
+        open: bool = False,
     ) -> None:
         self.machine = machine
+        self.open = open
         self.worth = worth
         self.enough = floor / near
         self._winner: Priced | None = None

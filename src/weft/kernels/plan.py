@@ -174,7 +174,8 @@ class _Planner:
         return _entries.get((key, self.machine), make)
 
     def seconds(self, cone: Cone, beyond: Mapping[Value, int]) -> float:
-        """The price of ``cone`` under its default schedule, of which another is seldom cheaper.
+        """The price of ``cone`` under its default schedule, of which another is seldom cheaper,
+        or under the best one where much is open.
 
         It is that of a kernel that runs again and again, and counts what else has been touched
         meanwhile.  Only what becomes of the region is worth comparing schedules of.
@@ -182,7 +183,7 @@ class _Planner:
         entry = self.entry(cone)
         schedules = entry.schedules
         assert isinstance(schedules, Contest)
-        priced = schedules.default
+        priced = schedules.winner() if schedules.open else schedules.default
         if not beyond:
             return priced.seconds
         values = list(self.key(cone)[1])

@@ -58,11 +58,12 @@ def contest(kernel: Kernel, machine: Machine, floor: float = 0.0) -> Contest:
     """
     plan = plan_contraction(kernel, machine)
     others = _choices(kernel, plan, machine)
+    jams = bool(_short_around_folds(kernel))
     proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
     if plan is None:
-        return Contest(kernel, machine, proposals, floor=floor)
+        return Contest(kernel, machine, proposals, floor=floor, open=jams)
     floor = max(floor, _floor(plan.contraction, machine))
-    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor, NEAR)
+    return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor, NEAR, jams)
 
 
 def open_choices(kernel: Kernel, machine: Machine) -> Iterator[Choice]:
@@ -193,9 +194,12 @@ def plan_contraction(kernel: Kernel, machine: Machine) -> ContractionPlan | None
     found = find_contractions(kernel)
     if len(found) != 1 or prod(found[0].sizes) == 0:
         return None
-    kernel, operands = set_apart(kernel, found[0])
-    if operands:
-        found = find_contractions(kernel)
+    apart, operands = set_apart(kernel, found[0])
+    among = find_contractions(apart) if operands else found
+    if len(among) == 1:
+        kernel, found = apart, among
+    else:
+        operands = ()
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
     if prod(found[0].sizes) < SHARED_CONTRACTION or machine.threads == 1:
         params = replace(params, parallel="none")

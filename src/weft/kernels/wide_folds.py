@@ -59,7 +59,8 @@ def _split(step: Def, made: set[Value]) -> list[Def]:
         over = [a for a in term.over if a.extent > 1]
         if len(over) < 2 or not term.axes <= set(step.axes):
             continue
-        inner = Fold(term.monoid, (over[0],), term.bodies)
+        short = [a for a in term.over if a.extent == 1]  # bound with the first, as before
+        inner = Fold(term.monoid, (over[0], *short), term.bodies)
         axes = (*(a for a in step.axes if a in term.axes), *over[1:])
         fresh = {a: Axis(a.name, a.extent) for a in over[1:]}
         shape = tuple(a.extent for a in axes)

@@ -30,7 +30,7 @@ def under_way() -> bool:
 
 def _prepare() -> None:
     # Whoever needs a result and does not find it makes it again, and is told of the error.
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(ImportError, OSError, RuntimeError):
         from weft.runtime import llvm, native
 
         llvm.library()

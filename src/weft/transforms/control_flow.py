@@ -424,10 +424,10 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     check_callable("map", f)
     if batch_size is None:
         return scan(lambda _, x: ((), f(x)), (), xs)[1]
-    if batch_size < 1:
-        raise ValueError(f"map: batch_size is positive, got {batch_size}")
-    leaves, _ = _leaves_of("map", function_name(f), xs, "xs")
-    count = min((aval_of(x).shape[0] for x in leaves), default=0)
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"map: batch_size is a positive integer, got {batch_size!r}")
+    leaves, treedef = _leaves_of("map", function_name(f), xs, "xs")
+    count = _scan_length(function_name(f), leaves, treedef, None)
     whole = count // batch_size * batch_size
     if not whole:
         return vmap(f)(xs)

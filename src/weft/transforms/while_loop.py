@@ -267,7 +267,8 @@ def _lanes_at_once(axis_size: int, params: dict[str, Any]) -> int:
     if any(j.effects or (name is not None and uses_axis(j, name)) for j in jaxprs):
         return axis_size
     sizes = [v.aval.size for j in jaxprs for eqn in all_equations(j) for v in eqn.outvars]
-    return max(1, BLOCK // max(1, *sizes))
+    sizes += [v.aval.size for v in jaxprs[1].outvars]  # what only moves counts, too
+    return max(1, BLOCK // max(1, max(sizes, default=1)))
 
 
 def _in_blocks(

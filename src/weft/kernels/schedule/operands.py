@@ -46,7 +46,7 @@ from weft.structs import struct
 from weft.terms.affine import Affine, Axis, linearize
 
 #: Evaluations of an element, on average, up to which computing it again is cheaper than memory.
-_AGAIN = 1.25
+RECOMPUTE_LIMIT = 1.25
 
 
 @struct(frozen=True)
@@ -61,19 +61,18 @@ class Operand:
 
 def set_apart(kernel: Kernel, contraction: Contraction) -> tuple[Kernel, tuple[Operand, ...]]:
     """The kernel reading computed factors of its contraction from buffers, and what these hold."""
-    operands: list[Operand] = []
-    for var in dict.fromkeys(factors(contraction)):
-        operand = _operand(kernel, var)
-        if operand is not None:
-            operands.append(operand)
-            kernel = _reading(kernel, operand, var)
-    return (without_dead_code(kernel), tuple(operands)) if operands else (kernel, ())
+    # Each is computed from what the kernel loads, though one may be part of the other.
+    found = [_operand(kernel, var, n) for n, var in enumerate(dict.fromkeys(factors(contraction)))]
+    operands = tuple(x for x in found if x is not None)
+    for operand in operands:
+        kernel = _reading(kernel, operand)
+    return (without_dead_code(kernel) if operands else kernel), operands
 
 
 def rejoin(kernel: Kernel, operands: Iterable[Operand]) -> Kernel:
     """The scheduled kernel with its operands computed: where they are read, or all before."""
     for operand in operands:
-        if _evaluations(kernel.body, operand.buffer) <= _AGAIN * operand.buffer.size:
+        if _evaluations(kernel.body, operand.buffer) <= RECOMPUTE_LIMIT * operand.buffer.size:
             kernel = kernel.evolve(
                 params=tuple(b for b in kernel.params if b is not operand.buffer),
                 body=_computed(kernel.body, operand),
@@ -86,7 +85,7 @@ def rejoin(kernel: Kernel, operands: Iterable[Operand]) -> Kernel:
 # -- setting apart ---------------------------------------------------------------------------------
 
 
-def _operand(kernel: Kernel, var: Var) -> Operand | None:
+def _operand(kernel: Kernel, var: Var, number: int) -> Operand | None:
     """What computes a factor, if it is more than a load and can be computed anywhere."""
     made = {out: s for s in walk(kernel.body) for out in outputs_of(s)}
     if isinstance(made.get(var), Load | None):
@@ -103,7 +102,8 @@ def _operand(kernel: Kernel, var: Var) -> Operand | None:
     axes = _contiguous_last(body, [x.axis for x in around])
     shape = tuple(loops[a].hi for a in axes)
     names = {b.name for b in (*kernel.params, *kernel.scratch)}
-    return Operand(Buffer(unused_name("operand", names), shape, var.dtype), axes, body, var)
+    buffer = Buffer(unused_name(f"operand{number}", names), shape, var.dtype)
+    return Operand(buffer, axes, body, var)
 
 
 def _slice(made: Mapping[Var, Stmt], var: Var) -> tuple[Stmt, ...] | None:
@@ -138,8 +138,9 @@ def _contiguous_last(body: Sequence[Stmt], axes: Sequence[Axis]) -> tuple[Axis, 
     return (*(a for a in axes if a is not last), *(a for a in axes if a is last))
 
 
-def _reading(kernel: Kernel, operand: Operand, var: Var) -> Kernel:
-    """The kernel with ``var`` loaded instead of computed."""
+def _reading(kernel: Kernel, operand: Operand) -> Kernel:
+    """The kernel with an operand loaded instead of computed."""
+    var = operand.value
     load = Load(var, operand.buffer, tuple(map(Affine.of, operand.axes)))
 
     def body(stmts: Iterable[Stmt]) -> list[Stmt]:
@@ -176,6 +177,7 @@ def _computed(body: Iterable[Stmt], operand: Operand) -> list[Stmt]:
         if isinstance(stmt, For):
             out.append(replace(stmt, body=_computed(stmt.body, operand)))
         elif isinstance(stmt, Load) and stmt.buffer is operand.buffer:
+            assert not stmt.guards  # where one fails the load is zero, the computation is not
             out += _at(operand, stmt.index, stmt.out)
         else:
             out.append(stmt)
