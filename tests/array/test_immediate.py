@@ -128,3 +128,22 @@ def test_numbers_in_traces_stay_numbers():
     for _ in range(8):
         x * 2.5
     assert "2.5" in str(weft.make_jaxpr(lambda y: y + x * 2.5)(x))
+
+
+def test_programs_made_while_settings_change_are_not_kept(monkeypatch):
+    find = immediate.families.executable
+
+    def slow(closed):
+        executable = find(closed)
+        weft.config.numerics = "exact"  # as another thread may
+        return executable
+
+    monkeypatch.setattr(immediate.families, "executable", slow)
+    before = weft.config.numerics
+    x = ready([1, 2, 3])
+    try:
+        for _ in range(3):
+            wnp.asarray(x + x).materialise()
+        assert not immediate.programs
+    finally:
+        weft.config.numerics = before

@@ -104,6 +104,25 @@ def test_operands_of_a_contraction_are_computed_once_as_they_are_packed() -> Non
     assert evaluations(kernel, "exp") == 128 * 96
 
 
+@pytest.mark.parametrize(
+    ("subscripts", "left", "right"),
+    [
+        ("ij,kj->ki", (64, 128), (200, 128)),
+        ("ji,jk->ik", (128, 64), (128, 200)),
+        ("bij,jk->bik", (4, 64, 128), (128, 200)),
+        ("bhid,bhjd->bhij", (2, 4, 64, 64), (2, 4, 96, 64)),
+        ("ijl,lkj->ik", (64, 16, 12), (12, 200, 16)),
+        ("abc,ad->bcd", (40, 33, 17), (40, 90)),
+    ],
+)
+def test_operands_of_any_contraction_are_computed_about_once(
+    subscripts: str, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    kernels = kernels_of(lambda x, y: wnp.einsum(subscripts, wnp.exp(x), wnp.exp(y)), left, right)
+    computed = sum(evaluations(k, "exp") for k in kernels)
+    assert computed <= 1.3 * (np.prod(left) + np.prod(right))
+
+
 def test_operands_that_others_read_are_stored_not_recomputed() -> None:
     def function(x: Any, w: Any) -> Any:
         e = wnp.exp(x)

@@ -355,7 +355,7 @@ def _executable(canonical: _Canonical) -> Executable:
         if found is not None:
             _cache.move_to_end(key)
     if found is not None:
-        _note_again(canonical, found)
+        _note_again(canonical, found, key[0])
         return found
     executable = families.executable(canonical.jaxpr())
     with _cache_lock:
@@ -365,7 +365,7 @@ def _executable(canonical: _Canonical) -> Executable:
     return executable
 
 
-def _note_again(canonical: _Canonical, executable: Executable) -> None:
+def _note_again(canonical: _Canonical, executable: Executable, made_for: object) -> None:
     """Takes note of a program run again, if it is one operation on any operands of its types."""
     if len(canonical.program) > 1:
         return
@@ -377,7 +377,7 @@ def _note_again(canonical: _Canonical, executable: Executable) -> None:
         return
     key = _key(primitive, list(avals), operation.params)
     if key is not None and key not in immediate.programs:
-        immediate.note_again(key, executable)
+        immediate.note_again(key, executable, made_for)
 
 
 def _execute(program: list[Operation], outputs: list[Pending]) -> list[Buffer]:

@@ -4,7 +4,7 @@ Delaying an operation pays when fusing it with others saves traffic to memory or
 elements, recording it costs more than running it. So an operation on small arrays, with one result
 and without effects, gets a native program, and from then on runs when it is asked for, once
 
-- it has been the whole of a program twice, which serves as its own; or
+- a program that is nothing else runs once more, which then serves as its own; or
 - it has been recorded as often as it takes to load a program (`WORTH_LOADING`), and its own lies on
   disk or belongs to a class of shapes that is known; or
 - it has been recorded as often as it takes to compile one (`WORTH_COMPILING`).
@@ -74,9 +74,10 @@ def note_recorded(
     if all(map(is_small, avals)) and is_small(out_avals[0]):
         find = _worth(_recorded, key, 1)
         if find is not None:
+            made_for = config.compiled_for
             executable = find(_closed(primitive, avals, out_avals, params))
             if executable is not None:
-                _keep(programs, key, executable)
+                _keep(programs, key, executable, made_for)
 
 
 def note_call(key: Hashable, work: int, closed: Callable[[], ClosedJaxpr | None]) -> None:
@@ -91,16 +92,20 @@ def note_call(key: Hashable, work: int, closed: Callable[[], ClosedJaxpr | None]
         if program is None:
             _called[key] = _NEVER
             return
+        made_for = config.compiled_for
         executable = find(program)
         if executable is not None:
-            _keep(calls, key, executable)
+            _keep(calls, key, executable, made_for)
 
 
-def note_again(key: Hashable, executable: Executable) -> None:
-    """Takes the program of one operation, run once more on operands that differ, for its own."""
+def note_again(key: Hashable, executable: Executable, made_for: object) -> None:
+    """Takes the program of one operation that runs once more for its own.
+
+    ``made_for`` are the settings that it was compiled for.
+    """
     if all(map(is_small, (*executable.in_avals, *executable.out_avals))):
         _renew()
-        _keep(programs, key, executable)
+        _keep(programs, key, executable, made_for)
 
 
 def clear() -> None:
@@ -136,10 +141,15 @@ def _worth(
     return families.at_hand if before < WORTH_LOADING <= count else None
 
 
-def _keep(table: dict[Hashable, Program], key: Hashable, executable: Executable) -> None:
+def _keep(
+    table: dict[Hashable, Program], key: Hashable, executable: Executable, made_for: object
+) -> None:
+    """Stores a program, unless settings have changed while it was made."""
     if len(table) >= LIMIT:
         table.clear()
     table[key] = executable.call_path(_no_fit, single=True)
+    if config.compiled_for is not made_for:
+        table.pop(key, None)
 
 
 def _closed(
