@@ -388,9 +388,12 @@ many = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2, *[ctypes.c_int64] * 3)
 count, owner = np.zeros(16, np.int64), np.zeros(16, np.int64)
 env = (ctypes.c_int64 * 3)(count.ctypes.data, owner.ctypes.data, 16)
 many(library.address("many"))(pool.address, ctypes.addressof(env), 1, 8, 100)
-before = time.process_time()
-time.sleep(0.1)
-print(time.process_time() - before < 0.02)
+def used():  # in a window of 0.1 s
+    before = time.process_time()
+    time.sleep(0.1)
+    return time.process_time() - before
+# Threads that went on spinning would use all of every window; what else happens, not of all.
+print(min(used() for _ in range(5)) < 0.02)
 """
     result = run_python(script)
     assert result.stdout == "True\n", result.stderr
