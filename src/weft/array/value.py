@@ -192,6 +192,8 @@ class Array:
         """The read-only bytes for Python's buffer protocol, from Python 3.12 on (PEP 688)."""
         if flags & _WRITABLE:
             raise BufferError(f"a weft array is read-only, here {self.aval}; use np.array(x)")
+        if is_key(self.aval.dtype):
+            raise BufferError(f"random keys are no numbers: {self.aval}; use weft.random.key_data")
         view: Any = self.numpy_view()
         try:
             return memoryview(view)
