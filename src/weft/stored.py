@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from weft import preload
 from weft.config import config
 from weft.core.canonical import JaxprKey, jaxpr_key, key_digest
 from weft.core.jaxpr import ClosedJaxpr
@@ -31,6 +32,7 @@ def executable_for(
 
     ``key`` is that of ``closed``, if it is known already.
     """
+    preload.enough()
     place = _place(closed, donated, key)
     if place is None:
         return _compile(closed, donated)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as _np
 
+from weft import preload as _preload
 from weft.array import Array as ndarray
 from weft.core.dtypes import promote_types
 from weft.numpy.calculus import (
@@ -417,6 +418,8 @@ inf, nan, newaxis = _np.inf, _np.nan, None
 #: The version of the Array API standard that the namespace follows.
 __array_api_version__ = "2025.12"
 
+
+_preload.begin()
 
 #: Modules that load when first used.
 _SUBMODULES = frozenset(["fft", "linalg"])

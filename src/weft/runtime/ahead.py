@@ -8,11 +8,19 @@ call can do without, it does not wait for.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 
 from weft.runtime.once import once
 
 _started: list[threading.Thread] = []
+
+#: Held by threads that import modules: `os.fork` waits for them, since a child would inherit the
+#: locks of modules that are half imported without anybody to release them.
+importing = threading.RLock()
+os.register_at_fork(
+    before=importing.acquire, after_in_parent=importing.release, after_in_child=importing.release
+)
 
 
 @once
@@ -31,11 +39,13 @@ def under_way() -> bool:
 def _prepare() -> None:
     # Whoever needs a result and does not find it makes it again, and is told of the error.
     with contextlib.suppress(ImportError, OSError, RuntimeError):
-        from weft.runtime import llvm, native
+        with importing:
+            from weft.runtime import llvm, native
 
         llvm.library()
         native.host_cpu()
-        from weft.runtime import call_path, fast_call, interrupt, pool
+        with importing:
+            from weft.runtime import call_path, fast_call, interrupt, pool
 
         interrupt.handler()
         pool.symbols()
