@@ -356,9 +356,9 @@ def everything(x: Any, count: Any) -> Any:
     return a, b, table, n, c, d, wnp.sort(d + x)
 
 
-def test_a_module_for_each_kernel() -> None:
+def test_a_module_for_each_kernel_and_region() -> None:
     expected = weft.jit(everything)(ROW, 3)
-    with mock.patch.object(program_llvm, "MODULE", 0):
+    with mock.patch.multiple(program_llvm, MODULE=0, REGIONS=0):
         executable = compile_jaxpr(weft.make_jaxpr(everything)(ROW, 3))
     assert len(executable.native.library._parts) > 3
     for a, e in zip(executable(ROW, np.int32(3)), expected, strict=True):

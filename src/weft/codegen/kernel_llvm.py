@@ -13,7 +13,7 @@ each block: after a change they end, and so does the caller, which looks as well
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from weft.codegen.extent_values import ExtentValues
@@ -44,13 +44,15 @@ def emit_kernel(
     target: Target,
     threads: int = 1,
     sizes: Sequence[Size] = (),
+    apart: Callable[[], Module] | None = None,
 ) -> str:
     """Add ``kernel`` to ``module``; returns the symbol of its function.
 
     ``threads`` is how many parts a place of private scratch has; no more threads take part then.
     ``sizes`` are those of the program; their table comes last among the function's arguments.
+    ``apart`` is the module for the function of the next parallel region, if not this one.
     """
-    return _KernelEmitter(module, kernel, target, threads, sizes).emit()
+    return _KernelEmitter(module, kernel, target, threads, sizes, apart).emit()
 
 
 class _KernelEmitter(Statements):
@@ -63,12 +65,14 @@ class _KernelEmitter(Statements):
         target: Target,
         threads: int,
         sizes: Sequence[Size],
+        apart: Callable[[], Module] | None,
     ) -> None:
         f = module.function(kernel.name, ["ptr noalias %args"])
         super().__init__(kernel, target, f)
         self.heavy, self.long = heavy_loops(kernel), long_loops(kernel)
         self.threads = threads
         self.sizes = sizes
+        self.apart = apart
         self.regions = 0
 
     def emit(self) -> str:
@@ -105,6 +109,7 @@ class _KernelEmitter(Statements):
         env.store(f, memory)
         pool = f.load("ptr", "%args")
         most = self.threads if private else MANY
+        f.module.use(f"@{name}", "void", "ptr, i64, i64, i64, i64")
         f.module.declare("declare void @weft_parallel(ptr, ptr, ptr, i64, i64)")
         f.do(
             f"call void @weft_parallel(ptr {pool}, ptr @{name}, ptr {memory}, "
@@ -132,7 +137,10 @@ class _BlockEmitter(Statements):
 
     def __init__(self, outer: _KernelEmitter, region: Region, env: Environment, name: str) -> None:
         parameters = ["ptr noalias %env", "i64 %thread", "i64 %lo", "i64 %hi", "i64 %whole"]
-        f = outer.f.module.function(name, parameters, linkage="internal")
+        module, linkage = outer.f.module, "internal"
+        if outer.apart is not None:
+            module, linkage = outer.apart(), ""
+        f = module.function(name, parameters, linkage=linkage)
         super().__init__(outer.kernel, outer.target, f)
         self.heavy, self.long = outer.heavy, outer.long
         self.outer = outer

@@ -34,8 +34,10 @@ INTERRUPTED = 1
 STRETCH = 1 << 25
 
 
-#: Lines of text from which on a module is complete and the next kernel goes into another.
+#: Lines of text from which on a module is complete and the next kernel goes into another. Those of
+#: parallel regions are shorter: most of the work is in them, and threads share it.
 MODULE = 800
+REGIONS = 300
 
 
 def emit_program(program: ir.Program, target: Target) -> str:
@@ -77,8 +79,8 @@ def uses_pool(program: ir.Program) -> bool:
 class Emitter:
     """LLVM IR text of a program: of its kernels as they become known, then of the whole.
 
-    Without ``ready`` that is one module. Otherwise long programs are several, each of which may use
-    what those before it define; ``ready`` is given all but the last.
+    Without ``ready`` that is one module. Otherwise it is several, each of which may use what those
+    before it define: ``ready`` is given all but the last.
     """
 
     program: ir.Program
@@ -95,6 +97,7 @@ class Emitter:
         self.sizes = sizes
         self.ready = ready
         self.module = Module()
+        self.regions = Module()
         self.symbols: dict[Kernel, str] = {}
         self.libraries: dict[LibraryCall, str] = {}
         #: Functions that are called: their names, and what they run.
@@ -107,7 +110,7 @@ class Emitter:
         self._next_module()
         named = kernel.evolve(name=f"k{len(self.symbols)}_{kernel.name}")
         self.symbols[kernel] = emit_kernel(
-            self.module, named, self.target, self.threads, self.sizes
+            self.module, named, self.target, self.threads, self.sizes, self._apart()
         )
 
     def finish(self, program: ir.Program) -> str:
@@ -121,6 +124,8 @@ class Emitter:
         self.cells = {slot: n for n, slot in enumerate(_swapped(program.steps))}
         self.parts = Parts(program)
         self._kernels(program.steps)
+        if self.ready is not None:
+            self._regions_are_ready(self.ready)
         self._next_module()
         for call, name in self.libraries.items():
             emit_library_call(self.module, name, call)
@@ -159,8 +164,27 @@ class Emitter:
 
     def _next_module(self) -> None:
         if self.ready is not None and self.module.lines() > MODULE:
+            self._regions_are_ready(self.ready)
             self.ready(self.module.text())
             self.module = Module()
+
+    def _apart(self) -> Callable[[], Module] | None:
+        """Where the next parallel region goes, if not into the module of its kernel."""
+        ready = self.ready
+        if ready is None:
+            return None
+
+        def module() -> Module:
+            if self.regions.lines() > REGIONS:
+                self._regions_are_ready(ready)
+            return self.regions
+
+        return module
+
+    def _regions_are_ready(self, ready: Callable[[str], None]) -> None:
+        if self.regions.lines():
+            ready(self.regions.text())
+            self.regions = Module()
 
 
 class _Function:
