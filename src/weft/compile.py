@@ -210,11 +210,12 @@ def plan_program(
     cpu: CPU | None = None,
     record: Record | None = None,
     ready: Callable[[Kernel], None] | None = None,
+    machine: Machine | None = None,
 ) -> Program:
     """Everything before code generation: terms, kernels, schedules and the memory plan.
 
-    ``cpu`` is what it is planned for, by default the host; ``record`` is told what is done, and
-    ``ready`` is given each kernel as soon as it is scheduled.
+    ``cpu`` is what it is planned for, by default the host, or any ``machine``; ``record`` is told
+    what is done, and ``ready`` is given each kernel as soon as it is scheduled.
     """
     record = record or Record()
     from weft.kernels.assemble import assemble
@@ -227,7 +228,8 @@ def plan_program(
     _dump("jaxpr", lambda: str(closed))
     if check:
         check_jaxpr(closed)
-    machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
+    if machine is None:
+        machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
     lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots))
     _dump("terms", lambda: _printed_terms(lowered))
     if check:

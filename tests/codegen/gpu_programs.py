@@ -29,7 +29,7 @@ from weft.kernels.ir import (
     Store,
     Var,
 )
-from weft.kernels.machine import gpu_machine
+from weft.kernels.machine import Machine, gpu_machine
 from weft.kernels.plan import plan
 from weft.kernels.program import Copy, Launch, Program, Slot
 from weft.terms.affine import Affine, Axis, Dynamic
@@ -67,6 +67,25 @@ def softmax_gradient(x: Any, w: Any, t: Any) -> Any:
     return grad(lambda a, b: (softmax(a, b) * t).sum(), argnums=(0, 1))(x, w)
 
 
+def causal_attention(q: Any, k: Any, v: Any) -> Any:
+    """Attention to earlier positions, and to oneself."""
+    n = wnp.arange(q.shape[0])
+    s = wnp.where(n[:, None] >= n, q @ k.T / 3, -np.inf)
+    p = wnp.exp(s - s.max(-1, keepdims=True))
+    return p / p.sum(-1, keepdims=True) @ v
+
+
+def attention_program(q: Any, k: Any, v: Any) -> list[Any]:
+    """`causal_attention` with a list of results, as tracing wants it."""
+    return [causal_attention(q, k, v)]
+
+
+def attention_inputs(positions: int, width: int) -> list[np.ndarray]:
+    """Queries, keys and values."""
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((positions, width)).astype(F32) for _ in range(3)]
+
+
 def softmax_inputs(columns: int, gradient: bool = False) -> list[np.ndarray]:
     """Arguments with no dimension that is a multiple of anything."""
     rng = np.random.default_rng(0)
@@ -74,15 +93,17 @@ def softmax_inputs(columns: int, gradient: bool = False) -> list[np.ndarray]:
     return [rng.standard_normal(s).astype(F32) for s in shapes]
 
 
-def plan_for_gpu(function: Callable[..., Any], arrays: Sequence[np.ndarray]) -> Program:
-    """The program of ``function``, its kernels scheduled for `GPU` and checked."""
+def plan_for_gpu(
+    function: Callable[..., Any], arrays: Sequence[np.ndarray], machine: Machine = GPU
+) -> Program:
+    """The program of ``function``, its kernels scheduled for a GPU and checked."""
     closed = trace_to_jaxpr(function, [ShapedArray(x.shape, x.dtype) for x in arrays])
-    return plan_jaxpr(closed)
+    return plan_jaxpr(closed, machine)
 
 
-def plan_jaxpr(closed: ClosedJaxpr) -> Program:
+def plan_jaxpr(closed: ClosedJaxpr, machine: Machine = GPU) -> Program:
     """As `plan_for_gpu`; kernels are named in launch order."""
-    program = assemble(lower_jaxpr(closed), lambda region: plan(region, GPU))
+    program = assemble(lower_jaxpr(closed), lambda region: plan(region, machine))
     for n, launch in enumerate(launches(program)):
         launch.kernel = launch.kernel.evolve(name=f"{n}_{launch.kernel.name}")
         check_kernel(launch.kernel)

@@ -18,7 +18,7 @@ from tests.codegen.gpu_programs import (
 )
 from tests.levels import programs as random_programs
 from weft.codegen.block_sync import SyncPoints, space_of, sync_points
-from weft.codegen.clike import block_size
+from weft.kernels.grid import block_size
 from weft.kernels.ir import Buffer, Fold, For, Kernel, Load, Stmt, Store, Var
 from weft.terms.affine import Affine, Axis
 

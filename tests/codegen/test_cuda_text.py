@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from tests.codegen.gpu_programs import (
     F32,
     Run,
     arg_of_largest,
+    attention_inputs,
+    attention_program,
     gather,
     kernel_cases,
     launches,
@@ -33,8 +36,10 @@ from weft.codegen.clike import KernelText
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
 from weft.core.staging import trace_to_jaxpr
+from weft.kernels import streaming
 from weft.kernels.interpret import run_kernel
-from weft.kernels.ir import Barrier, Buffer, For, Iota, Kernel, Load, Map, Store, Var
+from weft.kernels.ir import Barrier, Buffer, For, Iota, Kernel, Load, Map, Store, Var, loops
+from weft.kernels.machine import gpu_machine
 from weft.kernels.program import Program
 from weft.terms.affine import Affine, Axis
 
@@ -152,6 +157,18 @@ def test_random_programs(language: str) -> None:
     check()
 
 
+@needs_gxx
+def test_a_blocked_kernel_leaves_blocks_out(tmp_path: Path) -> None:
+    arrays = attention_inputs(96, 4)
+    machine = gpu_machine("gpu", 4, block=32, shared_bytes=48 << 10, bandwidth=10.0)
+    with mock.patch.object(streaming, "CLEARLY", 1e9):  # so little would rather be stored
+        program = plan_for_gpu(attention_program, arrays, machine)
+    (step,) = launches(program)
+    assert any(x.where for x in loops(step.kernel.body))
+    run = runner([step.kernel], tmp_path, "cuda")
+    agree(run_program(program, arrays, run), [np.asarray(r) for r in attention_program(*arrays)])
+
+
 # -- text ------------------------------------------------------------------------------------------
 
 
@@ -197,20 +214,32 @@ def test_lanes_must_fit_a_block() -> None:
 
 
 def test_shared_memory_is_limited() -> None:
-    t, u = Axis("t", 32), Axis("u", 600)
-    big = Buffer("big", (600, 32), F32, "scratch")
+    with pytest.raises(ValueError, match="kernel deep needs 256000 bytes of memory shared by a"):
+        cuda.emit_kernel(deep(2000))
+
+
+def test_much_shared_memory_is_asked_for_at_launch() -> None:
+    text = cuda.emit_kernel(deep(600))
+    assert text.dynamic == 76800
+    assert "extern __shared__ __align__(16) char memory[];" in text.text
+    assert "float* const big = (float*)(memory + 0);" in text.text
+    assert cuda.emit_kernel(deep(300)).dynamic == 0
+
+
+def deep(n: int) -> Kernel:
+    """A kernel with ``n`` rows of 32 elements in scratch."""
+    t, u = Axis("t", 32), Axis("u", n)
+    big = Buffer("big", (n, 32), F32, "scratch")
     y = Buffer("y", (32,), F32, "output")
     a, b = Var(F32, (t,)), Var(F32, (t,))
     x = Buffer("x", (32,), F32)
     body = [
         Load(a, x, (t.expr,)),
-        For(u, 0, 600, 1, [Store(big, (u.expr, t.expr), a)]),
+        For(u, 0, n, 1, [Store(big, (u.expr, t.expr), a)]),
         Load(b, big, (Affine((), 5), t.expr)),
         Store(y, (t.expr,), b),
     ]
-    kernel = Kernel("deep", (x, y), (big,), body, frozenset({t}))
-    with pytest.raises(ValueError, match="kernel deep needs 76800 bytes of memory shared by a"):
-        cuda.emit_kernel(kernel)
+    return Kernel("deep", (x, y), (big,), body, frozenset({t}))
 
 
 def test_dtypes_without_code_are_named() -> None:

@@ -85,11 +85,13 @@ def attention(scores: Callable[[Any, Any], Any]) -> Callable[..., Any]:
 
 
 def _causal(np_: Any, s: Any) -> Any:
-    return np_.where(np_.arange(S)[:, None] >= np_.arange(S), s, -np.inf)
+    n = np_.arange(s.shape[0])
+    return np_.where(n[:, None] >= n, s, -np.inf)
 
 
 def _window(np_: Any, s: Any) -> Any:
-    apart = np_.arange(S)[:, None] - np_.arange(S)
+    n = np_.arange(s.shape[0])
+    apart = n[:, None] - n
     return np_.where((apart >= 0) & (apart < 128), s, -np.inf)
 
 
@@ -307,7 +309,7 @@ PARTS: dict[str, Callable[[], Patches]] = {
     "computing again": lambda: [(streams._Finder, "anew", lambda *_: frozenset())],
     "blocks that masks hide": lambda: [(blocked, "masks_of", lambda stream, stage: [])],
     "wide folds by rows": lambda: [(wide_folds, "_split", lambda step, made: [step])],
-    "price of memory": lambda: [(streaming, "HELD", 0.0)],
+    "price of memory": lambda: [(streaming, "rent", lambda *_: 0.0)],
     "several sums in a tile": lambda: [
         (module, "share_loops", lambda a, b: False) for module in (fusion, merging)
     ],

@@ -33,6 +33,7 @@ import numpy as np
 from weft.codegen.block_sync import space_of, sync_points
 from weft.codegen.dialect import Dialect, Frame
 from weft.kernels import ir
+from weft.kernels.grid import block_size, of_a_thread
 from weft.kernels.ir import Buffer, Kernel, Var
 from weft.kernels.print import Printer
 from weft.kernels.ranges import loop_range
@@ -40,7 +41,6 @@ from weft.structs import struct
 from weft.terms.affine import Affine, Atom, Axis, Dynamic, FloorDiv, Interval, linearize
 from weft.terms.ops import result_dtype
 
-WARP = 32
 #: Blocks along one dimension of a grid; what is more is done in strides.
 MAX_GRID = 65535
 #: Elements of a buffer up to which 32-bit index arithmetic (strides included) cannot overflow.
@@ -55,7 +55,8 @@ class KernelText:
     """Source of one kernel and how to launch it.
 
     ``arguments`` are the buffers in call order: the parameters, then shared scratch. Block size is
-    in threads, the grid in blocks.
+    in threads, the grid in blocks. ``dynamic`` are the bytes of memory shared by a block that a
+    launch has to ask for.
     """
 
     symbol: str
@@ -63,31 +64,21 @@ class KernelText:
     arguments: tuple[Buffer, ...]
     grid: tuple[int, int, int]
     block: int
+    dynamic: int = 0
+
+
+#: Where arrays in memory shared by a block may start.
+ALIGNMENT = 16
+
+
+def aligned(nbytes: int) -> int:
+    """``nbytes``, and what follows them until an array may start."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def emit(kernel: Kernel, dialect: Dialect) -> KernelText:
     """``kernel`` in the language of ``dialect``."""
     return _Lowering(kernel, dialect).emit()
-
-
-def block_size(kernel: Kernel) -> int:
-    """Threads of a block: the widest lane axis in whole warps; one without lanes."""
-    found = [
-        a.extent
-        for s in ir.walk(kernel.body)
-        for a in (*_tile_axes(s), *(a for v in ir.outputs_of(s) for a in v.axes))
-        if a in kernel.lanes
-    ]
-    widest = max(found, default=1)
-    return widest if widest <= 1 else -(-widest // WARP) * WARP
-
-
-def _tile_axes(stmt: ir.Stmt) -> tuple[Axis, ...]:
-    """Axes of the index expressions of an access."""
-    if not isinstance(stmt, ir.Load | ir.Store):
-        return ()
-    exprs = (*stmt.index, *(g.expr for g in stmt.guards))
-    return tuple(a for e in exprs for a in e.axes())
 
 
 class _Names:
@@ -120,9 +111,9 @@ class _Lowering:
                 "before it becomes lanes"
             )
         self.printer = Printer(kernel)
-        self.names = _Names(dialect.reserved | {"lane", "span"})
+        self.names = _Names(dialect.reserved | {"lane", "span", "memory"})
         self.buffers = {b: self.names.fresh(b.name) for b in (*kernel.params, *kernel.scratch)}
-        self.private = frozenset(b for b in kernel.scratch if self.is_private(b))
+        self.private = frozenset(b for b in kernel.scratch if of_a_thread(self.kernel, b))
         self.points = sync_points(kernel, self.private) if self.block > 1 else {}
         self.values: dict[Var, dict[Position, str]] = {}
         self.axes: dict[Axis, str] = {}
@@ -135,20 +126,6 @@ class _Lowering:
         self.indent = 1
         self.wide = any(b.extent >= _NARROW for b in self.buffers)
 
-    def is_private(self, buffer: Buffer) -> bool:
-        """Thread scratch that every thread can have for itself: no access depends on the lane."""
-        if buffer.level != "thread":
-            return False
-        for stmt in ir.walk(self.kernel.body):
-            if isinstance(stmt, ir.Load | ir.Store) and stmt.buffer is buffer:
-                varies = set(_tile_axes(stmt))
-                if isinstance(stmt, ir.Store):
-                    varies.update(stmt.value.axes)
-                    varies.update(stmt.predicate.axes if stmt.predicate is not None else ())
-                if not self.kernel.lanes.isdisjoint(varies):
-                    return False
-        return True
-
     def emit(self) -> KernelText:
         kernel = self.kernel
         symbol = self.names.fresh(f"k_{kernel.name}")
@@ -158,7 +135,7 @@ class _Lowering:
             (self.buffers[b], b.dtype, max(1, b.extent)) for b in scratch if b not in self.private
         ]
         shared += [(name, *self.fold_sizes[name]) for name in self.fold_arrays.values()]
-        size = sum(dtype.itemsize * count for _, dtype, count in shared)
+        size = sum(aligned(dtype.itemsize * count) for _, dtype, count in shared)
         if size > self.dialect.shared_bytes:
             raise ValueError(
                 f"kernel {kernel.name} needs {size} bytes of memory shared by a block; "
@@ -171,13 +148,14 @@ class _Lowering:
             (*kernel.params, *(b for b in kernel.scratch if b.level == "shared")),
             tuple(b for b in scratch if b in self.private),
             tuple(shared),
+            dynamic := size if size > self.dialect.static_bytes else 0,
             (x, y, z),
             self.block,
             self.wide,
             self.lines,
         )
         return KernelText(
-            symbol, self.dialect.function(frame), frame.arguments, frame.grid, self.block
+            symbol, self.dialect.function(frame), frame.arguments, frame.grid, self.block, dynamic
         )
 
     # -- text --------------------------------------------------------------------------------------
@@ -273,16 +251,32 @@ class _Lowering:
                 self.line(text)
         with self.braces(self.loop_opening(stmt, name)):
             self.depth += stmt.kind == "parallel"
-            if stmt.where or stmt.unless:
-                raise ValueError(
-                    f"kernel {self.kernel.name}: the loop over {stmt.axis} leaves iterations out, "
-                    "which only the CPU's code can"
-                )
-            self.body(stmt.body)
+            with self.only_if(self.taken(stmt)):
+                self.body(stmt.body)
             self.depth -= stmt.kind == "parallel"
             self.close_iteration(stmt, mutable)
+        if (stmt.where or stmt.unless) and self.block > 1:
+            # Barriers inside of iterations that were left out did not happen.
+            self.sync(("global", "shared"))
         for c, names in zip(stmt.carries, mutable, strict=True):
             self.values[c.result] = names
+
+    def taken(self, stmt: ir.For) -> list[str]:
+        """When an iteration is not left out: all threads of a block agree on it."""
+        if stmt.carries and (stmt.where or stmt.unless):
+            raise ValueError(
+                f"kernel {self.kernel.name}: the loop over {stmt.axis} carries values and leaves "
+                "iterations out, which only the CPU's code can: keep the values in scratch"
+            )
+        conditions = [self.within(g) for g in stmt.where]
+        if stmt.unless:
+            conditions.append(f"!({' && '.join(map(self.within, stmt.unless))})")
+        return conditions
+
+    def within(self, guard: ir.Guard) -> str:
+        """A guard of loop axes alone."""
+        at = self.index(guard.expr, {})
+        return f"{at} >= {guard.lo} && {at} < {guard.hi}"
 
     def loop_opening(self, stmt: ir.For, name: str) -> str:
         lo, step = str(stmt.lo), str(stmt.step)

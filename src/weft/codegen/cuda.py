@@ -3,7 +3,8 @@
 Each kernel is one ``extern "C" __global__`` function of its buffers; see `weft.codegen.clike` for
 how loops and tiles map to blocks and threads. The text needs no header and compiles with nvcc or
 NVRTC; pass `COMPILE_OPTIONS`, or the compiler contracts ``a * b + c`` where the kernel asked for
-two roundings.
+two roundings. A kernel whose blocks share more than 48 KiB says in `KernelText.dynamic` how much a
+launch has to ask for.
 
 Float32 functions are CUDA's own (``expf``, ``tanhf``…, within 2 ulp except as its guide states),
 never the fast intrinsics.
@@ -17,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from weft.codegen import c_scalar
-from weft.codegen.clike import KernelText, emit
+from weft.codegen.clike import ALIGNMENT, KernelText, aligned, emit
 from weft.codegen.dialect import Dialect, Frame
 from weft.kernels.ir import Kernel
 
@@ -59,6 +60,8 @@ def emit_kernel(kernel: Kernel) -> KernelText:
 class _Cuda(Dialect):
     language: ClassVar[str] = "CUDA"
     reserved: ClassVar[frozenset[str]] = c_scalar.KEYWORDS
+    #: Of compute capability 9.0; what is not declared is for a launch to ask for.
+    shared_bytes: ClassVar[int] = 227 * 1024
 
     def type_of(self, dtype: np.dtype) -> str:
         return c_scalar.type_of(self.language, dtype)
@@ -111,6 +114,18 @@ class _Cuda(Dialect):
         del spaces  # the barrier orders every kind of memory
         return ["__syncthreads();"]
 
+    def shared(self, frame: Frame) -> list[str]:
+        """The arrays of a block: declared, or parts of what the launch asks for."""
+        if not frame.dynamic:
+            return [f"  __shared__ {self.type_of(t)} {name}[{n}];" for name, t, n in frame.shared]
+        text = [f"  extern __shared__ __align__({ALIGNMENT}) char memory[];"]
+        start = 0
+        for name, dtype, count in frame.shared:
+            kind = self.type_of(dtype)
+            text.append(f"  {kind}* const {name} = ({kind}*)(memory + {start});")
+            start += aligned(dtype.itemsize * count)
+        return text
+
     def function(self, frame: Frame) -> str:
         params = [
             f"{'const ' if b.role == 'input' else ''}{self.type_of(b.dtype)}* {frame.names[b]}"
@@ -122,7 +137,7 @@ class _Cuda(Dialect):
             f"{frame.symbol}({', '.join(params)})",
             "{",
         ]
-        text += [f"  __shared__ {self.type_of(t)} {name}[{n}];" for name, t, n in frame.shared]
+        text += self.shared(frame)
         text += [
             f"  {self.type_of(b.dtype)} {frame.names[b]}[{max(1, b.extent)}];"
             for b in frame.private

@@ -21,6 +21,7 @@ class Frame:
     arguments: tuple[Buffer, ...]
     private: tuple[Buffer, ...]
     shared: tuple[tuple[str, np.dtype, int], ...]
+    dynamic: int
     grid: tuple[int, int, int]
     block: int
     wide: bool
@@ -34,7 +35,9 @@ class Dialect(ABC):
     #: Words that no identifier of ours may be.
     reserved: ClassVar[frozenset[str]]
     max_block: ClassVar[int] = 1024
+    #: Memory shared by a block: how much there may be, and how much of it may be declared.
     shared_bytes: ClassVar[int] = 48 * 1024
+    static_bytes: ClassVar[int] = 48 * 1024
 
     @abstractmethod
     def type_of(self, dtype: np.dtype) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weft.kernels import strategy
+from weft.kernels import strategy, strategy_gpu
 from weft.kernels.build import Cone, Output, build_kernel
 from weft.kernels.crossing import block_crossings
-from weft.kernels.ir import Buffer, For, Kernel, Stmt
+from weft.kernels.ir import Buffer, Fold, For, Kernel, Stmt, walk
 from weft.kernels.machine import Machine
 from weft.kernels.schedule.contraction import schedule_contraction
 from weft.kernels.schedule.errors import ScheduleError, refused
@@ -91,6 +91,8 @@ class Nests:
 
     def scheduled(self, kernel: Kernel, inside: Axis | None, in_order: bool) -> Kernel:
         """Tiles and lanes for one nest."""
+        if self.machine.kind == "gpu":
+            return self.spread(kernel, inside, in_order)
         contractions = find_contractions(kernel, inside, mixed=True)
         if len(contractions) == 1:
             c = contractions[0]
@@ -117,3 +119,11 @@ class Nests:
         kernel = block_crossings(kernel, self.machine, inside)
         kernel = strategy.vectorize_nests(kernel, self.machine, inside=inside)
         return without_dead_code(strategy.short_chains(kernel))
+
+    def spread(self, kernel: Kernel, inside: Axis | None, in_order: bool) -> Kernel:
+        """Threads for one nest: what they fold by themselves is added up in order."""
+        kernel = strategy_gpu.spread(kernel, strategy_gpu.Choice(self.machine.block), inside)
+        folds = (s for s in walk(kernel.body) if isinstance(s, Fold))
+        if in_order and any(not kernel.lanes.isdisjoint(f.over) for f in folds):
+            raise ScheduleError(f"the sums of {kernel.name} cannot be added up in order")
+        return without_dead_code(kernel)

@@ -237,7 +237,8 @@ class Block:
         body = self.corrected(states)
         for step in stream.steps:
             if stream.kind[step.value] == "row" and stream.stage[step.value] == stage:
-                body += self.group(self.outputs_of(step, self.term(step)))
+                outputs = self.outputs_of(step, self.term(step))
+                body += self.group(outputs) if outputs else []
         return body
 
     def trips(self, states: Sequence[Def], stage: int, along: Range) -> list[ir.Stmt]:

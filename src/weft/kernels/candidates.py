@@ -13,14 +13,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from math import inf, log2, prod
+from typing import TYPE_CHECKING
 
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
-from weft.kernels.price import Estimate
+from weft.kernels.price import Estimate, estimate_of
 from weft.kernels.schedule.contraction import Params
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.find import Contraction
 from weft.structs import struct
+
+if TYPE_CHECKING:
+    from weft.kernels.price.gpu import GpuEstimate
 
 #: Seconds of running for which one more proposal is worth its compile time, then twice that, and so
 #: on.  Schedules of contractions take long to make.
@@ -117,7 +121,7 @@ class Priced:
 
     kernel: Kernel
     seconds: float
-    estimate: Estimate
+    estimate: Estimate | GpuEstimate
 
 
 class Contest:
@@ -184,6 +188,6 @@ class Contest:
 
 def _priced(kernel: Kernel, machine: Machine, limit: float = inf) -> Priced:
     """Seconds of running again and again; without traffic where the rest is beyond ``limit``."""
-    estimate = Estimate(kernel, machine)
+    estimate = estimate_of(kernel, machine)
     seconds = estimate.least if estimate.least > limit else estimate.price({}).seconds
     return Priced(kernel, seconds, estimate)

@@ -262,8 +262,9 @@ class _Chooser:
         if order != (self.choice.order.get(root.value) or root.axes):
             return ("inline", "store"), "store", stake
         enough = parallel >= 4 * self.machine.threads
-        if root.value.size == 1 or enough or work <= self.machine.small_work:
-            sure = parallel >= 4 * MANY * self.machine.threads or root.value.size == 1
+        single = root.value.size == 1 and not self.idles(step, root)
+        if single or enough or work <= self.machine.small_work:
+            sure = parallel >= 4 * MANY * self.machine.threads or single
             return ("inline", "store"), "inline", 0.0 if sure else stake
         return ("inline", "store"), "store", stake
 
@@ -289,8 +290,14 @@ class _Chooser:
         order = self.choice.order.get(root.value, root.axes)
         again = sum(points(use, order) for use in uses) / size - 1.0
         moved = 2 * self.traffic(step.value)
-        side: Side = "inline" if again <= 0.01 else "store"
+        side: Side = "inline" if again <= 0.01 and not self.idles(step, root) else "store"
         return ("inline", "store"), side, moved
+
+    def idles(self, step: Def, root: Def | Scatter) -> bool:
+        """Whether ``step`` inside of ``root`` leaves multiprocessors idle: what has few results is
+        shared among the threads of a CPU, but not among the blocks of a grid."""
+        few, many = typical(root.value.size), typical(step.value.size)
+        return self.machine.kind == "gpu" and few < self.machine.threads < many
 
     def order_for(self, root: Def, uses: list[Use]) -> tuple[Axis, ...] | None:
         """The loops of ``root``, those that all ``uses`` depend on outermost; None if there are

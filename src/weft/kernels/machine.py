@@ -105,6 +105,29 @@ class Core:
 
 
 @struct(frozen=True)
+class Multiprocessor:
+    """What a multiprocessor of a GPU holds and does.
+
+    Blocks of threads share it as long as there are ``threads``, ``blocks``, ``registers`` (of 4
+    bytes) and shared memory left; ``lanes`` operations on 4 bytes start per cycle, in warps of
+    ``warp`` threads. Memory is moved in sectors of ``sector`` bytes; ``fill`` bytes per cycle reach
+    it from the L2 cache. One block may have ``block_shared`` bytes of shared memory. ``wait`` are
+    the nanoseconds of a load from memory, while each thread has ``flying`` bytes on their way.
+    """
+
+    threads: int = 2048
+    blocks: int = 32
+    registers: int = 65536
+    lanes: int = 128
+    warp: int = 32
+    sector: int = 32
+    fill: float = 64.0
+    wait: float = 600.0
+    flying: int = 16
+    block_shared: int = 48 << 10
+
+
+@struct(frozen=True)
 class Machine:
     """A device as the planner sees it.
 
@@ -113,7 +136,9 @@ class Machine:
     inside one, and ``ownership_ns`` that of each piece of memory a thread writes between pieces of
     others (lines change owners, prefetchers overshoot).  ``kind`` chooses the scheduling strategy:
     ``cpu`` (vector lanes, threads) or ``gpu`` (blocks of ``block`` threads; ``threads`` then counts
-    the blocks that run at a time).
+    the multiprocessors, ``fork_ns`` is the cost of a launch and ``multiprocessor`` says what one of
+    them is). Intermediate values that no cache has room for cost ``held_ns`` per byte, beyond
+    moving them: what it takes to touch fresh memory.
     """
 
     name: str
@@ -132,13 +157,30 @@ class Machine:
     barrier_ns: float = 170.0
     ownership_ns: float = 60.0
     dots: frozenset[str] = frozenset()
+    held_ns: float = 0.0
+    multiprocessor: Multiprocessor = Multiprocessor()
+
+    @property
+    def launch_ns(self) -> float:
+        """Nanoseconds of starting a kernel: a call on a CPU."""
+        return self.fork_ns if self.kind == "gpu" else 0.0
 
     def level_of(self, nbytes: int) -> Level | None:
-        """The first level that holds ``nbytes`` with room to spare; None for main memory."""
+        """The first level that holds ``nbytes`` with room to spare; None for main memory.
+
+        What belongs to a multiprocessor of a GPU holds nothing from one kernel to the next.
+        """
         for level in self.levels:
-            if nbytes * 2 <= level.capacity:
+            if nbytes * 2 <= level.capacity and (level.shared or self.kind == "cpu"):
                 return level
         return None
+
+    def products(self, size: int) -> float:
+        """Products of elements of ``size`` bytes, each added up, per nanosecond."""
+        if self.kind == "gpu":
+            return 4 * self.multiprocessor.lanes / max(4, size) * self.core.ghz * self.threads
+        lanes = max(1, self.vector_bytes // size)
+        return lanes * self.core.ghz * self.core.vectors * self.threads
 
     def traffic_ns(self, nbytes: int) -> float:
         """Time to move ``nbytes`` through the level a buffer of that size lives in."""
@@ -189,21 +231,72 @@ def cpu_machine(
         core=_WIDE_CORE if vector_bytes == 64 and name not in _HALVING else Core(),
         pages=(Pages(72, 0.25), Pages(3072, 7.1)),
         dots=dots,
+        held_ns=0.5,
     )
 
 
 def gpu_machine(
-    name: str, multiprocessors: int, block: int, shared_bytes: int, bandwidth: float
+    name: str,
+    multiprocessors: int,
+    block: int,
+    shared_bytes: int,
+    bandwidth: float,
+    l2_bytes: int = 4 << 20,
+    ghz: float = 1.5,
+    launch_ns: float = 4000.0,
+    block_shared: int = 48 << 10,
 ) -> Machine:
-    """A model of a GPU: registers of a block, its shared memory, and the L2 cache.
+    """A model of a GPU: the registers and the shared memory of a multiprocessor, and the L2 cache.
 
     ``bandwidth`` is that of its memory in bytes per nanosecond.
     """
+    processor = Multiprocessor(block_shared=min(shared_bytes, block_shared))
+    vectors = processor.lanes / 16
+    cycle = ghz * multiprocessors
     levels = (
-        Level("registers", 1 << 18, 40.0 * bandwidth),
-        Level("shared", shared_bytes, 8.0 * bandwidth),
-        Level("L2", 1 << 22, 2.5 * bandwidth),
+        Level("registers", 4 * processor.registers, 4 * processor.lanes * cycle),
+        Level("shared", shared_bytes, 128 * cycle, line=processor.sector, indexed=False),
+        Level(
+            "L2",
+            l2_bytes,
+            processor.fill / 2 * cycle,
+            16,
+            processor.sector,
+            shared=True,
+            indexed=False,
+            ramp=(0.5, 1.5),
+        ),
+    )
+    # Units are those of 64 bytes: a load takes as long as four additions, whatever it brings.
+    core = Core(
+        ghz=ghz,
+        vectors=vectors,
+        issue=vectors,
+        broadcast=block / processor.lanes,
+        store=1.0 / vectors,
+        scalar_store=block / processor.lanes,
+        gather=2.0 / processor.warp,
+        scatter=2.0 / processor.warp,
+        divide=8.0,
+        across=4.0,
+        across_latency=200.0,
+        load_latency=30.0,
     )
     return Machine(
-        name, multiprocessors, 4 * block, 255, levels, bandwidth, 4000.0, kind="gpu", block=block
+        name,
+        multiprocessors,
+        4 * block,
+        255,
+        levels,
+        bandwidth,
+        launch_ns,
+        kind="gpu",
+        block=block,
+        core=core,
+        multiprocessor=processor,
     )
+
+
+def h100() -> Machine:
+    """The built-in model of an H100 with its own memory (SXM5), from NVIDIA's data sheet."""
+    return gpu_machine("h100", 132, 128, 228 << 10, 3350.0, 50 << 20, 1.755, 4000.0, 227 << 10)

@@ -16,7 +16,7 @@ from weft.core.bounded import BoundedCache
 from weft.kernels import strategy
 from weft.kernels.assemble import Planned
 from weft.kernels.build import Cone, build_kernel
-from weft.kernels.candidates import Contest
+from weft.kernels.candidates import CLEARLY, Contest
 from weft.kernels.canonical import cone_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
@@ -33,7 +33,7 @@ from weft.terms.term import Load, Value, postorder
 class _Entry:
     """A kernel's schedules, and the numbers of its parameters in the key of its cone.
 
-    On a CPU the schedules are a contest by price; a GPU has one, and so have open extents.
+    The schedules are a contest by price; there is one for open extents.
     """
 
     schedules: Contest | Kernel
@@ -126,7 +126,33 @@ class _Planner:
 
     def parts(self, region: Region) -> list[Partition | Streamed]:
         """What becomes blocked kernels, and partitions of the rest; by prices, as below."""
-        if not self.priced(region) or not self.may_stream(region):
+        if not self.priced(region):
+            return [self.partition(region)]
+        found = self.streamed(region)
+        if self.machine.kind == "gpu":
+            found = self.split(region, found)
+        return found
+
+    def split(
+        self, region: Region, found: list[Partition | Streamed]
+    ) -> list[Partition | Streamed]:
+        """``found`` for ``region``, or cheaper parts with some of its folds in two launches."""
+        from weft.kernels.split_folds import split_folds
+
+        threads = self.machine.threads * self.machine.multiprocessor.threads
+        seconds = sum(p.seconds for p in found)
+        trials = split_folds(region, threads)
+        while (other := next(trials, None)) is not None:
+            parts = self.streamed(other)
+            then = sum(p.seconds for p in parts)
+            if then < CLEARLY * seconds:
+                found, seconds = parts, then
+                trials = split_folds(other, threads)
+        return found
+
+    def streamed(self, region: Region) -> list[Partition | Streamed]:
+        """Blocked kernels where so much is kept in between that they may pay."""
+        if not self.may_stream(region):
             return [self.partition(region)]
         from weft.kernels.streaming import with_streams
 
@@ -138,13 +164,13 @@ class _Planner:
         return sum(between) >= SMALL * self.machine.levels[1].capacity
 
     def partition(self, region: Region) -> Partition:
-        """The cheapest partition found; there are prices for CPUs and known extents only."""
+        """The cheapest partition found; there are prices for known extents only."""
         prices = self.seconds if self.priced(region) else None
         return partition(overwrite_static(region), self.machine, prices)
 
     def priced(self, region: Region) -> bool:
         """Whether its kernels have prices."""
-        return self.machine.kind == "cpu" and not _has_open_extents(region)
+        return not _has_open_extents(region)
 
     def key(self, cone: Cone) -> tuple[Hashable, dict[Value, int]]:
         """The cone by structure, and its values as they are numbered there."""
@@ -169,7 +195,7 @@ class _Planner:
                 return _Entry(strategy.contest(kernel, self.machine, floor), places)
             from weft.kernels import strategy_gpu
 
-            return _Entry(strategy_gpu.schedule(kernel, self.machine), places)
+            return _Entry(strategy_gpu.contest(kernel, self.machine), places)
 
         return _entries.get((key, self.machine), make)
 

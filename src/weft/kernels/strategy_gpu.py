@@ -6,14 +6,17 @@ one accumulator per thread and a reduction in shared memory at its end. What is 
 grid. A contraction computes a few rows per block, so that what a thread loads of one operand serves
 them all.
 
-It is meant to be right and reasonable, not best: one block reduces what has no outer loops, and
-operands are not staged in shared memory.
+These defaults compete by price with blocks of other sizes and other numbers of rows. One block
+reduces what has no outer loops, and operands are not staged in shared memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from typing import TypeGuard
 
+from weft.kernels.candidates import Contest
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
 from weft.kernels.races import check_races
@@ -25,26 +28,63 @@ from weft.kernels.schedule import (
     tile,
     vectorize,
 )
-from weft.kernels.schedule.tree import path_to
+from weft.kernels.schedule.tree import find_loop, path_to
+from weft.structs import struct
 from weft.terms.affine import Axis, linearize
 
 WARP = 32  # threads that run, and access memory, together
-ROWS = 4  # rows of a contraction that one block computes side by side
+ROWS = 4  # rows of a contraction that one block computes side by side, if nothing else is better
 GRID_DIMENSIONS = 3
+WORTH = 1e-6  # seconds of running for which one more proposal is worth its compile time, …
 
 Path = tuple[For, ...]
 
 
-def schedule(kernel: Kernel, machine: Machine) -> Kernel:
-    """The default schedule of a naive kernel, for blocks of ``machine.block`` threads."""
+@struct(frozen=True)
+class Choice:
+    """What may be decided otherwise: the threads of a block, the rows of a contraction that each
+    of them computes, and the place of the axis across threads in the order of preference."""
+
+    block: int
+    rows: int = ROWS
+    axis: int = 0
+
+
+def contest(kernel: Kernel, machine: Machine) -> Contest:
+    """The default schedule of a naive kernel and a few alternatives, to be compared by price."""
+    proposals = (partial(schedule, kernel, machine, c) for c in choices(machine.block))
+    return Contest(kernel, machine, proposals, WORTH)
+
+
+def choices(block: int) -> Iterator[Choice]:
+    """The default first, then the most promising."""
+    yield Choice(block)
+    yield Choice(block, axis=1)
+    for rows in (8, 16):
+        yield Choice(block, rows)
+    for other in (2 * block, block // 2):
+        if other >= WARP:
+            yield Choice(other)
+            yield Choice(other, 8)
+    yield Choice(block, 8, axis=1)
+
+
+def schedule(kernel: Kernel, machine: Machine, choice: Choice | None = None) -> Kernel:
+    """The schedule of a naive kernel in which ``choice`` decides what is open."""
+    return _over_blocks(spread(kernel, choice or Choice(machine.block)))
+
+
+def spread(kernel: Kernel, choice: Choice, inside: Axis | None = None) -> Kernel:
+    """Put an axis of every nest across threads; one ``inside`` the loop over an axis, if given."""
     tried: set[Axis] = set()
     while True:
         # Spreading one nest can make others (remainders), so they are listed anew each time.
-        path = next((p for p in _nests(kernel.body) if _waits(p[-1], kernel, tried)), None)
+        body = kernel.body if inside is None else find_loop(kernel, inside).body
+        path = next((p for p in _nests(body) if _waits(p[-1], kernel, tried)), None)
         if path is None:
-            return _over_blocks(kernel)
+            return kernel
         tried.add(path[-1].axis)
-        kernel = _spread(kernel, path, machine.block)
+        kernel = _spread(kernel, path, choice)
 
 
 # -- threads ---------------------------------------------------------------------------------------
@@ -69,18 +109,19 @@ def _waits(leaf: For, kernel: Kernel, tried: set[Axis]) -> bool:
     return kernel.lanes.isdisjoint(tiles | stored)
 
 
-def _spread(kernel: Kernel, path: Path, block: int) -> Kernel:
+def _spread(kernel: Kernel, path: Path, choice: Choice) -> Kernel:
     """Put the best axis of a nest that may be spread over threads across them."""
-    for axis in _candidates(path):
+    axes = _candidates(path)
+    for axis in axes[choice.axis :] + axes[: choice.axis]:
         loop = next(x for x in path if x.axis is axis)
         try:
-            if loop is path[0] and not loop.carries and loop.trip > block:
-                wide = _in_strips(kernel, loop, block, lanes=True)
+            if loop is path[0] and not loop.carries and loop.trip > choice.block:
+                wide = _in_strips(kernel, loop, choice.block, lanes=True)
             else:
-                wide = vectorize(kernel, axis, max(1, min(block, loop.trip)))
+                wide = vectorize(kernel, axis, max(1, min(choice.block, loop.trip)))
         except ScheduleError:
             continue  # not legal along this axis; the next best may be
-        return _share_rows(wide, path, axis)
+        return _share_rows(wide, path, axis, choice.rows)
     return kernel
 
 
@@ -109,9 +150,15 @@ def _candidates(path: Path) -> list[Axis]:
     """Axes of a nest, those with the most contiguous accesses first, then the innermost."""
     scored: list[tuple[float, int, Axis]] = []
     for depth, loop in enumerate(path):
-        strides = [_stride(a, loop.axis) for x in path for a in x.body if _is_access(a)]
-        together = sum(s is not None and abs(s) == 1 for s in strides)
-        apart = sum(s is None or abs(s) > 1 for s in strides)
+        together = apart = 0
+        for access in (a for x in path for a in x.body if _is_access(a)):
+            stride = _stride(access, loop.axis)
+            # Memory moves sectors for single elements, banks of shared memory only wait.
+            weight = 1 if access.buffer.role == "scratch" else 2
+            if stride is None or abs(stride) > 1:
+                apart += weight
+            elif stride:
+                together += weight
         used = min(1.0, loop.trip / WARP)
         score = float(together - apart)
         scored.append((score * used if score > 0 else score, depth, loop.axis))
@@ -119,7 +166,7 @@ def _candidates(path: Path) -> list[Axis]:
     return [axis for _, _, axis in scored]
 
 
-def _is_access(stmt: Stmt) -> bool:
+def _is_access(stmt: Stmt) -> TypeGuard[Load | Store]:
     return isinstance(stmt, Load | Store)
 
 
@@ -130,7 +177,7 @@ def _stride(access: Stmt, axis: Axis) -> int | None:
     return linear.coefficient(axis) if linear.is_affine_in(axis) else None
 
 
-def _share_rows(kernel: Kernel, path: Path, lane: Axis) -> Kernel:
+def _share_rows(kernel: Kernel, path: Path, lane: Axis, rows: int) -> Kernel:
     """A few rows of a product per block, if what threads load does not depend on the row."""
     leaf = path[-1]
     if leaf.fold is None or leaf.axis is lane:
@@ -142,7 +189,7 @@ def _share_rows(kernel: Kernel, path: Path, lane: Axis) -> Kernel:
         if row.axis is lane or row.carries or row.trip < 2 or not reused:
             continue
         try:
-            return _in_strips(kernel, row, min(ROWS, row.trip), lanes=False)
+            return _in_strips(kernel, row, min(rows, row.trip), lanes=False)
         except ScheduleError:
             continue  # this loop computes more than the product
     return kernel

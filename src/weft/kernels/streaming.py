@@ -20,7 +20,7 @@ from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.masks import masks_of
 from weft.kernels.partition import AT_STAKE, Partition, least_seconds
-from weft.kernels.price import Estimate
+from weft.kernels.price import estimate_of
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streamed import SMALL, Streamed
 from weft.kernels.streams import Stream, find_streams, reads_of
@@ -42,10 +42,6 @@ ALONE = 5e-5
 #: What a stream may cost of what the kernels whose place it takes do. It need not be cheaper: it
 #: saves the memory of what it streams besides.
 CLEARLY = 1.0
-
-#: Nanoseconds that a byte of intermediate values costs that the last cache has no room for, beyond
-#: moving it: what it takes to touch it for the first time.
-HELD = 0.5
 
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
 WORTH = 4e-3
@@ -77,8 +73,10 @@ def with_streams(
         inside = frozenset().union(*(v for v, _ in affected))
         now = sum(seconds for _, seconds in affected)
         now += rent([v for v in _stores([whole]) if v in inside], region, machine)
-        # From above: what is saved would have been written and read. Few rows gain threads, too.
-        saved = 2 * machine.traffic_ns(stream.saved) * 1e-9
+        # From above: what is saved would have been written and read, by launches of their own. Few
+        # rows gain threads, too.
+        launches = (len(affected) - 1) * machine.launch_ns
+        saved = (2 * machine.traffic_ns(stream.saved) + launches) * 1e-9
         if now < ALONE if few else saved < AT_STAKE * now:
             continue
         rest = _rest(wide.region, stream, inside)
@@ -119,7 +117,7 @@ def rent(values: Iterable[Value], region: Region, machine: Machine) -> float:
     """Seconds that holding intermediate ``values`` costs."""
     kept = {*region.outputs, *region.inputs}
     held = sum(v.nbytes for v in dict.fromkeys(values) if v not in kept)
-    return max(0.0, held - machine.levels[-1].capacity / 2) * HELD * 1e-9
+    return max(0.0, held - machine.levels[-1].capacity / 2) * machine.held_ns * 1e-9
 
 
 def _keeps_bits(parts: list[Partition | Streamed], repeated: frozenset[Value]) -> bool:
@@ -266,7 +264,7 @@ class _Sizes:
             with suppress(ScheduleError):
                 name = stream.outputs[0].name
                 kernel, values = build_blocked(stream, blocks, self.machine, name)
-                seconds = Estimate(kernel, self.machine).price({}).seconds
+                seconds = estimate_of(kernel, self.machine).price({}).seconds
                 return kernel, seconds, tuple(numbers[v] for v in values)
         return None
 
@@ -297,6 +295,9 @@ def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:
     extents = [a.extent for a in stream.rows]
     ones = [1] * len(extents)
     length = stream.along.extent
+    if machine.kind == "gpu":
+        yield from _of_threads(stream, machine)
+        return
     lanes = machine.vector_bytes // max(4, stream.steps[-1].value.dtype.itemsize)
     if extents and extents[-1] >= lanes and _shares(stream, stream.rows[-1]):
         width = (2 if machine.registers >= 32 else 1) * lanes
@@ -309,6 +310,25 @@ def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:
         return
     for along in (2048, 512, 8192):
         yield from _shared(Blocks(tuple(ones), even(length, along)), stream, machine)
+
+
+def _of_threads(stream: Stream, machine: Machine) -> Iterator[Blocks]:
+    """A thread for each row of a block, as many as leave every multiprocessor something to do.
+
+    Blocks cannot wait for each other, so that there are no shares.
+    """
+    extents = [a.extent for a in stream.rows]
+    warp = machine.multiprocessor.warp
+    if not extents or extents[-1] < warp or not _shares(stream, stream.rows[-1]):
+        for along in (2048, 1024, 512):
+            yield Blocks(tuple([1] * len(extents)), even(stream.along.extent, along))
+        return
+    widths = [w for w in (4 * warp, 2 * warp, warp) if w <= extents[-1]]
+    busy = [w for w in widths if prod(extents) >= w * machine.threads]
+    for width in (*busy, *(w for w in reversed(widths) if w not in busy)):
+        rows = (*[1] * (len(extents) - 1), width)
+        for along in (64, 32, 128):
+            yield Blocks(rows, even(stream.along.extent, along), len(extents) - 1)
 
 
 def _turned(blocks: Blocks, stream: Stream, machine: Machine) -> Iterator[Blocks]:

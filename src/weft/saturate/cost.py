@@ -104,9 +104,7 @@ class Costs:
 
     def multiplications(self, dtype: np.dtype) -> float:
         """Multiplications, each with an addition, per nanosecond."""
-        lanes = max(1, self.machine.vector_bytes // dtype.itemsize)
-        core = self.machine.core
-        return lanes * core.ghz * core.vectors * self.machine.threads
+        return self.machine.products(dtype.itemsize)
 
     # -- kinds of nodes ----------------------------------------------------------------------------
 

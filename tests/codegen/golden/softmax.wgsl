@@ -1,8 +1,9 @@
-// grid (1, 1, 1), 32 threads
+// grid (5, 37, 1), 32 threads
 @group(0) @binding(0) var<storage, read> v1: array<f32>;
 @group(0) @binding(1) var<storage, read> v2: array<f32>;
 @group(0) @binding(2) var<storage, read_write> v3: array<f32>;
 
+var<workgroup> fold0: array<f32, 7>;
 
 @compute @workgroup_size(32)
 fn k_0_v3(
@@ -12,80 +13,34 @@ fn k_0_v3(
 ) {
   let lane = i32(thread);
   let t0: f32 = 0.0f;
-  for (var i: i32 = i32(group.x) * 4; i < 4; i += i32(groups.x) * 4) {
-    var t4_0: f32 = t0;
-    var t4_1: f32 = t0;
-    var t4_2: f32 = t0;
-    var t4_3: f32 = t0;
-    for (var r: i32 = 0; r < 7; r += 1) {
-      let t5_0: f32 = v1[i * 7 + r];
-      let t5_1: f32 = v1[i * 7 + r + 7];
-      let t5_2: f32 = v1[i * 7 + r + 14];
-      let t5_3: f32 = v1[i * 7 + r + 21];
-      let t6: f32 = v2[r * 37 + lane];
-      let t7_0: f32 = fma(t5_0, t6, t4_0);
-      let t7_1: f32 = fma(t5_1, t6, t4_1);
-      let t7_2: f32 = fma(t5_2, t6, t4_2);
-      let t7_3: f32 = fma(t5_3, t6, t4_3);
-      t4_0 = t7_0;
-      t4_1 = t7_1;
-      t4_2 = t7_2;
-      t4_3 = t7_3;
-    }
-    v3[i * 37 + lane] = t4_0;
-    v3[i * 37 + lane + 37] = t4_1;
-    v3[i * 37 + lane + 74] = t4_2;
-    v3[i * 37 + lane + 111] = t4_3;
-    var t11_0: f32 = t0;
-    var t11_1: f32 = t0;
-    var t11_2: f32 = t0;
-    var t11_3: f32 = t0;
-    for (var r_1: i32 = 0; r_1 < 7; r_1 += 1) {
-      let t12_0: f32 = v1[i * 7 + r_1];
-      let t12_1: f32 = v1[i * 7 + r_1 + 7];
-      let t12_2: f32 = v1[i * 7 + r_1 + 14];
-      let t12_3: f32 = v1[i * 7 + r_1 + 21];
-      var t13: f32 = 0.0f;
-      if (lane < 5) {
-        t13 = v2[r_1 * 37 + lane + 32];
+  for (var i: i32 = i32(group.x); i < 5; i += i32(groups.x)) {
+    for (var j: i32 = i32(group.y); j < 37; j += i32(groups.y)) {
+      let t1: f32 = 0.0f;
+      var t2: f32 = 0.0f;
+      if (lane < 7) {
+        t2 = v1[i * 7 + lane];
       }
-      let t14_0: f32 = fma(t12_0, t13, t11_0);
-      let t14_1: f32 = fma(t12_1, t13, t11_1);
-      let t14_2: f32 = fma(t12_2, t13, t11_2);
-      let t14_3: f32 = fma(t12_3, t13, t11_3);
-      t11_0 = t14_0;
-      t11_1 = t14_1;
-      t11_2 = t14_2;
-      t11_3 = t14_3;
-    }
-    if (lane < 5) {
-      v3[i * 37 + lane + 32] = t11_0;
-      v3[i * 37 + lane + 69] = t11_1;
-      v3[i * 37 + lane + 106] = t11_2;
-      v3[i * 37 + lane + 143] = t11_3;
-    }
-  }
-  for (var i_1: i32 = 4 + i32(group.x); i_1 < 5; i_1 += i32(groups.x)) {
-    var t17: f32 = t0;
-    for (var r_2: i32 = 0; r_2 < 7; r_2 += 1) {
-      let t18: f32 = v1[i_1 * 7 + r_2];
-      let t19: f32 = v2[lane + r_2 * 37];
-      let t20: f32 = fma(t18, t19, t17);
-      t17 = t20;
-    }
-    v3[lane + i_1 * 37] = t17;
-    var t23: f32 = t0;
-    for (var r_3: i32 = 0; r_3 < 7; r_3 += 1) {
-      let t24: f32 = v1[i_1 * 7 + r_3];
-      var t25: f32 = 0.0f;
-      if (lane < 5) {
-        t25 = v2[lane + r_3 * 37 + 32];
+      var t3: f32 = 0.0f;
+      if (lane < 7) {
+        t3 = v2[j + lane * 37];
       }
-      let t26: f32 = fma(t24, t25, t23);
-      t23 = t26;
-    }
-    if (lane < 5) {
-      v3[lane + i_1 * 37 + 32] = t23;
+      let t4: f32 = fma(t2, t3, t1);
+      if (lane < 7) {
+        fold0[lane] = t4;
+      }
+      workgroupBarrier();
+      for (var span: i32 = 4; span > 0; span /= 2) {
+        if (lane < span && lane + span < 7) {
+          let c0: f32 = fold0[lane] + fold0[lane + span];
+          fold0[lane] = c0;
+        }
+        workgroupBarrier();
+      }
+      let t5: f32 = fold0[0];
+      workgroupBarrier();
+      if (lane == 0) {
+        v3[i * 37 + j] = t5;
+      }
     }
   }
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from math import gcd, hypot, inf
+from typing import TYPE_CHECKING
 
 from weft.kernels.ir import Buffer, Kernel
 from weft.kernels.machine import LineCost, Machine
@@ -19,6 +20,9 @@ from weft.kernels.price.outline import Block, Nest
 from weft.kernels.price.reader import read
 from weft.kernels.price.traffic import Stream, Traffic, Visit
 from weft.structs import struct
+
+if TYPE_CHECKING:
+    from weft.kernels.price.gpu import GpuEstimate
 
 
 @struct(frozen=True)
@@ -96,18 +100,29 @@ class Price:
 
 
 def price(kernel: Kernel, machine: Machine, warm: bool = True, limit: float = inf) -> Price:
-    """Estimate the time of one launch of a scheduled ``kernel`` on a CPU.
+    """Estimate the time of one launch of a scheduled ``kernel``; on a GPU it is a `GpuPrice`.
 
     With ``warm`` the kernel has run before on the same memory, so that what fits in a cache is
     there; otherwise everything comes from memory.  Where arithmetic and overheads alone take longer
     than ``limit`` seconds, traffic is left out: a search has no use for it.  Deterministic, and
     independent of names.
-    Raises ValueError for machines that are no CPUs.
     """
-    estimate = Estimate(kernel, machine)
+    estimate = estimate_of(kernel, machine)
     if estimate.least > limit:
         return estimate.without_traffic()
     return estimate.price({} if warm else None)
+
+
+def estimate_of(kernel: Kernel, machine: Machine) -> Estimate | GpuEstimate:
+    """``kernel`` read once for a machine of either kind.
+
+    Raises `ScheduleError` where a GPU has no room for a block of it.
+    """
+    if machine.kind == "cpu":
+        return Estimate(kernel, machine)
+    from weft.kernels.price.gpu import GpuEstimate
+
+    return GpuEstimate(kernel, machine)
 
 
 class Estimate:
@@ -119,8 +134,8 @@ class Estimate:
     def __init__(self, kernel: Kernel, machine: Machine) -> None:
         if machine.kind != "cpu":
             raise ValueError(
-                f"cannot price kernel {kernel.name} for {machine.name}: prices are for CPUs, not "
-                f"for machines of kind {machine.kind!r}"
+                f"cannot price kernel {kernel.name} for {machine.name} as for a CPU: use "
+                f"estimate_of for machines of kind {machine.kind!r}"
             )
         self.machine = machine
         self._root = read(kernel, machine)

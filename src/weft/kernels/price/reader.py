@@ -103,7 +103,12 @@ class _Reader:
         return scope.finish(nest)
 
     def shared(self, loop: For) -> bool:
-        """Whether threads share the iterations of a loop; of nested parallel ones only one's."""
+        """Whether threads share the iterations of a loop; of nested parallel ones only one's.
+
+        A grid of blocks has all of them.
+        """
+        if self.machine.kind == "gpu":
+            return loop.kind == "parallel"
         if loop.kind != "parallel" or any(self.shared_already):
             return False
         inner = any(isinstance(s, For) and s.kind == "parallel" for s in loop.body)

@@ -103,7 +103,7 @@ class Traffic:
             Level(f"pages {p.entries}", p.entries * p.page, 0.0, p.entries, p.page, indexed=False)
             for p in machine.pages
         ]
-        self._walker = _Walker([*machine.levels, *pages], threads)
+        self._walker = Walker([*machine.levels, *pages], threads)
         self._streams = self._walker.children(root, (), 1, 1)
         self._cold = [(s.misses, s.written) for s in self._streams]
 
@@ -136,7 +136,7 @@ class _Shape(NamedTuple):
     ramp: tuple[float, float]
 
 
-class _Walker:
+class Walker:
     """The recursion over the loop tree (as deep as loops nest, never as long as programs)."""
 
     def __init__(self, levels: list[Level], threads: int) -> None:
