@@ -29,6 +29,8 @@ from weft.terms.monoids import ADD, MONOIDS, Monoid
 from weft.terms.ops import OPS, result_dtype
 from weft.terms.region import Def
 from weft.terms.term import (
+    FOLDS,
+    FUSES,
     Const,
     Fold,
     Fuse,
@@ -42,6 +44,7 @@ from weft.terms.term import (
     known_index,
     postorder,
     substitute,
+    substitute_all,
 )
 
 MAX_PIECES = 8  # loops a single axis may be cut into; beyond that a fuse is guarded per element
@@ -209,6 +212,8 @@ class _Builder:
     def _needs(self, sink: _Sink, bound: set[Axis], found: Mapping[object, _Sink]) -> list[_Sink]:
         """Folds and rows ``sink`` uses whose free axes are all bound here and that are not done."""
         needs: list[_Sink] = []
+        if not self._uses_others(sink):
+            return needs
         for term in self._visible(sink.terms):
             if isinstance(term, Fold) and term.axes <= bound and not self._known(term):
                 if sink.fold is not term:
@@ -218,6 +223,10 @@ class _Builder:
                 if row is not None:
                     needs.append(row)
         return needs
+
+    def _uses_others(self, sink: _Sink) -> bool:
+        """Whether ``sink`` may use folds or rows."""
+        return bool(self.rows) or any(t.holds & FOLDS for t in sink.terms)
 
     def _visible(self, bodies: Iterable[Term]) -> list[Term]:
         """Subterms of ``bodies``, without the pieces of fuses that the open loops rule out."""
@@ -273,7 +282,7 @@ class _Builder:
         waves: dict[_Sink, int] = {}
         for sink in sinks:
             wave = 0
-            for term in self._visible(sink.terms):
+            for term in self._visible(sink.terms) if self._uses_others(sink) else ():
                 if isinstance(term, Fold) and term in by_fold and by_fold[term] is not sink:
                     wave = max(wave, waves[by_fold[term]] + 1)
                 elif isinstance(term, Load) and by_row.get(term.value, sink) is not sink:
@@ -312,13 +321,11 @@ class _Builder:
         self, group: list[_Sink], folds: list[_Running], lead: Axis, lo: int, hi: int
     ) -> None:
         axis = Axis(lead.name, lead.extent)
-        inner: list[_Sink] = []
+        inner = self._enter(group, axis)
         inside: list[_Running] = []
         by_sink = {r.sink: r for r in folds}
         entries: list[tuple[_Running, tuple[ir.Var, ...]]] = []
-        for sink in group:
-            moved = self._enter(sink, axis)
-            inner.append(moved)
+        for sink, moved in zip(group, inner, strict=True):
             if sink in by_sink:
                 run = by_sink[sink]
                 entry = tuple(ir.Var(v.dtype) for v in run.vars)
@@ -343,12 +350,28 @@ class _Builder:
             ir.For(axis, lo, hi, 1, scope.body, "serial", tuple(carries), fold)
         )
 
-    def _enter(self, sink: _Sink, axis: Axis) -> _Sink:
-        """``sink`` with its leading axis bound to the loop just opened."""
+    def _enter(self, group: list[_Sink], axis: Axis) -> list[_Sink]:
+        """The sinks with their leading axes bound to the loop just opened.
+
+        What sinks over the same axis share is visited once, and is shared afterwards.
+        """
+        by_lead: dict[Axis, dict[Term, None]] = {}
+        for sink in group:
+            by_lead.setdefault(sink.axes[0], {}).update(dict.fromkeys(sink.bodies))
+        moved = {
+            lead: dict(zip(bodies, substitute_all(bodies, {lead: Affine.of(axis)}), strict=True))
+            for lead, bodies in ((lead, tuple(bodies)) for lead, bodies in by_lead.items())
+        }
+        return [
+            self._entered(sink, axis, tuple(moved[sink.axes[0]][b] for b in sink.bodies))
+            for sink in group
+        ]
+
+    def _entered(self, sink: _Sink, axis: Axis, bodies: tuple[Term, ...]) -> _Sink:
         mapping = {sink.axes[0]: Affine.of(axis)}
         return _Sink(
             sink.axes[1:],
-            tuple(substitute(b, mapping) for b in sink.bodies),
+            bodies,
             sink.store,
             tuple(
                 i.substitute(mapping, lambda t: known_index(substitute(t, mapping)))
@@ -368,7 +391,8 @@ class _Builder:
         cuts = {0, extent}
         for sink in group:
             lead = sink.axes[0]
-            for term in self._visible(sink.terms):
+            fused = any(t.holds & FUSES for t in sink.terms)
+            for term in self._visible(sink.terms) if fused else ():
                 if isinstance(term, Fuse):
                     cuts.update(_breakpoints(term, lead, self.ranges))
         inside = sorted(c for c in cuts if 0 <= c <= extent)

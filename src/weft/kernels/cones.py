@@ -158,7 +158,7 @@ def _rows(
 ) -> tuple[tuple[Def, int], ...]:
     """The rows that the terms of ``outputs`` read, and the rows those read."""
     found: dict[Value, tuple[Def, int]] = {}
-    stack = [o.term for o in outputs]
+    stack = [o.term for o in outputs] if choice.rows else []
     while stack:
         for term in postorder(stack.pop()):
             if isinstance(term, Load) and term.value in choice.rows and term.value not in found:

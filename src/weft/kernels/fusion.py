@@ -35,7 +35,7 @@ from weft.kernels.uses import (
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis, delinearize
 from weft.terms.region import Def, Region, Scatter
-from weft.terms.term import FUSES, Const, Index, Load, Value
+from weft.terms.term import FOLDS, FUSES, Const, Index, Load, Value
 from weft.terms.unroll import is_short
 
 MAX_USES = 12  # effective uses looked at before a definition is simply stored
@@ -109,6 +109,8 @@ class _Chooser:
         self.definition = {s.value: s for s in region.steps if isinstance(s, Def)}
         #: Roots that are the epilogue of contractions already.
         self.contracted: dict[Value, list[Def]] = {}
+        #: Roots in whose loops interior folds run.
+        self.folding: set[Value] = set()
 
     def run(self) -> Choice:
         choice = self.choice
@@ -139,6 +141,8 @@ class _Chooser:
             if order is not None and order != root.axes:
                 self.choice.order[root.value] = order
         self.choice.interior[step.value] = step
+        if step.term.holds & FOLDS:
+            self.folding.update(use.root.value for use in uses)
         if side == "row":
             self.choice.rows[step.value] = _row_depth(uses)
         for reading in readings(step.term):
@@ -317,12 +321,7 @@ class _Chooser:
 
     def holds_folds(self, root: Def) -> bool:
         """Whether a fold runs in the loops of ``root`` already, as they stand."""
-        if own_folds(root.term):
-            return True
-        return any(
-            own_folds(step.term) and any(u.root is root for u in self.uses[v])
-            for v, step in self.choice.interior.items()
-        )
+        return bool(root.term.holds & FOLDS) or root.value in self.folding
 
     def element_sides(
         self, step: Def, uses: list[Use], weight: Weight

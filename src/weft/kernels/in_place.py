@@ -19,38 +19,53 @@ _Found = tuple[Access, list[Stmt], int]
 
 def may_share(kernel: Kernel, output: Buffer, source: Buffer) -> bool:
     """Whether ``output`` may lie in the memory of the input ``source``."""
+    return Sharing(kernel).may_share(output, source)
+
+
+class Sharing:
+    """What may lie in one place in a kernel, which is read once for all pairs."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.accesses = _accesses(kernel)
+        self.threads = any(loop.kind == "parallel" for loop in loops(kernel.body))
+
+    def may_share(self, output: Buffer, source: Buffer) -> bool:
+        """Whether ``output`` may lie in the memory of the input ``source``."""
+        if not _alike(output, source):
+            return False
+        loads = self.accesses.get(source, [])
+        stores = self.accesses.get(output, [])
+        if any(not a.writes for a, _, _ in stores):
+            return False
+        if self.threads and not all(_by_one_thread(access) for access, _, _ in loads):
+            return False
+        return all(_safe(load, store) for load in loads for store in stores)
+
+
+def _alike(output: Buffer, source: Buffer) -> bool:
     alike = (output.shape, output.dtype, output.element_strides) == (
         source.shape,
         source.dtype,
         source.element_strides,
     )
-    if not alike or output.role != "output" or source.role != "input":
-        return False
-    loads = _accesses(kernel, source)
-    stores = _accesses(kernel, output)
-    if any(not a.writes for a, _, _ in stores):
-        return False
-    threads = any(loop.kind == "parallel" for loop in loops(kernel.body))
-    if threads and not all(_by_one_thread(access) for access, _, _ in loads):
-        return False
-    return all(_safe(load, store) for load in loads for store in stores)
+    return alike and output.role == "output" and source.role == "input"
 
 
 def _by_one_thread(access: Access) -> bool:
     return any(loop.kind == "parallel" for loop in access.loops)
 
 
-def _accesses(kernel: Kernel, buffer: Buffer) -> list[_Found]:
-    """Accesses of a buffer."""
-    found: list[_Found] = []
+def _accesses(kernel: Kernel) -> dict[Buffer, list[_Found]]:
+    """Accesses of each buffer."""
+    found: dict[Buffer, list[_Found]] = {}
     stack: list[tuple[list[Stmt], tuple[For, ...]]] = [(kernel.body, ())]
     while stack:
         body, around = stack.pop()
         for n, stmt in enumerate(body):
             if isinstance(stmt, For):
                 stack.append((stmt.body, (*around, stmt)))
-            elif isinstance(stmt, Load | Store) and stmt.buffer is buffer:
-                found.append((Access(stmt, around), body, n))
+            elif isinstance(stmt, Load | Store):
+                found.setdefault(stmt.buffer, []).append((Access(stmt, around), body, n))
     return found
 
 

@@ -8,12 +8,13 @@ within a page, so that walking several of them at once does not fall into the sa
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from weft.core.extents import Extent
-from weft.kernels.in_place import may_share
+from weft.kernels.in_place import Sharing
 from weft.kernels.ir import Buffer, Kernel
 from weft.kernels.liveness import Life, lives, swap_groups
 from weft.kernels.program import (
@@ -112,12 +113,13 @@ def _partners(program: Program, alive: dict[Slot, Life]) -> dict[Slot, list[Slot
     """For each temporary, those whose bytes it may take over exactly although their lives touch."""
     swapped = {s for group in swap_groups(program) for s in group}
     found: dict[Slot, list[Slot]] = {}
+    sharing: dict[Kernel, Sharing] = {}
     shared: dict[tuple[Kernel, int, int], bool] = {}
     for step in walk_steps(program.steps):
         if isinstance(step, Copy):
             pairs = [(step.target, step.source)]
         elif isinstance(step, Launch):
-            pairs = _launch_pairs(step, shared)
+            pairs = _launch_pairs(step, sharing, shared)
         else:
             continue
         for target, source in pairs:
@@ -136,25 +138,27 @@ def _partners(program: Program, alive: dict[Slot, Life]) -> dict[Slot, list[Slot
 
 
 def _launch_pairs(
-    step: Launch, shared: dict[tuple[Kernel, int, int], bool]
+    step: Launch, sharing: dict[Kernel, Sharing], shared: dict[tuple[Kernel, int, int], bool]
 ) -> list[tuple[Slot, Slot]]:
+    kernel = step.kernel
+    # What is bound to two parameters may be read through the other one, elsewhere.
+    bound = Counter(step.slots)
+    params = list(enumerate(zip(kernel.params, step.slots, strict=True)))
+    temporary = [(n, b, slot) for n, (b, slot) in params if slot.role == "temporary"]
+    sources: dict[int, list[tuple[int, Buffer, Slot]]] = {}
+    for i, source, slot in temporary:
+        if source.role == "input" and bound[slot] == 1:
+            sources.setdefault(slot.nbytes, []).append((i, source, slot))
     pairs: list[tuple[Slot, Slot]] = []
-    params = step.kernel.params
-    for o, output in enumerate(params):
-        if output.role != "output" or step.slots[o].role != "temporary":
-            continue
-        for i, source in enumerate(params):
-            slot = step.slots[i]
-            equal = slot.nbytes == step.slots[o].nbytes
-            if source.role != "input" or slot.role != "temporary" or not equal:
-                continue
-            if step.slots.count(slot) > 1:  # another parameter reads it, perhaps elsewhere
-                continue
-            key = (step.kernel, o, i)
+    for o, output, target in temporary:
+        for i, source, slot in sources.get(target.nbytes, ()) if output.role == "output" else ():
+            key = (kernel, o, i)
             if key not in shared:
-                shared[key] = may_share(step.kernel, output, source)
+                if kernel not in sharing:
+                    sharing[kernel] = Sharing(kernel)
+                shared[key] = sharing[kernel].may_share(output, source)
             if shared[key]:
-                pairs.append((step.slots[o], slot))
+                pairs.append((target, slot))
     return pairs
 
 

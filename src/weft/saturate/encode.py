@@ -103,6 +103,7 @@ class Encoded:
     equal: list[tuple[int, int]] = field(default_factory=list)
     savings: dict[int, float] = field(default_factory=dict)
     leaves: list[Leaf] = field(default_factory=list)
+    sizes: dict[int, int] = field(default_factory=dict)  # points of sets of axes, once asked for
     operations: list[tuple[str, np.dtype]] = field(default_factory=list)
     monoids: list[tuple[Monoid, np.dtype]] = field(default_factory=list)
 
@@ -126,7 +127,11 @@ class Encoded:
 
     def points(self, mask: int) -> int:
         """The points of a set of axes."""
-        return prod(a.extent for n, a in enumerate(self.order) if mask >> n & 1)
+        found = self.sizes.get(mask)
+        if found is None:
+            found = prod(a.extent for n, a in enumerate(self.order) if mask >> n & 1)
+            self.sizes[mask] = found
+        return found
 
 
 def encode(

@@ -93,11 +93,7 @@ class Term:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if not isinstance(other, Term) or self._hash != other._hash or not _same(self, other):
-            return False
-        # From now on one look tells: whole terms are compared after all of their subterms.
-        self._key = other._key
-        return True
+        return isinstance(other, Term) and self._hash == other._hash and _same(self, other)
 
     def __hash__(self) -> int:
         return self._hash
@@ -119,8 +115,12 @@ class Term:
 
 
 def _same(a: Term, b: Term) -> bool:
-    """Structural equality, with a stack of its own and each pair of subterms compared once."""
+    """Structural equality, with a stack of its own and each pair of subterms compared once.
+
+    Terms found equal share their keys afterwards, as do their subterms: the next look is short.
+    """
     seen: set[tuple[int, int]] = set()
+    pairs: list[tuple[Term, Term]] = []
     stack: list[tuple[Any, Any]] = [(a, b)]
     while stack:
         x, y = stack.pop()
@@ -137,8 +137,12 @@ def _same(a: Term, b: Term) -> bool:
                 return False
             seen.add((id(x), id(y)))
             stack.append((_parts(x), _parts(y)))
+            if isinstance(x, Term):
+                pairs.append((x, y))
         elif x != y:
             return False
+    for x, y in pairs:
+        x._key = y._key
     return True
 
 
