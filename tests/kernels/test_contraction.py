@@ -337,15 +337,15 @@ def test_operands_without_a_contiguous_axis_are_packed() -> None:
 
 
 def test_the_schedule_of_a_large_product() -> None:
-    s = matmul(1024, 1024, 1024)
+    s = matmul(1024, 1024, 2048)
     (found,) = find_contractions(s.kernel)
     params = default_params(found, threads=2)
-    assert (params.rows, params.columns, params.block) == (8, 32, 512)
+    assert (params.rows, params.columns, params.block) == (8, 32, 1024)
     k = schedule_contraction(s.kernel, params, found)
     check_kernel(k)
     text = print_kernel(k)
-    assert "fma" in text and text.count("serial k") == 2  # two blocks of 512
-    assert "scratch w_packed: f32[32,512,32] shared" in text
+    assert "fma" in text and text.count("serial k") == 2  # two blocks of 1024
+    assert "scratch w_packed: f32[32,1024,32] shared" in text
     assert "load w_packed[j, k+ku, jv]" in text and "load a[i+ii+iit, k+ku]" in text
 
 
