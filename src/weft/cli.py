@@ -1,4 +1,4 @@
-"""The ``weft`` command: ``weft demo`` and ``weft bench``."""
+"""The ``weft`` command: ``weft demo``, ``weft devices`` and ``weft bench``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["bench"]:
             return bench(arguments[1:])
         options = parser().parse_args(arguments)
+        if options.command == "devices":
+            return devices(options.measure, options.forget)
         return demo(options.names, options.picture)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -44,6 +46,16 @@ def parser() -> argparse.ArgumentParser:
         default=Path("weft-fluid.png"),
         metavar="FILE",
         help="where the fluid's picture goes (default: %(default)s)",
+    )
+    model = commands.add_parser(
+        "devices", help="what programs run on, and the model that they are planned with"
+    )
+    either = model.add_mutually_exclusive_group()
+    either.add_argument(
+        "--measure", action="store_true", help="measure this machine, for programs to come"
+    )
+    either.add_argument(
+        "--forget", action="store_true", help="go back to the built-in model of this machine"
     )
     commands.add_parser(
         "bench", add_help=False, help="compare with other frameworks (weft bench --help)"
@@ -72,6 +84,25 @@ def demo(names: Sequence[str], picture: Path) -> int:
     from weft.demo.show import show
 
     show(Console(), names or NAMES, picture)
+    return 0
+
+
+def devices(measure: bool, forget: bool) -> int:
+    """List the devices and their models, or measure this machine."""
+    from rich.console import Console
+
+    from weft.report import devices as report
+
+    try:
+        if measure:
+            report.measure(Console())
+        elif forget:
+            report.forget(Console())
+        else:
+            report.show(Console())
+    except (ValueError, OSError) as why:
+        print(f"weft devices: {why}", file=sys.stderr)
+        return 2
     return 0
 
 

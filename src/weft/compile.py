@@ -38,6 +38,7 @@ from weft.structs import struct
 if TYPE_CHECKING:
     from weft.codegen.scalar_llvm import Target
     from weft.kernels.assemble import Planned
+    from weft.runtime.figures import Figures
     from weft.runtime.native import CPU
     from weft.saturate.saturate import Saturation
     from weft.terms.region import Region
@@ -324,16 +325,26 @@ def host_machine(threads: int) -> Machine:
     return machine_of(host_cpu(), threads)
 
 
-@cache
 def machine_of(cpu: CPU, threads: int) -> Machine:
-    """The machine model of a processor."""
+    """The machine model of a processor, with the figures of this one if it was measured."""
+    from weft.runtime import figures
+    from weft.runtime.native import host_cpu
+
+    known = figures.measured() if cpu.triple == host_cpu().triple else None
+    return _machine_of(cpu, threads, known)
+
+
+@cache
+def _machine_of(cpu: CPU, threads: int, figures: Figures | None) -> Machine:
+    from weft.kernels.machine import measured
     from weft.terms.dots import dots_of
 
     caches = (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes)
     features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
-    return cpu_machine(
+    machine = cpu_machine(
         threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture, dots_of(features)
     )
+    return machine if figures is None else measured(machine, figures)
 
 
 def target_of(cpu: CPU) -> Target:

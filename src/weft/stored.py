@@ -67,9 +67,11 @@ def _place(
     digest = None if cache is None else key_digest(key or jaxpr_key(closed))
     if cache is None or digest is None:
         return None
+    from weft.runtime import figures
     from weft.runtime.identity import compiler_identity, processor_identity
 
-    parts = (digest, tuple(donated), config.compiled_for, compiler_identity(), processor_identity())
+    compiler = (config.compiled_for, compiler_identity())
+    parts = (digest, tuple(donated), *compiler, processor_identity(), figures.identity())
     return cache, "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -90,3 +90,47 @@ def test_the_readme_s_commands_are_single_lines_that_stand_alone():
         assert "\n" not in command
         assert command.startswith("[ -x .venv/bin/pip ] || python3 -m venv .venv && ")
         assert command.endswith(f"&& .venv/bin/{last}")
+
+
+# -- devices ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path):
+    before = weft.config.cache_dir
+    weft.config.cache_dir = tmp_path
+    yield tmp_path
+    weft.config.cache_dir = before
+
+
+def test_devices_are_listed_with_their_models(capsys, cache):
+    assert cli.main(["devices"]) == 0
+    text = capsys.readouterr().out
+    assert "model: built in (weft devices --measure)" in text
+    assert "h100: planned for, not run on" in text and "KiB" in text
+
+
+def test_measuring_writes_a_file_and_is_silent_outside_a_terminal(capsys, cache, monkeypatch):
+    from tests.runtime.test_figures import FIGURES
+    from weft.report import devices
+
+    def measured(cpu, threads, advance):
+        for n in range(devices.steps(cpu, threads)):
+            advance(f"step {n}")
+        return FIGURES
+
+    monkeypatch.setattr(devices, "measure_figures", measured)
+    assert cli.main(["devices", "--measure"]) == 0
+    said = capsys.readouterr()
+    (written,) = cache.iterdir()
+    assert f"wrote {written}\n" in said.out and f"model: measured, {written}" in said.out
+    assert "measuring step" not in said.out + said.err and "2.5 GHz" in said.out
+    assert cli.main(["devices", "--forget"]) == 0
+    assert capsys.readouterr().out == "forgotten\n" and not list(cache.iterdir())
+    assert cli.main(["devices", "--forget"]) == 0
+    assert capsys.readouterr().out == "this machine was not measured\n"
+
+
+def test_measuring_needs_a_folder(capsys):
+    assert cli.main(["devices", "--measure"]) == 2
+    assert "set weft.config.cache_dir" in capsys.readouterr().err

@@ -2,12 +2,19 @@
 
 Bandwidths are bytes per nanosecond (GB/s) of one core, capacities bytes.  The built-in numbers are
 those measured on one server core with 512-bit vectors; halving or doubling most of them hardly
-changes how schedules rank, so they serve other CPUs too, with the cache sizes of the host.
+changes how schedules rank, so they serve other CPUs too, with the cache sizes of the host.  Where
+``weft devices --measure`` has measured the host, its figures take their place (`measured`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from weft.structs import struct
+
+if TYPE_CHECKING:
+    from weft.runtime.figures import Figures, LevelFigures
 
 
 @struct(frozen=True)
@@ -233,6 +240,38 @@ def cpu_machine(
         dots=dots,
         held_ns=0.5,
     )
+
+
+def measured(machine: Machine, figures: Figures) -> Machine:
+    """``machine`` with the figures of this processor, where they were measured."""
+    by_name = {x.name: x for x in figures.levels}
+    memory = figures.levels[-1]
+    return replace(
+        machine,
+        core=replace(machine.core, ghz=figures.ghz, vectors=figures.vectors),
+        levels=tuple(
+            replace(
+                level,
+                bandwidth=by_name[level.name].bandwidth,
+                # What the first level serves is part of the cycles of a block.
+                cost=_line_cost(by_name[level.name]) if n else level.cost,
+            )
+            if level.name in by_name
+            else level
+            for n, level in enumerate(machine.levels)
+        ),
+        memory=_line_cost(memory),
+        memory_bandwidth=memory.bandwidth,
+    )
+
+
+def _line_cost(level: LevelFigures) -> LineCost:
+    """A stream is never dearer than lines in no order."""
+    scattered = (
+        max(level.read[0], level.scattered[0]),
+        max(level.read[1], level.scattered[1]),
+    )
+    return LineCost(level.read, level.write_back, scattered, level.streaming, level.latency)
 
 
 def gpu_machine(
