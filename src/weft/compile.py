@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import field
 from functools import cache
 from math import inf
@@ -38,10 +39,12 @@ from weft.structs import struct
 if TYPE_CHECKING:
     from weft.codegen.scalar_llvm import Target
     from weft.kernels.assemble import Planned
+    from weft.kernels.plan import Picker
     from weft.runtime.figures import Figures
     from weft.runtime.native import CPU
     from weft.saturate.saturate import Saturation
     from weft.terms.region import Region
+    from weft.tuning import Tuner
 
 
 @struct
@@ -119,13 +122,15 @@ def compile_jaxpr(
     donated: Sequence[int] = (),
     store: Callable[[ProgramRecord], None] | None = None,
     record: Record | None = None,
+    tune: bool = False,
 ) -> Executable:
     """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
     ``donated`` are the positions of arguments whose memory the results may take over. ``store``
     is given what another process needs to run the same program; ``record`` is told what is done.
+    With ``tune`` the likeliest schedules are timed.
     """
-    program, stored, native, stats = _compiled(closed, record=record)
+    program, stored, native, stats = _compiled(closed, record=record, tune=tune)
     if donated:
         from weft.kernels.donation import reuse
 
@@ -148,7 +153,10 @@ def compile_family(family: Family) -> OpenProgram:
 
 
 def _compiled(
-    closed: ClosedJaxpr, sizes: tuple[Size, ...] = (), record: Record | None = None
+    closed: ClosedJaxpr,
+    sizes: tuple[Size, ...] = (),
+    record: Record | None = None,
+    tune: bool = False,
 ) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
     # Imported while LLVM, which knows the processor, is being loaded (`weft.runtime.ahead`).
     import weft.kernels.plan
@@ -163,9 +171,10 @@ def _compiled(
     emitter = program_llvm.Emitter(target_of(cpu), config.threads, sizes, compilation.add)
     early = Stopwatch()
     shown = "llvm" in config.dump or "assembly" in config.dump
-    emit = None if shown else early.timing(emitter.kernel)
-    with collector_paused():
-        program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record, emit))
+    # Nothing else is compiled while schedules are timed.
+    emit = None if shown or tune else early.timing(emitter.kernel)
+    with collector_paused(), _picker(cpu, tune) as picker:
+        program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record, emit, picker))
         program.sizes = sizes
         finish = (lambda: emit_llvm(program, cpu)) if shown else (lambda: emitter.finish(program))
         text = _timed(stats, "codegen", finish)
@@ -180,6 +189,15 @@ def _compiled(
     stats.refused = stored.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
     return program, stored, native, stats
+
+
+def _picker(cpu: CPU, tune: bool) -> AbstractContextManager[Tuner | None]:
+    """Who chooses among schedules, if not prices."""
+    if not tune:
+        return nullcontext()
+    from weft.tuning import Tuner
+
+    return Tuner(cpu)
 
 
 class Stopwatch:
@@ -211,12 +229,14 @@ def plan_program(
     cpu: CPU | None = None,
     record: Record | None = None,
     ready: Callable[[Kernel], None] | None = None,
+    picker: Picker | None = None,
     machine: Machine | None = None,
 ) -> Program:
     """Everything before code generation: terms, kernels, schedules and the memory plan.
 
     ``cpu`` is what it is planned for, by default the host, or any ``machine``; ``record`` is told
-    what is done, and ``ready`` is given each kernel as soon as it is scheduled.
+    what is done, and ``ready`` is given each kernel as soon as it is scheduled. Schedules are
+    chosen by price, or by a ``picker``.
     """
     record = record or Record()
     from weft.kernels.assemble import assemble
@@ -246,7 +266,7 @@ def plan_program(
 
     def planned(region: Region) -> list[Planned]:
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared, told))
+        kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared, told, picker))
         record.seconds["plan"] -= early.seconds
         early.seconds = 0.0
         record.regions.append(PlannedRegion(region, chosen, pieces, kernels))

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import pickle
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from weft import preload
 from weft.config import config
@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 
 
 def executable_for(
-    closed: ClosedJaxpr, donated: Sequence[int] = (), key: JaxprKey | None = None
+    closed: ClosedJaxpr,
+    donated: Sequence[int] = (),
+    key: JaxprKey | None = None,
+    tune: bool = False,
 ) -> Executable:
     """The program, from disk if an equal one was compiled before, by this process or another.
 
-    ``key`` is that of ``closed``, if it is known already.
+    ``key`` is that of ``closed``, if it is known already; with ``tune``, schedules are timed.
     """
     preload.enough()
-    place = _place(closed, donated, key)
+    place = _place(closed, donated, key, tune)
     if place is None:
-        return _compile(closed, donated)
+        return _compile(closed, donated, tune=tune)
     cache, name = place
     found = _read(cache, name, closed, donated)
     if found is not None:
@@ -48,7 +51,7 @@ def executable_for(
             return  # it calls a function that only this process has
         cache.keep(name, payload)
 
-    return _compile(closed, donated, store)
+    return _compile(closed, donated, store, tune)
 
 
 def load(closed: ClosedJaxpr) -> Executable | None:
@@ -58,7 +61,7 @@ def load(closed: ClosedJaxpr) -> Executable | None:
 
 
 def _place(
-    closed: ClosedJaxpr, donated: Sequence[int], key: JaxprKey | None
+    closed: ClosedJaxpr, donated: Sequence[int], key: JaxprKey | None, tune: bool = False
 ) -> tuple[ObjectCache, str] | None:
     """The cache and the name there of a program; None if it has none."""
     from weft.runtime.cache import object_cache
@@ -71,7 +74,7 @@ def _place(
     from weft.runtime.identity import compiler_identity, processor_identity
 
     compiler = (config.compiled_for, compiler_identity())
-    parts = (digest, tuple(donated), *compiler, processor_identity(), figures.identity())
+    parts = (digest, tuple(donated), tune, *compiler, processor_identity(), figures.identity())
     return cache, "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -94,10 +97,15 @@ def _read(
     return Executable(closed, native, stats, donated, record.reuse)
 
 
-def _compile(closed: ClosedJaxpr, donated: Sequence[int], *store: Any) -> Executable:
+def _compile(
+    closed: ClosedJaxpr,
+    donated: Sequence[int],
+    store: Callable[[ProgramRecord], None] | None = None,
+    tune: bool = False,
+) -> Executable:
     from weft.runtime import ahead
 
     ahead.start()
     from weft.compile import compile_jaxpr
 
-    return compile_jaxpr(closed, donated, *store)
+    return compile_jaxpr(closed, donated, store, tune=tune)

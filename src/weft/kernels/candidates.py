@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.price import Estimate, estimate_of
+from weft.kernels.print import print_kernel
 from weft.kernels.schedule.contraction import Params
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.find import Contraction
@@ -169,6 +170,16 @@ class Contest:
         if self._winner is None:
             self._winner = self._contest()
         return self._winner
+
+    def ranked(self, count: int) -> list[Priced]:
+        """The schedules of the lowest prices, at most so many, the winner first."""
+        found = [self.default, self.winner()]
+        for proposal in self._others:
+            with suppress(ScheduleError):
+                found.append(_priced(proposal(), self.machine))
+        rest = sorted(found, key=lambda priced: priced.seconds)
+        different = {print_kernel(p.kernel): p for p in reversed([self.winner(), *rest])}
+        return list(reversed(different.values()))[:count]
 
     def _contest(self) -> Priced:
         best = self.default

@@ -9,7 +9,8 @@ is scheduled for the machine by the strategy of its kind (`weft.kernels.strategy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Protocol
 
 from weft.config import config
 from weft.core.bounded import BoundedCache
@@ -45,6 +46,26 @@ class _Entry:
             return self.schedules
         return self.schedules.winner().kernel
 
+    def ranked(self, count: int) -> list[Kernel]:
+        """So many kernels of the lowest prices, the winner first."""
+        if isinstance(self.schedules, Kernel):
+            return [self.schedules]
+        return [priced.kernel for priced in self.schedules.ranked(count)]
+
+
+class Picker(Protocol):
+    """Who chooses among schedules otherwise than by price."""
+
+    def expect(self, count: int) -> None:
+        """So many more kernels will be asked for."""
+
+    def choose(self, kernels: Sequence[Kernel]) -> int:
+        """The place of the best among schedules of one kernel."""
+
+
+#: Schedules that a `Picker` chooses among: the best of so many prices is within 2% of the best.
+SHORTLIST = 8
+
 
 #: Schedules of the last cones, by structure and machine.
 _entries: BoundedCache[_Entry] = BoundedCache(2048)
@@ -56,22 +77,27 @@ def plan(
     watch: Callable[[Kernel], None] | None = None,
     shared: dict[Hashable, Kernel] | None = None,
     ready: Callable[[Kernel], None] | None = None,
+    picker: Picker | None = None,
 ) -> list[Planned]:
     """Kernels for ``region`` in execution order, with the values of their parameters.
 
     ``watch`` is called with each kernel as it is before it is scheduled. ``shared`` are the kernels
     of the program's other regions, by structure; those of this one are added. ``ready`` is given
-    each of them as soon as it is scheduled.
+    each of them as soon as it is scheduled. Schedules are chosen by price, or by a ``picker``.
     """
     planner = _Planner(machine)
     planned: list[Planned] = []
     shared = {} if shared is None else shared
+    parts = planner.parts(region)
+    if picker is not None:
+        picker.expect(len(planner.structures(parts) - shared.keys()))
     # The same structure gives the same kernel, named after where it comes first.
-    for part in planner.parts(region):
+    for part in parts:
         if isinstance(part, Streamed):
             kernel = shared.get(part.key)
             if kernel is None:
-                kernel = shared[part.key] = part.kernel.evolve(name=part.values[-1].name)
+                kernel = part.kernel if picker is None else _picked(part, picker)
+                kernel = shared[part.key] = kernel.evolve(name=part.values[-1].name)
                 if config.check:
                     _check(kernel)
                 if ready is not None:
@@ -86,7 +112,8 @@ def plan(
             entry = planner.entry(cone)
             kernel = shared.get(key)
             if kernel is None:
-                kernel = shared[key] = entry.kernel.evolve(name=cone.name)
+                kernel = entry.kernel if picker is None else _picked(entry, picker)
+                kernel = shared[key] = kernel.evolve(name=cone.name)
                 if config.check and not is_open(kernel):
                     _check(build_kernel(cone)[0])
                     _check(kernel)
@@ -95,6 +122,12 @@ def plan(
             values = list(numbers)
             planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
     return planned
+
+
+def _picked(schedules: _Entry | Streamed, picker: Picker) -> Kernel:
+    """The kernel that ``picker`` takes of those on the shortlist."""
+    kernels = schedules.ranked(SHORTLIST)
+    return kernels[picker.choose(kernels)]
 
 
 def _check(kernel: Kernel) -> None:
@@ -157,6 +190,16 @@ class _Planner:
         from weft.kernels.streaming import with_streams
 
         return with_streams(region, self.machine, self.partition)
+
+    def structures(self, parts: list[Partition | Streamed]) -> set[Hashable]:
+        """The kernels of some parts, by structure."""
+        found: set[Hashable] = set()
+        for part in parts:
+            if isinstance(part, Streamed):
+                found.add(part.key)
+            else:
+                found.update(self.key(grouped.cone)[0] for grouped in part.cones)
+        return found
 
     def may_stream(self, region: Region) -> bool:
         """Whether so much is kept in memory in between that not to keep it could pay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from weft.kernels.ir import Kernel
 from weft.structs import struct
@@ -14,9 +14,13 @@ SMALL = 0.5
 
 @struct(frozen=True)
 class Streamed:
-    """A blocked kernel and the values of its parameters; ``key`` tells its structure."""
+    """A blocked kernel and the values of its parameters; ``key`` tells its structure.
+
+    ``ranked`` gives so many kernels of the lowest prices, this one first.
+    """
 
     kernel: Kernel
     values: tuple[Value, ...]
     seconds: float
     key: Hashable
+    ranked: Callable[[int], list[Kernel]]

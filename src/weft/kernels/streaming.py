@@ -21,6 +21,7 @@ from weft.kernels.machine import Machine
 from weft.kernels.masks import masks_of
 from weft.kernels.partition import AT_STAKE, Partition, least_seconds
 from weft.kernels.price import estimate_of
+from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streamed import SMALL, Streamed
 from weft.kernels.streams import Stream, find_streams, reads_of
@@ -259,14 +260,29 @@ class _Sizes:
                     self._best = other
         return self._best
 
+    def ranked(self, stream: Stream, numbers: Mapping[Value, int], count: int) -> list[Kernel]:
+        """The kernels of the lowest prices that take the parameters of the best, which is first."""
+        best = self.best(stream, numbers)
+        assert best is not None
+        found = [best]
+        for blocks in sizes(stream, self.machine):
+            with suppress(ScheduleError):
+                found.append(self._made(stream, blocks, numbers))
+        alike = [c for c in found if c[2] == best[2]]
+        rest = sorted(alike, key=lambda c: c[1])
+        different = {print_kernel(c[0]): c[0] for c in reversed([best, *rest])}
+        return list(reversed(different.values()))[:count]
+
     def _next(self, stream: Stream, numbers: Mapping[Value, int]) -> _Choice | None:
         for blocks in self._rest:
             with suppress(ScheduleError):
-                name = stream.outputs[0].name
-                kernel, values = build_blocked(stream, blocks, self.machine, name)
-                seconds = estimate_of(kernel, self.machine).price({}).seconds
-                return kernel, seconds, tuple(numbers[v] for v in values)
+                return self._made(stream, blocks, numbers)
         return None
+
+    def _made(self, stream: Stream, blocks: Blocks, numbers: Mapping[Value, int]) -> _Choice:
+        kernel, values = build_blocked(stream, blocks, self.machine, stream.outputs[0].name)
+        seconds = estimate_of(kernel, self.machine).price({}).seconds
+        return kernel, seconds, tuple(numbers[v] for v in values)
 
 
 #: Blocked kernels by structure and machine.
@@ -284,7 +300,11 @@ def blocked(stream: Stream, machine: Machine, limit: float) -> Streamed | None:
         return None
     kernel, seconds, places = found
     values = list(numbers)
-    return Streamed(kernel, tuple(values[n] for n in places), seconds, key)
+
+    def ranked(count: int) -> list[Kernel]:
+        return known.ranked(stream, numbers, count)
+
+    return Streamed(kernel, tuple(values[n] for n in places), seconds, key, ranked)
 
 
 def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:

@@ -123,20 +123,20 @@ def _(*args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
 _executables: BoundedCache[Any] = BoundedCache(256)
 
 
-def executable_of(closed: ClosedJaxpr, donated: tuple[int, ...] = ()) -> Any:
+def executable_of(closed: ClosedJaxpr, donated: tuple[int, ...] = (), tune: bool = False) -> Any:
     """The compiled form of a closed jaxpr under the current settings, compiled at most once.
 
-    Programs of equal structure share it.
+    Programs of equal structure share it. With ``tune`` its schedules are chosen by timing them.
     """
     from weft.stored import executable_for
 
     def build() -> Any:
         structure = jaxpr_key(closed)
         if structure is None or config.dump:  # what is to be printed is compiled anew
-            return executable_for(closed, donated, structure)
-        key = (structure, donated, config.compiled_for)
-        return _executables.get(key, lambda: executable_for(closed, donated, structure))
+            return executable_for(closed, donated, structure, tune)
+        key = (structure, donated, tune, config.compiled_for)
+        return _executables.get(key, lambda: executable_for(closed, donated, structure, tune))
 
     if closed.consts:  # the jaxpr is shared by closures over different values: do not keep it there
         return build()
-    return closed.memo(("executable", donated, config.compiled_for), build)
+    return closed.memo(("executable", donated, tune, config.compiled_for), build)

@@ -56,6 +56,7 @@ class Traced:
     donated: tuple[int, ...] = ()
     flat_inputs: bool = False
     local: bool = False
+    tune: bool = False
     _executable: Any = None
     _compiled_for: Any = None
     _paths: Any = None
@@ -72,7 +73,7 @@ class Traced:
         """The compiled program, under the current settings."""
         if self._executable is None or self._compiled_for is not config.compiled_for:
             settings = config.compiled_for
-            self._executable = executable_of(self.closed, self.donated)
+            self._executable = executable_of(self.closed, self.donated, self.tune)
             self._compiled_for = settings
         return self._executable
 
@@ -172,6 +173,7 @@ class JitFunction(FastCallable):
         donate_argnums: tuple[int, ...],
         inline: bool,
         donate_argnames: tuple[str, ...] = (),
+        tune: bool = False,
     ):
         functools.update_wrapper(self, fun)
         self._fun = fun
@@ -185,6 +187,7 @@ class JitFunction(FastCallable):
                 fun, "donate", donate_argnums, donate_argnames
             )
         self._inline = inline
+        self._tune = tune
         self._plain = not (self._static_argnums or self._static_argnames)
         self._cache: OrderedDict[Any, Traced] = OrderedDict()
         self._lock = threading.Lock()
@@ -325,6 +328,7 @@ class JitFunction(FastCallable):
             self._donated_leaves(call),
             flat_inputs=not call.kwargs and args_def == tree.structure((0,) * len(call.args)),
             local=any(isinstance(c, Tracer) for c in closed.consts),
+            tune=self._tune,
         )
 
     def _donated_leaves(self, call: _Call) -> tuple[int, ...]:
@@ -443,6 +447,7 @@ def jit(
     donate_argnames: str | Sequence[str] | None = None,
     keep_unused: bool = False,
     inline: bool = False,
+    tune: bool = False,
 ) -> Any:
     """Compiles a function: traced once for each signature, then one native call.
 
@@ -452,6 +457,11 @@ def jit(
     ``inline`` the function leaves no call in outer programs. Programs always take all of their
     arguments, whatever ``keep_unused`` is. Works as a decorator, on methods and with keyword
     arguments too.
+
+    With ``tune`` the eight likeliest schedules of each kernel are compiled and timed when a
+    signature is first called, instead of taking the one that the machine model finds cheapest; what
+    won is kept on disk. A progress bar shows on a terminal. In the programs of other jitted
+    functions, those decide.
 
     >>> @weft.jit
     ... def step(x, *, rate=0.1):
@@ -468,6 +478,7 @@ def jit(
             donate_argnames=donate_argnames,
             keep_unused=keep_unused,
             inline=inline,
+            tune=tune,
         )
     check_callable("jit", fun)
     return JitFunction(
@@ -477,4 +488,5 @@ def jit(
         _as_tuple("donate_argnums", donate_argnums, int),
         inline,
         _as_tuple("donate_argnames", donate_argnames, str),
+        tune,
     )
