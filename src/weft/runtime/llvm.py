@@ -49,6 +49,7 @@ _SHORT: dict[str, tuple[Any, tuple[Any, ...]]] = {
             *(c_char_p, c_char_p, c_int, c_int, c_char_p),
         ),
     ),
+    "DisposeTargetMachine": (None, (c_void_p,)),
     "CreateTargetMachineData": (c_void_p, (c_void_p,)),
     "CopyStringRepOfTargetData": (None, (c_void_p, _TEXT)),
     "DisposeTargetData": (None, (c_void_p,)),
@@ -229,6 +230,11 @@ class TargetMachine:
             layout = llvm.text(lambda out: llvm.CopyStringRepOfTargetData(data, out))
             llvm.DisposeTargetData(data)
         self._header = f'target datalayout = "{layout}"\ntarget triple = "{triple}"\n'
+
+    def dispose(self) -> None:
+        """Gives its memory back; it cannot be used afterwards."""
+        with _inside():
+            library().DisposeTargetMachine(self._machine)
 
     def compile(self, ir_text: str, *, assembly: bool = False, verify: bool = False) -> bytes:
         """Object code, or assembly text, of a module that states neither data layout nor triple.

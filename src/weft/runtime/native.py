@@ -135,7 +135,11 @@ def _target_machine(cpu: CPU) -> Iterator[llvm.TargetMachine]:
     """A target machine for this thread alone, returned afterwards."""
     idle = _idle.setdefault(cpu, [])
     machine = idle.pop() if idle else _new_target_machine(cpu)
-    yield machine  # after an error it is not used again
+    try:
+        yield machine
+    except BaseException:  # nobody knows what state it is in
+        machine.dispose()
+        raise
     idle.append(machine)
 
 
