@@ -289,7 +289,8 @@ def saturated(region: Region, machine: Machine) -> tuple[Region, list[Saturation
     """``region``, computed in the cheapest way that the rules of ``weft.config.numerics`` find."""
     from weft.saturate.saturate import saturate
 
-    found, pieces = saturate(region, machine, config.numerics)
+    exact = config.extraction == "exact"
+    found, pieces = saturate(region, machine, config.numerics, exact=exact)
     if found is not region:
         _dump("saturated", lambda: _printed_steps(found))
         if config.check:

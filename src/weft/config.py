@@ -21,6 +21,9 @@ CPUS = ("native", "sse2", "avx2", "avx512", "neon")
 #: Which form of a numerical routine (a factorization, an FFT) is compiled.
 ROUTINES = ("price", "library", "portable")
 
+#: How one way to compute a program is chosen among all that the rules found.
+EXTRACTIONS = ("greedy", "exact")
+
 #: Levels of the compiler that can be printed while it works.
 DUMP_LEVELS = (
     "jaxpr",
@@ -47,6 +50,10 @@ class Config:
     - ``routines``: which form of factorizations and FFTs is compiled: ``"library"`` (LAPACK,
       pocketfft), ``"portable"`` (Weft's own operations), or ``"price"``, the default: the one that
       is expected to take less time.
+    - ``extraction``: how one way to compute a program is chosen among all that the rules found:
+      ``"greedy"``, the default (then single decisions are turned), or ``"exact"``: by an integer
+      program, for at most ten seconds for each part of a program; what it has found until then, or
+      the greedy choice, has to do.
     - ``dump``: the levels printed to standard error while compiling, such as ``{"jaxpr"}``.
     - ``check``: prove every level of what is compiled well formed as it is made, down to the last
       kernel; compiling takes longer. Off by default, on in Weft's own tests.
@@ -61,6 +68,7 @@ class Config:
         "_check",
         "_cpu",
         "_dump",
+        "_extraction",
         "_numerics",
         "_routines",
         "_threads",
@@ -75,6 +83,7 @@ class Config:
         self._numerics = "real"
         self._cpu = "native"
         self._routines = "price"
+        self._extraction = "greedy"
         self._dump: frozenset[str] = frozenset()
         self._check = False
         self._cache_dir: str | None = default_cache_dir()
@@ -130,8 +139,21 @@ class Config:
         self._routines = value
         self._compile_anew()
 
+    @property
+    def extraction(self) -> str:
+        """How one way to compute a program is chosen among all that were found."""
+        return self._extraction
+
+    @extraction.setter
+    def extraction(self, value: str) -> None:
+        if value not in EXTRACTIONS:
+            raise ValueError(f"config.extraction is one of {_quoted(EXTRACTIONS)}, got {value!r}")
+        self._extraction = value
+        self._compile_anew()
+
     def _compile_anew(self) -> None:
-        self.compiled_for = (self._numerics, self._cpu, self._routines, self._threads)
+        settings = (self._numerics, self._cpu, self._routines, self._threads)
+        self.compiled_for = (*settings, self._extraction)
 
     @property
     def dump(self) -> frozenset[str]:
@@ -183,7 +205,16 @@ class Config:
         return f"Config({settings})"
 
 
-_SETTINGS = ("threads", "numerics", "cpu", "routines", "dump", "check", "cache_dir")
+_SETTINGS = (
+    "threads",
+    "numerics",
+    "cpu",
+    "routines",
+    "extraction",
+    "dump",
+    "check",
+    "cache_dir",
+)
 
 
 def _quoted(names: Iterable[str]) -> str:

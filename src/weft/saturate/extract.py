@@ -2,7 +2,8 @@
 
 What several users need is computed, and paid for, once. Greedy first: each class is computed in
 the way whose whole DAG is cheapest by itself. Then single decisions are turned as long as that
-makes the whole cheaper: what is needed anyway costs nothing more.
+makes the whole cheaper: what is needed anyway costs nothing more. On request the rest is left to
+an integer program.
 """
 
 from __future__ import annotations
@@ -31,9 +32,24 @@ class Extraction:
     cost: float
 
 
-def extract(costs: Costs, roots: Sequence[int]) -> Extraction:
-    """The cheapest extraction found for the classes ``roots``."""
+def extract(costs: Costs, roots: Sequence[int], exact: bool = False) -> Extraction:
+    """The cheapest extraction found for the classes ``roots``.
+
+    With ``exact`` an integer program looks for a cheaper one (`weft.saturate.exact`).
+    """
     ways = _reachable(costs, roots)
+    found = _turned(ways, roots)
+    if not exact:
+        return found
+    from weft.saturate.exact import solve
+
+    picked = solve(ways, roots, found.cost)
+    needed = None if picked is None else _needed(picked, roots, found.cost * (1 - GAIN))
+    return found if needed is None else Extraction(tuple(roots), *needed)
+
+
+def _turned(ways: Mapping[int, Sequence[Way]], roots: Sequence[int]) -> Extraction:
+    """Greedy, then single decisions turned."""
     picked = {c: best[2] for c, best in _greedy(ways).items()}
     chosen, total = _needed(picked, roots)
     trials = TRIALS // max(1, len(chosen))

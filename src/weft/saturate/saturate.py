@@ -63,31 +63,32 @@ class Search:
 
 
 def saturate(
-    region: Region, machine: Machine, numerics: str, worth: float = WORTH
+    region: Region, machine: Machine, numerics: str, worth: float = WORTH, exact: bool = False
 ) -> tuple[Region, list[Saturation]]:
     """``region``, or another that computes the same outputs at less cost, and how it was found.
 
-    Pieces that cost less than ``worth`` nanoseconds are left alone.
+    Pieces that cost less than ``worth`` nanoseconds are left alone. With ``exact``, integer
+    programs choose among what the rules find.
     """
     if numerics == "domain":
         from weft.saturate.selection import select_out
 
         region = select_out(region)
-    done = [_one(piece, machine, numerics, worth) for piece in pieces(region)]
+    done = [_one(piece, machine, numerics, worth, exact) for piece in pieces(region)]
     if not any(s.changed for s in done):
         return region, done
     steps = tuple(step for s in done for step in s.region.steps)
     return Region(region.inputs, steps, region.outputs), done
 
 
-def _one(region: Region, machine: Machine, numerics: str, worth: float) -> Saturation:
+def _one(region: Region, machine: Machine, numerics: str, worth: float, exact: bool) -> Saturation:
     defs = [s for s in region.steps if isinstance(s, Def)]
     reason = _reason_to_skip(defs)
     if reason:
         return Saturation(region, skipped=reason)
     from weft.saturate.search import improved  # most programs that are small do not need it
 
-    return improved(region, defs, machine, numerics, worth)
+    return improved(region, defs, machine, numerics, worth, exact)
 
 
 def _reason_to_skip(defs: Iterable[Def]) -> str:

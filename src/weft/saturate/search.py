@@ -27,7 +27,12 @@ _found: BoundedCache[Found] = BoundedCache(512)
 
 
 def improved(
-    region: Region, defs: Sequence[Def], machine: Machine, numerics: str, worth: float
+    region: Region,
+    defs: Sequence[Def],
+    machine: Machine,
+    numerics: str,
+    worth: float,
+    exact: bool = False,
 ) -> Saturation:
     """What the rules make of a piece with the definitions ``defs``."""
     needed = _needed(region, defs)
@@ -46,7 +51,7 @@ def improved(
         result.skipped = "nothing to gain"
     if result.skipped:
         return result
-    search = _search(encoded, tuple(roots), tuple(promising), machine, numerics)
+    search = _search(encoded, tuple(roots), tuple(promising), machine, numerics, exact)
     result.search, found = search, search.found
     if found.extraction.cost < CLEARLY * before:
         from weft.saturate.decode import decode
@@ -63,6 +68,7 @@ def _search(
     promising: tuple[int, ...],
     machine: Machine,
     numerics: str,
+    exact: bool,
 ) -> Search:
     """The cheapest ways found to compute the nodes ``roots``; once for all equal nodes."""
 
@@ -73,9 +79,9 @@ def _search(
         text = part_text(encoded, neighbourhood(encoded, promising))
         graph = whole_graph(encoded, engine().saturate(text, numerics, run))
         costs = Costs(graph, encoded, machine)
-        return Found(graph, extract(costs, [graph.terms[n] for n in roots]), run)
+        return Found(graph, extract(costs, [graph.terms[n] for n in roots], exact), run)
 
-    found = _found.get((encoded.key(), roots, machine, numerics), make)
+    found = _found.get((encoded.key(), roots, machine, numerics, exact), make)
     return Search(encoded, roots, promising, found)
 
 
