@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 import pytest
+
+#: Modules that need a package which only the extra `ecosystem` brings.
+collect_ignore = [] if importlib.util.find_spec("einops") else ["src/weft/einops.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -132,7 +132,7 @@ class Executable:
             _buffer_of(x, aval, Buffer.from_numpy)
             for x, aval in zip(arrays, self.in_avals, strict=True)
         ]
-        taken = [arrays[n] for n in self.donated if isinstance(arrays[n], Array)]
+        taken = [arrays[n] for n in self.donated if type(arrays[n]) is Array]
         donate(taken, "donated to a jitted function")
         outputs = []
         for n, nbytes in enumerate(self.native.output_nbytes):
@@ -170,7 +170,7 @@ _IN_LIST = _references_of_two([object()], 0)
 
 
 def _buffer_of(x: Any, aval: Any, of_numpy: Callable[[np.ndarray], Buffer]) -> Buffer:
-    if isinstance(x, Array):
+    if type(x) is Array:
         if (x.shape, x.dtype) != (aval.shape, aval.dtype):
             raise TypeError(f"this program was compiled for {aval}, got an array of {x.aval}")
         return x.materialise()

@@ -212,6 +212,37 @@ def test_assignment_through_a_basic_index_is_refused():
     picked[0] = 1  # not a view in NumPy either
 
 
+def test_assignment_to_a_basic_index_of_what_nobody_holds():
+    def rows(x):
+        first, second = x + 1  # NumPy's are views of an array that is gone
+        first[0] = 5
+        return first, second[1:]
+
+    for way in (rows, weft.jit(rows)):
+        first, rest = way(wnp.zeros((2, 2)))
+        assert (first.tolist(), rest.tolist()) == ([5, 1], [1])
+    x = wnp.arange(4.0) * 2
+    x = x[1:]
+    x[0] = 9
+    assert x.tolist() == [9, 4, 6]
+
+
+def test_traced_values_are_instances_of_array():
+    seen = []
+
+    def f(x):
+        seen.append((isinstance(x, weft.Array), issubclass(type(x), weft.Array)))
+        return (x * 2).sum()
+
+    for transformed in (f, weft.jit(f), weft.grad(f), weft.jit(weft.hessian(f))):
+        transformed(wnp.ones(3))
+    weft.vmap(f)(wnp.ones((2, 3)))
+    assert set(seen) == {(True, True)}
+    for other in (1.0, np.ones(3), [wnp.ones(3)], None):
+        assert not isinstance(other, weft.Array)
+    assert not issubclass(np.ndarray, weft.Array)
+
+
 VIEWS = {
     "x.T": lambda x: x.T,
     "x.mT": lambda x: x.mT,

@@ -98,7 +98,7 @@ def test_what_weft_does_not_have_runs_in_numpy() -> None:
     for call in (
         lambda x: np.asarray_chkfinite(x),
         lambda x: np.real_if_close(x),
-        lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, 1),
+        lambda x: np.emath.sqrt(x - 1),
     ):
         result = call(x)
         assert type(result) is np.ndarray
@@ -164,3 +164,80 @@ def test_other_libraries_may_take_over() -> None:
 def test_ufuncs_of_others_with_names_of_numpys_are_theirs() -> None:
     special = pytest.importorskip("scipy.special")
     assert type(special.log1p(wnp.ones(3))) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "abs",
+        "around",
+        "array_split",
+        "ceil",
+        "clip",
+        "concatenate",
+        "conj",
+        "copy",
+        "diff",
+        "fix",
+        "flip",
+        "floor",
+        "full_like",
+        "imag",
+        "isinf",
+        "isnan",
+        "isposinf",
+        "iscomplex",
+        "nan_to_num",
+        "positive",
+        "real",
+        "reshape",
+        "round",
+        "signbit",
+        "split",
+        "squeeze",
+        "trunc",
+    ],
+)
+def test_functions_with_nothing_to_do_give_arrays_of_weft(name):
+    function = getattr(wnp, name)
+    more = {"full_like": (2.5,), "split": (1,), "array_split": (1,), "reshape": (-1,)}.get(name, ())
+    for x in (np.ones(1, np.float32), np.arange(3), np.array([True])):
+        result = function([x] if name == "concatenate" else x, *more)
+        for part in result if isinstance(result, list | tuple) else [result]:
+            assert type(part) is weft.Array
+    assert type(wnp.full((), 2.5)) is weft.Array
+    assert type(wnp.linalg.det(np.eye(2, dtype=np.float32))) is weft.Array
+
+
+def test_a_float64_of_numpy_keeps_its_digits_and_adapts():
+    third = np.float64(1) / 3
+    x = wnp.asarray(third)
+    assert (x.dtype, x.weak_type, float(x)) == (np.float64, True, third)
+    assert wnp.asarray(np.complex128(third * 1j)).item() == third * 1j
+    assert (x * wnp.ones(2, np.float32)).dtype == np.float32
+    assert (x * wnp.ones(2)).dtype == np.float32
+    assert (x * 3).dtype == np.float64
+    assert wnp.asarray(1 / 3).dtype == np.float32
+
+
+def test_operands_that_are_no_numbers_are_left_to_numpy():
+    x, nothing = np.broadcast_arrays(wnp.ones(2), None)
+    assert type(x) is np.ndarray and nothing.tolist() == [None, None]
+    a, b = np.broadcast_arrays(wnp.ones((2, 1)), [1, 2, 3])
+    assert type(a) is type(b) is weft.Array and b.shape == (2, 3)
+
+
+def test_sliding_windows():
+    windows = np.lib.stride_tricks.sliding_window_view
+    x = np.arange(24.0).reshape(2, 3, 4)
+    for args in (((1, 2, 2),), (2, 1), ((2, 2), (2, 2)), ((0,), (1,)), (3, -1)):
+        found = windows(wnp.asarray(x), *args)
+        assert type(found) is weft.Array
+        np.testing.assert_array_equal(found, windows(x, *args))
+    for args, text in (
+        ((5, 1), "window of length 5 does not fit axis 1, which has 3 elements"),
+        (((1, 2), 1), r"window_shape \(1, 2\) needs one length for each of the axes \(1,\)"),
+        (((1, 1, 1), None, True), "nobody can write through them"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            wnp.lib.stride_tricks.sliding_window_view(x, *args[:2], writeable=len(args) > 2)

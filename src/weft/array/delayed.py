@@ -532,7 +532,7 @@ def as_constant(value: Any) -> Array:
         return from_numpy(np.asarray(value, scalar[0]), scalar[1], owned=True)
     if isinstance(value, np.ndarray):
         return from_numpy(value)
-    if isinstance(value, Array):
+    if type(value) is Array:
         return value
     aval_of(value)  # types that stand for arrays have errors of their own
     raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")

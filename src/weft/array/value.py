@@ -33,8 +33,25 @@ if TYPE_CHECKING:
 _WRITABLE = 1
 
 
-class Array:
+class _ArrayType(type):
+    """The type of `Array`.
+
+    A function that is traced gets traced values for its arrays, and must not see a difference:
+    ``isinstance(x, weft.Array)`` is true of both, and so annotations hold under every
+    transformation. What has a buffer is told by ``type(x) is Array``.
+    """
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tracer)  # arrays themselves are known before this is asked
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return subclass is cls or issubclass(subclass, Tracer)
+
+
+class Array(metaclass=_ArrayType):
     """An n-dimensional array of Weft; `weft.numpy.array` and its kin make them.
+
+    Traced values are instances, too: `isinstance(x, weft.Array)` holds inside transformations.
 
     Attributes
     ----------
@@ -372,14 +389,14 @@ class View:
 
 def _bases(x: Any) -> tuple[weakref.ref[Any], ...]:
     """``x`` and what NumPy would change with it."""
-    note = x._note if isinstance(x, Array) else x.note
+    note = x._note if type(x) is Array else x.note
     return (weakref.ref(x), *note.bases) if type(note) is View else (weakref.ref(x),)
 
 
 def mark_view(result: Any, x: Any, what: str, strided: bool, index: Any = None) -> None:
     """Leaves a note on ``result``, a new array or tracer: NumPy would make it a view of ``x``."""
     note = View(what, _bases(x), strided, index)
-    if isinstance(result, Array):
+    if type(result) is Array:
         result._note = note
     elif isinstance(result, Tracer):
         result.note = note
@@ -431,10 +448,11 @@ def alias(value: HandleT) -> HandleT:
     What keeps an array beyond the call that got it (a trace, a closure) takes an alias, so that
     `x[i] = v` on the user's handle does not reach it.
     """
-    if isinstance(value, Array):
-        pending = value._pending
-        other = Array(value.aval, value._buffer, pending)
-        other._note = value._note if isinstance(value._note, Deleted) else None
+    if type(value) is Array:
+        array: Any = value
+        pending = array._pending
+        other = Array(array.aval, array._buffer, pending)
+        other._note = array._note if isinstance(array._note, Deleted) else None
         if pending is not None:
             pending[0].segment.watch(other)
         return other  # type: ignore[return-value]
@@ -448,7 +466,7 @@ def alias(value: HandleT) -> HandleT:
 
 def rebind(handle: Any, value: Any) -> None:
     """Makes `handle` stand for the value of `value`, a fresh result of the same type."""
-    if isinstance(handle, Array):
+    if type(handle) is Array:
         handle._note = None
         handle.aval, handle._buffer, handle._pending = value.aval, value._buffer, value._pending
         if value._pending is not None:

@@ -422,7 +422,7 @@ __array_api_version__ = "2025.12"
 _preload.begin()
 
 #: Modules that load when first used.
-_SUBMODULES = frozenset(["fft", "linalg"])
+_SUBMODULES = frozenset(["fft", "lib", "linalg"])
 
 
 def __getattr__(name: str) -> Any:
@@ -465,7 +465,7 @@ __all__ = [
     "integer", "interp", "intersect1d", "invert", "isclose", "iscomplex", "iscomplexobj",
     "isdtype", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal",
     "isrealobj", "isscalar", "issubdtype", "iterable", "ix_", "kaiser", "kron", "lcm", "ldexp",
-    "left_shift", "less", "less_equal", "lexsort", "linalg", "linspace", "load", "loadtxt",
+    "left_shift", "less", "less_equal", "lexsort", "lib", "linalg", "linspace", "load", "loadtxt",
     "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
     "logical_or", "logical_xor", "logspace", "mask_indices", "matmul", "matrix_transpose",
     "matvec", "max", "maximum", "mean", "median", "meshgrid", "mgrid", "min", "minimum", "mod",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import Array
+from weft.array import Array, alias, from_numpy
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of, is_array_like
 from weft.core.trace import Tracer
@@ -107,6 +107,15 @@ def scalar_constant(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
             f"{info.max}); "
             "convert the array first (x.astype(...))"
         ) from None
+
+
+def as_result(x: ArrayLike) -> Value:
+    """`x` as what a function gives when there was nothing to do: another handle of an array, and
+    an array of what NumPy or Python brought."""
+    if type(x) is Array or isinstance(x, Tracer):
+        return alias(x)
+    aval = aval_of(x)
+    return from_numpy(np.asarray(x, aval.dtype), aval.weak_type)
 
 
 def convert(name: str, x: ArrayLike, dtype: np.dtype, weak: bool = False) -> Value:

@@ -14,6 +14,7 @@ from weft.numpy._common import (
     ArrayLike,
     DType,
     Value,
+    as_result,
     canonical_axis,
     check_arraylike,
     check_ordered,
@@ -59,7 +60,7 @@ def diff(
         later = lax.slice_in_dim(x, 1, size, axis=number)
         earlier = lax.slice_in_dim(x, 0, size - 1, axis=number)
         x = not_equal(later, earlier) if dtype_of(x) == np.bool_ else subtract(later, earlier)
-    return x
+    return as_result(x) if x is a else x
 
 
 def _with_ends(a: ArrayLike, prepend: Any, append: Any, number: int) -> Value:

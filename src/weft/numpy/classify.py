@@ -9,6 +9,7 @@ from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
     Value,
+    as_result,
     check_arraylike,
     dtype_of,
     no_out,
@@ -21,7 +22,7 @@ from weft.numpy.ufuncs import absolute, add, arctan2, constant_like, less_equal,
 
 
 def _false_like(x: Value) -> Value:
-    return lax.broadcast_in_dim(np.asarray(False), shape_of(x), ())
+    return as_result(lax.broadcast_in_dim(np.asarray(False), shape_of(x), ()))
 
 
 def isnan(x: ArrayLike, /) -> Value:
@@ -133,7 +134,7 @@ def imag(x: ArrayLike, /) -> Value:
     check_arraylike("imag", x)
     if dtypes.is_complex(dtype_of(x)):
         return lax.imag(x)
-    return lax.broadcast_in_dim(np.zeros((), dtype_of(x)), shape_of(x), ())
+    return as_result(lax.broadcast_in_dim(np.zeros((), dtype_of(x)), shape_of(x), ()))
 
 
 def conjugate(x: ArrayLike, /) -> Value:

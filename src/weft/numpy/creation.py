@@ -19,6 +19,7 @@ from weft.numpy._common import (
     ArrayLike,
     DType,
     Value,
+    as_result,
     broadcast_shape,
     broadcast_to_shape,
     canonical_shape,
@@ -43,8 +44,8 @@ def asarray(
     """`a` as an array: weft arrays as they are, NumPy data and nested sequences copied.
 
     NumPy arrays keep their dtype, 64-bit ones included. Python numbers, and sequences of them, get
-    the defaults: int32 (int64 where they do not fit), float32, complex64; a single number is weakly
-    typed.
+    the defaults: int32 (int64 where they do not fit), float32, complex64. A single number is weakly
+    typed; one of NumPy's float64 or complex128 keeps its digits.
 
     >>> np.asarray([1.0, 2.0])
     Array([1., 2.], dtype=float32)
@@ -135,7 +136,9 @@ def _strong(a: Value, dtype: np.dtype) -> Value:
 def _from_scalar(name: str, value: Any, target: np.dtype | None) -> Array:
     aval = aval_of(value)
     if target is None:
-        data = scalar_constant(name, value, aval.dtype)
+        # A float64 of NumPy keeps its digits; it still takes the dtype of what it meets.
+        exact = isinstance(value, np.float64 | np.complex128)
+        data = scalar_constant(name, value, value.dtype if exact else aval.dtype)
         return from_numpy(data, aval.weak_type, owned=True)
     return from_numpy(np.array(scalar_constant(name, value, target)), owned=True)
 
@@ -226,7 +229,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     Array([0, 1], dtype=int32)
     """
     check_device("from_dlpack", device)
-    if isinstance(x, Array):
+    if type(x) is Array:
         return alias(x)
     if not hasattr(x, "__dlpack__"):
         raise TypeError(
@@ -274,9 +277,8 @@ def full(shape: Any, fill_value: ArrayLike, dtype: DType = None, *, device: Any 
     target = dtype_of(fill_value) if dtype is None else dtypes.canonical_dtype(dtype)
     value = convert("full", fill_value, target)
     broadcast_shape("full", shape_of(value), shape)
-    return lax.broadcast_in_dim(
-        value, shape, tuple(range(len(shape) - len(shape_of(value)), len(shape)))
-    )
+    axes = tuple(range(len(shape) - len(shape_of(value)), len(shape)))
+    return as_result(lax.broadcast_in_dim(value, shape, axes))
 
 
 def zeros(shape: Any, dtype: DType = None, *, device: Any = None) -> Value:

@@ -13,8 +13,9 @@ import numpy as np
 
 from weft.core import dtypes
 from weft.lax import linalg as routines
-from weft.numpy._common import ArrayLike, Value, dtype_of, promote_inexact, shape_of
+from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
 from weft.numpy.classify import conj
+from weft.numpy.operands import matrices
 from weft.numpy.shaping import flip, matrix_transpose
 from weft.numpy.sorting import argsort
 from weft.numpy.taking import take_along_axis
@@ -50,34 +51,6 @@ class SVDResult(NamedTuple):
     Vh: Value
 
 
-def matrices(name: str, *xs: ArrayLike, square: bool = False) -> list[Value]:
-    """Floating-point operands; ValueError naming the function unless they are (square) matrices."""
-    values = promote_inexact(f"linalg.{name}", *xs)
-    for position, x in enumerate(values):
-        shape = shape_of(x)
-        if len(shape) < 2:
-            raise ValueError(
-                f"weft.numpy.linalg.{name}: argument {position} must have matrices in its last two "
-                f"axes, got shape {shape}"
-            )
-        if square and shape[-1] != shape[-2]:
-            raise ValueError(
-                f"weft.numpy.linalg.{name}: argument {position} must be square in its last two "
-                f"axes, got shape {shape}"
-            )
-        check_precision(name, position, x)
-    return values
-
-
-def check_precision(name: str, position: int, x: Value) -> None:
-    """TypeError for 16-bit floats, for which there are no factorizations."""
-    if dtype_of(x).itemsize < 4:
-        raise TypeError(
-            f"weft.numpy.linalg.{name}: argument {position} is {dtype_of(x)}, which is too narrow "
-            "for linear algebra; convert it first (x.astype('float32'))"
-        )
-
-
 def cholesky(a: ArrayLike, *, upper: bool = False, symmetrize_input: bool = True) -> Value:
     """L with ``a = L L^H``, or ``U = L^H`` if `upper`; NaN where `a` is not positive definite.
 
@@ -87,7 +60,7 @@ def cholesky(a: ArrayLike, *, upper: bool = False, symmetrize_input: bool = True
     Array([[2., 0.],
            [1., 1.]], dtype=float32)
     """
-    (x,) = matrices("cholesky", a, square=True)
+    (x,) = matrices("linalg.cholesky", a, square=True)
     if upper and not symmetrize_input:
         x = conj(matrix_transpose(x))
     factor = routines.cholesky(x, symmetrize_input=symmetrize_input)
@@ -104,7 +77,7 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     Array([[2., 0.],
            [0., 4.]], dtype=float32)
     """
-    (x,) = matrices("qr", a)
+    (x,) = matrices("linalg.qr", a)
     if mode == "raw":
         compact, taus = routines.geqrf(x)
         return QRResult(matrix_transpose(compact), taus)
@@ -130,7 +103,7 @@ def svd(
     >>> np.linalg.svd(np.array([[2.0, 0.0], [0.0, 4.0]])).S
     Array([4., 2.], dtype=float32)
     """
-    (x,) = matrices("svd", a, square=hermitian)
+    (x,) = matrices("linalg.svd", a, square=hermitian)
     if hermitian:
         return _hermitian_svd(x, compute_uv)
     outs = routines.svd(
@@ -171,7 +144,7 @@ def eigh(a: ArrayLike, UPLO: str | None = None, symmetrize_input: bool = True) -
     >>> eigh(np.array([[2., 0.], [0., 1.]], np.float32)).eigenvalues
     Array([1., 2.], dtype=float32)
     """
-    (x,) = matrices("eigh", a, square=True)
+    (x,) = matrices("linalg.eigh", a, square=True)
     if UPLO not in (None, "L", "U", "l", "u"):
         raise ValueError(f"weft.numpy.linalg.eigh: UPLO is 'L' or 'U', got {UPLO!r}")
     lower = UPLO is None or UPLO.upper() == "L"
@@ -194,7 +167,7 @@ def eig(a: ArrayLike) -> EigResult:
     >>> np.linalg.eig(np.array([[2.0, 0.0], [0.0, 4.0]])).eigenvalues.real
     Array([2., 4.], dtype=float32)
     """
-    (x,) = matrices("eig", a, square=True)
+    (x,) = matrices("linalg.eig", a, square=True)
     values, vectors = routines.eig(x, compute_left_eigenvectors=False)
     return EigResult(values, vectors)
 
@@ -205,7 +178,7 @@ def eigvals(a: ArrayLike) -> Value:
     >>> np.linalg.eigvals(np.array([[2.0, 0.0], [0.0, 4.0]])).real
     Array([2., 4.], dtype=float32)
     """
-    (x,) = matrices("eigvals", a, square=True)
+    (x,) = matrices("linalg.eigvals", a, square=True)
     return routines.eig(x, compute_left_eigenvectors=False, compute_right_eigenvectors=False)[0]
 
 

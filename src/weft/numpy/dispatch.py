@@ -1,9 +1,9 @@
 """NumPy's own functions on arrays of Weft: `np.sin(x)`, `np.concatenate([x, y])`, `ndarray + x`.
 
 They give arrays of Weft, computed by the function of the same name in `weft.numpy`, so code written
-with NumPy's functions stays delayed, and can be traced. A function that `weft.numpy` does not have
-runs in NumPy on read-only views of the arrays, and gives what NumPy gives; a traced value has no
-view, which is an error that names the function.
+with NumPy's functions stays delayed, and can be traced. A function that `weft.numpy` does not have,
+or operands that are no numbers, run in NumPy on read-only views of the arrays, and give what NumPy
+gives; a traced value has no view, which is an error that names the function.
 
 The protocols are NEP 13 (`__array_ufunc__`) and NEP 18 (`__array_function__`).
 """
@@ -122,7 +122,7 @@ def array_function(
     if name in _IN_PLACE and args and isinstance(args[0], Array | Tracer):
         raise _in_place_error(name, "set")
     ours = None if name in _IN_PLACE else _counterpart(function)
-    if ours is None:
+    if ours is None or (_any_number(ours) and any(map(_is_no_number, args))):
         return function(*_as_numpy(name, args), **_as_numpy(name, kwargs))
     args, kwargs, out = _arguments_for(name, function, ours, args, kwargs)
     out = () if out is None else (out,)
@@ -145,7 +145,9 @@ def _arguments_for(
     theirs, mine = _parameters(function), _parameters(ours)
     if theirs is None or mine is None:  # operands of any number, or a function without signature
         kwargs = dict(kwargs)
-        return args, kwargs, kwargs.pop("out", None)
+        rest = _any_number(ours)
+        operands = args if rest is None else tuple(_as_taken(rest, value) for value in args)
+        return operands, kwargs, kwargs.pop("out", None)
     their_names, my_names = list(theirs), list(mine)
     given = {**dict(zip(their_names, args, strict=False)), **kwargs}
     out = given.pop("out", None)
@@ -164,6 +166,18 @@ def _arguments_for(
                 f"numpy.{name} of weft arrays is weft.numpy.{name}, which has no argument {key!r}"
             )
     return tuple(positional), keywords, out
+
+
+@functools.cache
+def _any_number(function: Callable[..., Any]) -> inspect.Parameter | None:
+    """The parameter that stands for any number of operands, where they are all there is."""
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    return first if first is not None and first.kind is first.VAR_POSITIONAL else None
+
+
+def _is_no_number(x: Any) -> bool:
+    """Whether it is an operand that only arrays of NumPy can hold among their elements."""
+    return x is None or isinstance(x, str | bytes)
 
 
 def _as_taken(parameter: inspect.Parameter, value: Any) -> Any:
@@ -212,7 +226,7 @@ def _counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
 def _as_numpy(name: str, x: Any) -> Any:
     """Arguments with NumPy views in place of Weft's arrays; an error for traced values."""
-    if isinstance(x, Array):
+    if type(x) is Array:
         return x.numpy_view()
     if isinstance(x, Tracer):
         return x.numpy_value(f"numpy.{name}")

@@ -22,7 +22,7 @@ def _known(name: str, x: Any) -> Any:
     """NumPy's view of an array; an error for traced values, other data as they are."""
     if isinstance(x, Tracer):
         return x.numpy_value(f"weft.numpy.{name}")
-    return x.numpy_view() if isinstance(x, Array) else x
+    return x.numpy_view() if type(x) is Array else x
 
 
 class Archive(Mapping[str, Value]):

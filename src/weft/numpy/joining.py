@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import Array, alias
+from weft.array import Array
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
@@ -19,6 +19,7 @@ from weft.numpy._common import (
     ArrayLike,
     DType,
     Value,
+    as_result,
     canonical_axis,
     check_arraylike,
     convert,
@@ -77,7 +78,7 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: DType = None) -> Value
                 f"{first} except along axis {number}"
             )
     result = lax.concatenate(values, number)
-    return alias(result) if result is values[0] else result
+    return as_result(result) if result is values[0] else result
 
 
 concat = concatenate
@@ -244,14 +245,15 @@ def _split(name: str, ary: ArrayLike, indices_or_sections: Any, axis: int) -> li
     check_arraylike(name, ary)
     number = canonical_axis(name, axis, len(shape_of(ary)))
     size = shape_of(ary)[number]
-    if isinstance(indices_or_sections, list | tuple | np.ndarray | Array):
+    several = isinstance(indices_or_sections, list | tuple | np.ndarray)
+    if several or type(indices_or_sections) is Array:
         cuts = [operator.index(n) for n in indices_or_sections]
         cuts = [min(n % size if -size <= n < 0 else max(n, 0), size) for n in cuts]
         bounds = [0, *cuts, size]
     else:
         bounds = _equal_parts(name, size, operator.index(indices_or_sections))
     return [
-        lax.slice_in_dim(ary, start, max(start, stop), axis=number)
+        as_result(lax.slice_in_dim(ary, start, max(start, stop), axis=number))
         for start, stop in itertools.pairwise(bounds)
     ]
 
@@ -447,7 +449,7 @@ def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: 
     if not isinstance(constant_values, list | tuple):
         value = convert("pad", constant_values, dtype)
         padded = lax.pad(x, value, [(low, high, 0) for low, high in widths])
-        return alias(x) if padded is x else padded
+        return as_result(x) if padded is x else padded
     ndim = len(shape_of(x))
     for axis, (before, after) in enumerate(_pairs("constant_values", constant_values, ndim)):
         low, high = widths[axis]

@@ -133,7 +133,7 @@ def _as_update(value: Any) -> Any:
 
 def _check_rebinds(x: Value) -> None:
     """Refuses to change what NumPy would change for somebody else as well."""
-    note = x._note if isinstance(x, Array) else x.note
+    note = x._note if type(x) is Array else x.note
     if isinstance(note, View):
         _check_view(note)
     if note is ARGUMENT:
@@ -149,20 +149,21 @@ def _check_rebinds(x: Value) -> None:
 
 def _check_view(note: View) -> None:
     """Refuses to write to what NumPy would write through to an array that is still in use."""
-    if note.index is not None:
-        text = _index_text(note.index)
-        raise TypeError(
-            f"this array is the result of x[{text}], a value of its own: assigning to it would "
-            "not change "
-            f"x as it does in NumPy. Write x[{text}, ...] = v as one index of x, or copy it first "
-            f"(y = x[{text}].copy())."
-        )
-    if note.is_seen():
+    if not note.is_seen():
+        return
+    if note.index is None:
         raise TypeError(
             f"this array is the result of {note.what}, a value of its own: assigning to it would "
             f"not change x as it does in NumPy. Assign to x itself (x[...] = v), or copy it first "
             f"(y = {note.what}.copy())."
         )
+    text = _index_text(note.index)
+    raise TypeError(
+        f"this array is the result of x[{text}], a value of its own: assigning to it would "
+        "not change "
+        f"x as it does in NumPy. Write x[{text}, ...] = v as one index of x, or copy it first "
+        f"(y = x[{text}].copy())."
+    )
 
 
 def _outside_error(x: Value) -> TypeError:
@@ -326,11 +327,11 @@ def _viewing(
     @functools.wraps(function)
     def method(self: Value, *args: Any, **options: Any) -> Any:
         result = function(self, *args, **options)
-        note = self._note if isinstance(self, Array) else self.note
+        note = self._note if type(self) is Array else self.note
         inherited = isinstance(note, View) and note.strided
         if inherited and reshapes:
             return result
-        if isinstance(self, Array) or isinstance(note, View) or note is ARGUMENT:
+        if type(self) is Array or isinstance(note, View) or note is ARGUMENT:
             result = alias(result) if result is self else result
             mark_view(result, self, what, strided or inherited)
         return result

@@ -16,6 +16,7 @@ from weft.core.trace import Tracer
 from weft.numpy._common import (
     ArrayLike,
     Value,
+    as_result,
     broadcast,
     check_arraylike,
     dtype_of,
@@ -175,7 +176,7 @@ def clip(
         result = maximum(result, lower)
     if upper is not None:
         result = minimum(result, upper)
-    return promote("clip", result)[0]
+    return as_result(promote("clip", result)[0])
 
 
 @at_once
@@ -194,7 +195,7 @@ def nan_to_num(
     (x,) = promote("nan_to_num", x)
     dtype = dtype_of(x)
     if not dtypes.is_inexact(dtype):
-        return x
+        return as_result(x)
     if dtypes.is_complex(dtype):
         real, imag = lax.real(x), lax.imag(x)
         return lax.complex(

@@ -19,6 +19,7 @@ from weft.numpy._common import (
     ArrayLike,
     Axis,
     Value,
+    as_result,
     broadcast,
     broadcast_to_shape,
     canonical_axes,
@@ -40,7 +41,7 @@ def _value(name: str, x: ArrayLike) -> Value:
 
 def _new(x: Value, result: Value) -> Value:
     """`result`, or another handle when nothing was to be done: `y[0] = v` must not change `x`."""
-    return alias(x) if result is x else result
+    return as_result(x) if result is x else result
 
 
 @at_once

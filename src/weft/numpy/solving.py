@@ -24,13 +24,12 @@ from weft.numpy.classify import conj, real
 from weft.numpy.contraction import matmul
 from weft.numpy.creation import asarray, eye
 from weft.numpy.decompositions import (
-    check_precision,
     default_tolerance,
     eigvalsh,
-    matrices,
     svdvals,
 )
 from weft.numpy.norms import norm
+from weft.numpy.operands import check_precision, matrices
 from weft.numpy.reductions import any as any_of
 from weft.numpy.reductions import max as max_of
 from weft.numpy.reductions import prod
@@ -68,8 +67,8 @@ def solve(a: ArrayLike, b: ArrayLike) -> Value:
     Array([1. , 0.5], dtype=float32)
     """
     x, y = promote_inexact("linalg.solve", a, b)
-    matrices("solve", x, square=True)
-    check_precision("solve", 1, y)
+    matrices("linalg.solve", x, square=True)
+    check_precision("linalg.solve", 1, y)
     vector = len(shape_of(y)) == 1
     y = y[:, None] if vector else y
     if not shape_of(y) or shape_of(x)[-1] != shape_of(y)[-2]:
@@ -105,7 +104,7 @@ def inv(a: ArrayLike) -> Value:
     Array([[0.5 , 0.  ],
            [0.  , 0.25]], dtype=float32)
     """
-    (x,) = matrices("inv", a, square=True)
+    (x,) = matrices("linalg.inv", a, square=True)
     return solve_matrices(x, broadcast_to(eye(shape_of(x)[-1], dtype=dtype_of(x)), shape_of(x)))
 
 
@@ -118,7 +117,7 @@ def det(a: ArrayLike) -> Value:
     >>> det(np.array([[1., 2.], [3., 4.]], np.float32))
     Array(-2., dtype=float32)
     """
-    (x,) = matrices("det", a, square=True)
+    (x,) = matrices("linalg.det", a, square=True)
     n = shape_of(x)[-1]
     if n == 2:
         return x[..., 0, 0] * x[..., 1, 1] - x[..., 0, 1] * x[..., 1, 0]
@@ -179,7 +178,7 @@ def slogdet(a: ArrayLike, *, method: str | None = None) -> SlogdetResult:
     >>> slogdet(np.array([[0., 2.], [2., 0.]], np.float32)).sign
     Array(-1., dtype=float32)
     """
-    (x,) = matrices("slogdet", a, square=True)
+    (x,) = matrices("linalg.slogdet", a, square=True)
     if method not in (None, "lu", "qr"):
         raise ValueError(f"weft.numpy.linalg.slogdet: method is 'lu' or 'qr', got {method!r}")
     return SlogdetResult(*_slogdet(x))
@@ -224,7 +223,7 @@ def pinv(
     Array([[0.5 , 0.  ],
            [0.  , 0.25]], dtype=float32)
     """
-    (x,) = matrices("pinv", a)
+    (x,) = matrices("linalg.pinv", a)
     limit = rtol if rtol is not None else rcond
     limit = 10 * default_tolerance(x) if limit is None else limit
     return _pinv(x, asarray(limit, dtypes.real_dtype(dtype_of(x))))[0]
@@ -286,7 +285,7 @@ def lstsq(
             f"weft.numpy.linalg.lstsq: a has {rows} rows and b has {shape_of(y)[0]}; they must "
             "have as many"
         )
-    check_precision("lstsq", 0, x)
+    check_precision("linalg.lstsq", 0, x)
     limit = default_tolerance(x) if rcond is None or rcond < 0 else rcond
     p, s = _pinv(x, asarray(limit, dtypes.real_dtype(dtype_of(x))))
     rank = sum_of(_kept(s, asarray(limit, dtype_of(s))).astype(np.int32), -1)
@@ -317,7 +316,7 @@ def matrix_rank(
     (x,) = promote_inexact("linalg.matrix_rank", M)
     if len(shape_of(x)) < 2:
         return any_of(x != 0).astype(np.int32)
-    check_precision("matrix_rank", 0, x)
+    check_precision("linalg.matrix_rank", 0, x)
     s = svdvals(x) if not hermitian else -sort(-absolute(eigvalsh(x)))
     if tol is not None:
         limit = asarray(tol)
@@ -332,7 +331,7 @@ def cond(x: ArrayLike, p: Any = None) -> Value:
     >>> cond(np.diag(np.array([1., 4.], np.float32)))
     Array(4., dtype=float32)
     """
-    (a,) = matrices("cond", x, square=p not in (None, 2, -2))
+    (a,) = matrices("linalg.cond", x, square=p not in (None, 2, -2))
     if p in (None, 2, -2):
         s = svdvals(a)
         ratio = s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]

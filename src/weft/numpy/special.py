@@ -13,6 +13,7 @@ from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
     Value,
+    as_result,
     check_ordered,
     dtype_of,
     promote,
@@ -251,7 +252,7 @@ def signbit(x: ArrayLike, /) -> Value:
     (x,) = promote("signbit", x)
     dtype = dtype_of(x)
     if not dtypes.is_floating(dtype):
-        return lax.lt(x, zeros_of(x)) if dtype != np.bool_ else zeros_of(x)
+        return lax.lt(x, zeros_of(x)) if dtype != np.bool_ else as_result(zeros_of(x))
     bits = lax.bitcast_convert_type(x, np.dtype(f"int{8 * dtype.itemsize}"))
     return lax.lt(bits, zeros_of(bits))
 

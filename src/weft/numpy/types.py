@@ -9,7 +9,7 @@ import numpy as np
 
 from weft import lax
 from weft.core import dtypes
-from weft.numpy._common import ArrayLike, Value, check_arraylike, dtype_of, shape_of
+from weft.numpy._common import ArrayLike, Value, as_result, check_arraylike, dtype_of, shape_of
 
 
 def _dtype(x: Any) -> np.dtype:
@@ -157,7 +157,7 @@ def iscomplex(x: ArrayLike) -> Value:
     """
     check_arraylike("iscomplex", x)
     if not dtypes.is_complex(dtype_of(x)):
-        return lax.broadcast_in_dim(np.asarray(False), shape_of(x), ())
+        return as_result(lax.broadcast_in_dim(np.asarray(False), shape_of(x), ()))
     imaginary = lax.imag(x)
     return lax.ne(imaginary, lax.full_like(imaginary, 0))
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import Array, alias
+from weft.array import Array
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.numpy._common import (
     ArrayLike,
     Value,
+    as_result,
     broadcast,
     check_arraylike,
     convert,
@@ -211,7 +212,7 @@ def _refuse_bool(name: str, x: Value, advice: str) -> None:
 def positive(x: ArrayLike, /) -> Value:
     """+x: a number's own value."""
     (x,) = promote("positive", x)
-    return alias(x)
+    return as_result(x)
 
 
 @at_once
@@ -219,7 +220,7 @@ def absolute(x: ArrayLike, /) -> Value:
     """The magnitude; real for complex numbers."""
     (x,) = promote("absolute", x)
     if dtype_of(x) == np.bool_ or dtypes.is_unsigned(dtype_of(x)):
-        return alias(x)
+        return as_result(x)
     return lax.abs(x)
 
 
@@ -252,7 +253,7 @@ def _rounding(name: str, op: Op, doc: str) -> Callable[[ArrayLike], Value]:
             raise TypeError(
                 f"weft.numpy.{name}: {dtype} has no order to round by; round x.real and x.imag"
             )
-        return op(x) if dtypes.is_floating(dtype) else alias(x)
+        return op(x) if dtypes.is_floating(dtype) else as_result(x)
 
     return _named(function, name, doc)
 
@@ -281,10 +282,10 @@ def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Value:
     if decimals == 0 or dtypes.is_complex(dtype):
         if dtypes.is_complex(dtype):
             return lax.complex(round(lax.real(x), decimals), round(lax.imag(x), decimals))
-        return rint(x) if dtypes.is_floating(dtype) else alias(x)
+        return rint(x) if dtypes.is_floating(dtype) else as_result(x)
     if not dtypes.is_floating(dtype):
         if decimals > 0:
-            return alias(x)
+            return as_result(x)
         factor = 10 ** (-decimals)
         rounded = round(divide(x, factor)) * factor
         return lax.convert_element_type(rounded, dtype)

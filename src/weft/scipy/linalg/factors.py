@@ -19,9 +19,10 @@ from weft.numpy._common import (
     promote_inexact,
     shape_of,
 )
+from weft.numpy.operands import check_precision, matrices
 from weft.primitives.linalg_eig import complex_of_dtype
 from weft.primitives.linalg_sylvester import sylvester
-from weft.scipy.linalg.operands import adjoint, check_precision, matrices
+from weft.scipy.linalg.operands import adjoint
 from weft.transforms.custom_jvp import custom_jvp
 
 # ---------------------------------------------------------------- Cholesky, LU
@@ -39,7 +40,7 @@ def cholesky(
            [0., 1.]], dtype=float32)
     """
     del overwrite_a, check_finite
-    (x,) = matrices("cholesky", a, square=True)
+    (x,) = matrices("scipy.linalg.cholesky", a, square=True)
     factor = routines.cholesky(x if lower else adjoint(x), symmetrize_input=False)
     return factor if lower else adjoint(factor)
 
@@ -57,7 +58,7 @@ def lu_factor(
     """``(lu, pivots)`` for `lu_solve`: both factors in one matrix, and the row that each row was
     exchanged with in turn."""
     del overwrite_a, check_finite
-    factors, pivots, _ = routines.lu(*matrices("lu_factor", a))
+    factors, pivots, _ = routines.lu(*matrices("scipy.linalg.lu_factor", a))
     return factors, pivots
 
 
@@ -74,7 +75,7 @@ def lu(
            [0., 2.]], dtype=float32)
     """
     del overwrite_a, check_finite
-    (x,) = matrices("lu", a)
+    (x,) = matrices("scipy.linalg.lu", a)
     factors, _, order = routines.lu(x)
     rows, columns = shape_of(x)[-2:]
     least = min(rows, columns)
@@ -116,7 +117,7 @@ def qr(
     """
     del overwrite_a, lwork, check_finite
     _check_mode("qr", mode, ("full", "economic", "r"))
-    (x,) = matrices("qr", a)
+    (x,) = matrices("scipy.linalg.qr", a)
     found = routines.qr(x, pivoting=pivoting, full_matrices=mode != "economic")
     return found[1:] if mode == "r" else found
 
@@ -138,8 +139,8 @@ def qr_multiply(
     del overwrite_a, overwrite_c
     _check_mode("qr_multiply", mode, ("left", "right"))
     x, y = promote_inexact("scipy.linalg.qr_multiply", a, c)
-    matrices("qr_multiply", x)
-    check_precision("qr_multiply", 1, y)
+    matrices("scipy.linalg.qr_multiply", x)
+    check_precision("scipy.linalg.qr_multiply", 1, y)
     vector = len(shape_of(y)) == 1
     if vector:
         y = y[:, None] if mode == "left" else y[None, :]
@@ -169,7 +170,7 @@ def svd(
 ) -> Any:
     """``(u, s, vh)`` with ``a = u diag(s) vh``, or `s` alone; `s` is descending."""
     del overwrite_a, check_finite, lapack_driver
-    (x,) = matrices("svd", a)
+    (x,) = matrices("scipy.linalg.svd", a)
     return routines.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
 
 
@@ -200,9 +201,9 @@ def eigh(
         raise ValueError(f"weft.scipy.linalg.eigh: type is 1, 2 or 3, got {type!r}")
     factor = None
     if b is None:
-        (x,) = matrices("eigh", a, square=True)
+        (x,) = matrices("scipy.linalg.eigh", a, square=True)
     else:
-        x, y = matrices("eigh", a, b, square=True)
+        x, y = matrices("scipy.linalg.eigh", a, b, square=True)
         factor = routines.cholesky(y)
         x = _reduced(x, factor, type)
     vectors, values = routines.eigh(x, lower=lower)
@@ -258,7 +259,7 @@ def eigh_tridiagonal(
     """
     del tol, key
     x, y = promote_inexact("scipy.linalg.eigh_tridiagonal", d, e)
-    check_precision("eigh_tridiagonal", 0, x)
+    check_precision("scipy.linalg.eigh_tridiagonal", 0, x)
     n = shape_of(x)[-1] if shape_of(x) else 0
     if not n or shape_of(y) != (*shape_of(x)[:-1], n - 1):
         raise ValueError(
@@ -303,7 +304,7 @@ def schur(a: ArrayLike, output: str = "real") -> tuple[Value, Value]:
     """
     if output not in ("real", "complex"):
         raise ValueError(f"weft.scipy.linalg.schur: output is 'real' or 'complex', got {output!r}")
-    (x,) = matrices("schur", a, square=True)
+    (x,) = matrices("scipy.linalg.schur", a, square=True)
     if output == "complex":
         x = x.astype(complex_of_dtype(dtype_of(x)))
     t, z = routines.schur(x)
@@ -313,7 +314,7 @@ def schur(a: ArrayLike, output: str = "real") -> tuple[Value, Value]:
 def rsf2csf(T: ArrayLike, Z: ArrayLike, check_finite: bool = True) -> tuple[Value, Value]:
     """The complex Schur form of a real one: ``(t, z)`` with the same ``z t z^H``, t triangular."""
     del check_finite
-    t, z = matrices("rsf2csf", T, Z, square=True)
+    t, z = matrices("scipy.linalg.rsf2csf", T, Z, square=True)
     if shape_of(t)[-1] != shape_of(z)[-1]:
         raise ValueError(
             f"weft.scipy.linalg.rsf2csf: T and Z have one size, got shapes {shape_of(t)} and "
@@ -329,7 +330,7 @@ def hessenberg(
 ) -> Any:
     """h, or ``(h, q)`` with `calc_q`: ``a = q h q^H``, h being zero below its first subdiagonal."""
     del overwrite_a, check_finite
-    (x,) = matrices("hessenberg", a, square=True)
+    (x,) = matrices("scipy.linalg.hessenberg", a, square=True)
     compact, taus = routines.hessenberg(x)
     h = wnp.triu(compact, -1)
     if not calc_q:
@@ -361,7 +362,7 @@ def polar(
     Array([[2., 0.],
            [0., 3.]], dtype=float32)
     """
-    (x,) = matrices("polar", a)
+    (x,) = matrices("scipy.linalg.polar", a)
     if side not in ("left", "right"):
         raise ValueError(f"weft.scipy.linalg.polar: side is 'right' or 'left', got {side!r}")
     if method not in ("qdwh", "svd"):

@@ -13,11 +13,12 @@ from weft import lax
 from weft.core import dtypes
 from weft.lax import linalg as routines
 from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
+from weft.numpy.operands import matrices
 from weft.numpy.solving import solve_matrices
 from weft.primitives.linalg_eig import complex_of_dtype
 from weft.primitives.linalg_sylvester import sylvester
 from weft.scipy.linalg.factors import schur
-from weft.scipy.linalg.operands import adjoint, matrices
+from weft.scipy.linalg.operands import adjoint
 from weft.transforms.api import jvp
 from weft.transforms.control_flow import cond, fori_loop
 from weft.transforms.custom_jvp import custom_jvp
@@ -42,7 +43,7 @@ def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 1
     Array([[1., 1.],
            [0., 1.]], dtype=float32)
     """
-    (a,) = matrices("expm", A, square=True)
+    (a,) = matrices("scipy.linalg.expm", A, square=True)
     n = shape_of(a)[-1]
     degree, reach = _DEGREES[dtypes.real_dtype(dtype_of(a))]
     norm = wnp.max(wnp.sum(abs(a), -2), -1, initial=0)
@@ -104,7 +105,7 @@ def expm_frechet(
     `method` is accepted for compatibility.
     """
     del method
-    a, e = matrices("expm_frechet", A, E, square=True)
+    a, e = matrices("scipy.linalg.expm_frechet", A, E, square=True)
     if shape_of(a) != shape_of(e):
         raise ValueError(
             f"weft.scipy.linalg.expm_frechet: A and E have one shape, got {shape_of(a)} and "
@@ -129,7 +130,7 @@ def sqrtm(A: ArrayLike, blocksize: int = 1) -> Value:
     """
     if blocksize > 1:
         raise NotImplementedError("weft.scipy.linalg.sqrtm: there is no blocked form; blocksize=1")
-    (a,) = matrices("sqrtm", A, square=True)
+    (a,) = matrices("scipy.linalg.sqrtm", A, square=True)
     return _sqrtm(a.astype(complex_of_dtype(dtype_of(a))))
 
 
@@ -193,7 +194,7 @@ def funm(A: ArrayLike, func: Callable[[Value], Value], disp: bool = True) -> Any
     Array([[2., 0.],
            [0., 3.]], dtype=float32)
     """
-    (a,) = matrices("funm", A, square=True)
+    (a,) = matrices("scipy.linalg.funm", A, square=True)
     n = shape_of(a)[-1]
     t, z = schur(a, output="complex")
     line = wnp.diagonal(t, axis1=-2, axis2=-1)

@@ -1,4 +1,4 @@
-"""What the functions of `weft.scipy.linalg` accept: stacks of matrices of one floating dtype."""
+"""What solvers of `weft.scipy.linalg` accept: matrices and right-hand sides of one dtype."""
 
 from __future__ import annotations
 
@@ -7,49 +7,21 @@ from weft.numpy._common import (
     Value,
     broadcast_shape,
     broadcast_to_shape,
-    dtype_of,
     promote_inexact,
     shape_of,
 )
 from weft.numpy.classify import conj
 from weft.numpy.creation import asarray
+from weft.numpy.operands import check_precision, matrices
 from weft.numpy.shaping import matrix_transpose
-
-
-def matrices(name: str, *xs: ArrayLike, square: bool = False) -> list[Value]:
-    """Operands of one dtype; errors name the function unless they are (square) matrices."""
-    values = [asarray(x) for x in promote_inexact(f"scipy.linalg.{name}", *xs)]
-    for position, x in enumerate(values):
-        shape = shape_of(x)
-        if len(shape) < 2:
-            raise ValueError(
-                f"weft.scipy.linalg.{name}: argument {position} must have matrices in its last two "
-                f"axes, got shape {shape}"
-            )
-        if square and shape[-1] != shape[-2]:
-            raise ValueError(
-                f"weft.scipy.linalg.{name}: argument {position} must be square in its last two "
-                f"axes, got shape {shape}"
-            )
-        check_precision(name, position, x)
-    return values
-
-
-def check_precision(name: str, position: int, x: Value) -> None:
-    """TypeError for 16-bit floats, for which there are no factorizations."""
-    if dtype_of(x).itemsize < 4:
-        raise TypeError(
-            f"weft.scipy.linalg.{name}: argument {position} is {dtype_of(x)}, which is too narrow "
-            "for linear algebra; convert it first (x.astype('float32'))"
-        )
 
 
 def system(name: str, a: ArrayLike, b: ArrayLike) -> tuple[Value, Value, bool]:
     """Square matrices and right-hand sides with columns, of one dtype and batch shape; and whether
     the right-hand side was one vector."""
     x, y = (asarray(v) for v in promote_inexact(f"scipy.linalg.{name}", a, b))
-    matrices(name, x, square=True)
-    check_precision(name, 1, y)
+    matrices(f"scipy.linalg.{name}", x, square=True)
+    check_precision(f"scipy.linalg.{name}", 1, y)
     vector = len(shape_of(y)) == 1
     y = y[:, None] if vector else y
     n = shape_of(x)[-1]

@@ -19,9 +19,10 @@ from weft.numpy._common import (
     promote_inexact,
     shape_of,
 )
+from weft.numpy.operands import check_precision, matrices
 from weft.numpy.solving import solve_matrices
 from weft.primitives.linalg_sylvester import sylvester
-from weft.scipy.linalg.operands import adjoint, check_precision, matrices, system
+from weft.scipy.linalg.operands import adjoint, system
 
 #: Names of SciPy for what is known of a matrix, and their abbreviations.
 _STRUCTURES = {
@@ -245,8 +246,8 @@ def solve_sylvester(
             f"weft.scipy.linalg.solve_sylvester: method is 'schur' or 'eigen', got {method!r}"
         )
     a, b, c = promote_inexact("scipy.linalg.solve_sylvester", A, B, C)
-    matrices("solve_sylvester", a, b, square=True)
-    check_precision("solve_sylvester", 2, c)
+    matrices("scipy.linalg.solve_sylvester", a, b, square=True)
+    check_precision("scipy.linalg.solve_sylvester", 2, c)
     m, n = shape_of(a)[-1], shape_of(b)[-1]
     if shape_of(c)[-2:] != (m, n):
         raise ValueError(
