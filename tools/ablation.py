@@ -38,8 +38,8 @@ def page() -> str:
     for part, several in rows:
         names = ", ".join(f"{d.name} ({d.number})" for d in several)
         lines.append(f"| {part} | {len(several)} | {names or '–'} |")
+    lines += ["", *beneath(), ""]
     lines += [
-        "",
         "| discovery | kernels | MFLOP | intermediate KB | none of it: kernels | MFLOP | KB |",
     ]
     lines += ["|---|---:|---:|---:|---:|---:|---:|"]
@@ -51,6 +51,21 @@ def page() -> str:
         figures = [f"{m.kernels} | {m.flops / 1e6:.3g} | {m.peak / 1e3:.4g}" for m in (now, then)]
         lines.append(f"| {d.name} | {' | '.join(figures)} |")
     return HEAD + "\n".join(lines) + "\n"
+
+
+def beneath() -> list[str]:
+    """The discoveries that no row of the table loses, by what makes them."""
+    reasons: dict[str, list[str]] = {}
+    for d in DISCOVERIES:
+        if d.beneath:
+            reasons.setdefault(d.beneath, []).append(f"{d.name} ({d.number})")
+    count = sum(map(len, reasons.values()))
+    lines = [
+        f"{count} discoveries are lost by no row, since none of these parts makes them: they",
+        "follow from what lies beneath, and are listed because they could be lost there.",
+        "",
+    ]
+    return lines + [f"- {', '.join(names)}: {why}." for why, names in reasons.items()]
 
 
 if __name__ == "__main__":

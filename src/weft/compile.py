@@ -243,6 +243,7 @@ def plan_program(
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import plan
     from weft.terms.lower import lower_jaxpr
+    from weft.terms.windows import slide_windows
 
     # What is for a class of shapes is checked at each shape that it is used for (`OpenProgram.at`).
     check = config.check and not _is_open(closed)
@@ -265,6 +266,7 @@ def plan_program(
     told = None if ready is None else early.timing(ready)
 
     def planned(region: Region) -> list[Planned]:
+        region = slide_windows(region)
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
         kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared, told, picker))
         record.seconds["plan"] -= early.seconds

@@ -27,6 +27,7 @@ from weft.saturate import engine as engines
 from weft.saturate.engine import Engine
 from weft.saturate.instances import Instances
 from weft.saturate.rules import THEMES
+from weft.terms import windows
 from weft.terms.cascade import FREE, UNKNOWN, repaired
 
 
@@ -42,13 +43,23 @@ class Measured:
 
 @dataclass(frozen=True)
 class Discovery:
-    """``number`` is that of the list that the compiler was built for."""
+    """``number`` is that of the list that the compiler was built for.
+
+    ``beneath`` says what makes it where none of the optimiser's parts does.
+    """
 
     number: int
     name: str
     function: Callable[..., Any]
     shapes: tuple[tuple[int, ...], ...]
     holds: Callable[[Measured], bool]
+    beneath: str = ""
+
+
+VIEWS = (
+    "terms are re-indexed where they are read: of an elementwise or summed term only that is left"
+)
+NESTED = "a short sum that one other fold reads is computed inside of it (`kernels/fusion`)"
 
 
 def measure(discovery: Discovery) -> Measured:
@@ -124,6 +135,12 @@ def _gated(np_: Any, x: Any, gate: Any, up: Any) -> Any:
 def _masked(np_: Any, x: Any) -> Any:
     positive = x > 0.5
     return np_.where(positive, x, 0).sum(1) + np_.where(positive, 0, x).sum(1)
+
+
+def _convolution(np_: Any, x: Any, w: Any) -> Any:
+    height, width = x.shape[2] - 2, x.shape[3] - 2
+    cut = [x[:, :, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return np_.einsum("knchw,ock->nohw", np_.stack(cut), w.reshape(*w.shape[:2], 9))
 
 
 SQUARE = ((N, N), (N, N))
@@ -216,7 +233,12 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda m: m.flops < 9 * N * N,
     ),
     Discovery(
-        12, "row of a product", lambda np_, a, b: (a @ b)[7], SQUARE, lambda m: m.flops < 9 * N * N
+        12,
+        "row of a product",
+        lambda np_, a, b: (a @ b)[7],
+        SQUARE,
+        lambda m: m.flops < 9 * N * N,
+        VIEWS,
     ),
     Discovery(
         12,
@@ -224,6 +246,7 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda np_, a, b: (a @ b)[:, :8],
         SQUARE,
         lambda m: m.flops < 18 * N * N,
+        VIEWS,
     ),
     Discovery(
         13,
@@ -231,6 +254,7 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda np_, a, b, x: np_.kron(a, b) @ x,
         ((40, 40), (30, 30), (1200,)),
         lambda m: m.peak < 4 * 1200 * 1200 / 8,
+        VIEWS,
     ),
     Discovery(
         14,
@@ -245,6 +269,7 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda np_, x, y: _squares(x, y).min(1),
         ((700, 16), (900, 16)),
         lambda m: m.kernels == 1 and m.peak < 700 * 900,
+        NESTED,
     ),
     Discovery(
         14,
@@ -252,6 +277,7 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda np_, x, y: _squares(x, y).argmin(1),
         ((700, 16), (900, 16)),
         lambda m: m.kernels == 1 and m.peak < 700 * 900,
+        NESTED,
     ),
     Discovery(
         14,
@@ -259,6 +285,13 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda np_, x, y: np_.exp(-_squares(x, y)).sum(1),
         ((700, 16), (900, 16)),
         lambda m: m.kernels == 1 and m.peak < 700 * 900,
+    ),
+    Discovery(
+        16,
+        "convolution of stacked windows",
+        _convolution,
+        ((4, 16, 34, 34), (32, 16, 3, 3)),
+        lambda m: m.kernels == 1 and m.peak < 4 * 4 * 16 * 34 * 34,
     ),
     Discovery(
         19,
@@ -276,6 +309,7 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda np_, a, b, c, d: np_.einsum("ij,jk,kl,l->i", a, b, c, d),
         (*SQUARE, (N, N), (N,)),
         lambda m: m.flops < 8 * N * N,
+        "`weft.numpy.einsum` contracts in the cheapest order itself, before anything is compiled",
     ),
 )
 
@@ -310,6 +344,7 @@ PARTS: dict[str, Callable[[], Patches]] = {
     "blocks that masks hide": lambda: [(blocked, "masks_of", lambda stream, stage: [])],
     "wide folds by rows": lambda: [(wide_folds, "_split", lambda step, made: [step])],
     "price of memory": lambda: [(streaming, "rent", lambda *_: 0.0)],
+    "windows that slide": lambda: [(windows, "slide_windows", lambda region: region)],
     "several sums in a tile": lambda: [
         (module, "share_loops", lambda a, b: False) for module in (fusion, merging)
     ],

@@ -8,11 +8,11 @@ walks as one are collapsed: ``value[i, j]`` over ``i:m, j:n`` becomes ``value[c 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from weft.core.extents import typical
 from weft.kernels.build import Output
-from weft.kernels.uses import own_folds
+from weft.kernels.uses import is_contraction, own_folds
 from weft.terms.affine import Affine, Axis, linearize, row_major
 from weft.terms.term import (
     Fold,
@@ -65,7 +65,12 @@ def _split_divided(outputs: list[Output]) -> list[Output]:
 
 def _divided_axis(outputs: list[Output]) -> tuple[Axis, int] | None:
     axes = outputs[0].axes
-    for address in _addresses(outputs):
+    return _divided(axes, _addresses(outputs))
+
+
+def _divided(axes: Container[Axis], addresses: Iterable[Affine]) -> tuple[Axis, int] | None:
+    """One of ``axes`` that an address divides evenly, and by what."""
+    for address in addresses:
         for division in address.divisions():
             terms = division.numerator.terms
             if len(terms) == 1 and division.numerator.const == 0 and terms[0][1] == 1:
@@ -132,7 +137,8 @@ def _walked_as_one(a: Axis, b: Axis, addresses: Sequence[Affine], terms: Sequenc
 
 def _collapse_folds(term: Term) -> Term:
     """The same term, each fold over as few axes as possible, the most contiguous one innermost."""
-    if not any(len(fold.over) > 1 for fold in own_folds(term)):
+    folds = own_folds(term)
+    if not any(len(f.over) > 1 or _split_fold(f) is not f for f in folds):
         return term
     result: dict[Term, Term] = {}
     for t in postorder(term):
@@ -140,26 +146,47 @@ def _collapse_folds(term: Term) -> Term:
     return result[term]
 
 
-def _with_children(t: Term, result: dict[Term, Term]) -> Term:
+def _with_children(t: Term, result: Mapping[Term, Term]) -> Term:
     if isinstance(t, Map):
         return Map(t.op, tuple(result[a] for a in t.args), t.dtype)
     if isinstance(t, Fold):
-        return _collapse_fold(Fold(t.monoid, t.over, tuple(result[b] for b in t.bodies)))
+        fold = Fold(t.monoid, t.over, tuple(result[b] for b in t.bodies))
+        return _collapse_fold(_split_fold(fold))
     if isinstance(t, Proj):
-        fold = result[t.fold]
-        assert isinstance(fold, Fold)
-        return Proj(fold, t.position)
+        whole = result[t.fold]
+        assert isinstance(whole, Fold)
+        return Proj(whole, t.position)
     if isinstance(t, Fuse):
         return Fuse(t.index, tuple((lo, hi, result[p]) for lo, hi, p in t.pieces))
     return t
 
 
+def _read(terms: Sequence[Term]) -> list[Affine]:
+    """The linear addresses of what is loaded."""
+    loads = (t for t in postorder(*terms) if isinstance(t, Load))
+    return [linearize(t.index, row_major(t.value.shape)) for t in loads]
+
+
+def _split_fold(fold: Fold) -> Fold:
+    """A contraction over several axes where an access divides one: windows numbered in a row."""
+    if not is_contraction(fold):
+        return fold
+    for _ in range(8):
+        found = _divided(fold.over, _read(fold.bodies))
+        if found is None:
+            break
+        axis, divisor = found
+        outer = Axis(f"{axis.name}0", axis.extent // divisor)
+        inner = Axis(f"{axis.name}1", divisor)
+        whole = {axis: Affine.of(outer) * divisor + inner}
+        at = fold.over.index(axis)
+        over = (*fold.over[:at], outer, inner, *fold.over[at + 1 :])
+        fold = Fold(fold.monoid, over, substitute_all(fold.bodies, whole))
+    return fold
+
+
 def _collapse_fold(fold: Fold) -> Fold:
-    addresses = [
-        linearize(t.index, row_major(t.value.shape))
-        for t in postorder(*fold.bodies)
-        if isinstance(t, Load)
-    ]
+    addresses = _read(fold.bodies)
     over = sorted(
         fold.over,
         key=lambda a: -max((typical(abs(x.coefficient(a))) for x in addresses), default=0),
