@@ -286,6 +286,8 @@ def _expm1(x: Pair) -> Pair:
     half = (im * 0.5).apply("sin")
     grown = _exp(x)
     u = re.apply("expm1") * im.apply("cos") - 2 * (half * half)
+    u = (re.equals(-math.inf) & ~im.is_finite()).where(_like(u, -1), u)
+    u = (re.equals(0) & im.equals(0)).where(_like(u, 0), u)
     return (re > 1).where(grown[0] - 1, u), grown[1]
 
 
@@ -479,6 +481,7 @@ def _atanh(x: Pair) -> Pair:
     u = (re.is_infinite() | im.is_infinite()).where(_like(u, 0), u)
     v = far.where(_like(v, math.pi / 2), v)
     v = (~im.is_finite() & ~im.is_infinite()).where(im, v)
+    v = (~re.equals(re) & im.is_finite()).where(re, v)
     return re.equals(0).where(re, with_sign(u, re)), with_sign(v, im)
 
 
