@@ -127,7 +127,9 @@ def differences(theirs: Any, ours: Any) -> list[str]:
     if wanted is None or offered is None or isinstance(theirs, type):
         return []
     if type(theirs).__name__ == "ufunc":
-        return ["`out` and `where` (JAX takes None only) are not taken"]
+        named = {p.name for p in offered}
+        missing = [f"no `{name}` (JAX takes None only)" for name in ("out", "where")]
+        return [] if named >= {"out", "where"} else missing
     positional = [p for p in offered if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     named = {p.name: p for p in offered if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
     any_number = any(p.kind is p.VAR_POSITIONAL for p in offered)

@@ -267,3 +267,28 @@ def test_errors():
         wnp.median(np.zeros((0, 2)), 0)
     with pytest.raises(TypeError, match="median: complex numbers have no order"):
         wnp.median(np.array([1j]))
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_weighted_quantiles(axis):
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(4, 5)), rng.integers(0, 4, (4, 5)) + 0.5
+    holes = np.where(x > 1, np.nan, x)
+    q = np.array([0, 0.1, 0.5, 0.9, 1])
+    for name, data in (("quantile", x), ("quantile", holes), ("nanpercentile", holes)):
+        ours, theirs = getattr(wnp, name), getattr(np, name)
+        parts = q * 100 if "percentile" in name else q
+        for options in ({}, {"weights": w}):
+            options = {"axis": axis, "method": "inverted_cdf", **options}
+            found = ours(wnp.asarray(data), parts, **options)
+            np.testing.assert_allclose(found, theirs(data, parts, **options))
+    along = wnp.quantile(x, 0.3, axis=1, weights=w[0], method="inverted_cdf", keepdims=True)
+    wanted = np.quantile(x, 0.3, axis=1, weights=w[0], method="inverted_cdf", keepdims=True)
+    np.testing.assert_allclose(along, wanted)
+
+
+def test_weights_of_quantiles_are_checked():
+    with pytest.raises(ValueError, match="only method='inverted_cdf' takes weights, not 'linear'"):
+        wnp.quantile(wnp.ones(3), 0.5, weights=wnp.ones(3))
+    with pytest.raises(ValueError, match=r"weights of shape \(2,\) are neither one for each"):
+        wnp.quantile(wnp.ones(3), 0.5, weights=wnp.ones(2), method="inverted_cdf")

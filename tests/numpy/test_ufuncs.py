@@ -306,3 +306,21 @@ def test_compiled_chain_agrees():
         expected = np.asarray(chain(x))
     check(weft.jit(chain)(x), expected, rtol=1e-5, atol=1e-6)
     check(chain(wnp.asarray(x)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_out_and_where_are_none():
+    x = wnp.ones(2)
+    assert wnp.add(x, 1, out=None, where=None).tolist() == [2, 2]
+    for function in (wnp.maximum, wnp.bitwise_or, wnp.logical_or, wnp.subtract, wnp.logaddexp):
+        with pytest.raises(TypeError, match=f"{function.__name__}: out must be None"):
+            function(True, True, out=np.zeros(()))
+        with pytest.raises(
+            TypeError, match=f"where must be None.*where.mask, .*{function.__name__}"
+        ):
+            function(True, True, where=True)
+
+
+def test_axes_out_of_bounds_are_index_errors_too():
+    for kind in (IndexError, ValueError, np.exceptions.AxisError):
+        with pytest.raises(kind, match="expand_dims: axis 3 is out of bounds for an array with 2"):
+            wnp.expand_dims(wnp.ones(2), 3)

@@ -67,6 +67,16 @@ def check_arraylike(name: str, *args: Any) -> None:
         )
 
 
+def only_values(name: str, out: None, where: None) -> None:
+    """Raises TypeError unless a ufunc's arguments `out` and `where` are None, as in JAX."""
+    no_out(name, out)
+    if where is not None:
+        raise TypeError(
+            f"{public_name(name)}: where must be None: without out it leaves elements undefined; "
+            f"use weft.numpy.where(mask, {public_name(name)}(...), other)"
+        )
+
+
 def no_out(name: str, out: None) -> None:
     """Raises TypeError unless NumPy's argument `out` is None: results are new arrays."""
     if out is not None:
@@ -254,7 +264,8 @@ def _fitted(name: str, x: Value, dtype: np.dtype, weak: bool, shape: tuple[int, 
 
 
 def canonical_axis(name: str, axis: Any, ndim: int) -> int:
-    """`axis` counted from the front; ValueError when the array does not have it."""
+    """`axis` counted from the front; NumPy's AxisError (a ValueError and an IndexError) when the
+    array does not have it."""
     try:
         number = operator.index(axis)
     except TypeError:
@@ -262,7 +273,7 @@ def canonical_axis(name: str, axis: Any, ndim: int) -> int:
             f"{public_name(name)}: axis must be an integer, got {axis!r} ({type(axis).__name__})"
         ) from None
     if not -ndim <= number < ndim:
-        raise ValueError(
+        raise np.exceptions.AxisError(
             f"{public_name(name)}: axis {number} is out of bounds for an array with "
             f"{ndim} {'axis' if ndim == 1 else 'axes'}"
         )

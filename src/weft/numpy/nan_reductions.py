@@ -197,7 +197,7 @@ def nanstd(
 
 
 def nanargmax(
-    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
     """The index of the first largest element that is not NaN.
 
@@ -209,7 +209,7 @@ def nanargmax(
 
 
 def nanargmin(
-    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
     """The index of the first smallest element that is not NaN.
 

@@ -19,6 +19,7 @@ from weft.numpy._common import (
     ArrayLike,
     Axis,
     Value,
+    broadcast_to_shape,
     canonical_axes,
     check_arraylike,
     convert,
@@ -36,7 +37,9 @@ from weft.numpy.ufuncs import constant_like, divide
 
 #: Methods that read one element, and what makes its position of that of the quantile.
 _ROUNDING = {"lower": "floor", "higher": "ceil", "nearest": "round"}
-_METHODS = ("linear", "midpoint", *_ROUNDING)
+#: The method that reads the first element up to which a part of all weights lies.
+_BY_WEIGHT = "inverted_cdf"
+_METHODS = ("linear", "midpoint", *_ROUNDING, _BY_WEIGHT)
 
 
 def quantile(
@@ -47,18 +50,30 @@ def quantile(
     overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
+    *,
+    weights: ArrayLike | None = None,
 ) -> Value:
     """The quantiles `q` (a number or vector in [0, 1], whose axis comes first) over `axis`.
 
     Between two elements, `method` is "linear" interpolation, the "lower" or "higher" element, their
-    "midpoint", or the "nearest" one (halfway, that at an even position). The dtype is that of `a`,
-    float32 for integers.
+    "midpoint", or the "nearest" one (halfway, that at an even position); "inverted_cdf" is the
+    first element up to which a part `q` of all `weights` lies (of the shape of `a`, or one for each
+    element along `axis`; 1 each by default). The dtype is that of `a`, float32 for integers.
 
     >>> quantile(np.array([3.0, 1.0, 2.0, 4.0]), np.array([0.5, 1.0]))
     Array([2.5, 4. ], dtype=float32)
+    >>> np.quantile(
+    ...     np.array([3.0, 1.0]), 0.5, weights=np.array([1, 5]), method="inverted_cdf"
+    ... )
+    Array(1., dtype=float32)
+
+    Raises
+    ------
+    TypeError: for complex numbers. ValueError: for `q` outside of [0, 1], no elements, an unknown
+    method, and `weights` with another method than "inverted_cdf" or of another shape.
     """
     _check_unused("quantile", out, overwrite_input)
-    return _quantile("quantile", a, q, axis, method, keepdims)
+    return _quantile("quantile", a, q, axis, method, keepdims, weights)
 
 
 def percentile(
@@ -69,6 +84,8 @@ def percentile(
     overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
+    *,
+    weights: ArrayLike | None = None,
 ) -> Value:
     """As `quantile`, with `q` in [0, 100].
 
@@ -76,7 +93,7 @@ def percentile(
     Array(2., dtype=float32)
     """
     _check_unused("percentile", out, overwrite_input)
-    return _quantile("percentile", a, _percent(q), axis, method, keepdims)
+    return _quantile("percentile", a, _percent(q), axis, method, keepdims, weights)
 
 
 def median(
@@ -103,6 +120,8 @@ def nanquantile(
     overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
+    *,
+    weights: ArrayLike | None = None,
 ) -> Value:
     """As `quantile`, of the elements that are not NaN.
 
@@ -110,7 +129,7 @@ def nanquantile(
     Array(2., dtype=float32)
     """
     _check_unused("nanquantile", out, overwrite_input)
-    return _quantile("nanquantile", a, q, axis, method, keepdims, ignore_nan=True)
+    return _quantile("nanquantile", a, q, axis, method, keepdims, weights, ignore_nan=True)
 
 
 def nanpercentile(
@@ -121,6 +140,8 @@ def nanpercentile(
     overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
+    *,
+    weights: ArrayLike | None = None,
 ) -> Value:
     """As `percentile`, of the elements that are not NaN.
 
@@ -128,8 +149,8 @@ def nanpercentile(
     Array(2., dtype=float32)
     """
     _check_unused("nanpercentile", out, overwrite_input)
-    percent = _percent(q)
-    return _quantile("nanpercentile", a, percent, axis, method, keepdims, ignore_nan=True)
+    q = _percent(q)
+    return _quantile("nanpercentile", a, q, axis, method, keepdims, weights, ignore_nan=True)
 
 
 def nanmedian(
@@ -172,6 +193,7 @@ def _quantile(
     axis: Axis,
     method: str,
     keepdims: bool,
+    weights: ArrayLike | None = None,
     ignore_nan: bool = False,
 ) -> Value:
     check_arraylike(name, a)
@@ -181,7 +203,14 @@ def _quantile(
         raise TypeError(f"weft.numpy.{name}: complex numbers have no order")
     if method not in _METHODS:
         raise ValueError(f"weft.numpy.{name}: method is one of {_METHODS}, got {method!r}")
+    if weights is not None and method != _BY_WEIGHT:
+        raise ValueError(
+            f"weft.numpy.{name}: only method={_BY_WEIGHT!r} takes weights, not {method!r}"
+        )
     axes = canonical_axes(name, axis, len(shape_of(x)))
+    if method == _BY_WEIGHT:
+        values = _at_weights(name, x, weights, q, axes, ignore_nan)
+        return _arranged(values, shape_of(x), axes, shape_of(q), keepdims)
     rows = _sorted_rows(name, x, axes)
     if ignore_nan:
         number_of = lax.reduce_sum((~isnan(rows)).astype(np.int32), (len(shape_of(rows)) - 1,))
@@ -211,6 +240,12 @@ def _checked_quantiles(name: str, q: ArrayLike) -> Value:
 
 def _sorted_rows(name: str, x: Value, axes: tuple[int, ...]) -> Value:
     """The elements over `axes` as the last axis, sorted."""
+    rows = _rows(name, x, axes)
+    return lax.sort(rows, len(shape_of(rows)) - 1)
+
+
+def _rows(name: str, x: Value, axes: tuple[int, ...]) -> Value:
+    """The elements over `axes` as the last axis."""
     shape = shape_of(x)
     kept = tuple(d for d in range(len(shape)) if d not in axes)
     count = math.prod(shape[d] for d in axes)
@@ -218,8 +253,49 @@ def _sorted_rows(name: str, x: Value, axes: tuple[int, ...]) -> Value:
         raise ValueError(
             f"weft.numpy.{name}: no {name} of no elements: shape {shape} over axes {axes}"
         )
-    rows = lax.transpose(x, (*kept, *axes))
-    return lax.sort(lax.reshape(rows, (*(shape[d] for d in kept), count)), len(kept))
+    return lax.reshape(lax.transpose(x, (*kept, *axes)), (*(shape[d] for d in kept), count))
+
+
+def _at_weights(
+    name: str,
+    x: Value,
+    weights: ArrayLike | None,
+    q: Value,
+    axes: tuple[int, ...],
+    ignore_nan: bool,
+) -> Value:
+    """The first elements up to which a part `q` of all weights lies; the axis of q is last."""
+    work = _work_dtype(x)
+    rows = _rows(name, x, axes)
+    missing = isnan(rows)
+    heavy = _weights_of(name, x, 1 if weights is None else weights, axes)
+    heavy = where(missing, 0, heavy.astype(work)) if ignore_nan else heavy.astype(work)
+    last = len(shape_of(rows)) - 1
+    rows, heavy = lax.sort((rows, heavy), last, num_keys=1)
+    below = lax.cumsum(heavy, last)
+    part = lax.reshape(asarray(q, work), shape_of(q) or (1,)) * below[..., -1:]
+    # Nothing is reached before the first element that has a weight.
+    reached = (below[..., None, :] >= part[..., :, None]) & (below[..., None, :] > 0)
+    index = lax.argmax(reached, last + 1, np.int32)
+    values = take_along_axis(rows, index, -1, "clip")
+    if ignore_nan:
+        return where(below[..., -1:] > 0, values, constant_like(values, np.nan))
+    return where(isnan(rows[..., -1:]), constant_like(values, np.nan), values)
+
+
+def _weights_of(name: str, x: Value, weights: ArrayLike, axes: tuple[int, ...]) -> Value:
+    """A weight for each element of the rows over `axes`."""
+    check_arraylike(name, weights)
+    shape, own = shape_of(x), shape_of(weights)
+    w = asarray(weights)
+    if own == tuple(shape[d] for d in axes) and len(own) < len(shape):
+        w = lax.broadcast_in_dim(w, shape, axes)
+    elif own not in ((), shape):
+        raise ValueError(
+            f"weft.numpy.{name}: weights of shape {own} are neither one for each element, {shape}, "
+            f"nor one for each along the axes {axes}"
+        )
+    return _rows(name, broadcast_to_shape(w, shape), axes)
 
 
 def _at_positions(rows: Value, q: Value, method: str) -> Value:

@@ -463,7 +463,9 @@ def _weights_along(x: Value, weights: Value, axis: Axis) -> Value:
 # ---------------------------------------------------------------- where the extremum is
 
 
-def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: bool) -> Value:
+def _arg_extremum(
+    name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: bool | None
+) -> Value:
     x = as_array(name, x)
     shape = shape_of(x)
     if axis is None:
@@ -482,7 +484,7 @@ def _arg_extremum(name: str, op: Any, x: ArrayLike, axis: int | None, keepdims: 
 
 @at_once
 def argmax(
-    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
     """The index of the first largest element along `axis` (of the flat array without one).
 
@@ -495,7 +497,7 @@ def argmax(
 
 @at_once
 def argmin(
-    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool = False
+    a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
     """The index of the first smallest element along `axis` (of the flat array without one).
 

@@ -16,6 +16,7 @@ from weft.numpy._common import (
     as_result,
     check_ordered,
     dtype_of,
+    only_values,
     promote,
     promote_and_broadcast,
     promote_inexact,
@@ -65,12 +66,13 @@ def _hypot(x1: Value, x2: Value) -> Value:
 
 
 @at_once
-def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+def logaddexp(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
     """log(exp(x1) + exp(x2)) without overflow, with smooth derivatives of any order.
 
     >>> np.logaddexp(np.array([0.0]), 0.0).round(4)
     Array([0.6931], dtype=float32)
     """
+    only_values("logaddexp", out, where)
     check_ordered("logaddexp", x1, x2)
     return _logaddexp(*promote_and_broadcast("logaddexp", x1, x2, inexact=True))
 
@@ -105,12 +107,13 @@ def _finite_difference(x1: Value, x2: Value) -> Value:
 
 
 @at_once
-def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+def logaddexp2(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
     """log2(2^x1 + 2^x2) without overflow.
 
     >>> np.logaddexp2(np.array([3.0]), 3.0)
     Array([4.], dtype=float32)
     """
+    only_values("logaddexp2", out, where)
     check_ordered("logaddexp2", x1, x2)
     return _logaddexp2(*promote_and_broadcast("logaddexp2", x1, x2, inexact=True))
 

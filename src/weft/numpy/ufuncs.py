@@ -27,6 +27,7 @@ from weft.numpy._common import (
     dtype_of,
     is_scalar,
     no_out,
+    only_values,
     promote,
     promote_and_broadcast,
     promote_inexact,
@@ -58,7 +59,8 @@ def binary(
 ) -> Callable[[ArrayLike, ArrayLike], Value]:
     """A function of two arrays of a common dtype and shape."""
 
-    def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    def function(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
+        only_values(name, out, where)
         return op(*promote_and_broadcast(name, x1, x2, inexact=inexact))
 
     return at_once(_named(function, name, doc + _CONTRACT))
@@ -72,7 +74,8 @@ _CONTRACT = (
 def bitwise(name: str, op: Op, doc: str) -> Callable[[ArrayLike, ArrayLike], Value]:
     """A function of two arrays of bits: integers or booleans."""
 
-    def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    def function(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
+        only_values(name, out, where)
         _check_bits(name, x1, x2)
         return op(*promote_and_broadcast(name, x1, x2))
 
@@ -92,7 +95,8 @@ def _check_bits(name: str, *args: ArrayLike) -> None:
 def logical(name: str, op: Op, doc: str) -> Callable[..., Value]:
     """A function of the truth of its operands (whether they are not zero)."""
 
-    def function(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+    def function(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
+        only_values(name, out, where)
         check_arraylike(name, x1, x2)
         return op(*broadcast(name, truth(x1), truth(x2)))
 
@@ -189,16 +193,18 @@ def _is_bool(x: Value) -> bool:
 
 
 @at_once
-def subtract(x1: ArrayLike, x2: ArrayLike, /) -> Value:
+def subtract(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
     """x1 − x2. Booleans have no difference: use logical_xor."""
+    only_values("subtract", out, where)
     x1, x2 = promote_and_broadcast("subtract", x1, x2)
     _refuse_bool("subtract", x1, "use weft.numpy.logical_xor (x ^ y)")
     return arithmetic.sub(x1, x2)
 
 
 @at_once
-def negative(x: ArrayLike, /) -> Value:
+def negative(x: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
     """−x. Booleans have no negative: use logical_not."""
+    only_values("negative", out, where)
     (x,) = promote("negative", x)
     _refuse_bool("negative", x, "use weft.numpy.logical_not (~x)")
     return lax.neg(x)
