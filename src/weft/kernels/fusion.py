@@ -45,6 +45,7 @@ FOLLOWED = 8 * MAX_USES  # uses of a view that are uses of what it views, where 
 PACKED_SIDE = 32
 PACKED_WORK = 1 << 20
 PACKED_NODES = 40
+ONE_BY_ONE = 0.2  # nanoseconds of a vectorised operation that are not spent on single elements
 MANY = 16  # iterations per thread that leave no doubt about parallelism
 
 #: ``store`` it in memory, compute it where it is used (``inline``), or keep a ``row`` of it there.
@@ -337,6 +338,8 @@ class _Chooser:
         rows = self.keeps_rows(step, uses)
         computed = max(0.0, again) * weight.ns * size
         if again <= 0.01:
+            if not rows and weight.ns >= ONE_BY_ONE and all(map(_is_one_by_one, uses)):
+                return ("store", "inline"), "store", 2 * self.traffic(step.value)
             if not rows:
                 return ("inline",), "inline", 0.0
             return ("inline", "row"), "inline", 0.0
@@ -384,6 +387,16 @@ def _fixed(region: Region) -> set[Value]:
 def _wide(use: Use) -> set[Axis]:
     """The axes of more than one iteration that a use depends on."""
     return {a for a in use.axes if a.extent > 1}
+
+
+def _is_one_by_one(use: Use) -> bool:
+    """Whether a fold uses what does not vary along its root's loops.
+
+    Where those lie across lanes it would be computed one by one, else again for each of their
+    iterations.
+    """
+    wide = _wide(use) & set(use.over)
+    return bool(wide) and not _wide(use) & set(use.root.axes) and use.root.value.size > 1
 
 
 def _row_depth(uses: list[Use]) -> int:

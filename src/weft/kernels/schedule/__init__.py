@@ -7,6 +7,7 @@ that says why.  Loops are addressed by their axis; kernels are never changed in 
 from __future__ import annotations
 
 from weft.kernels.schedule.contraction import Params, schedule_contraction
+from weft.kernels.schedule.epilogue import part_epilogue
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.find import Contraction, find_contractions
 from weft.kernels.schedule.folds import block_fold, split_fold
@@ -39,6 +40,7 @@ __all__ = [
     "interleave",
     "nest_perfectly",
     "parallelize",
+    "part_epilogue",
     "peel",
     "reorder",
     "schedule_contraction",

@@ -27,6 +27,7 @@ from dataclasses import replace
 from math import prod
 
 from weft.kernels.ir import Buffer, For, Kernel, Load, Store, loops, walk
+from weft.kernels.schedule.epilogue import WORTH, epilogue_cost, part_epilogue
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.find import (
     Contraction,
@@ -45,6 +46,9 @@ from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop, path_to, without_dead_code
 from weft.structs import struct
 from weft.terms.affine import Axis
+
+#: Dot products after which their epilogues follow, in a loop that lies across lanes.
+EPILOGUE_BLOCK = 256
 
 #: The longest fold of several sums of which a panel stays in a core's own cache.
 SIDE_BY_SIDE = 2048
@@ -174,6 +178,7 @@ class _Scheduler:
             self.stream(c.column, params.column_block)
             return
         across = params.lanes == "fold"
+        column = self.part_epilogue() if across else c.column
         if across:
             k = c.k[-1].axis
             self.kernel = vectorize(self.kernel, k, min(params.width, c.k[-1].trip))
@@ -186,9 +191,28 @@ class _Scheduler:
         if c.row is not None:
             rows = min(params.rows, find_loop(self.kernel, c.row).trip)
             self.kernel = interleave(self.kernel, c.row, rows)
-        columns = min(params.columns, find_loop(self.kernel, c.column).trip)
+        columns = min(params.columns, find_loop(self.kernel, column).trip)
         tile_columns = interleave if across else vectorize
-        self.kernel = tile_columns(self.kernel, c.column, columns)
+        self.kernel = tile_columns(self.kernel, column, columns)
+
+    def part_epilogue(self) -> Axis:
+        """What follows dot products would be computed one by one: if it is much, in a loop of its
+        own over a block of them. Returns the axis around the fold."""
+        column = self.c.column
+        trip = find_loop(self.kernel, column).trip
+        around = [x.axis for x in path_to(self.kernel, self.c.k[0].axis)]
+        block = whole_block(trip, EPILOGUE_BLOCK)
+        apart = around[around.index(column) + 1 :] != [self.c.k[0].axis]
+        if apart or block < min(trip, EPILOGUE_BLOCK // 8):
+            return column
+        if epilogue_cost(self.kernel, column) < WORTH:
+            return column
+        if block < trip:
+            inside = Axis(f"{column.name}i", block)
+            self.kernel = split(self.kernel, column, inside)
+            column = inside
+        self.kernel = part_epilogue(self.kernel, column)
+        return column
 
     def stream(self, column: Axis, size: int) -> None:
         """Few rows and long ones to read: a block of them at a time, contiguously."""
