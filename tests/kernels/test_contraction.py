@@ -69,6 +69,14 @@ def test_lanes_along_the_fold(m: int, n: int, k: int) -> None:
     assert_same(s, schedule_contraction(s.kernel, params))
 
 
+@few
+@given(st.integers(1, 3), st.integers(1, 9), st.integers(1, 40), st.integers(1, 5), st.booleans())
+def test_few_rows_in_several_chains(m: int, n: int, k: int, chains: int, epilogue: bool) -> None:
+    s = matmul(m, n, k, epilogue=epilogue)
+    params = Params(2, 4, 6, parallel="columns", chains=chains)
+    assert_same(s, schedule_contraction(s.kernel, params))
+
+
 def test_batches_belong_to_threads() -> None:
     s = matmul(9, 10, 13, epilogue=True, batch=3)
     params = Params(2, 4, 6, 4, 2, True, True, "batch")

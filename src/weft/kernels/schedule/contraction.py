@@ -65,6 +65,8 @@ class Params:
     parallel iteration that many columns and streams the right operand through it, ``block`` of its
     rows at a time, the sums waiting in cache.  With ``lanes="fold"`` the fold's innermost axis lies
     across lanes, ``width`` elements at a time (operands contiguous in it: dot products).
+    With few rows, ``chains`` steps of the fold are added up side by side, as one sum waits for the
+    step before.
     """
 
     rows: int = 8
@@ -81,6 +83,7 @@ class Params:
     sweep: bool = False
     turned: bool = False
     share: int = 0
+    chains: int = 1
 
 
 # -- scheduling ------------------------------------------------------------------------------------
@@ -182,9 +185,12 @@ class _Scheduler:
         if across:
             k = c.k[-1].axis
             self.kernel = vectorize(self.kernel, k, min(params.width, c.k[-1].trip))
+        chains = min(params.chains, c.k[-1].trip)
+        if chains > 1:
+            self.kernel = interleave(self.kernel, c.k[-1].axis, chains)
         if has_loop(self.kernel, c.k[0].axis):
             terms = prod(x.trip for x in c.k[1:] if has_loop(self.kernel, x.axis))
-            size = max(1, params.block // terms)
+            size = max(1, params.block // (terms * chains))
             self.kernel = block_fold(self.kernel, c.k[0].axis, size)
         if params.parallel in ("columns", "rows"):
             self.kernel = parallelize(self.kernel, c.column)

@@ -29,6 +29,8 @@ _AMORTISED = 128
 _WORTH_PACKING = 64**3
 #: How much of the time an exchange of sides leaves.
 _TURNING = 0.95
+#: Sums side by side that hide the latency of an addition.
+_CHAINS = 4
 #: The rate of tiles one vector wide.
 _NARROW = 0.85
 #: Elements of a row that a sweep works on at a time.
@@ -80,7 +82,8 @@ def default_params(
         big = n * k * itemsize > 1 << 19 and not few
         return replace(shape, parallel="batch", pack_left=False, pack_right=big)
     if few:
-        shape = replace(shape, parallel="columns", pack_left=False, pack_right=False)
+        chains = max(1, _CHAINS // (rows * c.sums * (shape.columns // lanes)))
+        shape = replace(shape, parallel="columns", pack_left=False, pack_right=False, chains=chains)
         if column_trip * k * itemsize <= _CACHED or k < 4 * _STREAMED:
             return shape
         share = -(-column_trip // (threads * shape.columns)) * shape.columns
