@@ -30,28 +30,31 @@ def slide_windows(region: Region) -> Region:
     if not any(isinstance(s, Def) and s.term.holds & FUSES for s in region.steps):
         return region
     views: dict[Value, _View] = {}
+    #: The first rows of a grid, which more pieces may complete.
+    begun: dict[Value, _View] = {}
     steps: list[Def | Scatter] = []
     kept = set(region.outputs)
     for step in region.steps:
         if isinstance(step, Scatter):  # what is scattered into is memory, and no view
-            for value in (step.operand, *(v for t in step.terms for v in t.loads)):
-                if value in views:
-                    kept.add(value)
+            kept.update((step.operand, *(v for t in step.terms for v in t.loads)))
             steps.append(step)
             continue
         term = _through(step.term, views)
         if term.holds & FUSES:
-            term = _merged(term)
+            more = _merged(_through(term, begun))
+            term = more if isinstance(more, Load) else _merged(term)
+            start = _one_load(term, whole=False) if isinstance(term, Fuse) else None
+            if start is not None:
+                begun[step.value] = step.axes, start
         if term is not step.term and isinstance(term, Load) and not _is_dynamic(term):
             views[step.value] = step.axes, term
         steps.append(step if term is step.term else Def(step.value, step.axes, term, step.source))
     if not views:
         return region
-    return Region(
-        region.inputs,
-        tuple(s for s in steps if s.value in kept or s.value not in views),
-        region.outputs,
-    )
+    steps = [s for s in steps if s.value in kept or s.value not in views]
+    read = kept.union(*(v.loads for s in steps for v in s.terms))
+    steps = [s for s in steps if s.value in read or s.value not in begun]
+    return Region(region.inputs, tuple(steps), region.outputs)
 
 
 def _through(term: Term, views: dict[Value, _View]) -> Term:
@@ -84,8 +87,11 @@ def _merged(term: Term) -> Term:
     return replace_subterms(term, instead) if instead else term
 
 
-def _one_load(fused: Fuse) -> Load | None:
-    """The load that all pieces of ``fused`` are, if they are one."""
+def _one_load(fused: Fuse, whole: bool = True) -> Load | None:
+    """The load that all pieces of ``fused`` are, if they are one.
+
+    Unless ``whole``, windows may end in the middle of a row of the grid.
+    """
     axis = _bare_axis(fused.index)
     if axis is None or not 1 < axis.extent <= LONGEST:
         return None
@@ -106,7 +112,7 @@ def _one_load(fused: Fuse) -> Load | None:
         if not all(a.is_constant for a in apart):
             return None
         moves.append([a.const for a in apart])
-    for radices in _radices(axis.extent):
+    for radices in _radices(axis.extent, whole):
         found = _steps(moves, radices)
         if found is not None:
             digits = _digits(axis, radices)
@@ -126,14 +132,17 @@ def _bare_axis(index: Affine) -> Axis | None:
     return atom if known and k == 1 and isinstance(atom, Axis) else None
 
 
-def _radices(extent: int) -> Iterator[tuple[int, ...]]:
-    """Where digits of a number below ``extent`` end: none, one or two divisors of each other."""
+def _radices(extent: int, whole: bool) -> Iterator[tuple[int, ...]]:
+    """Where digits of a number below ``extent`` end: at none, one or two of its divisors.
+
+    Digits that are not all complete are no grid, and divisions cost more than pieces.
+    """
     yield ()
-    ends = range(2, extent)
+    ends = [p for p in range(2, extent) if not whole or extent % p == 0]
     for p in ends:
         yield (p,)
     for p in ends:
-        yield from ((p, q) for q in range(2 * p, extent, p))
+        yield from ((p, q) for q in ends if q > p and q % p == 0)
 
 
 def _steps(moves: Sequence[Sequence[int]], radices: tuple[int, ...]) -> list[Sequence[int]] | None:
