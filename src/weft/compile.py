@@ -268,7 +268,10 @@ def plan_program(
     def planned(region: Region) -> list[Planned]:
         region = slide_windows(region)
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        kernels = record.timed("plan", lambda: plan(chosen, machine, watch, shared, told, picker))
+        exact = config.numerics == "exact"
+        kernels = record.timed(
+            "plan", lambda: plan(chosen, machine, watch, shared, told, picker, exact)
+        )
         record.seconds["plan"] -= early.seconds
         early.seconds = 0.0
         record.regions.append(PlannedRegion(region, chosen, pieces, kernels))

@@ -20,7 +20,7 @@ import weft
 from weft import numpy as wnp
 from weft.compile import Record, host_machine, plan_program
 from weft.core.bounded import BoundedCache
-from weft.kernels import blocked, fusion, merging, plan, streaming, streams, wide_folds
+from weft.kernels import blocked, fusion, merging, moments, plan, streaming, streams, wide_folds
 from weft.kernels.price.price import price
 from weft.saturate import encode, search
 from weft.saturate import engine as engines
@@ -152,6 +152,13 @@ DISCOVERIES: tuple[Discovery, ...] = (
         _log_sum_exp,
         ((1024, 64), (64, 2048)),
         lambda m: m.peak < 1024 * 2048,
+    ),
+    Discovery(
+        3,
+        "variance of a long row",
+        lambda np_, x: ((x - x.mean()) ** 2).mean(),
+        ((1 << 26,),),
+        lambda m: m.dram < 1.1 * 4 * (1 << 26),
     ),
     Discovery(
         4, "attention", attention(lambda _, s: s), HEAD, lambda m: m.kernels == 1 and m.peak < S * S
@@ -344,6 +351,7 @@ PARTS: dict[str, Callable[[], Patches]] = {
     "blocks that masks hide": lambda: [(blocked, "masks_of", lambda stream, stage: [])],
     "wide folds by rows": lambda: [(wide_folds, "_split", lambda step, made: [step])],
     "price of memory": lambda: [(streaming, "rent", lambda *_: 0.0)],
+    "moments of blocks": lambda: [(moments, "in_blocks", lambda region, machine: region)],
     "windows that slide": lambda: [(windows, "slide_windows", lambda region: region)],
     "several sums in a tile": lambda: [
         (module, "share_loops", lambda a, b: False) for module in (fusion, merging)

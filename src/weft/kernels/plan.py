@@ -78,14 +78,16 @@ def plan(
     shared: dict[Hashable, Kernel] | None = None,
     ready: Callable[[Kernel], None] | None = None,
     picker: Picker | None = None,
+    exact: bool = False,
 ) -> list[Planned]:
     """Kernels for ``region`` in execution order, with the values of their parameters.
 
     ``watch`` is called with each kernel as it is before it is scheduled. ``shared`` are the kernels
     of the program's other regions, by structure; those of this one are added. ``ready`` is given
-    each of them as soon as it is scheduled. Schedules are chosen by price, or by a ``picker``.
+    each of them as soon as it is scheduled. Schedules are chosen by price, or by a ``picker``. With
+    ``exact``, no fold is computed in another way than written: neither repaired nor in parts.
     """
-    planner = _Planner(machine)
+    planner = _Planner(machine, exact)
     planned: list[Planned] = []
     shared = {} if shared is None else shared
     parts = planner.parts(region)
@@ -153,18 +155,26 @@ def _has_open_extents(region: Region) -> bool:
 class _Planner:
     """The cones of one region on one machine."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, exact: bool = False) -> None:
         self.machine = machine
+        self.exact = exact
         self.keys: dict[Cone, tuple[Hashable, dict[Value, int]]] = {}
 
     def parts(self, region: Region) -> list[Partition | Streamed]:
         """What becomes blocked kernels, and partitions of the rest; by prices, as below."""
-        if not self.priced(region):
+        if self.exact or not self.priced(region):
             return [self.partition(region)]
         found = self.streamed(region)
         if self.machine.kind == "gpu":
-            found = self.split(region, found)
-        return found
+            return self.split(region, found)
+        from weft.kernels.moments import in_blocks
+
+        other = in_blocks(region, self.machine)
+        if other is region:
+            return found
+        parts = self.streamed(other)
+        cheaper = sum(p.seconds for p in parts) < CLEARLY * sum(p.seconds for p in found)
+        return parts if cheaper else found
 
     def split(
         self, region: Region, found: list[Partition | Streamed]

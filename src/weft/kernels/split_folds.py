@@ -41,7 +41,7 @@ def _split(step: Def, threads: int) -> list[Def]:
     for term in postorder(step.term):
         if not isinstance(term, Fold) or term.monoid.arity > 1 or not term.axes <= set(step.axes):
             continue
-        kept, inner = _cut(term, threads)
+        kept, inner = cut(term, threads // max(1, prod(a.extent for a in term.axes)), LEAST)
         if not kept:
             continue
         axes = (*(a for a in step.axes if a in term.axes), *kept)
@@ -54,25 +54,25 @@ def _split(step: Def, threads: int) -> list[Def]:
     return [*found, Def(step.value, step.axes, replace_subterms(step.term, instead), step.source)]
 
 
-def _cut(fold: Fold, threads: int) -> tuple[list[Axis], Fold]:
-    """The axes of the parts of a fold, and the fold of one part; no axes where there are enough
-    results, or too few elements.
+def cut(fold: Fold, wanted: int, least: int) -> tuple[list[Axis], Fold]:
+    """The axes of ``wanted`` parts of a fold, or somewhat fewer, and the fold of one part: of at
+    least so many elements. No axes where that cannot be.
 
-    What lies together in memory, the last axes usually, stays together.
+    What lies together in memory, the last axes usually, stays together. Folds over axes of the same
+    extents are cut alike.
     """
-    wanted = threads // max(1, prod(a.extent for a in fold.axes))
     kept: list[Axis] = []
     over = [a for a in fold.over if a.extent > 1]
     short = [a for a in fold.over if a.extent == 1]
-    while over and prod(a.extent for a in over) > LEAST and wanted > 1:
+    while over and prod(a.extent for a in over) > least and wanted > 1:
         axis = over[0]
         rest = prod(a.extent for a in over[1:])
-        if rest >= LEAST and axis.extent <= wanted:
+        if rest >= least and axis.extent <= wanted:
             kept.append(axis)
             over = over[1:]
             wanted //= axis.extent
             continue
-        count = _divisor(axis.extent, min(wanted, axis.extent * rest // LEAST))
+        count = _divisor(axis.extent, min(wanted, axis.extent * rest // least))
         if count < 2:
             break
         outer = Axis(axis.name, count)

@@ -22,6 +22,9 @@ from weft.kernels.price.outline import Access, Block, Nest
 from weft.structs import struct
 from weft.terms.affine import Axis
 
+#: Earlier siblings that may have left something: those of one pass in a few pieces.
+REMEMBERED = 4
+
 _NOTHING: Mapping[Buffer, int] = MappingProxyType({})
 
 
@@ -306,21 +309,29 @@ class Walker:
         return fits
 
     def reuse(self, siblings: list[list[Stream]]) -> None:
-        """What later siblings find in a level because an earlier one has just used it."""
-        latest: dict[Buffer, int] = {}
+        """What later siblings find in a level because earlier ones have just used it.
+
+        A loop and its remainder are siblings: each finds what its own part of an earlier pass left.
+        """
+        places: dict[Buffer, list[int]] = {}
         for place, streams in enumerate(siblings):
             for buffer in dict.fromkeys(s.buffer for s in streams):
-                earlier = latest.get(buffer)
-                latest[buffer] = place
-                if earlier is None:
-                    continue
-                between = [s for group in siblings[earlier : place + 1] for s in group]
-                before = [s for s in siblings[earlier] if s.buffer is buffer]
+                earlier = places.setdefault(buffer, [])
                 now = [s for s in streams if s.buffer is buffer]
-                for n in range(len(self.shapes)):
-                    fit = self.residency(between, n)[buffer]
-                    if fit:
-                        self.discount(before, now, n, fit)
+                for other in reversed(earlier[-REMEMBERED:]):
+                    before = [s for s in siblings[other] if s.buffer is buffer]
+                    met = [s for s in now if any(b.overlaps(s) for b in before)]
+                    if not met:
+                        continue
+                    now = [s for s in now if s not in met]
+                    between = [s for group in siblings[other : place + 1] for s in group]
+                    for n in range(len(self.shapes)):
+                        fit = self.residency(between, n)[buffer]
+                        if fit:
+                            self.discount(before, met, n, fit)
+                    if not now:
+                        break
+                earlier.append(place)
 
     def discount(self, before: list[Stream], now: list[Stream], n: int, fit: float) -> None:
         for stream in now:
