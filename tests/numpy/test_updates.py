@@ -125,3 +125,36 @@ def test_all_of_an_array_is_assigned_from_numpy() -> None:
     scalar = wnp.array(5.0)
     scalar[()] = 3.0
     assert float(scalar) == 3.0
+
+
+GRID = X.reshape(2, 3)
+MASKED = {
+    "set": lambda x: x.at[x > 0].set(7),
+    "add": lambda x: x.at[x > 0].add(2.5),
+    "multiply": lambda x: x.at[(x > 0,)].multiply(-1),
+    "min": lambda x: x.at[x > 0].min(0.25),
+    "rows": lambda x: x.at[x[:, 0] > 0].set(wnp.arange(3.0)),
+    "a row of rows": lambda x: x.at[x[:, 0] > 0].add(wnp.arange(3.0)[None]),
+    "columns": lambda x: x.T.at[x[0] > 0].divide(2.0),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_traced_masks_choose_where_one_value_is_written(name):
+    program, x = MASKED[name], GRID - 2.5
+    np.testing.assert_allclose(weft.jit(program)(x), program(wnp.asarray(x)), rtol=1e-6)
+    weft.test_util.check_grads(weft.jit(program), (x,), 1, modes="rev")
+
+
+def test_assignment_to_traced_masks():
+    def clipped(x):
+        x = x * 1
+        x[x < 0] = 0
+        return x
+
+    np.testing.assert_array_equal(weft.jit(clipped)(GRID - 3), np.maximum(GRID - 3, 0))
+    np.testing.assert_array_equal(weft.vmap(weft.vmap(clipped))(GRID - 3), np.maximum(GRID - 3, 0))
+    with pytest.raises(weft.errors.ConcretizationError, match=r"one value: x\.at\[mask\]\.set"):
+        weft.jit(lambda x: x.at[x > 0].set(wnp.arange(2.0)))(GRID)
+    with pytest.raises(weft.errors.ConcretizationError, match="boolean mask"):
+        weft.jit(lambda x: x[x > 0])(GRID)

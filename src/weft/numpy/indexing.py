@@ -8,9 +8,9 @@ An index is split into two parts, once for reading and for writing:
   indexed axis, read by `gather` (`dynamic_slice` for scalars) and written by `scatter`.
 
 `x[basic][advanced]` reads; `x.at[...]` updates `y = x[basic]`, scatters into `y`, and puts `y`
-back. Boolean masks become their nonzero indices, so they must be concrete. Static indices are
-checked here, out of range is an IndexError; dynamic ones are clipped by reads and dropped by
-writes, as in JAX.
+back. Boolean masks become their nonzero indices, so they must be concrete, unless what is written
+to their elements does not depend on how many there are. Static indices are checked here, out of
+range is an IndexError; dynamic ones are clipped by reads and dropped by writes, as in JAX.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from weft.numpy._common import (
     check_arraylike,
     convert,
     dtype_of,
-    is_scalar,
     promote,
     shape_of,
 )
-from weft.numpy.masks import Mask, concrete_mask, lone_truth, place_masks
+from weft.numpy.masks import Mask, concrete_mask, lone_truth, place_masks, unknown_mask
+from weft.numpy.updates import cast_updates, combined, fitted, write_where
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
 from weft.primitives.slicing import slice as static_slice
@@ -463,15 +463,6 @@ _SCATTERS = {
 }
 
 
-def _combine(kind: str, old: Value, new: Value) -> Value:
-    if kind == "add" and dtype_of(old) == np.bool_:
-        return lax.bitwise_or(old, new)
-    if kind == "multiply" and dtype_of(old) == np.bool_:
-        return lax.bitwise_and(old, new)
-    operations = {"add": lax.add, "multiply": lax.mul, "min": lax.min, "max": lax.max}
-    return operations[kind](old, new)
-
-
 @at_once
 def write(
     x: Value,
@@ -491,21 +482,25 @@ def write(
     aval = aval_of(x)
     entries = _basic_entries(index) if checked else None
     if entries is None:
+        mask = unknown_mask(index, values, aval)
+        if mask is not None:
+            updates = cast_updates(values, aval, kind)
+            return write_where(x, mask, updates if kind == "set" else combined(kind, x, updates))
         truth = lone_truth(index)
         if truth is False:
             return x
         plan = plan_index(Ellipsis if truth else index, aval, checked)
     else:
         plan = Plan(_basic_box(aval, entries), {}, (), 0)
-    updates = _cast_updates(values, aval, kind)
+    updates = cast_updates(values, aval, kind)
     if not plan.arrays:
-        updates = _fit(updates, plan.box.result_shape)
+        updates = fitted(updates, plan.box.result_shape)
         if kind != "set":
-            updates = _combine(kind, read_box(x, plan.box), updates)
+            updates = combined(kind, read_box(x, plan.box), updates)
         return write_box(x, updates, plan.box)
     y = read_box(x, plan.box)
     shape = _updated_shape(y, plan)
-    updates = _fit(updates, shape)
+    updates = fitted(updates, shape)
     if 0 in shape:
         return x
     y = _SCATTERS[kind]()(
@@ -533,14 +528,14 @@ def write_applied(
     truth = lone_truth(index)
     if truth is False:
         return x
-    plan = plan_index(Ellipsis if truth else index, aval_of(x), checked)
-    y = read_box(x, plan.box)
 
     def converted(v: Value) -> Value:
         return convert("ndarray.at[...].apply", function(v), aval_of(x).dtype)
 
+    plan = plan_index(Ellipsis if truth else index, aval_of(x), checked)
+    y = read_box(x, plan.box)
     if not plan.arrays:
-        return write_box(x, _fit(converted(y), shape_of(y)), plan.box)
+        return write_box(x, fitted(converted(y), shape_of(y)), plan.box)
     shape = _updated_shape(y, plan)
     if 0 in shape:
         return x
@@ -567,32 +562,3 @@ def _updated_shape(y: Value, plan: Plan) -> tuple[int, ...]:
 def _scatter_numbers(y: Value, plan: Plan) -> Any:
     indexed = tuple(sorted(plan.arrays))
     return lax.ScatterDimensionNumbers(_offset_dims(plan, len(shape_of(y))), indexed, indexed)
-
-
-def _cast_updates(values: ArrayLike, aval: ShapedArray, kind: str) -> Value:
-    if not is_scalar(values) and dtypes.result_type(aval, values)[0] != aval.dtype:
-        source = dtype_of(values)
-        if dtypes.is_complex(source) and not dtypes.is_complex(aval.dtype):
-            raise TypeError(
-                f"x.at[...].{kind}: values of dtype {source} do not fit an array of dtype "
-                f"{aval.dtype}; "
-                "take the real part, or convert x first"
-            )
-    return convert(f"ndarray.at[...].{kind}", values, aval.dtype)
-
-
-def _fit(updates: Value, shape: tuple[int, ...]) -> Value:
-    """Updates repeated to the shape they are written to (leading axes of length 1 may go)."""
-    own = shape_of(updates)
-    extra = len(own) - len(shape)
-    if extra > 0 and all(n == 1 for n in own[:extra]):
-        updates, own = lax.reshape(updates, own[extra:]), own[extra:]
-    fits = len(own) <= len(shape) and all(
-        n in (1, m) for n, m in zip(own, shape[len(shape) - len(own) :], strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            f"values of shape {own} do not fit the shape {shape} of the elements they are written "
-            "to"
-        )
-    return broadcast_to_shape(updates, shape)

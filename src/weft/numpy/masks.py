@@ -9,7 +9,7 @@ import numpy as np
 from weft.array import Array
 from weft.core.avals import ShapedArray
 from weft.core.trace import Tracer
-from weft.numpy._common import dtype_of, shape_of
+from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
 
 
 class Mask:
@@ -24,9 +24,23 @@ def concrete_mask(mask: Any) -> np.ndarray:
     if isinstance(mask, Tracer) and mask.concrete() is None:
         raise mask._concretization_error(
             "indexing with a boolean mask: the shape of x[mask] depends on the values",
-            "Use weft.numpy.where(mask, x, y), or reduce with where=mask.",
+            "Use weft.numpy.where(mask, x, y), or reduce with where=mask. What is written may be "
+            "one value: x.at[mask].set(v).",
         )
     return np.asarray(mask)
+
+
+def unknown_mask(index: Any, values: ArrayLike, aval: ShapedArray) -> Value | None:
+    """The mask, where an index is one whose values are not known, and the values are written to
+    each row that it chooses, however many there are; None for every other index.
+    """
+    mask = index[0] if isinstance(index, tuple) and len(index) == 1 else index
+    if not isinstance(mask, Tracer) or mask.dtype != np.bool_ or mask.concrete() is not None:
+        return None
+    rows = len(aval.shape) - mask.ndim
+    own = shape_of(values)
+    fits = len(own) <= rows or (len(own) == rows + 1 and own[0] == 1)
+    return mask if mask.shape == aval.shape[: mask.ndim] and fits else None
 
 
 def place_masks(entries: list[Any], aval: ShapedArray) -> list[Any]:
