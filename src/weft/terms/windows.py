@@ -21,6 +21,9 @@ from weft.terms.term import FUSES, Fuse, Load, Term, Value, postorder, replace_s
 #: Values of a fused axis that are looked at, at most.
 LONGEST = 1024
 
+#: Digits of the fused axis at most: the dimensions of a window.
+DIGITS = 3
+
 #: A view: the axes of its definition, and the load.
 _View = tuple[tuple[Axis, ...], Load]
 
@@ -98,29 +101,67 @@ def _one_load(fused: Fuse, whole: bool = True) -> Load | None:
     first = fused.pieces[0][2]
     if not isinstance(first, Load) or _is_dynamic(first):
         return None
-    places: list[tuple[Affine, ...]] = []
+    start: tuple[Affine, ...] | None = None
+    moves: list[tuple[int, ...]] = []
     for lo, hi, load in fused.pieces:
         if not isinstance(load, Load) or load.value is not first.value or _is_dynamic(load):
             return None
-        places += [
-            tuple(i.substitute({axis: Affine((), n)}) for i in load.index) for n in range(lo, hi)
-        ]
-    start = places[0]
-    moves: list[list[int]] = []
-    for place in places:
-        apart = [here - there for here, there in zip(place, start, strict=True)]
-        if not all(a.is_constant for a in apart):
+        for place in _places(load.index, axis, lo, hi):
+            start = start or place
+            apart = [here - there for here, there in zip(place, start, strict=True)]
+            if not all(a.is_constant for a in apart):
+                return None
+            moves.append(tuple(a.const for a in apart))
+    weights = _weights(moves)
+    if start is None or weights is None or (whole and any(axis.extent % w for w in weights)):
+        return None
+    index = list(start)
+    for digit, weight in zip(_digits(axis, weights[1:]), weights, strict=True):
+        index = [i + digit * by for i, by in zip(index, moves[weight], strict=True)]
+    return Load(first.value, tuple(index))
+
+
+def _places(
+    index: tuple[Affine, ...], axis: Axis, lo: int, hi: int
+) -> Iterator[tuple[Affine, ...]]:
+    """An index at each value of an axis from ``lo`` to ``hi``."""
+    first = tuple(i.substitute({axis: Affine((), lo)}) for i in index)
+    yield first
+    straight = all(i.is_affine_in(axis) for i in index)
+    for n in range(lo + 1, hi):
+        if straight:
+            moved = (f + i.coefficient(axis) * (n - lo) for f, i in zip(first, index, strict=True))
+            yield tuple(moved)
+        else:
+            yield tuple(i.substitute({axis: Affine((), n)}) for i in index)
+
+
+def _weights(moves: Sequence[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """Of what the digits of a number count, if steps of so much for each explain all ``moves``: of
+    ones, and of rows, and of layers of these.
+
+    Digits that are not all complete are no grid, and divisions cost more than pieces.
+    """
+    weights: tuple[int, ...] = (1,)
+    while True:
+        wrong = next((n for n, m in enumerate(moves) if _stepped(moves, weights, n) != m), None)
+        if wrong is None:
+            return weights
+        if len(weights) == DIGITS or wrong % weights[-1] or wrong == weights[-1]:
             return None
-        moves.append([a.const for a in apart])
-    for radices in _radices(axis.extent, whole):
-        found = _steps(moves, radices)
-        if found is not None:
-            digits = _digits(axis, radices)
-            index = list(start)
-            for digit, by in zip(digits, found, strict=True):
-                index = [i + digit * b for i, b in zip(index, by, strict=True)]
-            return Load(first.value, tuple(index))
-    return None
+        weights = (*weights, wrong)
+
+
+def _stepped(
+    moves: Sequence[tuple[int, ...]], weights: tuple[int, ...], number: int
+) -> tuple[int, ...]:
+    """Where ``number`` is if each digit takes steps of its own."""
+    at = [0] * len(moves[0])
+    for weight in reversed(weights):
+        digit, number = divmod(number, weight)
+        if digit:
+            at = [a + digit * by for a, by in zip(at, moves[weight], strict=True)]
+    return tuple(at)
 
 
 def _bare_axis(index: Affine) -> Axis | None:
@@ -130,35 +171,6 @@ def _bare_axis(index: Affine) -> Axis | None:
     atom, k = index.terms[0]
     known = isinstance(atom, Axis) and isinstance(atom.extent, int)
     return atom if known and k == 1 and isinstance(atom, Axis) else None
-
-
-def _radices(extent: int, whole: bool) -> Iterator[tuple[int, ...]]:
-    """Where digits of a number below ``extent`` end: at none, one or two of its divisors.
-
-    Digits that are not all complete are no grid, and divisions cost more than pieces.
-    """
-    yield ()
-    ends = [p for p in range(2, extent) if not whole or extent % p == 0]
-    for p in ends:
-        yield (p,)
-    for p in ends:
-        yield from ((p, q) for q in ends if q > p and q % p == 0)
-
-
-def _steps(moves: Sequence[Sequence[int]], radices: tuple[int, ...]) -> list[Sequence[int]] | None:
-    """How far each digit moves every index, if that explains all ``moves``."""
-    weights = (1, *radices)
-    found = [moves[w] for w in weights]
-    for n, move in enumerate(moves):
-        rest, digits = n, []
-        for weight in reversed(weights):
-            digit, rest = divmod(rest, weight)
-            digits.append(digit)
-        digits.reverse()
-        for d, there in enumerate(move):
-            if there != sum(digit * by[d] for digit, by in zip(digits, found, strict=True)):
-                return None
-    return found
 
 
 def _digits(axis: Axis, radices: tuple[int, ...]) -> list[Affine]:
