@@ -6,6 +6,7 @@ from weft.core.linear import SymbolicZero
 from weft.transforms.closures import closure_convert, custom_gradient
 from weft.transforms.custom_jvp import custom_jvp
 from weft.transforms.custom_vjp import CustomVJPPrimal, custom_vjp
+from weft.transforms.linear_call import linear_call
 
 __all__ = [
     "CustomVJPPrimal",
@@ -14,4 +15,5 @@ __all__ = [
     "custom_gradient",
     "custom_jvp",
     "custom_vjp",
+    "linear_call",
 ]

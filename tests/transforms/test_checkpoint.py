@@ -121,3 +121,20 @@ def test_wrong_arguments():
         weft.checkpoint(np.sin, policy="dots")
     with pytest.raises(TypeError, match="a name is a string, got 3"):
         checkpoint_name(X, 3)
+
+
+def test_what_is_offloaded_stays_with_the_host() -> None:
+    policies = weft.checkpoint_policies
+    kinds = {"offload_src": "device", "offload_dst": "pinned_host"}
+    dots = policies.offload_dot_with_no_batch_dims(**kinds)
+    assert dots is policies.dots_with_no_batch_dims_saveable
+    named = policies.save_and_offload_only_these_names(
+        names_which_can_be_saved=["a"], names_which_can_be_offloaded=["b"], **kinds
+    )
+    assert named == policies.save_only_these_names("a", "b")
+    with pytest.raises(ValueError, match="'a' cannot be both in names_which_can_be_saved and in"):
+        policies.save_and_offload_only_these_names(
+            names_which_can_be_saved=["a"], names_which_can_be_offloaded=["a"], **kinds
+        )
+    with pytest.raises(ValueError, match=r"offload_dst is one of 'device', .* got 'disk'"):
+        policies.offload_dot_with_no_batch_dims("device", "disk")

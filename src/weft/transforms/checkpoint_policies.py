@@ -6,7 +6,7 @@ equation kept? Others are computed again. Values may be given names by :func:`ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,3 +135,46 @@ def save_from_both_policies(policy_1: Policy, policy_2: Policy) -> Policy:
         return policy_1(primitive, *avals, **params) or policy_2(primitive, *avals, **params)
 
     return either
+
+
+#: Kinds of memory by JAX's names. Weft's devices are CPUs: what is theirs is the host's.
+_KINDS = "device", "pinned_host", "unpinned_host"
+
+
+def _check_kinds(name: str, offload_src: str, offload_dst: str) -> None:
+    for argument, kind in (("offload_src", offload_src), ("offload_dst", offload_dst)):
+        if kind not in _KINDS:
+            raise ValueError(
+                f"{name}: {argument} is one of {', '.join(map(repr, _KINDS))}, got {kind!r}"
+            )
+
+
+def offload_dot_with_no_batch_dims(offload_src: str, offload_dst: str) -> Policy:
+    """Keeps the results of matrix products without batch axes in the host's memory.
+
+    On a CPU that is where they are: this is `dots_with_no_batch_dims_saveable` there.
+    """
+    _check_kinds("offload_dot_with_no_batch_dims", offload_src, offload_dst)
+    return dots_with_no_batch_dims_saveable
+
+
+def save_and_offload_only_these_names(
+    *,
+    names_which_can_be_saved: Sequence[str],
+    names_which_can_be_offloaded: Sequence[str],
+    offload_src: str,
+    offload_dst: str,
+) -> Policy:
+    """Keeps values with these names, some of them in the host's memory, and nothing else.
+
+    On a CPU that is where they are: this is `save_only_these_names` of both there.
+    """
+    name = "save_and_offload_only_these_names"
+    _check_kinds(name, offload_src, offload_dst)
+    saved, offloaded = frozenset(names_which_can_be_saved), frozenset(names_which_can_be_offloaded)
+    if saved & offloaded:
+        raise ValueError(
+            f"{name}: {', '.join(map(repr, sorted(saved & offloaded)))} cannot be both in "
+            "names_which_can_be_saved and in names_which_can_be_offloaded"
+        )
+    return save_only_these_names(*(saved | offloaded))
