@@ -556,7 +556,9 @@ def _stages(stream: Stream) -> bool:
     for step in stream.steps:
         kind = stream.kind[step.value]
         term = expanded(step, stream)
-        needs = [v for v in loaded(term) if v in stream.stage]
+        # What is streamed is there in every pass, an output, too: it stands apart from all states.
+        placed = (v for v in loaded(term) if v in stream.stage)
+        needs = [v for v in placed if stream.kind[v] != "streamed"]
         if kind == "row":
             stream.stage[step.value] = max((stream.stage[v] for v in needs), default=0)
         elif kind == "state":

@@ -1,0 +1,53 @@
+"""Cross-entropy with integer labels: no matrix of probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import weft
+from weft import numpy as wnp
+
+ROWS, WIDTH, CLASSES = 256, 16, 2048
+
+
+def cross_entropy(np_: Any, scores: Any, labels: Any) -> Any:
+    largest = scores.max(-1, keepdims=True)
+    total = np_.log(np_.exp(scores - largest).sum(-1)) + largest[:, 0]
+    return (total - np_.take_along_axis(scores, labels[:, None], 1)[:, 0]).mean()
+
+
+def arguments() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((ROWS, WIDTH), (WIDTH, CLASSES)))
+    return x, w, rng.integers(0, CLASSES, ROWS).astype(np.int32)
+
+
+def test_of_scores() -> None:
+    x, w, labels = arguments()
+    scores = x @ w
+    loss = weft.jit(lambda s, y: cross_entropy(wnp, s, y))
+    exact = cross_entropy(np, scores.astype(np.float64), labels)
+    np.testing.assert_allclose(loss(scores, labels), exact, rtol=1e-5)
+    report = weft.explain(loss, scores, labels)
+    assert report.peak_intermediate_bytes < scores.nbytes / 50
+
+
+def test_of_products() -> None:
+    x, w, labels = arguments()
+    loss = weft.jit(lambda x, w, y: cross_entropy(wnp, x @ w, y))
+    exact = cross_entropy(np, x.astype(np.float64) @ w, labels)
+    np.testing.assert_allclose(loss(x, w, labels), exact, rtol=1e-5)
+
+
+def test_the_gradient_of_products() -> None:
+    x, w, labels = arguments()
+    loss = lambda x, w, y: cross_entropy(wnp, x @ w, y)  # noqa: E731
+    found = weft.jit(weft.grad(loss, argnums=(0, 1)))(x, w, labels)
+    scores = x.astype(np.float64) @ w
+    p = np.exp(scores - scores.max(-1, keepdims=True))
+    p /= p.sum(-1, keepdims=True)
+    p[np.arange(ROWS), labels] -= 1
+    for f, e in zip(found, (p @ w.T / ROWS, x.T @ p / ROWS), strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-3, atol=1e-5 * np.abs(e).max())
