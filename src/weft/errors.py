@@ -26,6 +26,10 @@ class NonlinearError(TypeError):
     """A function to transpose is not linear: the message names the operation and its line."""
 
 
+class DeviceError(RuntimeError):
+    """A device is missing, was lost, or refuses a kernel: the message says what to do."""
+
+
 ConcretizationTypeError = ConcretizationError
 UnexpectedTracerError = LeakedTracerError
 JaxprTypeError = JaxprError

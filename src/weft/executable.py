@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft.array.value import Array, donate
+from weft.array.value import Array, donate, is_array
 from weft.core.jaxpr import ClosedJaxpr
 from weft.runtime import ahead
 from weft.runtime.buffer import Buffer
@@ -170,7 +170,7 @@ _IN_LIST = _references_of_two([object()], 0)
 
 
 def _buffer_of(x: Any, aval: Any, of_numpy: Callable[[np.ndarray], Buffer]) -> Buffer:
-    if type(x) is Array:
+    if is_array(x):
         if (x.shape, x.dtype) != (aval.shape, aval.dtype):
             raise TypeError(f"this program was compiled for {aval}, got an array of {x.aval}")
         return x.materialise()

@@ -159,7 +159,7 @@ def test_errors_of_types_come_at_once_and_at_the_users_line():
 
 
 def test_errors_of_running_name_the_users_line(monkeypatch):
-    def failing(closed, donated=()):
+    def failing(*args, **kwargs):
         raise MemoryError("no room")
 
     monkeypatch.setattr(delayed, "_cache", type(delayed._cache)())

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from weft.array.evaluation import block_until_ready, compute, evaluate, settle
-from weft.array.value import Array, View, alias, borrow_numpy, from_numpy, mark_view, rebind
+from weft.array.value import (
+    Array,
+    View,
+    alias,
+    borrow_numpy,
+    from_numpy,
+    is_array,
+    mark_view,
+    rebind,
+)
 
 __all__ = [
     "Array",
@@ -14,6 +23,7 @@ __all__ = [
     "compute",
     "evaluate",
     "from_numpy",
+    "is_array",
     "rebind",
     "settle",
 ]

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from weft.array import families, immediate
-from weft.array.value import Array, alias, from_numpy
+from weft.array.value import Array, alias, from_numpy, is_array, is_on_device
 from weft.config import config, jit_is_disabled
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
@@ -428,7 +428,12 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     """The evaluator of the bottom trace: types the operation now, computes it when needed."""
     if jit_is_disabled():
         return run_now(primitive, args, params)
-    arrays = [arg if type(arg) is Array else as_constant(arg) for arg in args]
+    try:
+        arrays = [arg if type(arg) is Array else _operand(arg) for arg in args]
+    except OnDevice:
+        from weft.backends.arrays import apply
+
+        return apply(primitive, args, params)
     avals = [array.aval for array in arrays]
     key = _key(primitive, avals, params)
     program = immediate.programs.get(key)
@@ -467,6 +472,16 @@ def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) 
     elif key is not None and not primitive.multiple_results:
         immediate.note_recorded(key, primitive, avals, out_avals, params)
     return outputs if primitive.multiple_results else outputs[0]
+
+
+class OnDevice(Exception):
+    """An operand is in the memory of a device, where its operation is to run."""
+
+
+def _operand(arg: Any) -> Array:
+    if is_on_device(arg):
+        raise OnDevice
+    return as_constant(arg)
 
 
 def _input(array: Array) -> Leaf | Pending:
@@ -532,7 +547,7 @@ def as_constant(value: Any) -> Array:
         return from_numpy(np.asarray(value, scalar[0]), scalar[1], owned=True)
     if isinstance(value, np.ndarray):
         return from_numpy(value)
-    if type(value) is Array:
+    if is_array(value):
         return value
     aval_of(value)  # types that stand for arrays have errors of their own
     raise TypeError(f"{value!r} of type {type(value).__name__} is not an array or a number")

@@ -9,7 +9,7 @@ from typing import Any
 
 from weft import tree
 from weft.array.delayed import Leaf, Pending, Segment, closure, segments
-from weft.array.value import Array
+from weft.array.value import Array, is_on_device
 from weft.core.avals import is_array_like
 from weft.core.trace import Tracer
 from weft.runtime.buffer import Buffer
@@ -49,6 +49,8 @@ def delayed_leaves(caller: str, arrays: Sequence[Any]) -> list[Array]:
         for leaf in tree.leaves(argument):
             if type(leaf) is Array:
                 leaves.append(leaf)
+            elif is_on_device(leaf):
+                continue  # under way since it was asked for
             elif leaf is argument or isinstance(leaf, Tracer) or not is_array_like(leaf):
                 raise TypeError(
                     f"{caller}: argument {position} is {_described(argument, leaf)}, not a "
@@ -72,8 +74,12 @@ def block_until_ready(x: Any) -> Any:
     """
     if type(x) is Array:
         x.materialise()
-    else:
-        evaluate([leaf for leaf in tree.leaves(x) if type(leaf) is Array])
+        return x
+    leaves = tree.leaves(x)
+    evaluate([leaf for leaf in leaves if type(leaf) is Array])
+    for leaf in leaves:
+        if is_on_device(leaf):
+            leaf.block_until_ready()
     return x
 
 

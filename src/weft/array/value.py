@@ -16,7 +16,7 @@ import operator
 import pickle
 import weakref
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -42,10 +42,12 @@ class _ArrayType(type):
     """
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, Tracer)  # arrays themselves are known before this is asked
+        traced = cls is Array and isinstance(instance, Tracer)
+        return traced or type.__instancecheck__(cls, instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return subclass is cls or issubclass(subclass, Tracer)
+        traced = cls is Array and issubclass(subclass, Tracer)
+        return traced or type.__subclasscheck__(cls, subclass)
 
 
 class Array(metaclass=_ArrayType):
@@ -178,6 +180,22 @@ class Array(metaclass=_ArrayType):
             settle([self._buffer])
         self._note = Deleted(reason, describe(user_source()))
         self._buffer = self._pending = None
+
+    def _alias(self) -> Array:
+        """Another handle of the same value (see `alias`)."""
+        pending = self._pending
+        other = Array(self.aval, self._buffer, pending)
+        other._note = self._note if isinstance(self._note, Deleted) else None
+        if pending is not None:
+            pending[0].segment.watch(other)
+        return other
+
+    def _become(self, value: Any) -> None:
+        """Stands for the value of ``value``, a fresh result, from here on (see `rebind`)."""
+        self._note = None
+        self.aval, self._buffer, self._pending = value.aval, value._buffer, value._pending
+        if value._pending is not None:
+            value._pending[0].segment.watch(self)
 
     def _deleted_error(self) -> RuntimeError:
         note = self._note
@@ -389,14 +407,14 @@ class View:
 
 def _bases(x: Any) -> tuple[weakref.ref[Any], ...]:
     """``x`` and what NumPy would change with it."""
-    note = x._note if type(x) is Array else x.note
+    note = x._note if is_array(x) else x.note
     return (weakref.ref(x), *note.bases) if type(note) is View else (weakref.ref(x),)
 
 
 def mark_view(result: Any, x: Any, what: str, strided: bool, index: Any = None) -> None:
     """Leaves a note on ``result``, a new array or tracer: NumPy would make it a view of ``x``."""
     note = View(what, _bases(x), strided, index)
-    if type(result) is Array:
+    if is_array(result):
         result._note = note
     elif isinstance(result, Tracer):
         result.note = note
@@ -439,6 +457,16 @@ def borrow_numpy(data: np.ndarray) -> Array:
     return Array(aval, Buffer.borrow(data.astype(aval.dtype, copy=False)))
 
 
+def is_array(x: Any) -> TypeGuard[Any]:
+    """Whether ``x`` is an array itself, on the CPU or another device, and not a traced value."""
+    return type(x) is Array or type.__instancecheck__(Array, x)
+
+
+def is_on_device(x: Any) -> bool:
+    """Whether ``x`` is an array in the memory of another device than the CPU."""
+    return type(x) is not Array and type.__instancecheck__(Array, x)
+
+
 HandleT = TypeVar("HandleT")
 
 
@@ -448,14 +476,8 @@ def alias(value: HandleT) -> HandleT:
     What keeps an array beyond the call that got it (a trace, a closure) takes an alias, so that
     `x[i] = v` on the user's handle does not reach it.
     """
-    if type(value) is Array:
-        array: Any = value
-        pending = array._pending
-        other = Array(array.aval, array._buffer, pending)
-        other._note = array._note if isinstance(array._note, Deleted) else None
-        if pending is not None:
-            pending[0].segment.watch(other)
-        return other  # type: ignore[return-value]
+    if is_array(value):
+        return value._alias()
     if isinstance(value, Tracer):
         other_tracer = object.__new__(type(value))
         _copy_slots(value, other_tracer)
@@ -466,11 +488,8 @@ def alias(value: HandleT) -> HandleT:
 
 def rebind(handle: Any, value: Any) -> None:
     """Makes `handle` stand for the value of `value`, a fresh result of the same type."""
-    if type(handle) is Array:
-        handle._note = None
-        handle.aval, handle._buffer, handle._pending = value.aval, value._buffer, value._pending
-        if value._pending is not None:
-            value._pending[0].segment.watch(handle)
+    if is_array(handle):
+        handle._become(value)
     else:
         _copy_slots(value, handle)
 

@@ -29,6 +29,9 @@ def emit_kernel(kernel: Kernel) -> KernelText:
     return emit(kernel.evolve(lanes=frozenset()), _C())
 
 
+_WORDS = c_scalar.Words("C")
+
+
 class _C(Dialect):
     language: ClassVar[str] = "C"
     reserved: ClassVar[frozenset[str]] = c_scalar.KEYWORDS
@@ -36,7 +39,7 @@ class _C(Dialect):
     shared_bytes: ClassVar[int] = 0
 
     def type_of(self, dtype: np.dtype) -> str:
-        return c_scalar.type_of(self.language, dtype)
+        return c_scalar.type_of(_WORDS, dtype)
 
     def literal(self, value: Any, dtype: np.dtype) -> str:
         if dtype.kind == "f" and not np.isfinite(value):
@@ -49,7 +52,7 @@ class _C(Dialect):
         if op == "bitcast":
             source = self.type_of(operand)
             return f"((union {{ {source} from; {kind} to; }}){{ .from = {args[0]} }}).to"
-        return c_scalar.operation(self.language, {}, op, args, operand, result)
+        return c_scalar.operation(_WORDS, op, args, operand, result)
 
     def index_value(self, expr: str, dtype: np.dtype) -> str:
         return f"({self.type_of(dtype)})({expr})"

@@ -1,4 +1,4 @@
-"""Scalars of C and CUDA C++: types, literals and operations, with the meaning `jax.lax` documents.
+"""Scalars of C, CUDA C++ and OpenCL C: types, literals and operations, as `jax.lax` defines them.
 
 Signed arithmetic wraps (it is done unsigned), division by zero, over-long shifts and conversion of
 floats to integers are defined, and NaN wins in max and min. Every operand is a name or a literal,
@@ -7,10 +7,13 @@ so a template may repeat it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 import numpy as np
+
+from weft.structs import struct
 
 TYPES = {
     "bool": "bool",
@@ -108,11 +111,25 @@ _UNSIGNED = {
 }
 
 
-def type_of(language: str, dtype: np.dtype) -> str:
-    """C type of a scalar; `TypeError` for half and complex types."""
-    if dtype.name not in TYPES:
-        raise TypeError(f"the {language} code generator has no scalars of dtype {dtype.name}")
-    return TYPES[dtype.name]
+@struct(frozen=True)
+class Words:
+    """What a language of the family calls things.
+
+    ``own`` are templates by operation and dtype where it differs from C; functions of float32 end
+    in ``suffix``, as their literals do.
+    """
+
+    language: str
+    types: Mapping[str, str] = field(default_factory=lambda: TYPES)
+    own: Mapping[str, str] = field(default_factory=dict)
+    suffix: str = "f"
+
+
+def type_of(words: Words, dtype: np.dtype) -> str:
+    """The type of a scalar; `TypeError` for half and complex types."""
+    if dtype.name not in words.types:
+        raise TypeError(f"the {words.language} code generator has no scalars of dtype {dtype.name}")
+    return words.types[dtype.name]
 
 
 def literal(value: Any, dtype: np.dtype) -> str:
@@ -132,24 +149,21 @@ def literal(value: Any, dtype: np.dtype) -> str:
 
 
 def operation(
-    language: str,
-    own: dict[str, str],
-    op: str,
-    args: Sequence[str],
-    operand: np.dtype,
-    result: np.dtype,
+    words: Words, op: str, args: Sequence[str], operand: np.dtype, result: np.dtype
 ) -> str:
-    """``op`` as an expression; ``own`` are templates in which a language differs from C."""
+    """``op`` as an expression."""
     if op == "select":
         return f"{args[0]} ? {args[1]} : {args[2]}"
     if op == "cast":
-        return convert(args[0], operand, result)
+        return convert(words, args[0], operand, result)
     if op in _COMPARE:
         return f"{args[0]} {_COMPARE[op]} {args[1]}"
-    template = own.get(f"{op}.{operand.name}", _template(op, operand))
+    template = words.own.get(f"{op}.{operand.name}", _template(op, operand))
     if template is None:
-        raise TypeError(f"the {language} code generator has no {op!r} for dtype {operand.name}")
-    return template.format(*args, **_types(operand))
+        raise TypeError(
+            f"the {words.language} code generator has no {op!r} for dtype {operand.name}"
+        )
+    return template.format(*args, **_types(words, operand))
 
 
 def _template(op: str, operand: np.dtype) -> str | None:
@@ -168,25 +182,26 @@ def _template(op: str, operand: np.dtype) -> str | None:
     return special
 
 
-def _types(dtype: np.dtype) -> dict[str, str]:
+def _types(words: Words, dtype: np.dtype) -> dict[str, str]:
     """What templates may name: the type, its signed, unsigned and unsigned wide forms."""
+    types = words.types
     if dtype.kind == "f":
         narrow = dtype == np.float32
-        return {"f": "f" if narrow else "", "one": "1.0f" if narrow else "1.0"}
+        return {"f": words.suffix if narrow else "", "one": "1.0f" if narrow else "1.0"}
     bits = 8 * dtype.itemsize
     return {
-        "T": TYPES[dtype.name],
-        "s": TYPES.get(f"int{bits}", ""),
-        "u": TYPES.get(f"uint{bits}", ""),
-        "U": TYPES.get(f"uint{max(32, bits)}", ""),
+        "T": types[dtype.name],
+        "s": types.get(f"int{bits}", ""),
+        "u": types.get(f"uint{bits}", ""),
+        "U": types.get(f"uint{max(32, bits)}", ""),
         "bits": str(bits),
         "top": str(bits - 1),
     }
 
 
-def convert(value: str, source: np.dtype, target: np.dtype) -> str:
+def convert(words: Words, value: str, source: np.dtype, target: np.dtype) -> str:
     """``lax.convert_element_type``: saturating from float to integer, NaN to 0."""
-    kind = TYPES[target.name]
+    kind = type_of(words, target)
     if source == target:
         return value
     if target == np.bool_:

@@ -45,6 +45,7 @@ _BITS_OF = {
     ("int64", "float64"): "__longlong_as_double({0})",
     ("uint64", "float64"): "__longlong_as_double((long long){0})",
 }
+_WORDS = c_scalar.Words("CUDA", own=_OWN)
 _AXES = "xyz"
 
 
@@ -64,7 +65,7 @@ class _Cuda(Dialect):
     shared_bytes: ClassVar[int] = 227 * 1024
 
     def type_of(self, dtype: np.dtype) -> str:
-        return c_scalar.type_of(self.language, dtype)
+        return c_scalar.type_of(_WORDS, dtype)
 
     def literal(self, value: Any, dtype: np.dtype) -> str:
         if dtype.kind == "f" and not np.isfinite(value):
@@ -78,7 +79,7 @@ class _Cuda(Dialect):
         if op == "bitcast":
             same = f"({self.type_of(result)}){{0}}"
             return _BITS_OF.get((operand.name, result.name), same).format(*args)
-        return c_scalar.operation(self.language, _OWN, op, args, operand, result)
+        return c_scalar.operation(_WORDS, op, args, operand, result)
 
     def index_value(self, expr: str, dtype: np.dtype) -> str:
         return f"({self.type_of(dtype)})({expr})"

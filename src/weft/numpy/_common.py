@@ -122,7 +122,7 @@ def scalar_constant(name: str, value: Any, dtype: np.dtype) -> np.ndarray:
 def as_result(x: ArrayLike) -> Value:
     """`x` as what a function gives when there was nothing to do: another handle of an array, and
     an array of what NumPy or Python brought."""
-    if type(x) is Array or isinstance(x, Tracer):
+    if isinstance(x, Array):  # or a traced value
         return alias(x)
     aval = aval_of(x)
     return from_numpy(np.asarray(x, aval.dtype), aval.weak_type)

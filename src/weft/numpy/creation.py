@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
-from weft.array import Array, alias, borrow_numpy, from_numpy
+from weft.array import Array, alias, borrow_numpy, from_numpy, is_array
 from weft.array.calls import at_once
 from weft.array.dlpack import import_array
 from weft.core import dtypes
@@ -97,9 +97,12 @@ def copy(a: ArrayLike, order: str | None = None) -> Value:
 
 
 def check_device(name: str, device: Any) -> None:
-    """Raises ValueError unless the device is None or "cpu": there is no other yet."""
+    """Raises ValueError unless the device is None or "cpu", where new arrays are."""
     if device not in (None, "cpu"):
-        raise ValueError(f"weft.numpy.{name}: there is no device {device!r}; use 'cpu'")
+        raise ValueError(
+            f"weft.numpy.{name} makes arrays on the CPU, got device={device!r}: move the result, "
+            f"weft.device_put(x, {device!r})"
+        )
 
 
 def _check_order(name: str, order: str | None) -> None:
@@ -229,7 +232,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> V
     Array([0, 1], dtype=int32)
     """
     check_device("from_dlpack", device)
-    if type(x) is Array:
+    if is_array(x):
         return alias(x)
     if not hasattr(x, "__dlpack__"):
         raise TypeError(

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.array import Array
+from weft.array import Array, is_array
 from weft.core.trace import Tracer
 from weft.numpy import creation
 from weft.numpy._common import Value
@@ -226,7 +226,7 @@ def _counterpart(function: Callable[..., Any]) -> Callable[..., Any] | None:
 
 def _as_numpy(name: str, x: Any) -> Any:
     """Arguments with NumPy views in place of Weft's arrays; an error for traced values."""
-    if type(x) is Array:
+    if is_array(x):
         return x.numpy_view()
     if isinstance(x, Tracer):
         return x.numpy_value(f"numpy.{name}")

@@ -30,7 +30,7 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.classify import conj
-from weft.numpy.creation import asarray
+from weft.numpy.creation import asarray, check_device
 from weft.numpy.shaping import roll
 from weft.primitives import fft as primitive
 from weft.primitives.fft import FftType, half_length
@@ -335,8 +335,7 @@ def _frequencies(name: str, n: int, d: ArrayLike, dtype: DType, device: Any, hal
         raise TypeError(f"weft.numpy.fft.{name}: n is an int, got {n!r}") from None
     if count < 1:
         raise ValueError(f"weft.numpy.fft.{name}: n is at least 1, got {count}")
-    if device not in (None, "cpu"):
-        raise ValueError(f"weft.numpy.fft.{name}: there is no device {device!r}; use 'cpu'")
+    check_device(f"fft.{name}", device)
     wanted = np.dtype(np.float32) if dtype is None else dtypes.canonical_dtype(dtype)
     numbers = np.arange(count // 2 + 1) if half else np.fft.fftfreq(count, 1 / count)
     if isinstance(d, int | float):

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from weft.array import Array, View, alias, mark_view, rebind
+from weft.array import Array, View, alias, is_array, mark_view, rebind
 from weft.core import dtypes
 from weft.core.avals import aval_of, is_array_like
 from weft.core.trace import (
@@ -133,7 +133,7 @@ def _as_update(value: Any) -> Any:
 
 def _check_rebinds(x: Value) -> None:
     """Refuses to change what NumPy would change for somebody else as well."""
-    note = x._note if type(x) is Array else x.note
+    note = x._note if is_array(x) else x.note
     if isinstance(note, View):
         _check_view(note)
     if note is ARGUMENT:
@@ -327,11 +327,11 @@ def _viewing(
     @functools.wraps(function)
     def method(self: Value, *args: Any, **options: Any) -> Any:
         result = function(self, *args, **options)
-        note = self._note if type(self) is Array else self.note
+        note = self._note if is_array(self) else self.note
         inherited = isinstance(note, View) and note.strided
         if inherited and reshapes:
             return result
-        if type(self) is Array or isinstance(note, View) or note is ARGUMENT:
+        if is_array(self) or isinstance(note, View) or note is ARGUMENT:
             result = alias(result) if result is self else result
             mark_view(result, self, what, strided or inherited)
         return result
@@ -383,9 +383,19 @@ def _searchsorted(self: Value, v: ArrayLike, side: str = "left") -> Value:
 
 
 def _to_device(self: Value, device: Any, /, *, stream: Any = None) -> Value:
-    if device not in ("cpu", None):
-        raise ValueError(f"there is no device {device!r}; this array is on 'cpu'")
-    return self
+    """The array in the memory of a device; itself if it is there. See `weft.device_put`."""
+    if stream is not None:
+        raise ValueError(f"to_device: devices do things in order; stream is None, got {stream!r}")
+    if device in (None, "cpu") and type(self) is Array:
+        return self
+    from weft.backends import device_put
+
+    return device_put(self, device)
+
+
+def _to(self: Value, device: Any, /) -> Value:
+    """The array in the memory of a device: ``x.to("opencl")``, and back ``x.to("cpu")``."""
+    return _to_device(self, device)
 
 
 #: Versions of the Array API standard whose namespace `weft.numpy` is.
@@ -446,6 +456,7 @@ _METHODS: dict[str, Any] = {
     "sum": reductions.sum,
     "swapaxes": _viewing("x.swapaxes(...)", shaping.swapaxes, strided=True),
     "take": taking.take,
+    "to": _to,
     "to_device": _to_device,
     "trace": shaping.trace,
     "transpose": _viewing("x.transpose(...)", _transpose, strided=True),

@@ -17,7 +17,7 @@ from typing import Any
 
 from weft import tree
 from weft.array.arguments import as_argument
-from weft.array.value import Array
+from weft.array.value import Array, is_on_device
 from weft.config import config, jit_disabled_variable, jit_is_disabled
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.axis_names import axes_in_scope
@@ -80,16 +80,25 @@ class Traced:
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """Runs the compiled program, or enters it into the trace that is under way."""
         if current_trace() is eval_trace and not self.local:
+            if any(map(is_on_device, leaves)):
+                return self._call_on_device(leaves)
             return self.executable(*leaves)
         hoisted = self.closed.hoisted()
         return jit_p.bind(*self.closed.consts, *leaves, jaxpr=hoisted, name=self.name)
 
+    def _call_on_device(self, leaves: Sequence[Any]) -> list[Any]:
+        from weft.backends import arrays
+
+        device = arrays.device_of(leaves)
+        assert device is not None
+        return arrays.call(self.closed, device, leaves)
+
     def matches(self, treedef: tree.PyTreeSpec, leaves: Sequence[Any]) -> bool:
-        """Are these arguments of this signature? Only arrays are recognised, not scalars."""
+        """Are these arguments of this signature? Only arrays on the CPU are recognised."""
         if treedef != self.in_tree:
             return False
         for leaf, aval in zip(leaves, self.closed.in_avals, strict=True):
-            if getattr(leaf, "aval", None) is not aval or isinstance(leaf, Tracer):
+            if type(leaf) is not Array or leaf.aval is not aval:
                 return False
         return True
 

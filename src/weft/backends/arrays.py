@@ -1,0 +1,210 @@
+"""Arrays in the memory of a device, and what is computed from them.
+
+A `DeviceArray` is an `Array` whose bytes are elsewhere: NumPy, printing and Python's protocols read
+a copy. An operation or a jitted call with one among its arguments runs on its device; arguments on
+the CPU (constants, data still to be moved) are copied there. Arguments on two devices are an error
+that names both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from weft import tree
+from weft.array.delayed import as_constant
+from weft.array.value import Array, Deleted
+from weft.backends.device import Device, Memory
+from weft.backends.programs import DeviceProgram
+from weft.backends.registry import find
+from weft.config import config
+from weft.core.avals import ShapedArray, is_array_like, register_array_type
+from weft.core.bounded import BoundedCache
+from weft.core.canonical import jaxpr_key
+from weft.core.dtypes import stored
+from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
+from weft.core.primitive import Primitive
+from weft.core.source import describe, user_source
+from weft.core.trace import Tracer
+from weft.runtime.buffer import Buffer
+
+
+class DeviceArray(Array):
+    """An array in the memory of a device; made by `device_put`, and by what is computed there."""
+
+    __slots__ = ("memory",)
+
+    memory: Memory | None
+
+    def __init__(self, aval: ShapedArray, memory: Memory) -> None:
+        super().__init__(aval, None)
+        self.memory = memory
+
+    @property
+    def device(self) -> str:
+        """The name of the device that holds it."""
+        return self._held().device.name
+
+    def _held(self) -> Memory:
+        if self.memory is None:
+            raise self._deleted_error()
+        return self.memory
+
+    def materialise(self) -> Buffer:
+        """A copy of the bytes for the host, which waits for them."""
+        memory = self._held()
+        out = np.empty(self.aval.shape, stored(np.empty(0, self.aval.dtype)).dtype)
+        memory.device.read(memory, out)
+        return Buffer.adopt(out)
+
+    def block_until_ready(self) -> Array:
+        """Waits until the device has computed it, and returns the array itself."""
+        self._held().device.finish()
+        return self
+
+    def is_deleted(self) -> bool:
+        """Whether `delete` was called, or the memory was donated."""
+        return self.memory is None
+
+    def invalidate(self, reason: str) -> None:
+        """Makes every later use an error that gives `reason`, such as a donation."""
+        if self.memory is not None:
+            self._note = Deleted(reason, describe(user_source()))
+            self.memory = None
+
+    def _alias(self) -> Array:
+        """Another handle of the same value."""
+        if self.memory is not None:
+            return DeviceArray(self.aval, self.memory)
+        other: DeviceArray = object.__new__(DeviceArray)
+        Array.__init__(other, self.aval, None)
+        other.memory, other._note = None, self._note
+        return other
+
+    def _become(self, value: Any) -> None:
+        """Stands for the value of ``value``, a fresh result of the same type, from here on."""
+        self._note, self.aval, self.memory = None, value.aval, value.memory
+
+
+register_array_type(DeviceArray, lambda array: array.aval)
+
+
+def device_put(x: Any, device: Any = None) -> Any:
+    """``x``, an array or a container of arrays and numbers, in the memory of a device.
+
+    device: the name of a device (`weft.devices`); None and ``"cpu"`` are the CPU.
+
+    Raises ``ValueError`` for a device that there is not, `weft.errors.DeviceError` if its driver or
+    package is missing, ``TypeError`` for a dtype that the device does not compute with, and
+    `MemoryError` if it has no room.
+
+    >>> weft.device_put({"w": np.ones(2)}, "cpu")
+    {'w': Array([1., 1.], dtype=float32)}
+    """
+    target = find("cpu" if device is None else device)
+    return tree.map(lambda leaf: _put(leaf, target), x)
+
+
+def _put(x: Any, device: Device | None) -> Any:
+    if isinstance(x, Tracer):
+        raise TypeError(
+            f"device_put of a traced value, {x.aval}: a program runs on one device, that of its "
+            "arguments. Move them before the call"
+        )
+    if not is_array_like(x):
+        raise TypeError(f"device_put: {x!r} of type {type(x).__name__} is not an array or a number")
+    array = as_constant(x)
+    if type(array) is DeviceArray and array._held().device is device:
+        return array
+    if device is None:
+        return Array(array.aval, array.materialise())
+    dtype = array.aval.dtype
+    if not device.supports(np.empty(0, dtype).real.dtype):
+        raise TypeError(
+            f"{device.name} ({device.description}) does not compute with {dtype}, here "
+            f"{array.aval}: convert it first, x.astype(np.float32)"
+        )
+    return DeviceArray(array.aval, _upload(array, device))
+
+
+def _upload(array: Array, device: Device) -> Memory:
+    memory = device.alloc(array.nbytes)
+    device.write(memory, np.ascontiguousarray(stored(array.numpy_view())))
+    return memory
+
+
+def device_of(arrays: Sequence[Any]) -> Device | None:
+    """The device that arguments are on, None if all are on the CPU; ``ValueError`` for several."""
+    first: DeviceArray | None = None
+    for array in arrays:
+        if type(array) is not DeviceArray:
+            continue
+        if first is None:
+            first = array
+        elif array._held().device is not first._held().device:
+            _refuse(first, array)
+    return None if first is None else first._held().device
+
+
+def _refuse(a: DeviceArray, b: DeviceArray) -> NoReturn:
+    raise ValueError(
+        f"{a.aval} on {a.device} and {b.aval} on {b.device} cannot be arguments of one operation: "
+        f"move one of them, x.to({a.device!r})"
+    )
+
+
+# -- running ---------------------------------------------------------------------------------------
+
+#: The last programs by structure and device.
+_programs: BoundedCache[DeviceProgram] = BoundedCache(512)
+
+
+def program_for(closed: ClosedJaxpr, device: Device) -> DeviceProgram:
+    """The program of a closed jaxpr on a device, compiled at most once."""
+
+    def build() -> DeviceProgram:
+        return DeviceProgram(closed, device)
+
+    structure = None if closed.consts else jaxpr_key(closed)
+    if structure is None:
+        return closed.memo(("device", device.name, config.compiled_for), build)
+    return _programs.get((structure, device.name, config.compiled_for), build)
+
+
+def call(closed: ClosedJaxpr, device: Device, arguments: Sequence[Any]) -> list[Array]:
+    """The results of a program on a device, for arguments there or on the CPU."""
+    program = program_for(closed, device)
+    memories = [
+        x._held() if type(x) is DeviceArray else _upload(as_constant(x), device) for x in arguments
+    ]
+    results = program(memories)
+    return [DeviceArray(a, m) for a, m in zip(closed.out_avals, results, strict=True)]
+
+
+#: Programs of one operation, by what decides about them.
+_operations: BoundedCache[ClosedJaxpr] = BoundedCache(512)
+
+
+def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """An operation outside `jit` of arguments of which some are on a device: it runs there."""
+    arrays = [as_constant(arg) for arg in args]
+    device = device_of(arrays)
+    assert device is not None
+    avals = [array.aval for array in arrays]
+
+    def build() -> ClosedJaxpr:
+        invars = [Var(aval) for aval in avals]
+        outvars = [Var(aval) for aval in primitive.out_avals(*avals, **params)]
+        effects = primitive.effects(params)
+        eqn = Eqn(primitive, list(invars), outvars, params, effects, user_source())
+        return ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn], effects), [])
+
+    key: Hashable = (primitive, *avals, *params.items())
+    try:
+        closed = _operations.get(key, build)
+    except TypeError:  # an array or a list among the parameters
+        closed = build()
+    results = call(closed, device, arrays)
+    return results if primitive.multiple_results else results[0]

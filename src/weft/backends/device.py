@@ -1,0 +1,83 @@
+"""What a device has to do: keep bytes, and run kernels on them."""
+
+from __future__ import annotations
+
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.kernels.ir import Kernel
+from weft.kernels.machine import Machine
+
+
+class Memory:
+    """``nbytes`` bytes of a device, given back when nobody refers to them any more.
+
+    ``handle`` is what the driver calls them. At exit the driver takes everything.
+    """
+
+    __slots__ = ("__weakref__", "device", "handle", "nbytes")
+
+    def __init__(self, device: Device, handle: Any, nbytes: int) -> None:
+        self.device = device
+        self.handle = handle
+        self.nbytes = nbytes
+        weakref.finalize(self, device.release, handle).atexit = False
+
+
+#: A kernel on a device: run it on its arguments, the parameters and then shared scratch.
+Run = Callable[[Sequence[Memory]], None]
+
+
+class Device(ABC):
+    """One device. What is asked of it happens in the order of asking; reading waits.
+
+    ``name`` is the platform's and a number (``opencl:0``), ``description`` the maker's name for it,
+    ``machine`` what kernels are planned for.
+    """
+
+    name: str
+    description: str
+    machine: Machine
+
+    @abstractmethod
+    def supports(self, dtype: np.dtype) -> bool:
+        """Whether its kernels compute with this dtype."""
+
+    @abstractmethod
+    def alloc(self, nbytes: int) -> Memory:
+        """Uninitialised memory; `MemoryError` with the size and the device if there is none."""
+
+    @abstractmethod
+    def release(self, handle: Any) -> None:
+        """Takes the handle of memory back, for the next `alloc` or for good."""
+
+    @abstractmethod
+    def write(self, target: Memory, data: np.ndarray) -> None:
+        """Copies a contiguous array to the device; it may change afterwards."""
+
+    @abstractmethod
+    def read(self, source: Memory, out: np.ndarray) -> None:
+        """Waits for what was asked for, and fills a contiguous array from the device."""
+
+    @abstractmethod
+    def copy(self, target: Memory, source: Memory, nbytes: int) -> None:
+        """Copies within the device."""
+
+    @abstractmethod
+    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
+        """Compiles scheduled kernels of different names; gives the bytes of their shared scratch.
+
+        Raises `weft.errors.DeviceError` with the driver's words for a kernel that it refuses,
+        ``TypeError`` for operations and dtypes that it has no code for.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Waits until everything that was asked for has been done."""
+
+    def __repr__(self) -> str:
+        return f"<device {self.name}: {self.description}>"

@@ -1,0 +1,168 @@
+"""Programs on a device: planned for its machine, run step by step as `weft.kernels.program` says.
+
+The host walks the steps and asks the device for launches, copies and values of conditions. A
+temporary has memory from its first use to the last step at the top of the program that mentions it.
+Routines (factorizations, Fourier transforms, callbacks) run on the host, with copies before and
+after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from weft.backends.device import Device, Memory, Run
+from weft.compile import Record, plan_program
+from weft.core.dtypes import short_name
+from weft.core.jaxpr import ClosedJaxpr
+from weft.core.source import describe
+from weft.kernels.ir import Kernel
+from weft.kernels.program import (
+    Copy,
+    For,
+    If,
+    Launch,
+    Routine,
+    Slot,
+    Step,
+    Swap,
+    While,
+    reads_of,
+    walk_steps,
+    writes_of,
+)
+
+
+class DeviceProgram:
+    """A jaxpr compiled for a device; call it with the memory of its arguments.
+
+    Raises ``TypeError`` for dtypes that the device does not have, before anything is compiled.
+    """
+
+    def __init__(self, closed: ClosedJaxpr, device: Device, record: Record | None = None) -> None:
+        self.device = device
+        self.out_avals = tuple(closed.out_avals)
+        _check_dtypes(closed, device)
+        self.program = plan_program(closed, record=record, machine=device.machine)
+        self._kernels = self._compiled()
+        self._constants = {slot: self._uploaded(slot) for slot in self.program.constants}
+        self._last = self._last_uses()
+
+    def __call__(self, arguments: Sequence[Memory]) -> list[Memory]:
+        memory = dict(zip(self.program.inputs, arguments, strict=True)) | self._constants
+        run = _Run(self, memory)
+        for n, step in enumerate(self.program.steps):
+            run.step(step)
+            for slot in self._last.get(n, ()):
+                memory.pop(slot, None)
+        return [memory[slot] for slot in self.program.outputs]
+
+    def launched(self, kernel: Kernel) -> tuple[Run, tuple[int, ...]]:
+        """A compiled kernel and the bytes of its shared scratch."""
+        return self._kernels[kernel]
+
+    def _compiled(self) -> dict[Kernel, tuple[Run, tuple[int, ...]]]:
+        steps = walk_steps(self.program.steps)
+        kernels = list(dict.fromkeys(s.kernel for s in steps if isinstance(s, Launch)))
+        named = [kernel.evolve(name=f"{n}_{kernel.name}") for n, kernel in enumerate(kernels)]
+        return dict(zip(kernels, self.device.kernels(named), strict=True))
+
+    def _uploaded(self, slot: Slot) -> Memory:
+        memory = self.device.alloc(slot.nbytes)
+        self.device.write(memory, np.ascontiguousarray(slot.data))
+        return memory
+
+    def _last_uses(self) -> dict[int, list[Slot]]:
+        """Temporaries by the number of the last step at the top that mentions them."""
+        last: dict[Slot, int] = {}
+        for n, step in enumerate(self.program.steps):
+            for inner in walk_steps([step]):
+                for slot in (*reads_of(inner), *writes_of(inner)):
+                    if slot.role == "temporary":
+                        last[slot] = n
+        found: dict[int, list[Slot]] = {}
+        for slot, n in last.items():
+            found.setdefault(n, []).append(slot)
+        return found
+
+
+class _Run:
+    """One call: what every slot is in memory just now."""
+
+    def __init__(self, program: DeviceProgram, memory: dict[Slot, Memory]) -> None:
+        self.top = program
+        self.device = program.device
+        self.memory = memory
+
+    def place(self, slot: Slot) -> Memory:
+        """The memory of a slot, its own from the first use on."""
+        found = self.memory.get(slot)
+        if found is None:
+            found = self.memory[slot] = self.device.alloc(slot.nbytes)
+        return found
+
+    def value(self, slot: Slot) -> Any:
+        """The number in a slot, once it is known."""
+        out = np.empty((), slot.dtype)
+        self.device.read(self.place(slot), out)
+        return out[()]
+
+    def steps(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self.step(step)
+
+    def step(self, step: Step) -> None:
+        if isinstance(step, Launch):
+            run, scratch = self.top.launched(step.kernel)
+            run([*map(self.place, step.slots), *map(self.device.alloc, scratch)])
+        elif isinstance(step, Copy):
+            self.device.copy(self.place(step.target), self.place(step.source), step.source.nbytes)
+        elif isinstance(step, Swap):
+            a, b = self.place(step.a), self.place(step.b)
+            self.memory[step.a], self.memory[step.b] = b, a
+        elif isinstance(step, For):
+            for n in range(step.length):
+                self.device.write(self.place(step.counter), np.array(n, step.counter.dtype))
+                self.steps(step.body)
+        elif isinstance(step, While):
+            self.steps(step.condition)
+            while self.value(step.predicate):
+                self.steps(step.body)
+                self.steps(step.condition)
+        elif isinstance(step, If):
+            last = len(step.branches) - 1
+            self.steps(step.branches[min(max(int(self.value(step.index)), 0), last)])
+        else:
+            self.routine(step)
+
+    def routine(self, step: Routine) -> None:
+        if step.function is None:
+            raise TypeError(f"the routine {step.name!r} has no function that could run on the host")
+        arrays = []
+        for slot in step.inputs:
+            arrays.append(np.empty(slot.shape, slot.dtype))
+            self.device.read(self.place(slot), arrays[-1])
+        results = step.function(*arrays, **step.params)
+        for slot, result in zip(step.outputs, results, strict=True):
+            self.device.write(self.place(slot), np.ascontiguousarray(result, slot.dtype))
+
+
+def _check_dtypes(closed: ClosedJaxpr, device: Device) -> None:
+    for n, aval in enumerate(closed.in_avals):
+        _check(aval.dtype, device, f"argument {n}, {aval},")
+    for eqn in closed.jaxpr.eqns:
+        for var in eqn.outvars:
+            line = f"the result of {eqn.primitive.name}, {var.aval}, {describe(eqn.source)},"
+            _check(var.aval.dtype, device, line)
+
+
+def _check(dtype: np.dtype, device: Device, what: str) -> None:
+    parts = np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
+    if not device.supports(parts):
+        raise TypeError(
+            f"{device.name} ({device.description}) does not compute with {short_name(dtype)}: "
+            f"{what} cannot be there. Convert it first (x.astype(np.float32)), or leave it on the "
+            "CPU (x.to('cpu'))"
+        )

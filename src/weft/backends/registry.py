@@ -1,0 +1,80 @@
+"""Which devices there are. A platform is looked for when somebody first asks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from weft.backends.device import Device
+from weft.errors import DeviceError
+
+
+def _opencl() -> list[Device]:
+    from weft.backends.opencl import available
+
+    return list(available())
+
+
+#: Platform -> what finds its devices; raises `DeviceError` if its package or driver is missing.
+_PLATFORMS: dict[str, Callable[[], list[Device]]] = {"opencl": _opencl}
+
+_found: dict[str, list[Device]] = {}
+_lock = threading.RLock()
+
+
+def platform_devices(platform: str) -> list[Device]:
+    """The devices of a platform, the same objects each time.
+
+    Raises `DeviceError` that says what to install if there is none, ``ValueError`` for an unknown
+    platform.
+    """
+    if platform not in _PLATFORMS:
+        known = ", ".join(map(repr, ["cpu", *_PLATFORMS]))
+        raise ValueError(f"there is no platform {platform!r}; the platforms are {known}")
+    with _lock:
+        if platform not in _found:
+            _found[platform] = _PLATFORMS[platform]()
+        return _found[platform]
+
+
+def devices(platform: str | None = None) -> list[str]:
+    """The names of the devices that arrays can be put on and programs run on.
+
+    platform: only those of one (``"cpu"``, ``"opencl"``); it is an error if it is missing.
+
+    Raises ``ValueError`` for an unknown platform and `DeviceError`, which says what to install, for
+    one that is not there.
+
+    >>> weft.devices()[0]
+    'cpu'
+    """
+    if platform == "cpu":
+        return ["cpu"]
+    if platform is not None:
+        return [device.name for device in platform_devices(platform)]
+    names = ["cpu"]
+    for each in _PLATFORMS:
+        try:
+            names += [device.name for device in platform_devices(each)]
+        except DeviceError:
+            continue  # a platform that is not there has no devices
+    return names
+
+
+def find(name: object) -> Device | None:
+    """The device of a name such as ``"opencl:0"`` or ``"opencl"`` (its first); None for the CPU.
+
+    Raises as `platform_devices` does, and ``ValueError`` for a number that there is no device of.
+    """
+    if isinstance(name, Device):
+        return name
+    if not isinstance(name, str):
+        raise TypeError(f"a device is given by its name, such as 'opencl:0'; got {name!r}")
+    platform, _, number = name.partition(":")
+    if platform == "cpu" and number in ("", "0"):
+        return None
+    there = platform_devices(platform)
+    if number in ("", *map(str, range(len(there)))):
+        return there[int(number or 0)]
+    names = ", ".join(repr(device.name) for device in there)
+    raise ValueError(f"there is no device {name!r}; those of {platform} are {names}")
