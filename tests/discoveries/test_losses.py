@@ -41,6 +41,28 @@ def test_of_products() -> None:
     np.testing.assert_allclose(loss(x, w, labels), exact, rtol=1e-5)
 
 
+def test_of_products_has_no_array_of_scores() -> None:
+    shapes = (4096, 64), (64, 16384)
+    arrays = [np.zeros(s, np.float32) for s in shapes]
+    labels = np.zeros(4096, np.int32)
+    report = weft.explain(lambda x, w, y: cross_entropy(wnp, x @ w, y), *arrays, labels)
+    assert report.peak_intermediate_bytes < 4 * 4096 * 16384 / 100
+    assert report.flops < 2.3 * 64 * 4096 * 16384
+
+
+def test_elements_that_data_choose() -> None:
+    """With labels out of range and negative ones, as NumPy's indexing rules say."""
+    x, w, labels = arguments()
+    labels[:3] = (-1, CLASSES - 1, -CLASSES)
+
+    def chosen(np_: Any, x: Any, w: Any, y: Any) -> Any:
+        s = x @ w
+        return s[np_.arange(ROWS), y] - s.max(1)
+
+    found = weft.jit(lambda x, w, y: chosen(wnp, x, w, y))(x, w, labels)
+    np.testing.assert_allclose(found, chosen(np, x, w, labels), rtol=1e-4, atol=1e-4)
+
+
 def test_the_gradient_of_products() -> None:
     x, w, labels = arguments()
     loss = lambda x, w, y: cross_entropy(wnp, x @ w, y)  # noqa: E731

@@ -10,6 +10,7 @@ is scheduled for the machine by the strategy of its kind (`weft.kernels.strategy
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from weft.config import config
@@ -167,14 +168,18 @@ class _Planner:
         found = self.streamed(region)
         if self.machine.kind == "gpu":
             return self.split(region, found)
+        from weft.kernels.gathers import gathered
         from weft.kernels.moments import in_blocks
 
-        other = in_blocks(region, self.machine)
-        if other is region:
-            return found
-        parts = self.streamed(other)
-        cheaper = sum(p.seconds for p in parts) < CLEARLY * sum(p.seconds for p in found)
-        return parts if cheaper else found
+        # An array less in memory is worth something, whatever the time.
+        by_blocks = partial(in_blocks, machine=self.machine)
+        for rewritten, cheaper in ((gathered, 1.0), (by_blocks, CLEARLY)):
+            other = rewritten(region)
+            if other is not region:
+                parts = self.streamed(other)
+                if sum(p.seconds for p in parts) < cheaper * sum(p.seconds for p in found):
+                    region, found = other, parts
+        return found
 
     def split(
         self, region: Region, found: list[Partition | Streamed]
