@@ -339,8 +339,12 @@ def test_wrong_arguments():
         lax.fori_loop(0, 1.5, lambda i, c: c, 1.0)
     with pytest.raises(ValueError, match=r"leading axes differ: xs\['a'\] f32\[4\] and length=3"):
         lax.scan(lambda c, x: (c, x), 0.0, {"a": XS}, length=3)
-    with pytest.raises(ValueError, match="without xs, say how many steps with length"):
+    with pytest.raises(
+        ValueError, match="there are no arrays in xs: say how many steps with length"
+    ):
         lax.scan(lambda c, x: (c, x), 0.0)
+    with pytest.raises(ValueError, match=r"map of '<lambda>': xs is a scalar; it has no leading"):
+        lax.map(lambda x: x, 3.0)
     with pytest.raises(ValueError, match="xs is a scalar; it has no leading axis"):
         lax.scan(lambda c, x: (c, x), 0.0, 1.0)
     with pytest.raises(ValueError, match="unroll is a positive integer, got 0"):

@@ -270,5 +270,7 @@ def test_static_arguments_must_be_hashable_and_exist():
         ValueError, match="static_argnums has 2, but the function takes 2 positional"
     ):
         weft.jit(lambda x, n: x, static_argnums=2)
+    with pytest.raises(ValueError, match="donate_argnums has 3, but the function takes 1 posit"):
+        weft.jit(lambda x: x, donate_argnums=3)
     with pytest.raises(TypeError, match="static_argnums is ints, got 'x'"):
         weft.jit(lambda x: x, static_argnums="x")

@@ -321,7 +321,7 @@ def _scan(
     name = function_name(f)
     init_leaves, init_def = _leaves_of(what, name, init, "init")
     xs_leaves, xs_def = _leaves_of(what, name, xs, "xs")
-    steps = _scan_length(name, xs_leaves, xs_def, length)
+    steps = _scan_length(f"scan of '{name}'", xs_leaves, xs_def, length)
     if isinstance(unroll, bool):
         unroll = max(steps, 1) if unroll else 1
     if not isinstance(unroll, int) or unroll < 1:
@@ -363,26 +363,29 @@ def _carry_of(out: Any) -> Any:
     return out[0]
 
 
-def _scan_length(name: str, xs: list[Any], xs_def: tree.PyTreeSpec, length: int | None) -> int:
+def _scan_length(what: str, xs: list[Any], xs_def: tree.PyTreeSpec, length: int | None) -> int:
+    """The number of steps, from the leading axes of ``xs``; ``what`` is called for messages."""
     names = tree.path_names(xs_def, "xs")
     found: dict[int, str] = {}
     for x, where in zip(xs, names, strict=True):
         aval = aval_of(x)
         if not aval.shape:
             raise ValueError(
-                f"scan of '{name}': {where} is a scalar; it has no leading axis to scan"
+                f"{what}: {where} is a scalar; it has no leading axis to go along{at_user_line()}"
             )
         found.setdefault(aval.shape[0], f"{where} {aval}")
     if length is not None:
         found.setdefault(operator.index(length), f"length={length}")
     if not found:
-        raise ValueError(f"scan of '{name}': without xs, say how many steps with length")
+        raise ValueError(
+            f"{what}: there are no arrays in xs: say how many steps with length{at_user_line()}"
+        )
     if len(found) > 1:
         shown = " and ".join(found.values())
-        raise ValueError(f"scan of '{name}': leading axes differ: {shown}{at_user_line()}")
+        raise ValueError(f"{what}: leading axes differ: {shown}{at_user_line()}")
     (steps,) = found
     if steps < 0:
-        raise ValueError(f"scan of '{name}': length is negative: {steps}")
+        raise ValueError(f"{what}: length is negative: {steps}")
     return steps
 
 
@@ -422,12 +425,12 @@ def map(f: Callable[[Any], Any], xs: Any, *, batch_size: int | None = None) -> A
     Array([ 0,  1,  4,  9, 16], dtype=int32)
     """
     check_callable("map", f)
+    leaves, treedef = _leaves_of("map", function_name(f), xs, "xs")
+    count = _scan_length(f"map of '{function_name(f)}'", leaves, treedef, None)
     if batch_size is None:
         return scan(lambda _, x: ((), f(x)), (), xs)[1]
     if not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"map: batch_size is a positive integer, got {batch_size!r}")
-    leaves, treedef = _leaves_of("map", function_name(f), xs, "xs")
-    count = _scan_length(function_name(f), leaves, treedef, None)
     whole = count // batch_size * batch_size
     if not whole:
         return vmap(f)(xs)

@@ -190,11 +190,9 @@ class JitFunction(FastCallable):
         self._static_argnums, self._static_argnames = _both_ways(
             fun, "static", static_argnums, static_argnames
         )
-        self._donate_argnums, self._donate_argnames = donate_argnums, frozenset(donate_argnames)
-        if donate_argnames:
-            self._donate_argnums, self._donate_argnames = _both_ways(
-                fun, "donate", donate_argnums, donate_argnames
-            )
+        self._donate_argnums, self._donate_argnames = _both_ways(
+            fun, "donate", donate_argnums, donate_argnames
+        )
         self._inline = inline
         self._tune = tune
         self._plain = not (self._static_argnums or self._static_argnames)

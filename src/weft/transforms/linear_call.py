@@ -188,7 +188,7 @@ def linear_call(
     >>> def divided(x, by):
     ...     return linear_call(lambda r, x: x / r, lambda r, ct: ct / r, by, x)
     >>> weft.linear_transpose(lambda x: divided(x, 4.0), 1.0)(8.0)
-    (Array(2., dtype=float32, weak_type=True),)
+    (Array(2., dtype=float32),)
     """
     name = "linear_call"
     for function in (fun, fun_transpose):
