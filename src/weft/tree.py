@@ -59,7 +59,11 @@ def flatten(tree: Any, is_leaf: IsLeaf = None) -> tuple[list[Any], PyTreeSpec]:
 
 
 def unflatten(treedef: PyTreeSpec, leaves: Iterable[Any]) -> Any:
-    """The tree of that structure with those leaves."""
+    """The tree of that structure with those leaves.
+
+    >>> weft.tree.unflatten(weft.tree.structure({"a": 0, "b": [0]}), [1, 2])
+    {'a': 1, 'b': [2]}
+    """
     return optree.tree_unflatten(treedef, leaves)
 
 
@@ -68,17 +72,29 @@ map_, any_ = builtins.map, builtins.any
 
 
 def leaves(tree: Any, is_leaf: IsLeaf = None) -> list[Any]:
-    """The leaves of a tree, from left to right."""
+    """The leaves of a tree, from left to right.
+
+    >>> weft.tree.leaves({"a": 1, "b": [2, 3]})
+    [1, 2, 3]
+    """
     return optree.tree_leaves(tree, is_leaf, namespace=_NAMESPACE)
 
 
 def structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeSpec:
-    """The structure of a tree."""
+    """The structure of a tree.
+
+    >>> weft.tree.structure({"a": 1, "b": [2, 3]}).num_leaves
+    3
+    """
     return optree.tree_structure(tree, is_leaf, namespace=_NAMESPACE)
 
 
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
-    """Applies ``f`` to the leaves of a tree, and of others that have its structure."""
+    """Applies ``f`` to the leaves of a tree, and of others that have its structure.
+
+    >>> weft.tree.map(lambda x, y: x + y, {"a": 1, "b": [2]}, {"a": 10, "b": [20]})
+    {'a': 11, 'b': [22]}
+    """
     return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=_NAMESPACE)
 
 
@@ -92,13 +108,21 @@ def reduce(
     initializer: Any = _NOT_GIVEN,
     is_leaf: IsLeaf = None,
 ) -> Any:
-    """Folds ``function`` over the leaves of a tree, from left to right, after ``initializer``."""
+    """Folds ``function`` over the leaves of a tree, from left to right, after ``initializer``.
+
+    >>> weft.tree.reduce(lambda x, y: x + y, {"a": 1, "b": [2, 3]})
+    6
+    """
     start = () if initializer is _NOT_GIVEN else (initializer,)
     return functools.reduce(function, leaves(tree, is_leaf), *start)
 
 
 def all(tree: Any, *, is_leaf: IsLeaf = None) -> bool:
-    """Are all leaves true?"""
+    """Are all leaves true?
+
+    >>> weft.tree.all({"a": True, "b": [True, False]})
+    False
+    """
     return optree.tree_all(tree, is_leaf=is_leaf, namespace=_NAMESPACE)
 
 
@@ -108,6 +132,11 @@ def transpose(
     """Turns a tree of structure outer(inner) into inner(outer).
 
     Without the inner structure it is that of what stands first in the outer one.
+
+    >>> weft.tree.transpose(
+    ...     weft.tree.structure([0, 0]), weft.tree.structure({"a": 0}), [{"a": 1}, {"a": 2}]
+    ... )
+    {'a': [1, 2]}
     """
     if inner_treedef is None:
         inner_treedef = structure(flatten_up_to(outer_treedef, pytree_to_transpose)[0])
@@ -155,7 +184,11 @@ def _at_paths(tree: Any, is_leaf: Callable[..., bool]) -> Callable[[Any], bool]:
 def leaves_with_path(
     tree: Any, is_leaf: IsLeaf = None, is_leaf_takes_path: bool = False
 ) -> list[tuple[KeyPath, Any]]:
-    """The (path, leaf) pairs of :func:`flatten_with_path`."""
+    """The (path, leaf) pairs of :func:`flatten_with_path`.
+
+    >>> [leaf for path, leaf in weft.tree.leaves_with_path({"a": 1, "b": [2]})]
+    [1, 2]
+    """
     return flatten_with_path(tree, is_leaf, is_leaf_takes_path)[0]
 
 
@@ -166,7 +199,11 @@ def map_with_path(
     is_leaf: IsLeaf = None,
     is_leaf_takes_path: bool = False,
 ) -> Any:
-    """As :func:`map`, with the path of each leaf as first argument."""
+    """As :func:`map`, with the path of each leaf as first argument.
+
+    >>> weft.tree.map_with_path(lambda path, x: (len(path), x), {"a": 1, "b": [2]})
+    {'a': (1, 1), 'b': [(2, 2)]}
+    """
     pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
     others = [flatten_up_to(treedef, other) for other in rest]
     return unflatten(treedef, [f(*pair, *more) for pair, *more in zip(pairs, *others, strict=True)])

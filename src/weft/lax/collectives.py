@@ -65,7 +65,11 @@ def psum(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
 
 
 def pmean(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """The mean over a named axis (or several) of an array, or of each in a tree."""
+    """The mean over a named axis (or several) of an array, or of each in a tree.
+
+    >>> weft.vmap(lambda x: x - lax.pmean(x, "i"), axis_name="i")(np.array([1.0, 3.0, 2.0]))
+    Array([-1.,  1.,  0.], dtype=float32)
+    """
     size = axis_size(axis_name)
 
     def mean(leaf: Any) -> Any:
@@ -93,17 +97,29 @@ def _extremum(
 
 
 def pmax(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """The greatest over a named axis (or several) of an array, or of each in a tree."""
+    """The greatest over a named axis (or several) of an array, or of each in a tree.
+
+    >>> weft.vmap(lambda x: lax.pmax(x, "i"), axis_name="i")(np.array([1, 3, 2]))
+    Array([3, 3, 3], dtype=int32)
+    """
     return _extremum("pmax", collectives.pmax_p, x, axis_name, axis_index_groups)
 
 
 def pmin(x: Any, axis_name: AxisName, *, axis_index_groups: Any = None) -> Any:
-    """The least over a named axis (or several) of an array, or of each in a tree."""
+    """The least over a named axis (or several) of an array, or of each in a tree.
+
+    >>> weft.vmap(lambda x: lax.pmin(x, "i"), axis_name="i")(np.array([1, 3, 2]))
+    Array([1, 1, 1], dtype=int32)
+    """
     return _extremum("pmin", collectives.pmin_p, x, axis_name, axis_index_groups)
 
 
 def axis_size(axis_name: AxisName) -> int:
-    """The size of a named axis (the product of several's)."""
+    """The size of a named axis (the product of several's).
+
+    >>> weft.vmap(lambda x: x * lax.axis_size("i"), axis_name="i")(np.ones(3))
+    Array([3., 3., 3.], dtype=float32)
+    """
     size = 1
     for name in _names("axis_size", axis_name):
         size *= size_of(name)
@@ -111,7 +127,11 @@ def axis_size(axis_name: AxisName) -> int:
 
 
 def axis_index(axis_name: AxisName) -> Value:
-    """Where on a named axis this element is, as int32; over several, the last varies fastest."""
+    """Where on a named axis this element is, as int32; over several, the last varies fastest.
+
+    >>> weft.vmap(lambda x: lax.axis_index("i"), axis_name="i")(np.zeros(3))
+    Array([0, 1, 2], dtype=int32)
+    """
     index: Value = None
     for name in _names("axis_index", axis_name):
         here = collectives.axis_index_p.bind(axis_name=name)
@@ -134,6 +154,10 @@ def all_gather(
     """The values of all elements of a named axis, along a new axis at `axis`.
 
     With `tiled` they are joined along the axis that is there already.
+
+    >>> weft.vmap(lambda x: lax.all_gather(x, "i"), axis_name="i")(np.array([1, 2]))
+    Array([[1, 2],
+           [1, 2]], dtype=int32)
     """
     name = _one_name("all_gather", axis_name, axis_index_groups)
     size = size_of(name)
@@ -156,6 +180,11 @@ def psum_scatter(
     """The sum over a named axis, of which each element keeps its part of `scatter_dimension`.
 
     That dimension has the size of the axis and goes away; with `tiled`, a multiple, and stays.
+
+    >>> weft.vmap(lambda x: lax.psum_scatter(x, "i"), axis_name="i")(
+    ...     np.array([[1, 2], [3, 4]])
+    ... )
+    Array([4, 6], dtype=int32)
     """
     name = _one_name("psum_scatter", axis_name, axis_index_groups)
     size = size_of(name)
@@ -180,6 +209,12 @@ def all_to_all(
 
     The parts come along a new axis at `concat_axis`, and `split_axis`, of the size of the named
     axis, goes away; with `tiled` both axes stay, one shorter and one longer.
+
+    >>> weft.vmap(lambda x: lax.all_to_all(x, "i", 0, 0), axis_name="i")(
+    ...     np.array([[1, 2], [3, 4]])
+    ... )
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
     """
     name = _one_name("all_to_all", axis_name, axis_index_groups)
     size = size_of(name)
@@ -197,6 +232,11 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
     """What the source of each pair (source, destination) has; zeros where there is no source.
 
     Raises ValueError for pairs out of range, or with a source or destination twice.
+
+    >>> weft.vmap(lambda x: lax.ppermute(x, "i", [(0, 1), (1, 0)]), axis_name="i")(
+    ...     np.array([1, 2])
+    ... )
+    Array([2, 1], dtype=int32)
     """
     name = _one_name("ppermute", axis_name)
     size = size_of(name)
@@ -212,7 +252,13 @@ def ppermute(x: Any, axis_name: AxisName, perm: Sequence[tuple[int, int]]) -> An
 
 
 def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
-    """What the element ``perm[i]`` has, at i; `perm` is a permutation of the whole axis."""
+    """What the element ``perm[i]`` has, at i; `perm` is a permutation of the whole axis.
+
+    >>> weft.vmap(lambda x: lax.pshuffle(x, "i", [1, 2, 0]), axis_name="i")(
+    ...     np.array([1, 2, 3])
+    ... )
+    Array([2, 3, 1], dtype=int32)
+    """
     name = _one_name("pshuffle", axis_name)
     if sorted(perm) != list(range(size_of(name))):
         raise ValueError(
@@ -223,5 +269,12 @@ def pshuffle(x: Any, axis_name: AxisName, perm: Sequence[int]) -> Any:
 
 
 def pswapaxes(x: Any, axis_name: AxisName, axis: int, *, axis_index_groups: Any = None) -> Any:
-    """Exchanges a named axis with the array's axis `axis`, which has the same size."""
+    """Exchanges a named axis with the array's axis `axis`, which has the same size.
+
+    >>> weft.vmap(lambda x: lax.pswapaxes(x, "i", 0), axis_name="i")(
+    ...     np.array([[1, 2], [3, 4]])
+    ... )
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
     return all_to_all(x, axis_name, axis, axis, axis_index_groups=axis_index_groups)

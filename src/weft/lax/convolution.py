@@ -208,7 +208,12 @@ def conv(
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Value:
-    """:func:`conv_general_dilated` of ``NC…`` and ``OI…`` arrays, padded by "SAME" or "VALID"."""
+    """:func:`conv_general_dilated` of ``NC…`` and ``OI…`` arrays, padded by "SAME" or "VALID".
+
+    >>> lax.conv(np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3)), (1, 1), "VALID")
+    Array([[[[9., 9.],
+             [9., 9.]]]], dtype=float32)
+    """
     return conv_general_dilated(
         lhs,
         rhs,
@@ -229,7 +234,13 @@ def conv_with_general_padding(
     precision: Any = None,
     preferred_element_type: Any = None,
 ) -> Value:
-    """:func:`conv_general_dilated` of ``NC…`` and ``OI…`` arrays."""
+    """:func:`conv_general_dilated` of ``NC…`` and ``OI…`` arrays.
+
+    >>> lax.conv_with_general_padding(
+    ...     np.ones((1, 1, 4)), np.ones((1, 1, 3)), (1,), ((1, 1),), None, None
+    ... )
+    Array([[[2., 3., 3., 2.]]], dtype=float32)
+    """
     return conv_general_dilated(
         lhs,
         rhs,
@@ -273,6 +284,9 @@ def conv_transpose(
         convolution with `rhs`.
     use_consistent_padding: pads in pairs are those of the convolution that this one is the
         transpose of, rather than of the dilated `lhs`.
+
+    >>> lax.conv_transpose(np.ones((1, 2, 1)), np.ones((2, 1, 1)), (2,), "VALID").shape
+    (1, 4, 1)
     """
     left, right = (aval_of(operand("conv_transpose", x)) for x in (lhs, rhs))
     if dimension_numbers is None:

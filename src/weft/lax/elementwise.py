@@ -10,6 +10,7 @@ import numpy as np
 from weft import tree
 from weft.core import dtypes
 from weft.core.avals import aval_of
+from weft.lax.examples import EXAMPLES
 from weft.lax.operands import ArrayLike, Value, is_scalar, operand, operands, repeat_scalars
 from weft.lax.precision import AccuracyMode, Tolerance
 from weft.primitives import arithmetic, bitwise, comparison, convert, transcendental
@@ -24,7 +25,7 @@ def _unary(name: str, apply: Callable[[Value], Value], doc: str) -> Callable[[Ar
         return apply(operand(name, x))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc}, element by element."
+    function.__doc__ = f"{doc}, element by element." + EXAMPLES.get(name, "")
     return function
 
 
@@ -41,7 +42,7 @@ def _accurate(name: str, apply: Callable[[Value], Value], doc: str) -> Callable[
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
         f"{doc}, element by element.\n\n`accuracy` is accepted for compatibility: errors are those "
-        "of ``docs/accuracy.md``.\n"
+        "of ``docs/accuracy.md``." + EXAMPLES.get(name, "")
     )
     return function
 
@@ -55,7 +56,7 @@ def _binary(
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
         f"{doc}, element by element.\n\nBoth operands have one dtype and shape; a number beside an "
-        "array takes the array's.\n"
+        "array takes the array's." + EXAMPLES.get(name, "")
     )
     return function
 
@@ -139,6 +140,9 @@ def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: Any = None) -> Value:
     """x * y, element by element, in their dtype or in `out_dtype`.
 
     Both operands have one dtype and shape; a number beside an array takes the array's.
+
+    >>> lax.mul(np.array([1, 2]), 3)
+    Array([3, 6], dtype=int32)
     """
     x, y = operands("mul", x, y)
     if out_dtype is not None:
@@ -147,27 +151,47 @@ def mul(x: ArrayLike, y: ArrayLike, *, out_dtype: Any = None) -> Value:
 
 
 def round(x: ArrayLike, rounding_method: RoundingMethod = RoundingMethod.AWAY_FROM_ZERO) -> Value:
-    """The nearest integer to each element; `rounding_method` decides halfway between two."""
+    """The nearest integer to each element; `rounding_method` decides halfway between two.
+
+    >>> lax.round(np.array([0.5, 1.5]), lax.RoundingMethod.TO_NEAREST_EVEN)
+    Array([0., 2.], dtype=float32)
+    """
     return arithmetic.round(operand("round", x), rounding_method)
 
 
 def nextafter(x1: ArrayLike, x2: ArrayLike) -> Value:
-    """The float next to `x1` in the direction of `x2`, element by element."""
+    """The float next to `x1` in the direction of `x2`, element by element.
+
+    >>> lax.nextafter(np.array([1.0]), 2.0) > 1
+    Array([ True], dtype=bool)
+    """
     return arithmetic.nextafter(*operands("nextafter", x1, x2))
 
 
 def square(x: ArrayLike) -> Value:
-    """``x * x``, element by element."""
+    """``x * x``, element by element.
+
+    >>> lax.square(np.array([2, 3]))
+    Array([4, 9], dtype=int32)
+    """
     return transcendental.integer_pow(operand("square", x), 2)
 
 
 def reciprocal(x: ArrayLike) -> Value:
-    """``1 / x``, element by element."""
+    """``1 / x``, element by element.
+
+    >>> lax.reciprocal(np.array([2.0, 4.0]))
+    Array([0.5 , 0.25], dtype=float32)
+    """
     return transcendental.integer_pow(operand("reciprocal", x), -1)
 
 
 def integer_pow(x: ArrayLike, y: int) -> Value:
-    """`x` to a constant integer power `y`, element by element."""
+    """`x` to a constant integer power `y`, element by element.
+
+    >>> lax.integer_pow(np.array([2, 3]), 3)
+    Array([ 8, 27], dtype=int32)
+    """
     return transcendental.integer_pow(operand("integer_pow", x), y)
 
 
@@ -176,6 +200,9 @@ def pow(x: ArrayLike, y: ArrayLike) -> Value:
 
     `x` is floating-point; `y` has its dtype, or is an array of integers of its shape. A Python
     integer `y` is the same as :func:`integer_pow`.
+
+    >>> lax.pow(np.array([2.0, 3.0]), 2)
+    Array([4., 9.], dtype=float32)
     """
     if isinstance(y, int) and not isinstance(y, bool):
         return integer_pow(x, y)
@@ -185,7 +212,11 @@ def pow(x: ArrayLike, y: ArrayLike) -> Value:
 
 
 def clamp(min: ArrayLike, x: ArrayLike, max: ArrayLike) -> Value:
-    """`x`, but not below `min` nor above `max`, which are scalars or of the shape of `x`."""
+    """`x`, but not below `min` nor above `max`, which are scalars or of the shape of `x`.
+
+    >>> lax.clamp(0, np.array([-1, 1, 5]), 3)
+    Array([0, 1, 3], dtype=int32)
+    """
     example = np.zeros((), aval_of(operand("clamp", x)).dtype)
 
     def bound(value: ArrayLike) -> Value:
@@ -201,12 +232,19 @@ def select(pred: ArrayLike, on_true: ArrayLike, on_false: ArrayLike) -> Value:
     """`on_true` where `pred` holds, else `on_false`.
 
     The cases have one dtype and shape; `pred` is a boolean scalar or array of that shape.
+
+    >>> lax.select(np.array([True, False]), np.array([1, 2]), np.array([3, 4]))
+    Array([1, 4], dtype=int32)
     """
     return selection.select_n(operand("select", pred), *operands("select", on_false, on_true))
 
 
 def select_n(which: ArrayLike, *cases: ArrayLike) -> Value:
-    """``cases[which]``, element by element; `which` is boolean (two cases) or int32."""
+    """``cases[which]``, element by element; `which` is boolean (two cases) or int32.
+
+    >>> lax.select_n(np.array([1, 0]), np.array([1, 2]), np.array([3, 4]))
+    Array([3, 2], dtype=int32)
+    """
     return selection.select_n(operand("select_n", which), *operands("select_n", *cases))
 
 
@@ -217,6 +255,9 @@ def convert_element_type(
 
     From floating point to integers: truncated toward zero, saturated at the ends of the range, and
     NaN becomes 0. Between integers: wrapped. To booleans: whether the value is not 0.
+
+    >>> lax.convert_element_type(np.array([1.5, 2.5]), np.int32)
+    Array([1, 2], dtype=int32)
     """
     dtype = aval_of(operand).dtype if new_dtype is None else new_dtype
     return convert.convert_element_type(operand, dtype, weak_type)
@@ -226,12 +267,19 @@ def bitcast_convert_type(operand: ArrayLike, new_dtype: Any) -> Value:
     """The bits of `operand` read as another dtype.
 
     A narrower dtype adds a last axis that holds the parts; a wider one removes such an axis.
+
+    >>> lax.bitcast_convert_type(np.array([1.0]), np.int32)
+    Array([1065353216], dtype=int32)
     """
     return convert.bitcast_convert_type(operand, new_dtype)
 
 
 def stop_gradient(x: Any) -> Any:
-    """`x`, an array or a tree of them, as a constant for differentiation."""
+    """`x`, an array or a tree of them, as a constant for differentiation.
+
+    >>> weft.grad(lambda x: x * lax.stop_gradient(x))(3.0)
+    Array(3., dtype=float32)
+    """
 
     def stop(leaf: Any) -> Any:
         inexact = dtypes.is_inexact(aval_of(operand("stop_gradient", leaf)).dtype)

@@ -24,7 +24,10 @@ def optimization_barrier(operand: Any, /) -> Any:
 
 
 def dce_sink(val: Any, *, prevent_mlir_dce: bool = False) -> None:
-    """Nothing: work whose results nobody uses has no effect, and is not done."""
+    """Nothing: work whose results nobody uses has no effect, and is not done.
+
+    >>> lax.dce_sink(np.ones(2))
+    """
     tree.map(lambda x: _checked("dce_sink", x), val)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from weft.core import dtypes
 from weft.core.avals import aval_of
+from weft.lax.examples import EXAMPLES
 from weft.lax.operands import (
     ArrayLike,
     Value,
@@ -111,6 +112,9 @@ def dynamic_update_slice(
     """`operand` with the window that starts at `start_indices` replaced by `update`.
 
     Starts are treated as :func:`dynamic_slice` does.
+
+    >>> lax.dynamic_update_slice(np.arange(5), np.array([9, 9]), (1,))
+    Array([0, 9, 9, 3, 4], dtype=int32)
     """
     starts = _starts("dynamic_update_slice", operand, start_indices, allow_negative_indices)
     if is_scalar(update):
@@ -136,7 +140,11 @@ def dynamic_slice_in_dim(
     *,
     allow_negative_indices: bool = True,
 ) -> Value:
-    """`slice_size` elements along `axis`, from `start_index` on."""
+    """`slice_size` elements along `axis`, from `start_index` on.
+
+    >>> lax.dynamic_slice_in_dim(np.arange(6), 2, 3)
+    Array([2, 3, 4], dtype=int32)
+    """
     shape = list(aval_of(operand).shape)
     axis = canonical_axis("dynamic_slice_in_dim", axis, len(shape))
     shape[axis] = int(slice_size)
@@ -152,7 +160,11 @@ def dynamic_index_in_dim(
     *,
     allow_negative_indices: bool = True,
 ) -> Value:
-    """The element at `index` along `axis`, which is kept with size 1 if `keepdims`."""
+    """The element at `index` along `axis`, which is kept with size 1 if `keepdims`.
+
+    >>> lax.dynamic_index_in_dim(np.array([[1, 2], [3, 4]]), 1, keepdims=False)
+    Array([3, 4], dtype=int32)
+    """
     shape = aval_of(operand).shape
     axis = canonical_axis("dynamic_index_in_dim", axis, len(shape))
     taken = dynamic_slice_in_dim(
@@ -169,7 +181,11 @@ def dynamic_update_slice_in_dim(
     *,
     allow_negative_indices: bool = True,
 ) -> Value:
-    """`operand` with the elements along `axis` from `start_index` on replaced by `update`."""
+    """`operand` with the elements along `axis` from `start_index` on replaced by `update`.
+
+    >>> lax.dynamic_update_slice_in_dim(np.arange(5), np.array([9, 9]), 1, 0)
+    Array([0, 9, 9, 3, 4], dtype=int32)
+    """
     axis = canonical_axis("dynamic_update_slice_in_dim", axis, aval_of(operand).ndim)
     starts = _along("dynamic_update_slice_in_dim", operand, start_index, axis)
     return dynamic_update_slice(
@@ -188,6 +204,9 @@ def dynamic_update_index_in_dim(
     """`operand` with the element at `index` along `axis` replaced by `update`.
 
     `update` may lack the axis.
+
+    >>> lax.dynamic_update_index_in_dim(np.arange(3), 9, 1, 0)
+    Array([0, 9, 2], dtype=int32)
     """
     shape = aval_of(operand).shape
     axis = canonical_axis("dynamic_update_index_in_dim", axis, len(shape))
@@ -221,6 +240,14 @@ def gather(
     of the operand; its other axes are those of the result. `mode` says what happens to windows that
     do not fit: "fill" (the default) with `fill_value`, by default NaN or an extreme integer;
     "clip", to the nearest window that does; or "promise_in_bounds".
+
+    >>> lax.gather(
+    ...     np.arange(6),
+    ...     np.array([[4], [1]]),
+    ...     lax.GatherDimensionNumbers((), (0,), (0,)),
+    ...     (1,),
+    ... )
+    Array([4, 1], dtype=int32)
     """
     return indexing.gather(
         operand,
@@ -261,7 +288,8 @@ def _scatter(name: str, apply: Callable[..., Value], what: str) -> Callable[...,
     function.__doc__ = (
         f"`operand` with windows of `updates` {what} at `scatter_indices`.\n\n"
         "The layout of indices and updates is that of :func:`gather`'s indices and result.\n"
-        'Windows that do not fit are dropped (mode "drop", the default) or shifted ("clip").\n'
+        'Windows that do not fit are dropped (mode "drop", the default) or shifted ("clip").'
+        + EXAMPLES.get(name, "")
     )
     return function
 
@@ -283,7 +311,16 @@ def scatter_sub(
     unique_indices: bool = False,
     mode: str | GatherScatterMode | None = None,
 ) -> Value:
-    """`operand` with windows of `updates` subtracted; see :func:`scatter_add`."""
+    """`operand` with windows of `updates` subtracted; see :func:`scatter_add`.
+
+    >>> lax.scatter_sub(
+    ...     np.zeros(3),
+    ...     np.array([[1], [1]]),
+    ...     np.array([5.0, 2.0]),
+    ...     lax.ScatterDimensionNumbers((), (0,), (0,)),
+    ... )
+    Array([ 0., -7.,  0.], dtype=float32)
+    """
     if is_scalar(updates):
         updates = operands("scatter_sub", updates, _scalar_of(operand))[0]
     return scatter_add(
@@ -371,6 +408,10 @@ def index_take(src: ArrayLike, idxs: Sequence[ArrayLike], axes: Sequence[int]) -
     """Elements of `src` at vectors of indices along `axes`, with the index axis first.
 
     Negative indices count from the end; others out of bounds are clamped.
+
+    >>> lax.index_take(np.array([[1, 2], [3, 4]]), (np.array([1, 0]),), (0,))
+    Array([[3, 4],
+           [1, 2]], dtype=int32)
     """
     aval = aval_of(operand("index_take", src))
     axes = tuple(canonical_axis("index_take", axis, aval.ndim) for axis in axes)

@@ -265,6 +265,10 @@ def lu(x: ArrayLike) -> tuple[Value, Value, Value]:
 
     `factors` has L below the diagonal (whose own is ones) and U on and above it; `pivots` says with
     which row each row was exchanged in turn, counted from 0.
+
+    >>> lax.linalg.lu(np.array([[2.0, 1.0], [4.0, 6.0]]))[0]
+    Array([[ 4. ,  6. ],
+           [ 0.5, -2. ]], dtype=float32)
     """
     factors, pivots, permutation = linalg_lu.lu(_matrices("lu", x))
     return factors, pivots, permutation
@@ -375,6 +379,9 @@ def svd(
 
     Differentiable where singular values are distinct and not zero, vectors with
     ``full_matrices=False`` only.
+
+    >>> lax.linalg.svd(np.diag(np.array([3.0, 2.0])), compute_uv=False)
+    Array([3., 2.], dtype=float32)
     """
     del algorithm
     outs = linalg_svd.svd(_matrices("svd", x), full_matrices, compute_uv)
@@ -401,7 +408,12 @@ def symmetric_product(
     beta: float = 0.0,
     symmetrize_output: bool = False,
 ) -> Value:
-    """``alpha a a^T + beta c``."""
+    """``alpha a a^T + beta c``.
+
+    >>> lax.linalg.symmetric_product(np.ones((2, 3)), np.zeros((2, 2)))
+    Array([[3., 3.],
+           [3., 3.]], dtype=float32)
+    """
     from weft.primitives.arithmetic import add
     from weft.primitives.matrix import matmul, mT, scaled
 

@@ -20,6 +20,9 @@ def padtype_to_pads(
 
     "SAME" gives ``ceil(size / stride)`` windows, an odd element of padding at the end
     ("SAME_LOWER": at the start); "VALID" pads nothing.
+
+    >>> lax.padtype_to_pads((5,), (3,), (2,), "SAME")
+    [(1, 1)]
     """
     kind = str(padding).upper()
     if kind == "VALID":

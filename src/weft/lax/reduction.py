@@ -10,6 +10,7 @@ import numpy as np
 
 from weft.core.avals import aval_of
 from weft.core.primitive import Primitive
+from weft.lax.examples import EXAMPLES
 from weft.lax.folding import Combine, Folding, combine_arrays
 from weft.lax.operands import ArrayLike, Value, canonical_axes, canonical_axis, operand
 from weft.lax.operands import operand as as_operand
@@ -31,7 +32,7 @@ def _reduction(
         return apply(x, canonical_axes(name, axes, aval_of(x).ndim))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{doc} over `axes`, which the result lacks."
+    function.__doc__ = f"{doc} over `axes`, which the result lacks." + EXAMPLES.get(name, "")
     return function
 
 
@@ -45,13 +46,21 @@ reduce_xor = _reduction("reduce_xor", reduction.reduce_xor, "Bitwise or logical 
 
 
 def argmax(operand: ArrayLike, axis: int, index_dtype: Any = np.int32) -> Value:
-    """The index of the first greatest element along `axis`; a NaN counts as the greatest."""
+    """The index of the first greatest element along `axis`; a NaN counts as the greatest.
+
+    >>> lax.argmax(np.array([[1, 4], [3, 2]]), 1, np.int32)
+    Array([1, 0], dtype=int32)
+    """
     axis = canonical_axis("argmax", axis, aval_of(operand).ndim)
     return argreduce.argmax(operand, axis, index_dtype)
 
 
 def argmin(operand: ArrayLike, axis: int, index_dtype: Any = np.int32) -> Value:
-    """The index of the first least element along `axis`; a NaN counts as the least."""
+    """The index of the first least element along `axis`; a NaN counts as the least.
+
+    >>> lax.argmin(np.array([[1, 4], [3, 2]]), 1, np.int32)
+    Array([0, 1], dtype=int32)
+    """
     axis = canonical_axis("argmin", axis, aval_of(operand).ndim)
     return argreduce.argmin(operand, axis, index_dtype)
 
@@ -130,32 +139,54 @@ def _fold_neighbours(
 
 
 def cumsum(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
-    """The sum of all elements up to each one along `axis` (from the end if `reverse`)."""
+    """The sum of all elements up to each one along `axis` (from the end if `reverse`).
+
+    >>> lax.cumsum(np.array([1, 2, 3]))
+    Array([1, 3, 6], dtype=int32)
+    >>> lax.cumsum(np.array([1, 2, 3]), reverse=True)
+    Array([6, 5, 3], dtype=int32)
+    """
     axis = canonical_axis("cumsum", axis, aval_of(operand).ndim)
     return cumulative.cumsum(operand, axis, reverse)
 
 
 def cumprod(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
-    """The product of all elements up to each one along `axis` (from the end if `reverse`)."""
+    """The product of all elements up to each one along `axis` (from the end if `reverse`).
+
+    >>> lax.cumprod(np.array([1, 2, 3]))
+    Array([1, 2, 6], dtype=int32)
+    """
     axis = canonical_axis("cumprod", axis, aval_of(operand).ndim)
     return cumulative.cumprod(operand, axis, reverse)
 
 
 def cummax(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
-    """The greatest element up to each one along `axis` (from the end if `reverse`)."""
+    """The greatest element up to each one along `axis` (from the end if `reverse`).
+
+    >>> lax.cummax(np.array([1, 3, 2]))
+    Array([1, 3, 3], dtype=int32)
+    """
     axis = canonical_axis("cummax", axis, aval_of(operand).ndim)
     return cumulative.cummax(operand, axis, reverse)
 
 
 def cummin(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
-    """The least element up to each one along `axis` (from the end if `reverse`)."""
+    """The least element up to each one along `axis` (from the end if `reverse`).
+
+    >>> lax.cummin(np.array([3, 1, 2]))
+    Array([3, 1, 1], dtype=int32)
+    """
     axis = canonical_axis("cummin", axis, aval_of(operand).ndim)
     return cumulative.cummin(operand, axis, reverse)
 
 
 def cumlogsumexp(operand: ArrayLike, axis: int = 0, reverse: bool = False) -> Value:
     """log of the sum of exp of all elements up to each one along `axis` (from the end if
-    `reverse`), without overflow."""
+    `reverse`), without overflow.
+
+    >>> lax.cumlogsumexp(np.array([0.0, 0.0, 0.0])).round(4)
+    Array([0.    , 0.6931, 1.0986], dtype=float32)
+    """
     axis = canonical_axis("cumlogsumexp", axis, aval_of(operand).ndim)
     return cumulative.cumlogsumexp(operand, axis, reverse)
 
@@ -176,6 +207,9 @@ def dot_general(
     the batch axes, then the other axes of `lhs`, then those of `rhs`. With
     `preferred_element_type` products are accumulated and returned in that dtype. `precision` is
     accepted for compatibility: products are never computed in less than the operands' precision.
+
+    >>> lax.dot_general(np.ones((2, 3)), np.ones((3, 4)), (((1,), (0,)), ((), ()))).shape
+    (2, 4)
     """
     check_precision("dot_general", precision)
     (lc, rc), (lb, rb) = dimension_numbers
@@ -204,6 +238,9 @@ def dot(
     """The product of vectors and matrices: the last axis of `lhs` with the first of `rhs`.
 
     With `dimension_numbers`, and in all else, as :func:`dot_general`.
+
+    >>> lax.dot(np.array([1.0, 2.0]), np.array([3.0, 4.0]))
+    Array(11., dtype=float32)
     """
     check_precision("dot", precision)
     if dimension_numbers is not None:
@@ -221,7 +258,11 @@ def dot(
 
 
 def batch_matmul(lhs: ArrayLike, rhs: ArrayLike, precision: Any = None) -> Value:
-    """Matrix products of the last two axes, for each index of the leading ones."""
+    """Matrix products of the last two axes, for each index of the leading ones.
+
+    >>> lax.batch_matmul(np.ones((5, 2, 3)), np.ones((5, 3, 4))).shape
+    (5, 2, 4)
+    """
     check_precision("batch_matmul", precision)
     left, right = aval_of(operand("batch_matmul", lhs)), aval_of(operand("batch_matmul", rhs))
     if left.ndim != right.ndim or left.ndim < 2:

@@ -29,6 +29,9 @@ def full(shape: Sequence[int], fill_value: ArrayLike, dtype: Any = None) -> Valu
     """An array of `shape` with every element `fill_value`, a scalar.
 
     Without `dtype`, that of the value (float32, int32 or bool for Python numbers).
+
+    >>> lax.full((2,), 7)
+    Array([7, 7], dtype=int32)
     """
     sizes = canonical_shape("full", shape)
     if aval_of(as_operand("full", fill_value)).shape != ():
@@ -44,7 +47,11 @@ def full(shape: Sequence[int], fill_value: ArrayLike, dtype: Any = None) -> Valu
 def full_like(
     x: ArrayLike, fill_value: ArrayLike, dtype: Any = None, shape: Sequence[int] | None = None
 ) -> Value:
-    """An array like `x`, of its shape and dtype unless given, with every element `fill_value`."""
+    """An array like `x`, of its shape and dtype unless given, with every element `fill_value`.
+
+    >>> lax.full_like(np.ones(2), 7)
+    Array([7., 7.], dtype=float32)
+    """
     aval = aval_of(as_operand("full_like", x))
     return full(
         aval.shape if shape is None else shape, fill_value, aval.dtype if dtype is None else dtype
@@ -52,17 +59,30 @@ def full_like(
 
 
 def zeros_like_array(x: ArrayLike) -> Value:
-    """Zeros of the shape and dtype of `x`."""
+    """Zeros of the shape and dtype of `x`.
+
+    >>> lax.zeros_like_array(np.ones(2))
+    Array([0., 0.], dtype=float32)
+    """
     return full_like(x, 0)
 
 
 def iota(dtype: Any, size: int) -> Value:
-    """``0, 1, ..., size - 1``."""
+    """``0, 1, ..., size - 1``.
+
+    >>> lax.iota(np.int32, 3)
+    Array([0, 1, 2], dtype=int32)
+    """
     return broadcasted_iota(dtype, (size,), 0)
 
 
 def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Value:
-    """An array of `shape` whose elements are their index along `dimension`."""
+    """An array of `shape` whose elements are their index along `dimension`.
+
+    >>> lax.broadcasted_iota(np.int32, (2, 3), 1)
+    Array([[0, 1, 2],
+           [0, 1, 2]], dtype=int32)
+    """
     sizes = canonical_shape("broadcasted_iota", shape)
     axis = canonical_axis("broadcasted_iota", dimension, len(sizes))
     dtype = dtypes.canonical_dtype(dtype)
@@ -76,7 +96,11 @@ def broadcasted_iota(dtype: Any, shape: Sequence[int], dimension: int) -> Value:
 
 
 def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape that all `shapes` broadcast to by NumPy's rules."""
+    """The shape that all `shapes` broadcast to by NumPy's rules.
+
+    >>> lax.broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
     try:
         return np.broadcast_shapes(*map(tuple, shapes))
     except ValueError:
@@ -85,7 +109,11 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
 
 
 def broadcast(operand: ArrayLike, sizes: Sequence[int]) -> Value:
-    """`operand` repeated along new leading axes of `sizes`."""
+    """`operand` repeated along new leading axes of `sizes`.
+
+    >>> lax.broadcast(np.arange(2), (3,)).shape
+    (3, 2)
+    """
     sizes, shape = tuple(sizes), aval_of(operand).shape
     return broadcast_in_dim(operand, sizes + shape, range(len(sizes), len(sizes) + len(shape)))
 
@@ -105,7 +133,11 @@ def broadcast_in_dim(
 
 
 def broadcast_to_rank(x: ArrayLike, rank: int) -> Value:
-    """`x` with leading axes of size 1 up to `rank` axes."""
+    """`x` with leading axes of size 1 up to `rank` axes.
+
+    >>> lax.broadcast_to_rank(np.arange(2), 3).shape
+    (1, 1, 2)
+    """
     return expand_dims(x, range(rank - len(aval_of(x).shape)))
 
 
@@ -115,14 +147,23 @@ def broadcast_to_rank(x: ArrayLike, rank: int) -> Value:
 def reshape(
     operand: ArrayLike, new_sizes: Sequence[int], dimensions: Sequence[int] | None = None
 ) -> Value:
-    """The elements of `operand` in row-major order (or with axes ordered by `dimensions`)."""
+    """The elements of `operand` in row-major order (or with axes ordered by `dimensions`).
+
+    >>> lax.reshape(np.arange(4), (2, 2))
+    Array([[0, 1],
+           [2, 3]], dtype=int32)
+    """
     if dimensions is not None:
         operand = transpose(operand, dimensions)
     return shaping.reshape(operand, canonical_shape("reshape", new_sizes))
 
 
 def expand_dims(array: ArrayLike, dimensions: Sequence[int]) -> Value:
-    """`array` with axes of size 1 inserted at `dimensions` of the result."""
+    """`array` with axes of size 1 inserted at `dimensions` of the result.
+
+    >>> lax.expand_dims(np.ones(2), (0,)).shape
+    (1, 2)
+    """
     dimensions = tuple(dimensions)
     ndim = len(aval_of(array).shape) + len(dimensions)
     axes = canonical_axes("expand_dims", dimensions, ndim)
@@ -132,7 +173,11 @@ def expand_dims(array: ArrayLike, dimensions: Sequence[int]) -> Value:
 
 
 def squeeze(array: ArrayLike, dimensions: Sequence[int]) -> Value:
-    """`array` without the axes `dimensions`, which must have size 1."""
+    """`array` without the axes `dimensions`, which must have size 1.
+
+    >>> lax.squeeze(np.ones((1, 2)), (0,)).shape
+    (2,)
+    """
     aval = aval_of(array)
     axes = canonical_axes("squeeze", dimensions, aval.ndim)
     for axis in axes:
@@ -142,7 +187,11 @@ def squeeze(array: ArrayLike, dimensions: Sequence[int]) -> Value:
 
 
 def collapse(operand: ArrayLike, start_dimension: int, stop_dimension: int | None = None) -> Value:
-    """`operand` with the axes from `start_dimension` up to `stop_dimension` made one."""
+    """`operand` with the axes from `start_dimension` up to `stop_dimension` made one.
+
+    >>> lax.collapse(np.ones((2, 3, 4)), 0, 2).shape
+    (6, 4)
+    """
     shape = aval_of(operand).shape
     start, stop, _ = builtins.slice(start_dimension, stop_dimension).indices(len(shape))
     joined = int(np.prod(shape[start:stop], dtype=np.int64))
@@ -150,17 +199,30 @@ def collapse(operand: ArrayLike, start_dimension: int, stop_dimension: int | Non
 
 
 def transpose(operand: ArrayLike, permutation: Sequence[int]) -> Value:
-    """`operand` with axis k of the result being its axis ``permutation[k]``."""
+    """`operand` with axis k of the result being its axis ``permutation[k]``.
+
+    >>> lax.transpose(np.array([[1, 2], [3, 4]]), (1, 0))
+    Array([[1, 3],
+           [2, 4]], dtype=int32)
+    """
     return shaping.transpose(operand, tuple(int(d) for d in permutation))
 
 
 def rev(operand: ArrayLike, dimensions: Sequence[int]) -> Value:
-    """`operand` with the order of elements reversed along `dimensions`."""
+    """`operand` with the order of elements reversed along `dimensions`.
+
+    >>> lax.rev(np.array([1, 2, 3]), (0,))
+    Array([3, 2, 1], dtype=int32)
+    """
     return shaping.rev(operand, canonical_axes("rev", dimensions, len(aval_of(operand).shape)))
 
 
 def concatenate(operands: Sequence[ArrayLike], dimension: int) -> Value:
-    """`operands`, of one dtype, joined along one axis."""
+    """`operands`, of one dtype, joined along one axis.
+
+    >>> lax.concatenate([np.array([1]), np.array([2, 3])], 0)
+    Array([1, 2, 3], dtype=int32)
+    """
     if not operands:
         raise ValueError("lax.concatenate needs at least one operand.")
     xs = [as_operand("concatenate", x) for x in operands]
@@ -169,7 +231,11 @@ def concatenate(operands: Sequence[ArrayLike], dimension: int) -> Value:
 
 
 def split(operand: ArrayLike, sizes: Sequence[int], axis: int = 0) -> list[Value]:
-    """`operand` cut along `axis` into pieces of `sizes`, which add up to the axis."""
+    """`operand` cut along `axis` into pieces of `sizes`, which add up to the axis.
+
+    >>> [part.shape for part in lax.split(np.ones((5, 2)), (2, 3))]
+    [(2, 2), (3, 2)]
+    """
     aval = aval_of(operand)
     axis = canonical_axis("split", axis, aval.ndim)
     if sum(sizes) != aval.shape[axis] or any(size < 0 for size in sizes):
@@ -193,7 +259,11 @@ def slice(
     limit_indices: Sequence[int],
     strides: Sequence[int] | None = None,
 ) -> Value:
-    """The elements at ``start, start + stride, ...`` below ``limit`` along every axis."""
+    """The elements at ``start, start + stride, ...`` below ``limit`` along every axis.
+
+    >>> lax.slice(np.arange(6), (1,), (6,), (2,))
+    Array([1, 3, 5], dtype=int32)
+    """
     return slicing.slice(
         operand,
         canonical_shape("slice", start_indices),
@@ -209,7 +279,11 @@ def slice_in_dim(
     stride: int = 1,
     axis: int = 0,
 ) -> Value:
-    """``operand[start:limit:stride]`` along `axis`; negative bounds count from the end."""
+    """``operand[start:limit:stride]`` along `axis`; negative bounds count from the end.
+
+    >>> lax.slice_in_dim(np.arange(6), 1, 4)
+    Array([1, 2, 3], dtype=int32)
+    """
     shape = aval_of(operand).shape
     axis = canonical_axis("slice_in_dim", axis, len(shape))
     size = shape[axis]
@@ -220,7 +294,11 @@ def slice_in_dim(
 
 
 def index_in_dim(operand: ArrayLike, index: int, axis: int = 0, keepdims: bool = True) -> Value:
-    """The element at a constant `index` along `axis`, which is kept with size 1 if `keepdims`."""
+    """The element at a constant `index` along `axis`, which is kept with size 1 if `keepdims`.
+
+    >>> lax.index_in_dim(np.array([[1, 2], [3, 4]]), 1, keepdims=False)
+    Array([3, 4], dtype=int32)
+    """
     shape = aval_of(operand).shape
     axis = canonical_axis("index_in_dim", axis, len(shape))
     if not -shape[axis] <= index < shape[axis]:
@@ -293,7 +371,11 @@ def tile(operand: ArrayLike, reps: Sequence[int]) -> Value:
 
 
 def empty(shape: Sequence[int], dtype: Any) -> Value:
-    """An array whose elements are up to Weft: zeros."""
+    """An array whose elements are up to Weft: zeros.
+
+    >>> lax.empty((2,), np.float32)
+    Array([0., 0.], dtype=float32)
+    """
     return full(shape, 0, dtype)
 
 

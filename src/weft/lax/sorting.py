@@ -42,7 +42,11 @@ def sort(
 def sort_key_val(
     keys: ArrayLike, values: ArrayLike, dimension: int = -1, is_stable: bool = True
 ) -> tuple[Value, Value]:
-    """`keys` sorted along `dimension`, and `values` moved along with them."""
+    """`keys` sorted along `dimension`, and `values` moved along with them.
+
+    >>> [x.tolist() for x in lax.sort_key_val(np.array([3, 1, 2]), np.array([0, 1, 2]))]
+    [[1, 2, 3], [1, 2, 0]]
+    """
     first, second = sort((keys, values), dimension, is_stable)
     return first, second
 

@@ -23,24 +23,40 @@ def identity(x: ArrayLike) -> Value:
 
 
 def relu(x: ArrayLike) -> Value:
-    """max(x, 0), with derivative 0 at 0; NaN stays NaN."""
+    """max(x, 0), with derivative 0 at 0; NaN stays NaN.
+
+    >>> weft.nn.relu(np.array([-1.0, 2.0]))
+    Array([0., 2.], dtype=float32)
+    """
     x = asarray(x)
     return where(x <= 0, constant_like(x, 0), x)
 
 
 def relu6(x: ArrayLike) -> Value:
-    """min(max(x, 0), 6), with derivative 0 at 0 and 6; NaN stays NaN."""
+    """min(max(x, 0), 6), with derivative 0 at 0 and 6; NaN stays NaN.
+
+    >>> weft.nn.relu6(np.array([-1.0, 2.0, 8.0]))
+    Array([0., 2., 6.], dtype=float32)
+    """
     x = floating("relu6", x)
     return where(x <= 0, constant_like(x, 0), where(x >= 6, constant_like(x, 6), x))
 
 
 def sigmoid(x: ArrayLike) -> Value:
-    """1 / (1 + exp(−x))."""
+    """1 / (1 + exp(−x)).
+
+    >>> weft.nn.sigmoid(np.array([0.0, 2.0])).round(4)
+    Array([0.5   , 0.8808], dtype=float32)
+    """
     return lax.logistic(floating("sigmoid", x))
 
 
 def softplus(x: ArrayLike) -> Value:
-    """log(1 + exp(x)) without overflow, with smooth derivatives of any order."""
+    """log(1 + exp(x)) without overflow, with smooth derivatives of any order.
+
+    >>> weft.nn.softplus(np.array([0.0, 2.0])).round(4)
+    Array([0.6931, 2.1269], dtype=float32)
+    """
     return _softplus(floating("softplus", x))
 
 
@@ -56,13 +72,21 @@ def _softplus_jvp(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value,
 
 
 def soft_sign(x: ArrayLike) -> Value:
-    """x / (1 + |x|)."""
+    """x / (1 + |x|).
+
+    >>> weft.nn.soft_sign(np.array([-1.0, 3.0]))
+    Array([-0.5 ,  0.75], dtype=float32)
+    """
     x = floating("soft_sign", x)
     return x / (abs(x) + 1)
 
 
 def silu(x: ArrayLike) -> Value:
-    """x · sigmoid(x), also called swish."""
+    """x · sigmoid(x), also called swish.
+
+    >>> weft.nn.silu(np.array([-1.0, 2.0])).round(4)
+    Array([-0.2689,  1.7616], dtype=float32)
+    """
     x = floating("silu", x)
     return x * lax.logistic(x)
 
@@ -71,12 +95,20 @@ swish = silu
 
 
 def log_sigmoid(x: ArrayLike) -> Value:
-    """log(sigmoid(x)) without underflow."""
+    """log(sigmoid(x)) without underflow.
+
+    >>> weft.nn.log_sigmoid(np.array([0.0, 2.0])).round(4)
+    Array([-0.6931, -0.1269], dtype=float32)
+    """
     return -softplus(-floating("log_sigmoid", x))
 
 
 def mish(x: ArrayLike) -> Value:
-    """x · tanh(softplus(x))."""
+    """x · tanh(softplus(x)).
+
+    >>> weft.nn.mish(np.array([-1.0, 2.0])).round(4)
+    Array([-0.3034,  1.944 ], dtype=float32)
+    """
     x = floating("mish", x)
     return x * tanh(softplus(x))
 
@@ -85,6 +117,9 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Value:
     """x · Φ(x) with the normal distribution function Φ; by default its approximation with tanh.
 
     Hendrycks and Gimpel, "Gaussian error linear units" (2016).
+
+    >>> weft.nn.gelu(np.array([-1.0, 2.0])).round(4)
+    Array([-0.1588,  1.9546], dtype=float32)
     """
     x = floating("gelu", x)
     if approximate:
@@ -94,42 +129,70 @@ def gelu(x: ArrayLike, approximate: bool = True) -> Value:
 
 
 def leaky_relu(x: ArrayLike, negative_slope: ArrayLike = 1e-2) -> Value:
-    """x where it is not negative, else negative_slope · x."""
+    """x where it is not negative, else negative_slope · x.
+
+    >>> weft.nn.leaky_relu(np.array([-1.0, 2.0]), 0.25)
+    Array([-0.25,  2.  ], dtype=float32)
+    """
     x = floating("leaky_relu", x)
     return where(x >= 0, x, negative_slope * x)
 
 
 def elu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Value:
-    """x where it is positive, else alpha · (exp(x) − 1)."""
+    """x where it is positive, else alpha · (exp(x) − 1).
+
+    >>> weft.nn.elu(np.array([-1.0, 2.0])).round(4)
+    Array([-0.6321,  2.    ], dtype=float32)
+    """
     x = floating("elu", x)
     # The exponential of the branch not taken must not overflow: its gradient would be NaN.
     return where(x > 0, x, alpha * expm1(where(x > 0, 0.0, x)))
 
 
 def celu(x: ArrayLike, alpha: ArrayLike = 1.0) -> Value:
-    """max(x, 0) + min(0, alpha · (exp(x / alpha) − 1))."""
+    """max(x, 0) + min(0, alpha · (exp(x / alpha) − 1)).
+
+    >>> weft.nn.celu(np.array([-1.0, 2.0])).round(4)
+    Array([-0.6321,  2.    ], dtype=float32)
+    """
     x = floating("celu", x)
     return maximum(x, 0.0) + alpha * expm1(minimum(x, 0.0) / alpha)
 
 
 def selu(x: ArrayLike) -> Value:
-    """The self-normalising ELU of Klambauer et al. (2017)."""
+    """The self-normalising ELU of Klambauer et al. (2017).
+
+    >>> weft.nn.selu(np.array([-1.0, 2.0])).round(4)
+    Array([-1.1113,  2.1014], dtype=float32)
+    """
     return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
 
 
 def hard_tanh(x: ArrayLike) -> Value:
-    """x limited to [−1, 1], with derivative 1 at both ends."""
+    """x limited to [−1, 1], with derivative 1 at both ends.
+
+    >>> weft.nn.hard_tanh(np.array([-2.0, 0.5]))
+    Array([-1. ,  0.5], dtype=float32)
+    """
     x = asarray(x)
     return where(x > 1, constant_like(x, 1), where(x < -1, constant_like(x, -1), x))
 
 
 def hard_sigmoid(x: ArrayLike) -> Value:
-    """relu6(x + 3) / 6."""
+    """relu6(x + 3) / 6.
+
+    >>> weft.nn.hard_sigmoid(np.array([-4.0, 0.0, 4.0]))
+    Array([0. , 0.5, 1. ], dtype=float32)
+    """
     return relu6(floating("hard_sigmoid", x) + 3.0) / 6.0
 
 
 def hard_silu(x: ArrayLike) -> Value:
-    """x · hard_sigmoid(x)."""
+    """x · hard_sigmoid(x).
+
+    >>> weft.nn.hard_silu(np.array([-4.0, 0.0, 4.0]))
+    Array([-0.,  0.,  4.], dtype=float32)
+    """
     return x * hard_sigmoid(x)
 
 
@@ -137,7 +200,11 @@ hard_swish = hard_silu
 
 
 def glu(x: ArrayLike, axis: int = -1) -> Value:
-    """The first half along `axis` times the sigmoid of the second half."""
+    """The first half along `axis` times the sigmoid of the second half.
+
+    >>> weft.nn.glu(np.array([1.0, 0.0]))
+    Array([0.5], dtype=float32)
+    """
     x = floating("glu", x)
     (number,) = canonical_axes("nn.glu", axis, len(shape_of(x)))
     size = shape_of(x)[number]

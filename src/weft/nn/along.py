@@ -30,6 +30,9 @@ def logsumexp(
     """log(sum(b · exp(a))) over `axis` without overflow; −inf where nothing is summed.
 
     With `return_sign`, the logarithm of the magnitude and the sign of the sum.
+
+    >>> weft.nn.logsumexp(np.array([0.0, 0.0])).round(4)
+    Array(0.6931, dtype=float32)
     """
     x = floating("logsumexp", a)
     axes = canonical_axes("nn.logsumexp", axis, len(shape_of(x)))
@@ -73,6 +76,9 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Va
     """exp(x) over its sum along `axis`, shifted by the maximum so that nothing overflows.
 
     Elements where `where` does not hold get 0.
+
+    >>> weft.nn.softmax(np.array([0.0, 0.0]))
+    Array([0.5, 0.5], dtype=float32)
     """
     x = floating("softmax", x)
     axes = canonical_axes("nn.softmax", axis, len(shape_of(x)))
@@ -86,7 +92,11 @@ def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Va
 
 
 def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Value:
-    """log(softmax(x)) without underflow."""
+    """log(softmax(x)) without underflow.
+
+    >>> weft.nn.log_softmax(np.array([0.0, 0.0])).round(4)
+    Array([-0.6931, -0.6931], dtype=float32)
+    """
     x = floating("log_softmax", x)
     axes = canonical_axes("nn.log_softmax", axis, len(shape_of(x)))
     largest = max_of(
@@ -112,6 +122,9 @@ def standardize(
     """(x − mean) / √(variance + epsilon), both taken over `axis` unless given.
 
     The variance is ``mean(x²) − mean(x)²``, or with `algorithm` "stable" ``mean((x − mean)²)``.
+
+    >>> weft.nn.standardize(np.array([1.0, 3.0])).round(4)
+    Array([-1.,  1.], dtype=float32)
     """
     if algorithm not in ("fast", "stable"):
         raise ValueError(f"weft.nn.standardize: algorithm is 'fast' or 'stable', got {algorithm!r}")
@@ -130,7 +143,11 @@ def _mean(x: Value, axis: Axis, where: ArrayLike | None) -> Value:
 
 
 def normalize(x: ArrayLike, axis: Axis = -1, epsilon: ArrayLike = 1e-12) -> Value:
-    """x over its Euclidean norm along `axis`, which is taken to be at least `epsilon`."""
+    """x over its Euclidean norm along `axis`, which is taken to be at least `epsilon`.
+
+    >>> weft.nn.normalize(np.array([1.0, 3.0])).round(4)
+    Array([0.3162, 0.9487], dtype=float32)
+    """
     x = floating("normalize", x)
     norm = sqrt(sum_of(square(x), axis, keepdims=True))
     return x / maximum(norm, epsilon)

@@ -46,7 +46,11 @@ def zeros(key: Key, shape: Any, dtype: DType = None) -> Value:
 
 
 def ones(key: Key, shape: Any, dtype: DType = None) -> Value:
-    """Ones, of float32 by default; the key is not looked at."""
+    """Ones, of float32 by default; the key is not looked at.
+
+    >>> weft.nn.initializers.ones(weft.random.key(0), (2,))
+    Array([1., 1.], dtype=float32)
+    """
     return wnp.ones(shape, _dtype(dtype))
 
 
@@ -65,7 +69,11 @@ def constant(value: ArrayLike, dtype: DType = None) -> Initializer:
 
 
 def uniform(scale: ArrayLike = 1e-2, dtype: DType = None) -> Initializer:
-    """An initializer with uniform numbers in [0, scale)."""
+    """An initializer with uniform numbers in [0, scale).
+
+    >>> weft.nn.initializers.uniform(0.1)(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     default = dtype
 
     def init(key: Key, shape: Any, dtype: DType = None) -> Value:
@@ -99,6 +107,9 @@ def truncated_normal(
     """An initializer with standard normal numbers between `lower` and `upper`, times `stddev`.
 
     `stddev` is not that of the result, which is less.
+
+    >>> weft.nn.initializers.truncated_normal(0.1)(weft.random.key(0), (3, 4)).shape
+    (3, 4)
     """
     default = dtype
 
@@ -225,14 +236,22 @@ def _turned(key: Key, shape: tuple[int, ...], dtype: np.dtype, radius: Any) -> V
 def glorot_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: DType = None
 ) -> Initializer:
-    """Uniform numbers of variance 2 / (inputs + outputs) (Glorot and Bengio, 2010)."""
+    """Uniform numbers of variance 2 / (inputs + outputs) (Glorot and Bengio, 2010).
+
+    >>> weft.nn.initializers.glorot_uniform()(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     return variance_scaling(1.0, "fan_avg", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def glorot_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: DType = None
 ) -> Initializer:
-    """Truncated normal numbers of variance 2 / (inputs + outputs)."""
+    """Truncated normal numbers of variance 2 / (inputs + outputs).
+
+    >>> weft.nn.initializers.glorot_normal()(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     return variance_scaling(
         1.0, "fan_avg", "truncated_normal", in_axis, out_axis, batch_axis, dtype
     )
@@ -241,28 +260,44 @@ def glorot_normal(
 def lecun_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: DType = None
 ) -> Initializer:
-    """Uniform numbers of variance 1 / inputs (LeCun et al., 1998)."""
+    """Uniform numbers of variance 1 / inputs (LeCun et al., 1998).
+
+    >>> weft.nn.initializers.lecun_uniform()(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     return variance_scaling(1.0, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def lecun_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: DType = None
 ) -> Initializer:
-    """Truncated normal numbers of variance 1 / inputs."""
+    """Truncated normal numbers of variance 1 / inputs.
+
+    >>> weft.nn.initializers.lecun_normal()(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     return variance_scaling(1.0, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
 def he_uniform(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: DType = None
 ) -> Initializer:
-    """Uniform numbers of variance 2 / inputs (He et al., 2015), for layers with `relu`."""
+    """Uniform numbers of variance 2 / inputs (He et al., 2015), for layers with `relu`.
+
+    >>> weft.nn.initializers.he_uniform()(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     return variance_scaling(2.0, "fan_in", "uniform", in_axis, out_axis, batch_axis, dtype)
 
 
 def he_normal(
     in_axis: Axes = -2, out_axis: Axes = -1, batch_axis: Axes = (), dtype: DType = None
 ) -> Initializer:
-    """Truncated normal numbers of variance 2 / inputs, for layers with `relu`."""
+    """Truncated normal numbers of variance 2 / inputs, for layers with `relu`.
+
+    >>> weft.nn.initializers.he_normal()(weft.random.key(0), (3, 4)).shape
+    (3, 4)
+    """
     return variance_scaling(2.0, "fan_in", "truncated_normal", in_axis, out_axis, batch_axis, dtype)
 
 
@@ -313,6 +348,9 @@ def delta_orthogonal(
 
     Shapes have one to three axes of a window, then inputs and at least as many outputs (Xiao et
     al., 2018).
+
+    >>> weft.nn.initializers.delta_orthogonal()(weft.random.key(0), (3, 3, 3)).shape
+    (3, 3, 3)
     """
     default = dtype
 

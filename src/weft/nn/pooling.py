@@ -89,7 +89,11 @@ def min_pool(
     strides: Sequence[int] | None = None,
     padding: str | Sequence[tuple[int, int]] = "VALID",
 ) -> Value:
-    """The least element of each window; see :func:`pool`. Padding never is."""
+    """The least element of each window; see :func:`pool`. Padding never is.
+
+    >>> weft.nn.min_pool(np.arange(4.0).reshape(1, 4, 1), (2,), (2,)).ravel()
+    Array([0., 2.], dtype=float32)
+    """
     x = asarray(inputs)
     most = np.asarray(np.inf if dtypes.is_floating(x.dtype) else np.iinfo(x.dtype).max, x.dtype)
     return _pool("min_pool", x, most, lax.min, window_shape, strides, padding)
@@ -105,6 +109,9 @@ def avg_pool(
     """The mean of each window; see :func:`pool`.
 
     Padding counts as zeros, or not at all without `count_include_pad`.
+
+    >>> weft.nn.avg_pool(np.arange(4.0).reshape(1, 4, 1), (2,), (2,)).ravel()
+    Array([0.5, 2.5], dtype=float32)
     """
     x = floating("avg_pool", inputs)
     total = _pool("avg_pool", x, 0, lax.add, window_shape, strides, padding)

@@ -33,6 +33,7 @@ from weft.numpy._common import (
     promote_inexact,
     scalar_constant,
 )
+from weft.numpy.ufunc_examples import EXAMPLES
 from weft.primitives import arithmetic, transcendental
 
 Op = Callable[..., Value]
@@ -40,7 +41,7 @@ Op = Callable[..., Value]
 
 def _named(function: Any, name: str, doc: str) -> Any:
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = doc + EXAMPLES.get(name, "")
     return function
 
 
@@ -66,9 +67,7 @@ def binary(
     return at_once(_named(function, name, doc + _CONTRACT))
 
 
-_CONTRACT = (
-    "\n\n    Operands are arrays or numbers; they are promoted and broadcast as in NumPy.\n    "
-)
+_CONTRACT = "\n\nOperands are arrays or numbers; they are promoted and broadcast as in NumPy."
 
 
 def bitwise(name: str, op: Op, doc: str) -> Callable[[ArrayLike, ArrayLike], Value]:
@@ -153,7 +152,11 @@ logical_xor = logical("logical_xor", lax.bitwise_xor, "Whether exactly one is no
 
 
 def logical_not(x: ArrayLike, /) -> Value:
-    """Whether the element is zero."""
+    """Whether the element is zero.
+
+    >>> np.logical_not(np.array([0, 2]))
+    Array([ True, False], dtype=bool)
+    """
     check_arraylike("logical_not", x)
     return lax.bitwise_not(truth(x))
 
@@ -194,7 +197,11 @@ def _is_bool(x: Value) -> bool:
 
 @at_once
 def subtract(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
-    """x1 − x2. Booleans have no difference: use logical_xor."""
+    """x1 − x2. Booleans have no difference: use logical_xor.
+
+    >>> np.subtract(np.array([1, 2]), 3)
+    Array([-2, -1], dtype=int32)
+    """
     only_values("subtract", out, where)
     x1, x2 = promote_and_broadcast("subtract", x1, x2)
     _refuse_bool("subtract", x1, "use weft.numpy.logical_xor (x ^ y)")
@@ -203,7 +210,11 @@ def subtract(x1: ArrayLike, x2: ArrayLike, /, *, out: None = None, where: None =
 
 @at_once
 def negative(x: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
-    """−x. Booleans have no negative: use logical_not."""
+    """−x. Booleans have no negative: use logical_not.
+
+    >>> np.negative(np.array([1, -2]))
+    Array([-1,  2], dtype=int32)
+    """
     only_values("negative", out, where)
     (x,) = promote("negative", x)
     _refuse_bool("negative", x, "use weft.numpy.logical_not (~x)")
@@ -223,7 +234,11 @@ def positive(x: ArrayLike, /) -> Value:
 
 @at_once
 def absolute(x: ArrayLike, /) -> Value:
-    """The magnitude; real for complex numbers."""
+    """The magnitude; real for complex numbers.
+
+    >>> np.absolute(np.array([-2, 3]))
+    Array([2, 3], dtype=int32)
+    """
     (x,) = promote("absolute", x)
     if dtype_of(x) == np.bool_ or dtypes.is_unsigned(dtype_of(x)):
         return as_result(x)
@@ -241,7 +256,11 @@ def fabs(x: ArrayLike, /) -> Value:
 
 @at_once
 def sign(x: ArrayLike, /) -> Value:
-    """−1, 0 or 1 by the sign of x; x / |x| for complex numbers; NaN for NaN."""
+    """−1, 0 or 1 by the sign of x; x / |x| for complex numbers; NaN for NaN.
+
+    >>> np.sign(np.array([-2.0, 0.0, 3.0]))
+    Array([-1.,  0.,  1.], dtype=float32)
+    """
     (x,) = promote("sign", x)
     _refuse_bool("sign", x, "booleans have no sign")
     result = lax.sign(x)
@@ -281,7 +300,11 @@ trunc = fix = _rounding(
 
 @at_once
 def round(a: ArrayLike, decimals: int = 0, out: None = None) -> Value:
-    """a rounded to `decimals` places, halves to the even neighbour; `out` must be None."""
+    """a rounded to `decimals` places, halves to the even neighbour; `out` must be None.
+
+    >>> np.round(np.array([0.5, 1.5, 2.25]), 1)
+    Array([0.5, 1.5, 2.2], dtype=float32)
+    """
     no_out("round", out)
     (x,) = promote("round", a)
     dtype = dtype_of(x)
@@ -312,14 +335,22 @@ def square(x: ArrayLike, /) -> Value:
 
 @at_once
 def reciprocal(x: ArrayLike, /) -> Value:
-    """1 / x, floating-point also for integers."""
+    """1 / x, floating-point also for integers.
+
+    >>> np.reciprocal(np.array([2.0, 4.0]))
+    Array([0.5 , 0.25], dtype=float32)
+    """
     (x,) = promote_inexact("reciprocal", x)
     return lax.div(constant_like(x, 1), x)
 
 
 @at_once
 def log2(x: ArrayLike, /) -> Value:
-    """The logarithm to base 2; that of a power of two is exact."""
+    """The logarithm to base 2; that of a power of two is exact.
+
+    >>> np.log2(np.array([1, 8]))
+    Array([0., 3.], dtype=float32)
+    """
     (x,) = promote_inexact("log2", x)
     if dtypes.is_complex(dtype_of(x)):
         return lax.div(lax.log(x), constant_like(x, np.log(2.0)))
@@ -328,7 +359,11 @@ def log2(x: ArrayLike, /) -> Value:
 
 @at_once
 def log10(x: ArrayLike, /) -> Value:
-    """The logarithm to base 10; that of a power of ten is exact."""
+    """The logarithm to base 10; that of a power of ten is exact.
+
+    >>> np.log10(np.array([1, 1000]))
+    Array([0., 3.], dtype=float32)
+    """
     (x,) = promote_inexact("log10", x)
     if dtypes.is_complex(dtype_of(x)):
         return lax.div(lax.log(x), constant_like(x, np.log(10.0)))
@@ -340,7 +375,11 @@ def log10(x: ArrayLike, /) -> Value:
 
 @at_once
 def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The largest integer not greater than x1 / x2, in the operands' common dtype."""
+    """The largest integer not greater than x1 / x2, in the operands' common dtype.
+
+    >>> np.floor_divide(np.array([7, -7]), 2)
+    Array([ 3, -4], dtype=int32)
+    """
     x1, x2 = promote_and_broadcast("floor_divide", x1, x2)
     dtype = dtype_of(x1)
     _refuse_bool("floor_divide", x1, "convert them first (x.astype(int))")
@@ -358,7 +397,11 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 @at_once
 def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """x1 − x2 · floor(x1 / x2): the remainder with the sign of the divisor."""
+    """x1 − x2 · floor(x1 / x2): the remainder with the sign of the divisor.
+
+    >>> np.remainder(np.array([7, -7]), 3)
+    Array([1, 2], dtype=int32)
+    """
     x1, x2 = promote_and_broadcast("remainder", x1, x2)
     _refuse_bool("remainder", x1, "convert them first (x.astype(int))")
     if dtypes.is_complex(dtype_of(x1)):
@@ -382,12 +425,20 @@ mod = remainder
 
 @at_once
 def fmod(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The remainder with the sign of the dividend, as C's `fmod`."""
+    """The remainder with the sign of the dividend, as C's `fmod`.
+
+    >>> np.fmod(np.array([7, -7]), 3)
+    Array([ 1, -1], dtype=int32)
+    """
     return lax.rem(*promote_and_broadcast("fmod", x1, x2))
 
 
 def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Value, Value]:
-    """`(floor_divide(x1, x2), remainder(x1, x2))`."""
+    """`(floor_divide(x1, x2), remainder(x1, x2))`.
+
+    >>> np.divmod(np.array([7, -7]), 3)
+    (Array([ 2, -3], dtype=int32), Array([1, 2], dtype=int32))
+    """
     x1, x2 = promote_and_broadcast("divmod", x1, x2)
     if dtypes.is_floating(dtype_of(x1)):
         return _float_divmod(x1, x2)
@@ -417,6 +468,9 @@ def power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """x1 to the power x2. A Python integer exponent multiplies, and keeps exact dtypes.
 
     Negative integer powers of integers are refused, as in NumPy: make the base floating-point.
+
+    >>> np.power(np.array([2, 3]), 2)
+    Array([4, 9], dtype=int32)
     """
     check_arraylike("power", x1, x2)
     if type(x2) is int and not is_scalar(x1):
@@ -471,14 +525,22 @@ def float_power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 @at_once
 def left_shift(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """x1 · 2^x2 for integers, by shifting bits."""
+    """x1 · 2^x2 for integers, by shifting bits.
+
+    >>> np.left_shift(np.array([1, 3]), 2)
+    Array([ 4, 12], dtype=int32)
+    """
     _check_bits("left_shift", x1, x2)
     return lax.shift_left(*promote_and_broadcast("left_shift", x1, x2))
 
 
 @at_once
 def right_shift(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """floor(x1 / 2^x2) for integers, by shifting bits."""
+    """floor(x1 / 2^x2) for integers, by shifting bits.
+
+    >>> np.right_shift(np.array([8, -8]), 1)
+    Array([ 4, -4], dtype=int32)
+    """
     _check_bits("right_shift", x1, x2)
     x1, x2 = promote_and_broadcast("right_shift", x1, x2)
     shift = lax.shift_right_logical if dtypes.is_unsigned(dtype_of(x1)) else _arithmetic_shift
@@ -491,7 +553,11 @@ def _arithmetic_shift(x1: Value, x2: Value) -> Value:
 
 @at_once
 def bitwise_not(x: ArrayLike, /) -> Value:
-    """~x: every bit flipped; logical not for booleans."""
+    """~x: every bit flipped; logical not for booleans.
+
+    >>> np.bitwise_not(np.array([0, 5]))
+    Array([-1, -6], dtype=int32)
+    """
     _check_bits("bitwise_not", x)
     (x,) = promote("bitwise_not", x)
     return lax.bitwise_not(x)
@@ -503,7 +569,11 @@ bitwise_left_shift, bitwise_right_shift = left_shift, right_shift
 
 @at_once
 def bitwise_count(x: ArrayLike, /) -> Value:
-    """The number of bits set in |x|, as uint8."""
+    """The number of bits set in |x|, as uint8.
+
+    >>> np.bitwise_count(np.array([7, 8]))
+    Array([3, 1], dtype=uint8)
+    """
     _check_bits("bitwise_count", x)
     counted = lax.population_count(absolute(x))
     return lax.convert_element_type(counted, dtypes.uint8)

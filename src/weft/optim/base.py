@@ -54,12 +54,22 @@ def stateless(function: Callable[[Updates, Params], Updates]) -> GradientTransfo
 
 
 def identity() -> GradientTransformation:
-    """Updates as they are."""
+    """Updates as they are.
+
+    >>> rule = weft.optim.identity()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 3., -4.], dtype=float32)
+    """
     return stateless(lambda updates, params: updates)
 
 
 def set_to_zero() -> GradientTransformation:
-    """No updates: parameters stay as they are."""
+    """No updates: parameters stay as they are.
+
+    >>> rule = weft.optim.set_to_zero()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([0., 0.], dtype=float32)
+    """
     return stateless(lambda updates, params: tree.map(wnp.zeros_like, updates))
 
 
@@ -91,7 +101,11 @@ def chain(*transformations: GradientTransformation) -> GradientTransformation:
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
-    """Parameters plus updates, in the dtypes of the parameters."""
+    """Parameters plus updates, in the dtypes of the parameters.
+
+    >>> weft.optim.apply_updates({"w": np.ones(2)}, {"w": np.array([0.5, -0.5])})
+    {'w': Array([1.5, 0.5], dtype=float32)}
+    """
     return tree.map(lambda p, u: wnp.asarray(p + u, wnp.asarray(p).dtype), params, updates)
 
 

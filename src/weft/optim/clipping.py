@@ -11,7 +11,12 @@ from weft.optim.numerics import global_norm, root_mean_square, squared_magnitude
 
 
 def clip(max_delta: Any) -> GradientTransformation:
-    """Every element of an update limited to [−max_delta, max_delta]."""
+    """Every element of an update limited to [−max_delta, max_delta].
+
+    >>> rule = weft.optim.clip(1.0)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 1., -1.], dtype=float32)
+    """
     return stateless(
         lambda updates, params: tree.map(lambda g: wnp.clip(g, -max_delta, max_delta), updates)
     )
@@ -36,7 +41,12 @@ def clip_by_global_norm(max_norm: Any) -> GradientTransformation:
 
 
 def clip_by_block_rms(threshold: Any) -> GradientTransformation:
-    """Each array of updates scaled so that its root mean square is at most `threshold`."""
+    """Each array of updates scaled so that its root mean square is at most `threshold`.
+
+    >>> rule = weft.optim.clip_by_block_rms(1.0)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([ 0.8485, -1.1314], dtype=float32)
+    """
 
     def limited(g: Any) -> Any:
         return g / wnp.maximum(1.0, root_mean_square(g) / threshold)
@@ -50,6 +60,10 @@ def adaptive_grad_clip(clipping: Any, eps: Any = 1e-3) -> GradientTransformation
     Units are columns of matrices, single vectors and numbers, and the last axis of convolutions'
     weights. Brock, De, Smith and Simonyan, "High-performance large-scale image recognition without
     normalization" (2021).
+
+    >>> rule = weft.optim.adaptive_grad_clip(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([ 0.0849, -0.1131], dtype=float32)
     """
 
     def limited(g: Any, p: Any) -> Any:

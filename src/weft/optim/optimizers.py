@@ -90,7 +90,12 @@ def adamw(
     *,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Adam with decay of weights beside it, not within (Loshchilov and Hutter, 2019)."""
+    """Adam with decay of weights beside it, not within (Loshchilov and Hutter, 2019).
+
+    >>> rule = weft.optim.adamw(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([-0.1,  0.1], dtype=float32)
+    """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         add_decayed_weights(weight_decay, mask),
@@ -107,7 +112,12 @@ def lamb(
     weight_decay: Any = 0.0,
     mask: Mask = None,
 ) -> GradientTransformation:
-    """AdamW with updates in proportion to each array's norm (You et al., 2020)."""
+    """AdamW with updates in proportion to each array's norm (You et al., 2020).
+
+    >>> rule = weft.optim.lamb(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([-0.1,  0.1], dtype=float32)
+    """
     return chain(
         scale_by_adam(b1, b2, eps, eps_root),
         add_decayed_weights(weight_decay, mask),
@@ -124,7 +134,12 @@ def lion(
     weight_decay: Any = 1e-3,
     mask: Mask = None,
 ) -> GradientTransformation:
-    """Steps of one size, in the direction of the sign of a running mean (Chen et al., 2023)."""
+    """Steps of one size, in the direction of the sign of a running mean (Chen et al., 2023).
+
+    >>> rule = weft.optim.lion(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([-0.1001,  0.0999], dtype=float32)
+    """
     return chain(
         scale_by_lion(b1, b2, mu_dtype),
         add_decayed_weights(weight_decay, mask),
@@ -140,7 +155,12 @@ def rmsprop(
     momentum: Any = None,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """Gradients over the root of the running mean of their squares (Tieleman and Hinton, 2012)."""
+    """Gradients over the root of the running mean of their squares (Tieleman and Hinton, 2012).
+
+    >>> rule = weft.optim.rmsprop(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([-0.3162,  0.3162], dtype=float32)
+    """
     return chain(
         scale_by_rms(decay, eps, initial_scale),
         scale_by_learning_rate(learning_rate),
@@ -153,7 +173,12 @@ def adagrad(
     initial_accumulator_value: Any = 0.1,
     eps: Any = 1e-7,
 ) -> GradientTransformation:
-    """Gradients over the root of the sum of their squares (Duchi, Hazan and Singer, 2011)."""
+    """Gradients over the root of the sum of their squares (Duchi, Hazan and Singer, 2011).
+
+    >>> rule = weft.optim.adagrad(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([-0.0994,  0.0997], dtype=float32)
+    """
     return chain(
         scale_by_rss(initial_accumulator_value, eps), scale_by_learning_rate(learning_rate)
     )

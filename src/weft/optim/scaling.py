@@ -22,7 +22,12 @@ from weft.optim.schedules import ScalarOrSchedule, Schedule
 
 
 def scale(step_size: Any) -> GradientTransformation:
-    """Updates times `step_size`."""
+    """Updates times `step_size`.
+
+    >>> rule = weft.optim.scale(-0.5)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([-1.5,  2. ], dtype=float32)
+    """
     return stateless(lambda updates, params: tree.map(lambda g: step_size * g, updates))
 
 
@@ -51,7 +56,12 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 def scale_by_learning_rate(
     learning_rate: ScalarOrSchedule, *, flip_sign: bool = True
 ) -> GradientTransformation:
-    """Updates times the learning rate, a number or a schedule, and downhill with `flip_sign`."""
+    """Updates times the learning rate, a number or a schedule, and downhill with `flip_sign`.
+
+    >>> rule = weft.optim.scale_by_learning_rate(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([-0.3,  0.4], dtype=float32)
+    """
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return scale_by_schedule(lambda count: sign * learning_rate(count))
@@ -67,7 +77,12 @@ class TraceState(NamedTuple):
 def trace(
     decay: Any, nesterov: bool = False, accumulator_dtype: DType = None
 ) -> GradientTransformation:
-    """Momentum: updates plus `decay` times the sum of past ones (Nesterov's looks a step ahead)."""
+    """Momentum: updates plus `decay` times the sum of past ones (Nesterov's looks a step ahead).
+
+    >>> rule = weft.optim.trace(0.9)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 3., -4.], dtype=float32)
+    """
 
     def init(params: Params) -> TraceState:
         return TraceState(zeros_like(params, accumulator_dtype))
@@ -94,7 +109,12 @@ class EmaState(NamedTuple):
 
 
 def ema(decay: Any, debias: bool = True, accumulator_dtype: DType = None) -> GradientTransformation:
-    """The running mean of updates, ``decay * mean + (1 - decay) * update``."""
+    """The running mean of updates, ``decay * mean + (1 - decay) * update``.
+
+    >>> rule = weft.optim.ema(0.9)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 3., -4.], dtype=float32)
+    """
 
     def init(params: Params) -> EmaState:
         return EmaState(first_count(), zeros_like(params, accumulator_dtype))
@@ -131,6 +151,10 @@ def scale_by_adam(
     ----------
     b1, b2: decays of the two means. eps, eps_root: added to the root, and to what it is taken of.
     mu_dtype: of the mean of updates. nesterov: look a step ahead (Dozat, 2016).
+
+    >>> rule = weft.optim.scale_by_adam()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([ 1., -1.], dtype=float32)
     """
 
     def init(params: Params) -> ScaleByAdamState:
@@ -178,6 +202,10 @@ def scale_by_lion(b1: Any = 0.9, b2: Any = 0.99, mu_dtype: DType = None) -> Grad
     Parameters
     ----------
     b1: the weight of the running mean in the step. b2: its decay.
+
+    >>> rule = weft.optim.scale_by_lion()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 1., -1.], dtype=float32)
     """
 
     def init(params: Params) -> ScaleByLionState:
@@ -202,7 +230,12 @@ class ScaleByRmsState(NamedTuple):
 def scale_by_rms(
     decay: Any = 0.9, eps: Any = 1e-8, initial_scale: Any = 0.0
 ) -> GradientTransformation:
-    """Updates over the root of the running mean of their squares (Tieleman and Hinton, 2012)."""
+    """Updates over the root of the running mean of their squares (Tieleman and Hinton, 2012).
+
+    >>> rule = weft.optim.scale_by_rms()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([ 3.1623, -3.1623], dtype=float32)
+    """
 
     def init(params: Params) -> ScaleByRmsState:
         return ScaleByRmsState(tree.map(lambda z: z + initial_scale, _real_zeros(params)))
@@ -224,7 +257,12 @@ class ScaleByRssState(NamedTuple):
 
 
 def scale_by_rss(initial_accumulator_value: Any = 0.1, eps: Any = 1e-7) -> GradientTransformation:
-    """Updates over the root of the sum of their squares so far (Duchi, Hazan and Singer, 2011)."""
+    """Updates over the root of the sum of their squares so far (Duchi, Hazan and Singer, 2011).
+
+    >>> rule = weft.optim.scale_by_rss()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([ 0.9945, -0.9969], dtype=float32)
+    """
 
     def init(params: Params) -> ScaleByRssState:
         start = initial_accumulator_value
@@ -246,6 +284,10 @@ def scale_by_trust_ratio(
     """Each array of updates times the norm of its parameters over its own (You et al., 2020).
 
     Norms are at least `min_norm`; where one is 0 the update stays as it is.
+
+    >>> rule = weft.optim.scale_by_trust_ratio()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0].round(4)
+    Array([ 0.8485, -1.1314], dtype=float32)
     """
 
     def scaled(g: Any, p: Any) -> Any:
@@ -260,7 +302,12 @@ def scale_by_trust_ratio(
 
 
 def scale_by_param_block_rms(min_scale: Any = 1e-3) -> GradientTransformation:
-    """Each array of updates times the root mean square of its parameters, at least `min_scale`."""
+    """Each array of updates times the root mean square of its parameters, at least `min_scale`.
+
+    >>> rule = weft.optim.scale_by_param_block_rms()
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 3., -4.], dtype=float32)
+    """
 
     def function(updates: Updates, params: Params) -> Updates:
         params = needed("scale_by_param_block_rms", params)
@@ -272,7 +319,12 @@ def scale_by_param_block_rms(min_scale: Any = 1e-3) -> GradientTransformation:
 
 
 def add_decayed_weights(weight_decay: Any = 0.0, mask: Any = None) -> GradientTransformation:
-    """Updates plus `weight_decay` times parameters, of those for which `mask` holds."""
+    """Updates plus `weight_decay` times parameters, of those for which `mask` holds.
+
+    >>> rule = weft.optim.add_decayed_weights(0.1)
+    >>> rule.update(np.array([3.0, -4.0]), rule.init(np.ones(2)), np.ones(2))[0]
+    Array([ 3.1, -3.9], dtype=float32)
+    """
 
     def function(updates: Updates, params: Params) -> Updates:
         params = needed("add_decayed_weights", params)

@@ -13,7 +13,11 @@ ScalarOrSchedule = float | Schedule | Any
 
 
 def constant_schedule(value: Any) -> Schedule:
-    """`value` at every step."""
+    """`value` at every step.
+
+    >>> weft.optim.constant_schedule(0.1)(7)
+    0.1
+    """
     return lambda count: value
 
 
@@ -42,7 +46,11 @@ def polynomial_schedule(
 def linear_schedule(
     init_value: Any, end_value: Any, transition_steps: int, transition_begin: int = 0
 ) -> Schedule:
-    """From `init_value` to `end_value` along a line of `transition_steps`."""
+    """From `init_value` to `end_value` along a line of `transition_steps`.
+
+    >>> weft.optim.linear_schedule(1.0, 0.0, 4)(1)
+    Array(0.75, dtype=float32, weak_type=True)
+    """
     return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
 
 
@@ -57,6 +65,9 @@ def exponential_decay(
     """init_value · decay_rate^(steps / transition_steps), in whole powers with `staircase`.
 
     `end_value` is a lower bound, or an upper one if `decay_rate` exceeds 1.
+
+    >>> weft.optim.exponential_decay(1.0, 2, 0.25)(2)
+    Array(0.25, dtype=float32, weak_type=True)
     """
     if transition_steps <= 0 or decay_rate == 0:
         return constant_schedule(init_value)
@@ -99,7 +110,11 @@ def cosine_decay_schedule(
 def piecewise_constant_schedule(
     init_value: float, boundaries_and_scales: Mapping[int, float] | None = None
 ) -> Schedule:
-    """`init_value`, times each scale from the step on that it belongs to."""
+    """`init_value`, times each scale from the step on that it belongs to.
+
+    >>> weft.optim.piecewise_constant_schedule(1.0, {2: 0.5})(3)
+    Array(0.5, dtype=float32, weak_type=True)
+    """
 
     def schedule(count: Any) -> Any:
         value = wnp.asarray(init_value)
@@ -116,6 +131,9 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
     Raises
     ------
     ValueError: if there is not one boundary less than there are schedules.
+
+    >>> weft.optim.join_schedules([lambda t: 1.0, lambda t: 2.0], [3])(4)
+    Array(2., dtype=float32, weak_type=True)
     """
     if len(boundaries) != len(schedules) - 1:
         raise ValueError(
@@ -134,7 +152,11 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> 
 
 
 def warmup_constant_schedule(init_value: float, peak_value: float, warmup_steps: int) -> Schedule:
-    """Linear from `init_value` to `peak_value`, which stays."""
+    """Linear from `init_value` to `peak_value`, which stays.
+
+    >>> weft.optim.warmup_constant_schedule(0.0, 1.0, 4)(1)
+    Array(0.25, dtype=float32, weak_type=True)
+    """
     return linear_schedule(init_value, peak_value, warmup_steps)
 
 
@@ -170,7 +192,11 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: float | None = None,
 ) -> Schedule:
-    """Linear to `peak_value` in `warmup_steps`, then `exponential_decay`."""
+    """Linear to `peak_value` in `warmup_steps`, then `exponential_decay`.
+
+    >>> weft.optim.warmup_exponential_decay_schedule(0.0, 1.0, 4, 2, 0.5)(1)
+    Array(0.25, dtype=float32, weak_type=True)
+    """
     warmup = linear_schedule(init_value, peak_value, warmup_steps)
     decay = exponential_decay(
         peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value

@@ -21,7 +21,11 @@ from weft.random.uniform import drawn_shape, float_dtype, spread, uniform, unifo
 
 
 def normal(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers from the standard normal distribution, by the inverse error function."""
+    """Numbers from the standard normal distribution, by the inverse error function.
+
+    >>> weft.random.normal(weft.random.key(0), (2,)).round(4)
+    Array([1.6226, 2.0253], dtype=float32)
+    """
     target = dtypes.float32 if dtype is None else dtypes.canonical_dtype(dtype)
     wanted = canonical_shape("random.normal", shape)
     if dtypes.is_complex(target):
@@ -39,7 +43,11 @@ def normal(key: Key, shape: Any = (), dtype: DType = None) -> Value:
 def truncated_normal(
     key: Key, lower: ArrayLike, upper: ArrayLike, shape: Any = None, dtype: DType = None
 ) -> Value:
-    """Standard normal numbers that lie in [lower, upper]."""
+    """Standard normal numbers that lie in [lower, upper].
+
+    >>> weft.random.truncated_normal(weft.random.key(0), -1.0, 1.0, (2,)).round(4)
+    Array([0.8619, 0.9413], dtype=float32)
+    """
     target = float_dtype("truncated_normal", dtype)
     if shape is None:
         wanted = np.broadcast_shapes(shape_of(lower), shape_of(upper))
@@ -57,7 +65,11 @@ def truncated_normal(
 
 
 def exponential(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers from the exponential distribution of mean 1."""
+    """Numbers from the exponential distribution of mean 1.
+
+    >>> weft.random.exponential(weft.random.key(0), (2,)).round(4)
+    Array([2.9501, 3.8434], dtype=float32)
+    """
     target = float_dtype("exponential", dtype)
     wanted = canonical_shape("random.exponential", shape)
     u = uniform_of(checked_key("exponential", key), wanted, target, 0.0, 1.0)
@@ -69,6 +81,9 @@ def gumbel(key: Key, shape: Any = (), dtype: DType = None, mode: str | None = No
 
     With the `mode` "low", the default, no float32 is greater than about 16; with "high", which
     takes twice the bits, 32.
+
+    >>> weft.random.gumbel(weft.random.key(0), (2,)).round(4)
+    Array([2.9234, 3.8326], dtype=float32)
     """
     target = float_dtype("gumbel", dtype)
     wanted = canonical_shape("random.gumbel", shape)
@@ -95,7 +110,11 @@ def _two(x: Value) -> tuple[Value, Value]:
 
 
 def laplace(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers from the standard Laplace distribution."""
+    """Numbers from the standard Laplace distribution.
+
+    >>> weft.random.laplace(weft.random.key(0), (2,)).round(4)
+    Array([-2.257 , -3.1503], dtype=float32)
+    """
     target = float_dtype("laplace", dtype)
     wanted = canonical_shape("random.laplace", shape)
     low = np.asarray(-1.0 + wnp.finfo(target).epsneg, target)
@@ -104,7 +123,11 @@ def laplace(key: Key, shape: Any = (), dtype: DType = None) -> Value:
 
 
 def logistic(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers from the standard logistic distribution."""
+    """Numbers from the standard logistic distribution.
+
+    >>> weft.random.logistic(weft.random.key(0), (2,)).round(4)
+    Array([2.8964, 3.8218], dtype=float32)
+    """
     target = float_dtype("logistic", dtype)
     wanted = canonical_shape("random.logistic", shape)
     tiny = np.asarray(wnp.finfo(target).tiny, target)
@@ -113,7 +136,11 @@ def logistic(key: Key, shape: Any = (), dtype: DType = None) -> Value:
 
 
 def cauchy(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers from the standard Cauchy distribution."""
+    """Numbers from the standard Cauchy distribution.
+
+    >>> weft.random.cauchy(weft.random.key(0), (2,)).round(4)
+    Array([ 6.0275, 14.8379], dtype=float32)
+    """
     target = float_dtype("cauchy", dtype)
     wanted = canonical_shape("random.cauchy", shape)
     eps = np.asarray(wnp.finfo(target).eps, target)
@@ -122,21 +149,33 @@ def cauchy(key: Key, shape: Any = (), dtype: DType = None) -> Value:
 
 
 def lognormal(key: Key, sigma: ArrayLike = 1.0, shape: Any = None, dtype: DType = None) -> Value:
-    """Numbers whose logarithms are normal with standard deviation `sigma`."""
+    """Numbers whose logarithms are normal with standard deviation `sigma`.
+
+    >>> weft.random.lognormal(weft.random.key(0), 1.0, (2,)).round(4)
+    Array([5.0665, 7.5781], dtype=float32)
+    """
     target = float_dtype("lognormal", dtype)
     wanted = drawn_shape("lognormal", shape, sigma)
     return lax.exp(lax.mul(normal(key, wanted, target), spread("lognormal", sigma, wanted, target)))
 
 
 def pareto(key: Key, b: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """Numbers x ≥ 1 with density b x^(-b-1)."""
+    """Numbers x ≥ 1 with density b x^(-b-1).
+
+    >>> weft.random.pareto(weft.random.key(0), 2.0, (2,)).round(4)
+    Array([4.3713, 6.8326], dtype=float32)
+    """
     target = float_dtype("pareto", dtype)
     wanted = drawn_shape("pareto", shape, b)
     return lax.exp(lax.div(exponential(key, wanted, target), spread("pareto", b, wanted, target)))
 
 
 def rayleigh(key: Key, scale: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """Lengths of plane vectors with normal coordinates of standard deviation `scale`."""
+    """Lengths of plane vectors with normal coordinates of standard deviation `scale`.
+
+    >>> weft.random.rayleigh(weft.random.key(0), 1.0, (2,)).round(4)
+    Array([0.3279, 0.2081], dtype=float32)
+    """
     target = float_dtype("rayleigh", dtype)
     wanted = drawn_shape("rayleigh", shape, scale)
     root = lax.sqrt(lax.log(uniform(key, wanted, target)) * -2.0)
@@ -150,7 +189,11 @@ def weibull_min(
     shape: Any = (),
     dtype: DType = None,
 ) -> Value:
-    """Numbers from Weibull's distribution of minima."""
+    """Numbers from Weibull's distribution of minima.
+
+    >>> weft.random.weibull_min(weft.random.key(0), 1.0, 2.0, (2,)).round(4)
+    Array([1.7176, 1.9605], dtype=float32)
+    """
     target = float_dtype("weibull_min", dtype)
     wanted = canonical_shape("random.weibull_min", shape)
     power = 1.0 / wnp.asarray(concentration, target)
@@ -159,7 +202,11 @@ def weibull_min(
 
 
 def maxwell(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Lengths of vectors in space with standard normal coordinates."""
+    """Lengths of vectors in space with standard normal coordinates.
+
+    >>> weft.random.maxwell(weft.random.key(0), (2,)).round(4)
+    Array([2.6311, 0.991 ], dtype=float32)
+    """
     target = float_dtype("maxwell", dtype)
     vectors = normal(key, (*canonical_shape("random.maxwell", shape), 3), target)
     return wnp.sqrt(wnp.sum(vectors * vectors, axis=-1))
@@ -171,6 +218,9 @@ def double_sided_maxwell(
     """Numbers like `maxwell`'s, scaled, with either sign, around `loc`.
 
     The result has the axes of `shape` followed by those of the parameters.
+
+    >>> weft.random.double_sided_maxwell(weft.random.key(0), 0.0, 1.0, (2,)).round(4)
+    Array([1.5457, 1.5741], dtype=float32)
     """
     target = float_dtype("double_sided_maxwell", dtype)
     own = drawn_shape("double_sided_maxwell", None, loc, scale)
@@ -191,6 +241,9 @@ def wald(key: Key, mean: ArrayLike, shape: Any = None, dtype: DType = None) -> V
     """Numbers from Wald's (the inverse Gaussian) distribution with scale 1.
 
     By the transformation of Michael, Schucany and Haas (1976).
+
+    >>> weft.random.wald(weft.random.key(0), 1.0, (2,)).round(4)
+    Array([0.3806, 0.4157], dtype=float32)
     """
     target = float_dtype("wald", dtype)
     wanted = drawn_shape("wald", shape, mean)
@@ -211,7 +264,11 @@ def triangular(
     shape: Any = None,
     dtype: DType = None,
 ) -> Value:
-    """Numbers whose density rises from `left` to `mode` and falls to `right`, linearly."""
+    """Numbers whose density rises from `left` to `mode` and falls to `right`, linearly.
+
+    >>> weft.random.triangular(weft.random.key(0), 0.0, 0.5, 1.0, (2,)).round(4)
+    Array([0.8382, 0.8965], dtype=float32)
+    """
     target = float_dtype("triangular", dtype)
     wanted = drawn_shape("triangular", shape, left, mode, right)
     low, peak, high = (spread("triangular", x, wanted, target) for x in (left, mode, right))

@@ -34,7 +34,11 @@ _STIRLING_TAIL = (
 
 
 def poisson(key: Key, lam: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """How many events happen where `lam` are expected: integers, int32 by default."""
+    """How many events happen where `lam` are expected: integers, int32 by default.
+
+    >>> weft.random.poisson(weft.random.key(0), 3.0, (3,))
+    Array([0, 0, 4], dtype=int32)
+    """
     target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
     if not dtypes.is_integer(target):
         raise TypeError(f"weft.random.poisson: dtype must be an integer, got {target}")
@@ -105,6 +109,9 @@ def binomial(key: Key, n: ArrayLike, p: ArrayLike, shape: Any = None, dtype: DTy
     """How many of `n` trials succeed, each with probability `p`, as floating-point numbers.
 
     NaN for a negative `n` or a negative or NaN `p`; inf for an infinite `n`.
+
+    >>> weft.random.binomial(weft.random.key(0), 10, 0.5, (3,))
+    Array([6., 7., 5.], dtype=float32)
     """
     target = float_dtype("binomial", dtype)
     wanted = drawn_shape("binomial", shape, n, p)
@@ -197,6 +204,9 @@ def multinomial(
 
     `shape` is that of the result, its last axis included, and the shape of `p` by default. Each
     count is binomial, given those before it.
+
+    >>> weft.random.multinomial(weft.random.key(0), 10, np.array([0.5, 0.5]))
+    Array([7., 3.], dtype=float32)
     """
     target = float_dtype("multinomial", dtype)
     n, chances = promote_inexact("random.multinomial", asarray(n), asarray(p))

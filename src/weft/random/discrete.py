@@ -29,6 +29,9 @@ def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Any = None, mode: str = "low"
     """Booleans that are True with probability `p`.
 
     With the `mode` "low" probabilities count down to 2^−23 in float32, with "high" to 2^−46.
+
+    >>> weft.random.bernoulli(weft.random.key(0), 0.5, (3,))
+    Array([False, False,  True], dtype=bool)
     """
     check_arraylike("random.bernoulli", p)
     wanted = shape_of(p) if shape is None else canonical_shape("random.bernoulli", shape)
@@ -48,6 +51,9 @@ def randint(
     """Integers in [minval, maxval), int32 by default; minval where the range is empty.
 
     Two words of bits are reduced modulo the range, so that it is uniform to 2^−32 (2^−64).
+
+    >>> weft.random.randint(weft.random.key(0), (3,), 0, 10)
+    Array([9, 0, 2], dtype=int32)
     """
     target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
     if not dtypes.is_integer(target):
@@ -112,7 +118,11 @@ def _randint(
 
 
 def rademacher(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """−1 or 1 with equal probability."""
+    """−1 or 1 with equal probability.
+
+    >>> weft.random.rademacher(weft.random.key(0), (3,))
+    Array([-1, -1,  1], dtype=int32)
+    """
     target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
     wanted = canonical_shape("random.rademacher", shape)
     heads = bernoulli(key, 0.5, wanted)
@@ -171,7 +181,11 @@ def _different(scores: Value, axis: int, lead: tuple[int, ...], noise: Value) ->
 
 
 def geometric(key: Key, p: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """How many trials it takes until the first success, each of probability `p`."""
+    """How many trials it takes until the first success, each of probability `p`.
+
+    >>> weft.random.geometric(weft.random.key(0), 0.5, (3,))
+    Array([1, 1, 2], dtype=int32)
+    """
     target = dtypes.int32 if dtype is None else dtypes.canonical_dtype(dtype)
     wanted = drawn_shape("geometric", shape, p)
     work = wnp.result_type(p, 1.0)

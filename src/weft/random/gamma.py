@@ -37,7 +37,11 @@ def gamma(key: Key, a: ArrayLike, shape: Any = None, dtype: DType = None) -> Val
 
 
 def loggamma(key: Key, a: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """Logarithms of the numbers that `gamma` gives, also where those underflow."""
+    """Logarithms of the numbers that `gamma` gives, also where those underflow.
+
+    >>> weft.random.loggamma(weft.random.key(0), 2.0, (2,)).round(4)
+    Array([0.4636, 0.5653], dtype=float32)
+    """
     return _loggamma(*_prepared("loggamma", key, a, shape, dtype))
 
 
@@ -127,7 +131,11 @@ def _marsaglia_tsang(key: Key, a: Value) -> tuple[Value, Value, Key]:
 
 
 def beta(key: Key, a: ArrayLike, b: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """Numbers from the beta distribution of parameters `a` and `b`."""
+    """Numbers from the beta distribution of parameters `a` and `b`.
+
+    >>> weft.random.beta(weft.random.key(0), 2.0, 3.0, (2,)).round(4)
+    Array([0.2363, 0.4905], dtype=float32)
+    """
     target = float_dtype("beta", dtype)
     wanted = drawn_shape("beta", shape, a, b)
     first, second = split(checked_key("beta", key))
@@ -142,6 +150,9 @@ def dirichlet(key: Key, alpha: ArrayLike, shape: Any = None, dtype: DType = None
     """Probabilities from Dirichlet's distribution; `alpha` has a last axis of concentrations.
 
     `shape` is that of the result without the last axis.
+
+    >>> weft.random.dirichlet(weft.random.key(0), np.ones(3)).round(4)
+    Array([0.3647, 0.4283, 0.207 ], dtype=float32)
     """
     target = float_dtype("dirichlet", dtype)
     own = shape_of(alpha)
@@ -154,7 +165,11 @@ def dirichlet(key: Key, alpha: ArrayLike, shape: Any = None, dtype: DType = None
 
 
 def chisquare(key: Key, df: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """Numbers from the χ² distribution with `df` degrees of freedom."""
+    """Numbers from the χ² distribution with `df` degrees of freedom.
+
+    >>> weft.random.chisquare(weft.random.key(0), 2.0, (2,)).round(4)
+    Array([1.237 , 1.4526], dtype=float32)
+    """
     target = float_dtype("chisquare", dtype)
     wanted = drawn_shape("chisquare", shape, df)
     half = spread("chisquare", df, wanted, target) / 2
@@ -164,7 +179,11 @@ def chisquare(key: Key, df: ArrayLike, shape: Any = None, dtype: DType = None) -
 def f(
     key: Key, dfnum: ArrayLike, dfden: ArrayLike, shape: Any = None, dtype: DType = None
 ) -> Value:
-    """Numbers from the F distribution with `dfnum` and `dfden` degrees of freedom."""
+    """Numbers from the F distribution with `dfnum` and `dfden` degrees of freedom.
+
+    >>> weft.random.f(weft.random.key(0), 2.0, 3.0, (2,)).round(4)
+    Array([3.2703, 0.0634], dtype=float32)
+    """
     target = float_dtype("f", dtype)
     wanted = drawn_shape("f", shape, dfnum, dfden)
     above, below = (spread("f", x, wanted, target) for x in (dfnum, dfden))
@@ -174,7 +193,11 @@ def f(
 
 
 def t(key: Key, df: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
-    """Numbers from Student's t distribution with `df` degrees of freedom."""
+    """Numbers from Student's t distribution with `df` degrees of freedom.
+
+    >>> weft.random.t(weft.random.key(0), 3.0, (2,)).round(4)
+    Array([ 0.6902, -3.2393], dtype=float32)
+    """
     target = float_dtype("t", dtype)
     wanted = drawn_shape("t", shape, df)
     half = spread("t", df, wanted, target) / 2
@@ -185,7 +208,11 @@ def t(key: Key, df: ArrayLike, shape: Any = None, dtype: DType = None) -> Value:
 
 
 def generalized_normal(key: Key, p: float, shape: Any = (), dtype: DType = None) -> Value:
-    """Numbers with density proportional to exp(-|x|^p)."""
+    """Numbers with density proportional to exp(-|x|^p).
+
+    >>> weft.random.generalized_normal(weft.random.key(0), 2.0, (2,)).round(4)
+    Array([0.9543, 0.0902], dtype=float32)
+    """
     target = float_dtype("generalized_normal", dtype)
     wanted = canonical_shape("random.generalized_normal", shape)
     for_size, for_sign = split(checked_key("generalized_normal", key))
@@ -198,6 +225,9 @@ def ball(key: Key, d: int, p: float = 2, shape: Any = (), dtype: DType = None) -
 
     By the method of Barthe, Guédon, Mendelson and Naor (2005). The result has a last axis of `d`
     coordinates.
+
+    >>> weft.random.ball(weft.random.key(0), 2).round(4)
+    Array([0.9172, 0.3928], dtype=float32)
     """
     target = float_dtype("ball", dtype)
     wanted = canonical_shape("random.ball", shape)

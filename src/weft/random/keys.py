@@ -107,7 +107,11 @@ def key_data(keys: Key) -> Value:
 
 
 def wrap_key_data(key_bits_array: ArrayLike, *, impl: Any = None, dtype: Any = None) -> Key:
-    """Keys of dtype ``key<fry>`` from their words: uint32 with a last axis of length 2."""
+    """Keys of dtype ``key<fry>`` from their words: uint32 with a last axis of length 2.
+
+    >>> weft.random.wrap_key_data(np.array([0, 7], np.uint32)) == weft.random.key(7)
+    Array(True, dtype=bool)
+    """
     key_dtype(dtype if impl is None else impl)
     check_arraylike("random.wrap_key_data", key_bits_array)
     words = _raw_keys("wrap_key_data", asarray(key_bits_array))
@@ -125,7 +129,11 @@ def _raw_keys(name: str, value: Any) -> Value:
 
 
 def key_impl(keys: Key) -> str:
-    """The name of the generator that keys are for."""
+    """The name of the generator that keys are for.
+
+    >>> str(weft.random.key_impl(weft.random.key(0)))
+    'threefry2x32'
+    """
     check_arraylike("random.key_impl", keys)
     if not dtypes.is_key(aval_of(keys).dtype):
         _raw_keys("key_impl", keys)
@@ -176,7 +184,11 @@ def split(key: Key, num: Any = 2) -> Value:
 
 
 def fold_in(key: Key, data: ArrayLike) -> Key:
-    """A new key from a key and an integer, such as a step number."""
+    """A new key from a key and an integer, such as a step number.
+
+    >>> weft.random.key_data(weft.random.fold_in(weft.random.key(0), 1))
+    Array([ 928981903, 3453687069], dtype=uint32)
+    """
     key = checked_key("fold_in", key)
     aval = aval_of(data)
     if aval.shape or not dtypes.is_integer(aval.dtype):
@@ -191,7 +203,11 @@ def fold_in(key: Key, data: ArrayLike) -> Key:
 
 
 def clone(key: Key) -> Key:
-    """The same keys again, for numbers that shall be equal on purpose."""
+    """The same keys again, for numbers that shall be equal on purpose.
+
+    >>> weft.random.clone(weft.random.key(0)) == weft.random.key(0)
+    Array(True, dtype=bool)
+    """
     key_impl(key)
     return wnp.array(key)
 
@@ -211,7 +227,11 @@ def hash_counts(key: Key, shape: tuple[int, ...]) -> list[Value]:
 
 
 def bits(key: Key, shape: Any = (), dtype: DType = None) -> Value:
-    """Uniformly random bits as unsigned integers of 8, 16, 32 (the default) or 64 bits."""
+    """Uniformly random bits as unsigned integers of 8, 16, 32 (the default) or 64 bits.
+
+    >>> weft.random.bits(weft.random.key(0), (2,))
+    Array([4070199207, 4202968722], dtype=uint32)
+    """
     target = dtypes.uint32 if dtype is None else dtypes.canonical_dtype(dtype)
     if not dtypes.is_unsigned(target):
         raise TypeError(f"weft.random.bits: dtype must be an unsigned integer, got {target}")

@@ -40,6 +40,9 @@ def uniform(
     """Uniform numbers in [minval, maxval).
 
     Random bits fill the mantissa of a number in [1, 2), from which 1 is subtracted.
+
+    >>> weft.random.uniform(weft.random.key(0), (2,)).round(4)
+    Array([0.9477, 0.9786], dtype=float32)
     """
     target = float_dtype("uniform", dtype)
     wanted = canonical_shape("random.uniform", shape)

@@ -51,7 +51,12 @@ def dctn(
     axes: Sequence[int] | None = None,
     norm: str | None = None,
 ) -> Value:
-    """`dct` over several axes: the last ``len(s)``, or all."""
+    """`dct` over several axes: the last ``len(s)``, or all.
+
+    >>> weft.scipy.fft.dctn(np.ones((2, 2)))
+    Array([[16.,  0.],
+           [ 0.,  0.]], dtype=float32)
+    """
     return _over_axes("dctn", x, type, s, axes, norm, inverse=False)
 
 
@@ -62,7 +67,12 @@ def idctn(
     axes: Sequence[int] | None = None,
     norm: str | None = None,
 ) -> Value:
-    """The inverse of `dctn` with the same arguments."""
+    """The inverse of `dctn` with the same arguments.
+
+    >>> weft.scipy.fft.idctn(weft.scipy.fft.dctn(np.ones((2, 2))))
+    Array([[1., 1.],
+           [1., 1.]], dtype=float32)
+    """
     return _over_axes("idctn", x, type, s, axes, norm, inverse=True)
 
 

@@ -124,6 +124,9 @@ def switch(
 
     All branches give the same structure, shapes and dtypes. ``operand`` is another way to give one
     operand.
+
+    >>> lax.switch(1, [lambda x: x, lambda x: -x], 3.0)
+    Array(-3., dtype=float32, weak_type=True)
     """
     operands = _all_operands("switch", operands, operand)
     if not branches:

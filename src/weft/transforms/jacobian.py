@@ -158,6 +158,10 @@ def jacrev(
 
     Shapes and options are as for :func:`jacfwd`. With ``allow_int`` arguments may be integers or
     booleans; their Jacobians have the dtype ``float0``.
+
+    >>> weft.jacrev(lambda x: x**2)(np.array([1.0, 2.0]))
+    Array([[2., 0.],
+           [0., 4.]], dtype=float32)
     """
     check_callable("jacrev", fun)
 

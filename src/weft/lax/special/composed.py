@@ -23,6 +23,7 @@ from weft.core.jaxpr import ClosedJaxpr
 from weft.core.primitive import Primitive
 from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.lax import elementwise as ew
+from weft.lax.examples import EXAMPLES
 from weft.lax.operands import ArrayLike, Value, operands
 from weft.lax.special.coefficients import DOUBLE, SINGLE
 from weft.primitives.elementwise import Tangent, elementwise
@@ -90,7 +91,7 @@ def public(name: str, primitive: Primitive, doc: str) -> Function:
         return primitive.bind(*operands(name, *signature.bind(*xs, **keywords).args))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = doc + EXAMPLES.get(name, "")
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 

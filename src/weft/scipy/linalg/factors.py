@@ -48,7 +48,12 @@ def cholesky(
 def cho_factor(
     a: ArrayLike, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Value, bool]:
-    """``(c, lower)`` for `cho_solve`: the factor that `cholesky` gives."""
+    """``(c, lower)`` for `cho_solve`: the factor that `cholesky` gives.
+
+    >>> weft.scipy.linalg.cho_factor(4 * np.eye(2))[0]
+    Array([[2., 0.],
+           [0., 2.]], dtype=float32)
+    """
     return cholesky(a, lower, overwrite_a, check_finite), lower
 
 
@@ -56,7 +61,12 @@ def lu_factor(
     a: ArrayLike, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Value, Value]:
     """``(lu, pivots)`` for `lu_solve`: both factors in one matrix, and the row that each row was
-    exchanged with in turn."""
+    exchanged with in turn.
+
+    >>> weft.scipy.linalg.lu_factor(np.array([[2.0, 1.0], [4.0, 6.0]]))[0]
+    Array([[ 4. ,  6. ],
+           [ 0.5, -2. ]], dtype=float32)
+    """
     del overwrite_a, check_finite
     factors, pivots, _ = routines.lu(*matrices("scipy.linalg.lu_factor", a))
     return factors, pivots
@@ -168,7 +178,11 @@ def svd(
     check_finite: bool = True,
     lapack_driver: str = "gesdd",
 ) -> Any:
-    """``(u, s, vh)`` with ``a = u diag(s) vh``, or `s` alone; `s` is descending."""
+    """``(u, s, vh)`` with ``a = u diag(s) vh``, or `s` alone; `s` is descending.
+
+    >>> weft.scipy.linalg.svd(np.diag(np.array([3.0, 2.0])), compute_uv=False)
+    Array([3., 2.], dtype=float32)
+    """
     del overwrite_a, check_finite, lapack_driver
     (x,) = matrices("scipy.linalg.svd", a)
     return routines.svd(x, full_matrices=full_matrices, compute_uv=compute_uv)
@@ -301,6 +315,10 @@ def schur(a: ArrayLike, output: str = "real") -> tuple[Value, Value]:
 
     For real matrices and ``output="real"``, t has 2×2 blocks on the diagonal for pairs of complex
     eigenvalues; ``"complex"`` gives a complex triangular one. There is no derivative.
+
+    >>> weft.scipy.linalg.schur(np.array([[1.0, 2.0], [0.0, 3.0]]))[0]
+    Array([[1., 2.],
+           [0., 3.]], dtype=float32)
     """
     if output not in ("real", "complex"):
         raise ValueError(f"weft.scipy.linalg.schur: output is 'real' or 'complex', got {output!r}")
@@ -328,7 +346,12 @@ def rsf2csf(T: ArrayLike, Z: ArrayLike, check_finite: bool = True) -> tuple[Valu
 def hessenberg(
     a: ArrayLike, *, calc_q: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> Any:
-    """h, or ``(h, q)`` with `calc_q`: ``a = q h q^H``, h being zero below its first subdiagonal."""
+    """h, or ``(h, q)`` with `calc_q`: ``a = q h q^H``, h being zero below its first subdiagonal.
+
+    >>> weft.scipy.linalg.hessenberg(np.array([[1.0, 2.0], [4.0, 3.0]]))
+    Array([[1., 2.],
+           [4., 3.]], dtype=float32)
+    """
     del overwrite_a, check_finite
     (x,) = matrices("scipy.linalg.hessenberg", a, square=True)
     compact, taus = routines.hessenberg(x)

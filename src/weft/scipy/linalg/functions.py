@@ -103,6 +103,10 @@ def expm_frechet(
     """``(expm(A), d)`` with the derivative d of `expm` at `A` in the direction `E`; or d alone.
 
     `method` is accepted for compatibility.
+
+    >>> weft.scipy.linalg.expm_frechet(np.zeros((2, 2)), np.ones((2, 2)), compute_expm=False)
+    Array([[1., 1.],
+           [1., 1.]], dtype=float32)
     """
     del method
     a, e = matrices("scipy.linalg.expm_frechet", A, E, square=True)

@@ -212,7 +212,12 @@ def fiedler(a: ArrayLike) -> Value:
 
 
 def fiedler_companion(a: ArrayLike) -> Value:
-    """As `companion`, but with five diagonals (Fiedler 2003)."""
+    """As `companion`, but with five diagonals (Fiedler 2003).
+
+    >>> weft.scipy.linalg.fiedler_companion(np.array([1.0, -3.0, 2.0]))
+    Array([[ 3., -2.],
+           [ 1.,  0.]], dtype=float32)
+    """
     (v,) = promote_inexact("scipy.linalg.fiedler_companion", _vector("fiedler_companion", a, 1))
     n = shape_of(v)[-1] - 1
     v = -v / v[..., :1]

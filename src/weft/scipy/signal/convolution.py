@@ -158,7 +158,13 @@ def convolve2d(
     precision: Any = None,
 ) -> Value:
     """The convolution of matrices; beyond its border `in1` is `fillvalue` (``boundary="fill"``),
-    comes again (``"wrap"``) or is mirrored (``"symm"``)."""
+    comes again (``"wrap"``) or is mirrored (``"symm"``).
+
+    >>> weft.scipy.signal.convolve2d(np.ones((2, 2)), np.ones((2, 2)))
+    Array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]], dtype=float32)
+    """
     del precision
     a, b = _planes("convolve2d", in1, in2, mode)
     return _with_boundary("convolve2d", a, b, mode, boundary, fillvalue)
@@ -172,7 +178,11 @@ def correlate2d(
     fillvalue: ArrayLike = 0,
     precision: Any = None,
 ) -> Value:
-    """The cross-correlation of matrices; arguments are those of `convolve2d`."""
+    """The cross-correlation of matrices; arguments are those of `convolve2d`.
+
+    >>> weft.scipy.signal.correlate2d(np.ones((2, 2)), np.ones((2, 2)), mode="valid")
+    Array([[4.]], dtype=float32)
+    """
     del precision
     a, b = _planes("correlate2d", in1, in2, mode)
     b = wnp.conj(wnp.flip(b))

@@ -62,7 +62,11 @@ _xlog1py.defjvps(
 
 
 def xlog1py(x: ArrayLike, y: ArrayLike) -> Value:
-    """``x log(1 + y)``, and 0 where `x` is 0."""
+    """``x log(1 + y)``, and 0 where `x` is 0.
+
+    >>> weft.scipy.special.xlog1py(np.array([0.0, 2.0]), np.array([-1.0, 1.0])).round(4)
+    Array([0.    , 1.3863], dtype=float32)
+    """
     return _xlog1py(*inexact("xlog1py", x, y))
 
 
@@ -84,13 +88,21 @@ def entr(x: ArrayLike) -> Value:
 
 
 def rel_entr(p: ArrayLike, q: ArrayLike) -> Value:
-    """``p log(p / q)``; 0 where `p` is 0 and `q` is not negative, else inf."""
+    """``p log(p / q)``; 0 where `p` is 0 and `q` is not negative, else inf.
+
+    >>> weft.scipy.special.rel_entr(np.array([1.0, 2.0]), np.array([1.0, 1.0])).round(4)
+    Array([0.    , 1.3863], dtype=float32)
+    """
     p, q = reals("rel_entr", p, q)
     return _relative(p, q, lambda p, q: p * wnp.log(p / q), wnp.zeros_like(q))
 
 
 def kl_div(p: ArrayLike, q: ArrayLike) -> Value:
-    """``p log(p / q) - p + q``; `q` where `p` is 0 and `q` is not negative, else inf."""
+    """``p log(p / q) - p + q``; `q` where `p` is 0 and `q` is not negative, else inf.
+
+    >>> weft.scipy.special.kl_div(np.array([1.0, 2.0]), np.array([1.0, 1.0])).round(4)
+    Array([0.    , 0.3863], dtype=float32)
+    """
     p, q = reals("kl_div", p, q)
     return _relative(p, q, lambda p, q: p * wnp.log(p / q) - p + q, q)
 
@@ -125,13 +137,21 @@ def expit(x: ArrayLike) -> Value:
 
 
 def boxcox(x: ArrayLike, lmbda: ArrayLike) -> Value:
-    """``(x**lmbda - 1) / lmbda``, and ``log(x)`` for `lmbda` 0."""
+    """``(x**lmbda - 1) / lmbda``, and ``log(x)`` for `lmbda` 0.
+
+    >>> weft.scipy.special.boxcox(np.array([1.0, 4.0]), 0.5)
+    Array([0., 2.], dtype=float32)
+    """
     x, power = reals("boxcox", x, lmbda)
     return _power_transform(wnp.log(x), power)
 
 
 def boxcox1p(x: ArrayLike, lmbda: ArrayLike) -> Value:
-    """`boxcox` of ``1 + x``, with all digits where `x` is small."""
+    """`boxcox` of ``1 + x``, with all digits where `x` is small.
+
+    >>> weft.scipy.special.boxcox1p(np.array([0.0, 3.0]), 0.5)
+    Array([0., 2.], dtype=float32)
+    """
     x, power = reals("boxcox1p", x, lmbda)
     return _power_transform(wnp.log1p(x), power)
 
@@ -148,13 +168,21 @@ def _power_transform(log: Value, power: Value) -> Value:
 
 
 def softmax(x: ArrayLike, /, *, axis: Any = None) -> Value:
-    """``exp(x)`` over its sum along `axis`, or over all axes."""
+    """``exp(x)`` over its sum along `axis`, or over all axes.
+
+    >>> weft.scipy.special.softmax(np.array([0.0, 0.0]))
+    Array([0.5, 0.5], dtype=float32)
+    """
     (x,) = inexact("softmax", x)
     return nn.softmax(x, axis=_all_axes(x, axis))
 
 
 def log_softmax(x: ArrayLike, /, *, axis: Any = None) -> Value:
-    """The logarithm of `softmax`."""
+    """The logarithm of `softmax`.
+
+    >>> weft.scipy.special.log_softmax(np.array([0.0, 0.0])).round(4)
+    Array([-0.6931, -0.6931], dtype=float32)
+    """
     (x,) = inexact("log_softmax", x)
     return nn.log_softmax(x, axis=_all_axes(x, axis))
 

@@ -22,17 +22,29 @@ from weft.transforms.custom_jvp import custom_jvp
 
 
 def erf(x: ArrayLike) -> Value:
-    """The error function."""
+    """The error function.
+
+    >>> weft.scipy.special.erf(np.array([0.0, 1.0])).round(4)
+    Array([0.    , 0.8427], dtype=float32)
+    """
     return lax.erf(*reals("erf", x))
 
 
 def erfc(x: ArrayLike) -> Value:
-    """``1 - erf(x)``, without cancellation."""
+    """``1 - erf(x)``, without cancellation.
+
+    >>> weft.scipy.special.erfc(np.array([0.0, 1.0])).round(4)
+    Array([1.    , 0.1573], dtype=float32)
+    """
     return lax.erfc(*reals("erfc", x))
 
 
 def erfinv(x: ArrayLike) -> Value:
-    """The inverse of `erf`."""
+    """The inverse of `erf`.
+
+    >>> weft.scipy.special.erfinv(np.array([0.0, 0.5])).round(4)
+    Array([0.    , 0.4769], dtype=float32)
+    """
     return lax.erf_inv(*reals("erfinv", x))
 
 
@@ -46,7 +58,11 @@ def erfcx(x: ArrayLike) -> Value:
 
 
 def dawsn(x: ArrayLike) -> Value:
-    """Dawson's integral ``exp(-x²) ∫₀ˣ exp(t²) dt``."""
+    """Dawson's integral ``exp(-x²) ∫₀ˣ exp(t²) dt``.
+
+    >>> weft.scipy.special.dawsn(np.array([0.0, 1.0])).round(4)
+    Array([0.    , 0.5381], dtype=float32)
+    """
     return p.dawsn(*reals("dawsn", x))
 
 
@@ -61,7 +77,11 @@ def ndtr(x: ArrayLike) -> Value:
 
 
 def log_ndtr(x: ArrayLike, series_order: int = 3) -> Value:
-    """The logarithm of `ndtr`, also where that underflows; `series_order` is not used."""
+    """The logarithm of `ndtr`, also where that underflows; `series_order` is not used.
+
+    >>> weft.scipy.special.log_ndtr(np.array([0.0, -9.0])).round(4)
+    Array([ -0.6931, -43.6282], dtype=float32)
+    """
     del series_order
     return p.log_ndtr(*reals("log_ndtr", x))
 
@@ -119,7 +139,11 @@ _wofz.defjvps(lambda t, ans, z: t * (2j / math.sqrt(math.pi) - 2 * z * ans))
 
 
 def fresnel(x: ArrayLike) -> tuple[Value, Value]:
-    """``(S, C)``: the integrals of ``sin(πt²/2)`` and ``cos(πt²/2)`` from 0 to `x`."""
+    """``(S, C)``: the integrals of ``sin(πt²/2)`` and ``cos(πt²/2)`` from 0 to `x`.
+
+    >>> weft.scipy.special.fresnel(np.array([1.0]))[0].round(4)
+    Array([0.4383], dtype=float32)
+    """
     (x,) = reals("fresnel", x)
     return _fresnel(x)
 
@@ -167,7 +191,11 @@ _NODES, _WEIGHTS = ((x / 2).tolist() for x in np.polynomial.legendre.leggauss(32
 
 
 def owens_t(h: ArrayLike, a: ArrayLike) -> Value:
-    """Owen's ``T(h, a)``: how likely normal x, y have ``x > h`` and ``0 < y < a x``."""
+    """Owen's ``T(h, a)``: how likely normal x, y have ``x > h`` and ``0 < y < a x``.
+
+    >>> weft.scipy.special.owens_t(np.array([0.0, 1.0]), 1.0).round(4)
+    Array([0.125 , 0.0667], dtype=float32)
+    """
     h, a = reals("owens_t", h, a)
     h, slope = abs(h), abs(a)
     steep = slope > 1
@@ -189,22 +217,38 @@ def owens_t(h: ArrayLike, a: ArrayLike) -> Value:
 
 
 def expi(x: ArrayLike) -> Value:
-    """The exponential integral ``Ei(x)``: that of ``exp(t)/t`` from -inf to `x`."""
+    """The exponential integral ``Ei(x)``: that of ``exp(t)/t`` from -inf to `x`.
+
+    >>> weft.scipy.special.expi(np.array([0.5, 1.0])).round(4)
+    Array([0.4542, 1.8951], dtype=float32)
+    """
     return p.expi(*reals("expi", x))
 
 
 def exp1(x: ArrayLike) -> Value:
-    """The exponential integral ``E₁(x)``: that of ``exp(-t)/t`` from `x` to inf; NaN below 0."""
+    """The exponential integral ``E₁(x)``: that of ``exp(-t)/t`` from `x` to inf; NaN below 0.
+
+    >>> weft.scipy.special.exp1(np.array([0.5, 1.0])).round(4)
+    Array([0.5598, 0.2194], dtype=float32)
+    """
     return p.exp1(*reals("exp1", x))
 
 
 def expn(n: ArrayLike, x: ArrayLike) -> Value:
-    """The exponential integral ``Eₙ(x)``: that of ``exp(-xt)/tⁿ`` from 1 to inf."""
+    """The exponential integral ``Eₙ(x)``: that of ``exp(-xt)/tⁿ`` from 1 to inf.
+
+    >>> weft.scipy.special.expn(2, np.array([0.5, 1.0])).round(4)
+    Array([0.3266, 0.1485], dtype=float32)
+    """
     return p.expn(*reals("expn", n, x))
 
 
 def sici(x: ArrayLike) -> tuple[Value, Value]:
-    """``(Si, Ci)``: the integrals of ``sin(t)/t`` from 0, and of ``cos(t)/t`` from inf, to `x`."""
+    """``(Si, Ci)``: the integrals of ``sin(t)/t`` from 0, and of ``cos(t)/t`` from inf, to `x`.
+
+    >>> weft.scipy.special.sici(np.array([1.0]))[0].round(4)
+    Array([0.9461], dtype=float32)
+    """
     (x,) = reals("sici", x)
     return p.si(x), p.ci(x)
 
@@ -222,23 +266,39 @@ def spence(x: ArrayLike) -> Value:
 
 
 def i0e(x: ArrayLike) -> Value:
-    """``exp(-|x|) I₀(x)``."""
+    """``exp(-|x|) I₀(x)``.
+
+    >>> weft.scipy.special.i0e(np.array([0.0, 1.0])).round(4)
+    Array([1.    , 0.4658], dtype=float32)
+    """
     return lax.bessel_i0e(*reals("i0e", x))
 
 
 def i1e(x: ArrayLike) -> Value:
-    """``exp(-|x|) I₁(x)``."""
+    """``exp(-|x|) I₁(x)``.
+
+    >>> weft.scipy.special.i1e(np.array([0.0, 1.0])).round(4)
+    Array([0.    , 0.2079], dtype=float32)
+    """
     return lax.bessel_i1e(*reals("i1e", x))
 
 
 def i0(x: ArrayLike) -> Value:
-    """The modified Bessel function of the first kind and order 0."""
+    """The modified Bessel function of the first kind and order 0.
+
+    >>> weft.scipy.special.i0(np.array([0.0, 1.0])).round(4)
+    Array([1.    , 1.2661], dtype=float32)
+    """
     (x,) = reals("i0", x)
     return wnp.exp(abs(x)) * lax.bessel_i0e(x)
 
 
 def i1(x: ArrayLike) -> Value:
-    """The modified Bessel function of the first kind and order 1."""
+    """The modified Bessel function of the first kind and order 1.
+
+    >>> weft.scipy.special.i1(np.array([0.0, 1.0])).round(4)
+    Array([0.    , 0.5652], dtype=float32)
+    """
     (x,) = reals("i1", x)
     return wnp.exp(abs(x)) * lax.bessel_i1e(x)
 
@@ -247,6 +307,9 @@ def bessel_jn(z: ArrayLike, *, v: int, n_iter: int = 50) -> Value:
     """Bessel functions ``J₀(z)`` … ``J_v(z)``, along a new first axis, by Miller's recurrence.
 
     `n_iter` is the order that the recurrence starts at: well above `v` and the size of `z`.
+
+    >>> weft.scipy.special.bessel_jn(np.array(1.0), v=1).round(4)
+    Array([0.7652, 0.4401], dtype=float32)
     """
     order, start = operator.index(v), operator.index(n_iter)
     if not 0 <= order < start:
