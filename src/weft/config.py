@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 #: Classes of rewrite rules, each including those before it.
 NUMERICS = ("exact", "real", "cancel", "domain")
@@ -237,11 +238,18 @@ def default_cache_dir() -> str | None:
 config = Config()
 
 
+#: How this context departs from calls as usual (None): `DISABLED`, or the device that they go to.
 #: Native calls look at it too: see `weft.runtime.fast_call`.
-jit_disabled_variable: ContextVar[bool] = ContextVar("weft.jit_disabled", default=False)
+detour_variable: ContextVar[Any] = ContextVar("weft.detour", default=None)
+DISABLED = object()
 
-#: Is :func:`disable_jit` active in this context?
-jit_is_disabled = jit_disabled_variable.get
+#: The departure of this context.
+detour = detour_variable.get
+
+
+def jit_is_disabled() -> bool:
+    """Is :func:`disable_jit` active in this context?"""
+    return detour() is DISABLED
 
 
 @contextmanager
@@ -255,9 +263,9 @@ def disable_jit(disable: bool = True) -> Iterator[None]:
     ...     step(np.arange(3))
     Array([0, 2, 4], dtype=int32)
     """
-    previous = jit_disabled_variable.get()
-    jit_disabled_variable.set(bool(disable))
+    previous = detour()
+    detour_variable.set(DISABLED if disable else None if previous is DISABLED else previous)
     try:
         yield
     finally:
-        jit_disabled_variable.set(previous)
+        detour_variable.set(previous)

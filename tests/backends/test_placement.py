@@ -137,6 +137,59 @@ def test_two_devices_in_one_operation(pair: Pair) -> None:
             f(a, b)
 
 
+def test_a_default_for_what_is_on_the_cpu(pair: Pair) -> None:
+    f = weft.jit(lambda x: wnp.cumsum(x) * 2)
+    x = np.arange(4, dtype=np.float32)
+    assert f(x).device == "cpu"
+    with weft.default_device("reference:1"):
+        for _ in range(3):
+            assert f(x).device == "reference:1" and f(x).tolist() == [0, 2, 6, 12]
+        assert (wnp.ones(3) + 1).device == "reference:1"
+        assert (weft.device_put(x, "reference:0") + 1).device == "reference:0"
+        with weft.default_device("cpu"):
+            assert f(x).device == (wnp.ones(3) + 1).device == "cpu"
+        with weft.disable_jit(), weft.default_device("reference"):
+            assert f(x).device == "cpu"
+        assert weft.grad(f_sum := weft.jit(lambda v: (v * v).sum()))(x).device == "reference:1"
+    assert f(x).device == weft.grad(f_sum)(x).device == "cpu"
+    with pytest.raises(ValueError, match="no platform 'abacus'"), weft.default_device("abacus"):
+        pass
+    assert f(x).device == "cpu"
+
+
+def test_functions_that_belong_to_a_device(pair: Pair) -> None:
+    f = weft.jit(lambda x, n, *, k: {"y": x * n + k}, static_argnums=1, device="reference:1")
+    x = np.arange(3, dtype=np.float32)
+    for given in (x, weft.device_put(x, "reference:0"), weft.device_put(x, "reference:1")):
+        for _ in range(3):
+            found = f(given, 2, k=np.float32(1))["y"]
+            assert found.device == "reference:1" and found.tolist() == [1, 3, 5]
+    home = weft.jit(lambda x: x + 1, device="cpu")
+    assert home(weft.device_put(x, "reference:0")).device == "cpu"
+    assert weft.grad(lambda x: f(x, 2, k=x)["y"].sum())(x).device == "cpu"
+
+
+def test_derivatives_of_jitted_functions(pair: Pair) -> None:
+    x = weft.device_put(np.arange(3, dtype=np.float32), "reference:1")
+    slope = weft.grad(weft.jit(lambda v: wnp.sin(v).sum()))(x)
+    assert slope.device == "reference:1" and not pair[0].launches
+    np.testing.assert_allclose(slope, np.cos(np.arange(3)), rtol=1e-6)
+
+
+def test_donated_arrays_are_taken(pair: Pair) -> None:
+    f = weft.jit(lambda x: x + 1, donate_argnums=0)
+    x = weft.device_put(np.ones(3, np.float32), "reference")
+    assert f(x).tolist() == [2, 2, 2] and x.is_deleted()
+    with pytest.raises(RuntimeError, match="was donated to a jitted function"):
+        x.tolist()
+
+
+def test_waiting(pair: Pair) -> None:
+    x = weft.device_put(np.ones(3, np.float32), "reference")
+    assert weft.block_until_ready({"x": x + 1})["x"].tolist() == [2, 2, 2]
+    assert weft.compute(x) is x
+
+
 def test_names_of_devices(pair: Pair) -> None:
     x = wnp.ones(3)
     with pytest.raises(

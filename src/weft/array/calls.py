@@ -20,7 +20,7 @@ import numpy as np
 
 from weft.array import immediate
 from weft.array.value import Array
-from weft.config import config, jit_is_disabled
+from weft.config import config, detour
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.staging import trace_to_jaxpr
 from weft.core.trace import current_trace, eval_trace
@@ -98,7 +98,7 @@ def _described(x: Any, arrays: list[Array]) -> Hashable:
 
 def _may_run() -> bool:
     """Whether programs of calls hold in this context."""
-    return immediate.settings is config.compiled_for and not jit_is_disabled()
+    return immediate.settings is config.compiled_for and detour() is None
 
 
 def _traced(

@@ -33,7 +33,7 @@ import numpy as np
 
 from weft.array import families, immediate
 from weft.array.value import Array, alias, from_numpy, is_array, is_on_device
-from weft.config import config, jit_is_disabled
+from weft.config import DISABLED, config, detour
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.jaxpr import Atom, ClosedJaxpr, Eqn, Jaxpr, Var
@@ -426,9 +426,12 @@ def _open_segment(frame: FrameType | None, here: FrameType) -> Segment:
 
 def record(primitive: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
     """The evaluator of the bottom trace: types the operation now, computes it when needed."""
-    if jit_is_disabled():
+    elsewhere = detour()
+    if elsewhere is DISABLED:
         return run_now(primitive, args, params)
     try:
+        if elsewhere is not None:
+            raise OnDevice
         arrays = [arg if type(arg) is Array else _operand(arg) for arg in args]
     except OnDevice:
         from weft.backends.arrays import apply

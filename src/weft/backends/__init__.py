@@ -5,8 +5,8 @@ from an array on a device is computed there. A device is a plug-in behind
 `weft.backends.device.Device`.
 """
 
-from weft.backends.arrays import DeviceArray, device_put
+from weft.backends.arrays import DeviceArray, default_device, device_put
 from weft.backends.device import Device
 from weft.backends.registry import devices, find
 
-__all__ = ["Device", "DeviceArray", "device_put", "devices", "find"]
+__all__ = ["Device", "DeviceArray", "default_device", "device_put", "devices", "find"]

@@ -2,24 +2,26 @@
 
 A `DeviceArray` is an `Array` whose bytes are elsewhere: NumPy, printing and Python's protocols read
 a copy. An operation or a jitted call with one among its arguments runs on its device; arguments on
-the CPU (constants, data still to be moved) are copied there. Arguments on two devices are an error
-that names both.
+the CPU (constants, data still to be moved) are copied there. Arguments that were put on two devices
+are an error that names both; what is only where it is because of a `default_device` goes along with
+them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
 
 from weft import tree
 from weft.array.delayed import as_constant
-from weft.array.value import Array, Deleted
+from weft.array.value import Array, Deleted, is_on_device
 from weft.backends.device import Device, Memory
 from weft.backends.programs import DeviceProgram
 from weft.backends.registry import find
-from weft.config import config
+from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, is_array_like, register_array_type
 from weft.core.bounded import BoundedCache
 from weft.core.canonical import jaxpr_key
@@ -32,15 +34,20 @@ from weft.runtime.buffer import Buffer
 
 
 class DeviceArray(Array):
-    """An array in the memory of a device; made by `device_put`, and by what is computed there."""
+    """An array in the memory of a device; made by `device_put`, and by what is computed there.
 
-    __slots__ = ("memory",)
+    It is ``bound`` to the device unless it was only computed there by default.
+    """
+
+    __slots__ = ("bound", "memory")
 
     memory: Memory | None
+    bound: bool
 
-    def __init__(self, aval: ShapedArray, memory: Memory) -> None:
+    def __init__(self, aval: ShapedArray, memory: Memory, bound: bool = True) -> None:
         super().__init__(aval, None)
         self.memory = memory
+        self.bound = bound
 
     @property
     def device(self) -> str:
@@ -77,15 +84,16 @@ class DeviceArray(Array):
     def _alias(self) -> Array:
         """Another handle of the same value."""
         if self.memory is not None:
-            return DeviceArray(self.aval, self.memory)
+            return DeviceArray(self.aval, self.memory, self.bound)
         other: DeviceArray = object.__new__(DeviceArray)
         Array.__init__(other, self.aval, None)
-        other.memory, other._note = None, self._note
+        other.memory, other.bound, other._note = None, self.bound, self._note
         return other
 
     def _become(self, value: Any) -> None:
         """Stands for the value of ``value``, a fresh result of the same type, from here on."""
-        self._note, self.aval, self.memory = None, value.aval, value.memory
+        self._note, self.aval = None, value.aval
+        self.memory, self.bound = value.memory, value.bound
 
 
 register_array_type(DeviceArray, lambda array: array.aval)
@@ -117,7 +125,7 @@ def _put(x: Any, device: Device | None) -> Any:
         raise TypeError(f"device_put: {x!r} of type {type(x).__name__} is not an array or a number")
     array = as_constant(x)
     if type(array) is DeviceArray and array._held().device is device:
-        return array
+        return array if array.bound else DeviceArray(array.aval, array._held())
     if device is None:
         return Array(array.aval, array.materialise())
     dtype = array.aval.dtype
@@ -136,10 +144,10 @@ def _upload(array: Array, device: Device) -> Memory:
 
 
 def device_of(arrays: Sequence[Any]) -> Device | None:
-    """The device that arguments are on, None if all are on the CPU; ``ValueError`` for several."""
+    """The device that arguments are bound to, None if none is; ``ValueError`` for several."""
     first: DeviceArray | None = None
     for array in arrays:
-        if type(array) is not DeviceArray:
+        if type(array) is not DeviceArray or not array.bound:
             continue
         if first is None:
             first = array
@@ -153,6 +161,39 @@ def _refuse(a: DeviceArray, b: DeviceArray) -> NoReturn:
         f"{a.aval} on {a.device} and {b.aval} on {b.device} cannot be arguments of one operation: "
         f"move one of them, x.to({a.device!r})"
     )
+
+
+@contextmanager
+def default_device(device: Any) -> Iterator[None]:
+    """What is computed in this context from arrays on the CPU runs on a device, as in `device_put`.
+
+    Arrays that are on a device already are used there. Threads begin without a default.
+
+    Raises as `device_put` does.
+
+    >>> with weft.default_device("cpu"):
+    ...     print((np.ones(2) + 1).device)
+    cpu
+    """
+    previous = detour()
+    if previous is not DISABLED:
+        detour_variable.set(find(device))
+    try:
+        yield
+    finally:
+        detour_variable.set(previous)
+
+
+def call_on(device: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """``function`` on a device, whatever device its arguments are on."""
+    target = find(device)
+
+    def moved(x: Any) -> Any:
+        return _put(x, target) if is_on_device(x) else x
+
+    args, kwargs = tree.map(moved, (args, kwargs))
+    with default_device(device):
+        return function(*args, **kwargs)
 
 
 # -- running ---------------------------------------------------------------------------------------
@@ -173,14 +214,26 @@ def program_for(closed: ClosedJaxpr, device: Device) -> DeviceProgram:
     return _programs.get((structure, device.name, config.compiled_for), build)
 
 
-def call(closed: ClosedJaxpr, device: Device, arguments: Sequence[Any]) -> list[Array]:
-    """The results of a program on a device, for arguments there or on the CPU."""
+def place_of(arrays: Sequence[Any]) -> Device:
+    """Where to compute: on the device of arguments, else on that of this context."""
+    device = device_of(arrays) or detour()
+    return device or next(x._held().device for x in arrays if type(x) is DeviceArray)
+
+
+def call(closed: ClosedJaxpr, arguments: Sequence[Any]) -> list[Array]:
+    """The results of a program on the device of its arguments or of this context."""
+    device = place_of(arguments)
     program = program_for(closed, device)
-    memories = [
-        x._held() if type(x) is DeviceArray else _upload(as_constant(x), device) for x in arguments
-    ]
-    results = program(memories)
-    return [DeviceArray(a, m) for a, m in zip(closed.out_avals, results, strict=True)]
+    results = program([_memory(x, device) for x in arguments])
+    bound = device_of(arguments) is not None
+    return [DeviceArray(a, m, bound) for a, m in zip(closed.out_avals, results, strict=True)]
+
+
+def _memory(x: Any, device: Device) -> Memory:
+    """An argument in the memory of a device, copied if it is elsewhere."""
+    if type(x) is DeviceArray and x._held().device is device:
+        return x._held()
+    return _upload(as_constant(x), device)
 
 
 #: Programs of one operation, by what decides about them.
@@ -188,10 +241,8 @@ _operations: BoundedCache[ClosedJaxpr] = BoundedCache(512)
 
 
 def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
-    """An operation outside `jit` of arguments of which some are on a device: it runs there."""
+    """An operation outside `jit` on the device of its arguments or of this context."""
     arrays = [as_constant(arg) for arg in args]
-    device = device_of(arrays)
-    assert device is not None
     avals = [array.aval for array in arrays]
 
     def build() -> ClosedJaxpr:
@@ -206,5 +257,5 @@ def apply(primitive: Primitive, args: Sequence[Any], params: dict[str, Any]) -> 
         closed = _operations.get(key, build)
     except TypeError:  # an array or a list among the parameters
         closed = build()
-    results = call(closed, device, arrays)
+    results = call(closed, arrays)
     return results if primitive.multiple_results else results[0]

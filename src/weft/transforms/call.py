@@ -5,9 +5,11 @@ Inside a transformation it stays one equation, and its rules transform the jaxpr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from weft.config import config, jit_is_disabled
+from weft.array.value import is_on_device
+from weft.config import config, detour, jit_is_disabled
 from weft.core.avals import ShapedArray
 from weft.core.bounded import BoundedCache
 from weft.core.canonical import jaxpr_key
@@ -116,7 +118,23 @@ def _(ctx: Any, *args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
 def _(*args: Any, jaxpr: ClosedJaxpr, name: str) -> list[Any]:
     if jit_is_disabled():
         return eval_closed(jaxpr, *args)
-    return executable_of(jaxpr)(*args)
+    found = device_results(jaxpr, args)
+    return executable_of(jaxpr)(*args) if found is None else found
+
+
+def device_results(
+    closed: ClosedJaxpr, args: Sequence[Any], donated: Sequence[int] = ()
+) -> list[Any] | None:
+    """What a program gives on the device of its arguments or of this context; None on the CPU."""
+    if detour() is None and not any(map(is_on_device, args)):
+        return None
+    from weft.backends.arrays import call
+
+    results = call(closed, args)
+    for n in donated:
+        if is_on_device(args[n]):
+            args[n].invalidate("donated to a jitted function")
+    return results
 
 
 #: The last compiled programs by structure: jitting an equal function again compiles nothing.

@@ -17,8 +17,8 @@ from typing import Any
 
 from weft import tree
 from weft.array.arguments import as_argument
-from weft.array.value import Array, is_on_device
-from weft.config import config, jit_disabled_variable, jit_is_disabled
+from weft.array.value import Array
+from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.axis_names import axes_in_scope
 from weft.core.collector import collector_paused
@@ -29,7 +29,7 @@ from weft.core.trace import Tracer, current_trace, eval_trace, trace_variable
 from weft.runtime import ahead
 from weft.runtime.fast_call import Conditions, FastCallable
 from weft.structs import struct
-from weft.transforms.call import executable_of, jit_p
+from weft.transforms.call import device_results, executable_of, jit_p
 from weft.transforms.functions import (
     FlatFunction,
     argument_names,
@@ -80,18 +80,10 @@ class Traced:
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """Runs the compiled program, or enters it into the trace that is under way."""
         if current_trace() is eval_trace and not self.local:
-            if any(map(is_on_device, leaves)):
-                return self._call_on_device(leaves)
-            return self.executable(*leaves)
+            found = device_results(self.closed, leaves, self.donated)
+            return self.executable(*leaves) if found is None else found
         hoisted = self.closed.hoisted()
         return jit_p.bind(*self.closed.consts, *leaves, jaxpr=hoisted, name=self.name)
-
-    def _call_on_device(self, leaves: Sequence[Any]) -> list[Any]:
-        from weft.backends import arrays
-
-        device = arrays.device_of(leaves)
-        assert device is not None
-        return arrays.call(self.closed, device, leaves)
 
     def matches(self, treedef: tree.PyTreeSpec, leaves: Sequence[Any]) -> bool:
         """Are these arguments of this signature? Only arrays on the CPU are recognised."""
@@ -171,7 +163,7 @@ class JitFunction(FastCallable):
     """
 
     conditions = Conditions(
-        config, "compiled_for", ((trace_variable, eval_trace), (jit_disabled_variable, False))
+        config, "compiled_for", ((trace_variable, eval_trace), (detour_variable, None))
     )
 
     def __init__(
@@ -183,6 +175,7 @@ class JitFunction(FastCallable):
         inline: bool,
         donate_argnames: tuple[str, ...] = (),
         tune: bool = False,
+        device: str | None = None,
     ):
         functools.update_wrapper(self, fun)
         self._fun = fun
@@ -195,6 +188,7 @@ class JitFunction(FastCallable):
         )
         self._inline = inline
         self._tune = tune
+        self._device = device
         self._plain = not (self._static_argnums or self._static_argnames)
         self._cache: OrderedDict[Any, Traced] = OrderedDict()
         self._lock = threading.Lock()
@@ -208,7 +202,7 @@ class JitFunction(FastCallable):
         if (
             self._fast_for is config.compiled_for
             and current_trace() is eval_trace
-            and not jit_is_disabled()
+            and detour() is None
         ):
             fast = self._fast
             if fast is not None and not kwargs:
@@ -223,10 +217,19 @@ class JitFunction(FastCallable):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Any call; afterwards calls like it may take a shorter way."""
-        if jit_is_disabled():
+        elsewhere = detour()
+        if elsewhere is DISABLED:
             return self._fun(*args, **kwargs)
+        if self._device is not None and current_trace() is eval_trace:
+            from weft.backends.arrays import call_on
+
+            return call_on(self._device, self._call_here, args, kwargs)
+        return self._call_here(*args, **kwargs)
+
+    def _call_here(self, *args: Any, **kwargs: Any) -> Any:
+        """Any call, on the device of its arguments or of this context."""
         last = self._last
-        if self._plain and last is not None and current_trace() is eval_trace:
+        if self._plain and last is not None and current_trace() is eval_trace and detour() is None:
             # The usual case, without the bookkeeping of the others: the last signature again.
             leaves, treedef = tree.flatten((args, kwargs))
             taken = last.donated
@@ -240,7 +243,7 @@ class JitFunction(FastCallable):
         traced = self._traced(call)
         if current_trace() is eval_trace:
             results = traced.call(call.leaves)
-            if traced.ran or not ahead.under_way():
+            if (traced.ran or not ahead.under_way()) and detour() is None and not self._device:
                 self._remember(traced)
             traced.ran = True
             return tree.unflatten(traced.out_tree, results)
@@ -455,6 +458,7 @@ def jit(
     keep_unused: bool = False,
     inline: bool = False,
     tune: bool = False,
+    device: str | None = None,
 ) -> Any:
     """Compiles a function: traced once for each signature, then one native call.
 
@@ -469,6 +473,10 @@ def jit(
     signature is first called, instead of taking the one that the machine model finds cheapest; what
     won is kept on disk. A progress bar shows on a terminal. In the programs of other jitted
     functions, those decide.
+
+    With ``device``, the name of one (`weft.devices`), calls run there, and arguments are moved to
+    it; otherwise they run where their arguments are. Within other transformations the arguments of
+    the whole decide.
 
     >>> @weft.jit
     ... def step(x, *, rate=0.1):
@@ -486,6 +494,7 @@ def jit(
             keep_unused=keep_unused,
             inline=inline,
             tune=tune,
+            device=device,
         )
     check_callable("jit", fun)
     return JitFunction(
@@ -496,4 +505,5 @@ def jit(
         inline,
         _as_tuple("donate_argnames", donate_argnames, str),
         tune,
+        device,
     )
