@@ -13,13 +13,15 @@ that slides.  Other readers see the same values.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from weft.terms.affine import Affine, Axis
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import FUSES, Fuse, Load, Term, Value, postorder, replace_subterms, substitute
 
-#: Values of a fused axis that are looked at, at most.
+#: Values of a fused axis that are looked at, at most, and so many that are always looked at.
 LONGEST = 1024
+SHORT = 32
 
 #: Digits of the fused axis at most: the dimensions of a window.
 DIGITS = 3
@@ -99,13 +101,17 @@ def _one_load(fused: Fuse, whole: bool = True) -> Load | None:
     if axis is None or not 1 < axis.extent <= LONGEST:
         return None
     first = fused.pieces[0][2]
-    if not isinstance(first, Load) or _is_dynamic(first):
+    for _, _, load in fused.pieces:
+        alike = isinstance(load, Load) and load.value in first.loads
+        if not isinstance(load, Load) or not alike or _is_dynamic(load):
+            return None
+    assert isinstance(first, Load)
+    if not _may_be_one(fused, axis):
         return None
     start: tuple[Affine, ...] | None = None
     moves: list[tuple[int, ...]] = []
     for lo, hi, load in fused.pieces:
-        if not isinstance(load, Load) or load.value is not first.value or _is_dynamic(load):
-            return None
+        assert isinstance(load, Load)
         for place in _places(load.index, axis, lo, hi):
             start = start or place
             apart = [here - there for here, there in zip(place, start, strict=True)]
@@ -119,6 +125,22 @@ def _one_load(fused: Fuse, whole: bool = True) -> Load | None:
     for digit, weight in zip(_digits(axis, weights[1:]), weights, strict=True):
         index = [i + digit * by for i, by in zip(index, moves[weight], strict=True)]
     return Load(first.value, tuple(index))
+
+
+def _may_be_one(fused: Fuse, axis: Axis) -> bool:
+    """Whether it is worth looking at every value of the axis.
+
+    Pieces of a grid are of one length, or go on where the one before has ended; rows of a grid
+    that have been put together already are short.
+    """
+    if len({hi - lo for lo, hi, _ in fused.pieces}) == 1 or axis.extent <= SHORT:
+        return True
+    for (_, _, a), (lo, _, b) in pairwise(fused.pieces):
+        assert isinstance(a, Load) and isinstance(b, Load)
+        at = {axis: Affine((), lo)}
+        if any(i.substitute(at) != j.substitute(at) for i, j in zip(a.index, b.index, strict=True)):
+            return False
+    return True
 
 
 def _places(
