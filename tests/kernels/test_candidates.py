@@ -68,6 +68,25 @@ def test_small_kernels_are_shared_only_for_a_clear_gain() -> None:
     assert winner(s.kernel, pair, proposals(shared, serial)) is serial
 
 
+def test_one_thread_is_tried_where_sharing_costs_enough() -> None:
+    def tried(rows: int) -> bool:
+        s = matmul(rows, 64, 64)
+        serial = vectorize(s.kernel, s.axes["j"], 64)
+        shared = parallelize(serial, s.axes["i"])
+        asked: list[Kernel] = []
+
+        def alone() -> Kernel:
+            asked.append(serial)
+            return serial
+
+        contest = Contest(s.kernel, pair, proposals(shared), alone=alone)
+        found = contest.winner().kernel
+        assert found is (serial if asked else shared)
+        return bool(asked)
+
+    assert tried(16) and not tried(4096)
+
+
 def test_effort_grows_with_the_price() -> None:
     def looked(kernel: Kernel) -> int:
         count = 0

@@ -132,7 +132,7 @@ class Contest:
     Nothing else is made before somebody asks for the `winner`, and nothing at all where the default
     takes hardly longer than ``floor``, the seconds that no schedule can do without: no longer than
     that if those were the part ``near`` of it.  ``open`` says that the default may be far from the
-    best.
+    best, ``alone`` is the proposal of one thread.
     """
 
     def __init__(
@@ -144,9 +144,11 @@ class Contest:
         floor: float = 0.0,
         near: float = NEAR_PLAIN,
         open: bool = False,
+        alone: Proposal | None = None,
     ) -> None:
         self.machine = machine
         self.open = open
+        self.alone = alone
         self.worth = worth
         self.enough = floor / near
         self._winner: Priced | None = None
@@ -174,7 +176,8 @@ class Contest:
     def ranked(self, count: int) -> list[Priced]:
         """The schedules of the lowest prices, at most so many, the winner first."""
         found = [self.default, self.winner()]
-        for proposal in self._others:
+        alone = () if self.alone is None else (self.alone,)
+        for proposal in (*alone, *self._others):
             with suppress(ScheduleError):
                 found.append(_priced(proposal(), self.machine))
         rest = sorted(found, key=lambda priced: priced.seconds)
@@ -186,7 +189,13 @@ class Contest:
         small = best.estimate.threads > 1 and best.seconds < SMALL_SECONDS
         limit = best.seconds * (SHARING_GAIN if small else CLEARLY)
         rest = deque(self._others)
-        for _ in range(small + int(log2(1 + best.seconds / self.worth))):
+        trials = small + int(log2(1 + best.seconds / self.worth))
+        if self.alone is not None:
+            if _gained_alone(best) < limit:
+                rest.appendleft(self.alone)
+            else:
+                trials -= 1
+        for _ in range(trials):
             if best.seconds <= self.enough:
                 break
             candidate = self._next(rest, limit)
@@ -195,6 +204,14 @@ class Contest:
             if candidate.seconds < limit:
                 best, limit = candidate, candidate.seconds
         return best
+
+
+def _gained_alone(shared: Priced) -> float:
+    """Seconds that one thread takes at least: all that sharing the work does not add."""
+    if shared.estimate.threads == 1:
+        return shared.seconds
+    price = shared.estimate.price({})
+    return price.seconds - price.fork - price.barriers - price.ownership
 
 
 def _priced(kernel: Kernel, machine: Machine, limit: float = inf) -> Priced:

@@ -57,11 +57,12 @@ def contest(kernel: Kernel, machine: Machine, floor: float = 0.0) -> Contest:
     ``floor`` are seconds that any schedule takes.
     """
     plan = plan_contraction(kernel, machine)
-    others = _choices(kernel, plan, machine)
+    others = list(_choices(kernel, plan, machine))
     jams = bool(_short_around_folds(kernel))
-    proposals = (partial(apply_choice, kernel, machine, choice) for choice in others)
+    proposals = [partial(apply_choice, kernel, machine, c) for c in others if c.parallel]
     if plan is None:
-        return Contest(kernel, machine, proposals, floor=floor, open=jams)
+        serial = (partial(apply_choice, kernel, machine, c) for c in others if not c.parallel)
+        return Contest(kernel, machine, proposals, floor=floor, open=jams, alone=next(serial, None))
     floor = max(floor, _floor(plan.contraction, machine))
     return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor, NEAR, jams)
 
