@@ -1,4 +1,4 @@
-"""Devices to test with: two that the host plays, and OpenCL's if there is a driver."""
+"""Devices to test with: two that the host plays, and those that there are drivers of."""
 
 from __future__ import annotations
 
@@ -21,10 +21,27 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ReferenceDevice, Ref
     registry._found.pop("reference", None)
 
 
-@pytest.fixture(scope="session")
-def opencl() -> Device:
-    """The first OpenCL device; tests of it are skipped where there is none."""
+def first(platform: str) -> Device:
+    """The first device of a platform; skips the test where there is none."""
     try:
-        return registry.platform_devices("opencl")[0]
+        return registry.platform_devices(platform)[0]
     except DeviceError as why:
         pytest.skip(str(why))
+
+
+@pytest.fixture(scope="session", params=["opencl", "webgpu"])
+def device(request: pytest.FixtureRequest) -> Device:
+    """The first device of each platform."""
+    return first(request.param)
+
+
+@pytest.fixture(scope="session")
+def opencl() -> Device:
+    """The first OpenCL device."""
+    return first("opencl")
+
+
+@pytest.fixture(scope="session")
+def webgpu() -> Device:
+    """The first device of WebGPU."""
+    return first("webgpu")

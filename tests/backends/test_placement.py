@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -210,7 +211,9 @@ def test_names_of_devices(pair: Pair) -> None:
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_found", {})
-    monkeypatch.setitem(__import__("sys").modules, "pyopencl", None)
-    with pytest.raises(weft.errors.DeviceError, match=r"needs the package pyopencl: pip install"):
-        wnp.ones(3).to("opencl")
+    for platform, package in (("opencl", "pyopencl"), ("webgpu", "wgpu")):
+        monkeypatch.setitem(sys.modules, package, None)
+        match = rf"'{platform}' needs the package {package}: pip install 'weft\[{platform}\]'"
+        with pytest.raises(weft.errors.DeviceError, match=match):
+            wnp.ones(3).to(platform)
     assert weft.devices() == ["cpu"]

@@ -19,7 +19,7 @@ from weft import tree
 from weft.array.delayed import as_constant
 from weft.array.value import Array, Deleted, is_on_device
 from weft.backends.device import Device, Memory
-from weft.backends.programs import DeviceProgram
+from weft.backends.programs import DeviceProgram, conversion
 from weft.backends.registry import find
 from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, is_array_like, register_array_type
@@ -132,13 +132,13 @@ def _put(x: Any, device: Device | None) -> Any:
     if not device.supports(np.empty(0, dtype).real.dtype):
         raise TypeError(
             f"{device.name} ({device.description}) does not compute with {dtype}, here "
-            f"{array.aval}: convert it first, x.astype(np.float32)"
+            f"{array.aval}: convert it first, {conversion(dtype)}"
         )
     return DeviceArray(array.aval, _upload(array, device))
 
 
 def _upload(array: Array, device: Device) -> Memory:
-    memory = device.alloc(array.nbytes)
+    memory = device.alloc(device.nbytes(array.shape, array.dtype))
     device.write(memory, np.ascontiguousarray(stored(array.numpy_view())))
     return memory
 

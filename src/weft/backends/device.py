@@ -47,6 +47,10 @@ class Device(ABC):
     def supports(self, dtype: np.dtype) -> bool:
         """Whether its kernels compute with this dtype."""
 
+    def nbytes(self, shape: tuple[int, ...], dtype: np.dtype) -> int:
+        """What an array takes in its memory."""
+        return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+
     @abstractmethod
     def alloc(self, nbytes: int) -> Memory:
         """Uninitialised memory; `MemoryError` with the size and the device if there is none."""

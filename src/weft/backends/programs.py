@@ -70,7 +70,7 @@ class DeviceProgram:
         return dict(zip(kernels, self.device.kernels(named), strict=True))
 
     def _uploaded(self, slot: Slot) -> Memory:
-        memory = self.device.alloc(slot.nbytes)
+        memory = self.device.alloc(self.device.nbytes(slot.shape, slot.dtype))
         self.device.write(memory, np.ascontiguousarray(slot.data))
         return memory
 
@@ -100,8 +100,12 @@ class _Run:
         """The memory of a slot, its own from the first use on."""
         found = self.memory.get(slot)
         if found is None:
-            found = self.memory[slot] = self.device.alloc(slot.nbytes)
+            found = self.memory[slot] = self.device.alloc(self.nbytes(slot))
         return found
+
+    def nbytes(self, slot: Slot) -> int:
+        """What a slot takes in memory."""
+        return self.device.nbytes(slot.shape, slot.dtype)
 
     def value(self, slot: Slot) -> Any:
         """The number in a slot, once it is known."""
@@ -118,7 +122,8 @@ class _Run:
             run, scratch = self.top.launched(step.kernel)
             run([*map(self.place, step.slots), *map(self.device.alloc, scratch)])
         elif isinstance(step, Copy):
-            self.device.copy(self.place(step.target), self.place(step.source), step.source.nbytes)
+            target, source = self.place(step.target), self.place(step.source)
+            self.device.copy(target, source, self.nbytes(step.source))
         elif isinstance(step, Swap):
             a, b = self.place(step.a), self.place(step.b)
             self.memory[step.a], self.memory[step.b] = b, a
@@ -163,6 +168,12 @@ def _check(dtype: np.dtype, device: Device, what: str) -> None:
     if not device.supports(parts):
         raise TypeError(
             f"{device.name} ({device.description}) does not compute with {short_name(dtype)}: "
-            f"{what} cannot be there. Convert it first (x.astype(np.float32)), or leave it on the "
+            f"{what} cannot be there. Convert it first ({conversion(dtype)}), or leave it on the "
             "CPU (x.to('cpu'))"
         )
+
+
+def conversion(dtype: np.dtype) -> str:
+    """How to write an array of a dtype as one that every device has."""
+    kinds = {"i": "int32", "u": "uint32", "c": "complex64"}
+    return f"x.astype(np.{kinds.get(dtype.kind, 'float32')})"

@@ -15,8 +15,17 @@ def _opencl() -> list[Device]:
     return list(available())
 
 
+def _webgpu() -> list[Device]:
+    from weft.backends.webgpu import available
+
+    return list(available())
+
+
 #: Platform -> what finds its devices; raises `DeviceError` if its package or driver is missing.
-_PLATFORMS: dict[str, Callable[[], list[Device]]] = {"opencl": _opencl}
+_PLATFORMS: dict[str, Callable[[], list[Device]]] = {
+    "opencl": _opencl,
+    "webgpu": _webgpu,
+}
 
 _found: dict[str, list[Device]] = {}
 _lock = threading.RLock()

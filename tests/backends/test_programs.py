@@ -1,4 +1,4 @@
-"""Programs on the first OpenCL device."""
+"""Kernels and programs on the devices that there are drivers of, beside what they mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from tests.levels import programs as random_programs
 from weft import lax
 from weft import numpy as wnp
 from weft.backends.device import Device
-from weft.codegen import opencl as text
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
 from weft.core.staging import trace_to_jaxpr
@@ -32,7 +31,7 @@ KINDS = (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, 
 def run_kernel_on(device: Device, kernel: Kernel, given_: dict[Buffer, Any]) -> dict[Buffer, Any]:
     """What `run_kernel` computes, on a device."""
     ((run, scratch),) = device.kernels([kernel])
-    memory = {b: device.alloc(b.extent * b.dtype.itemsize) for b in kernel.params}
+    memory = {b: device.alloc(device.nbytes(b.shape, b.dtype)) for b in kernel.params}
     for b, data in given_.items():
         device.write(memory[b], np.ascontiguousarray(data))
     run([*(memory[b] for b in kernel.params), *map(device.alloc, scratch)])
@@ -43,31 +42,31 @@ def run_kernel_on(device: Device, kernel: Kernel, given_: dict[Buffer, Any]) -> 
 
 
 @pytest.mark.parametrize("case", range(len(kernel_cases())))
-def test_corners_of_the_kernel_language(opencl: Device, case: int) -> None:
+def test_corners_of_the_kernel_language(device: Device, case: int) -> None:
     kernel, arrays = kernel_cases()[case]
-    found = run_kernel_on(opencl, kernel, arrays)
+    found = run_kernel_on(device, kernel, arrays)
     for buffer, expected in run_kernel(kernel, arrays).items():
         np.testing.assert_array_equal(found[buffer], expected, buffer.name)
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=random_programs.programs)
-def test_random_programs(opencl: Device, program: random_programs.Program) -> None:
+def test_random_programs(device: Device, program: random_programs.Program) -> None:
     arrays = random_programs.inputs_of(program)
     closed = trace_to_jaxpr(program, [ShapedArray(x.shape, x.dtype) for x in arrays])
     expected = eval_jaxpr_numpy(closed.jaxpr, closed.consts, *arrays)
-    found = weft.jit(program)(*weft.device_put(arrays, opencl))
+    found = weft.jit(program)(*weft.device_put(arrays, device))
     for a, e in zip(found, expected, strict=True):
         scale = 1 + np.max(np.abs(e), initial=0.0, where=np.isfinite(e))
         np.testing.assert_allclose(a, e, rtol=2e-5, atol=2e-5 * scale)
 
 
-def test_attention_and_its_gradient(opencl: Device) -> None:
+def test_attention_and_its_gradient(device: Device) -> None:
     q, k, v = attention_inputs(40, 8)
     both = weft.jit(weft.value_and_grad(lambda *a: (causal_attention(*a) ** 2).sum(), (0, 1, 2)))
     value, slopes = both(q, k, v)
-    there, found = both(*weft.device_put((q, k, v), opencl))
-    assert there.device == opencl.name
+    there, found = both(*weft.device_put((q, k, v), device))
+    assert there.device == device.name
     np.testing.assert_allclose(there, value, rtol=1e-5)
     for a, e in zip(found, slopes, strict=True):
         np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4)
@@ -90,9 +89,9 @@ def test_integers(opencl: Device, kind: Any) -> None:
         np.testing.assert_array_equal(a, e)
 
 
-def test_sums_scans_gathers_and_sorting(opencl: Device) -> None:
+def test_sums_scans_gathers_and_sorting(device: Device) -> None:
     rng = np.random.default_rng(0)
-    x, i = rng.standard_normal((33, 70)).astype(np.float32), rng.integers(0, 33, 50)
+    x, i = rng.standard_normal((33, 70)).astype(np.float32), rng.integers(0, 33, 50, np.int32)
 
     def f(x: Any, i: Any) -> Any:
         y = wnp.cumsum(x, axis=0)
@@ -100,7 +99,7 @@ def test_sums_scans_gathers_and_sorting(opencl: Device) -> None:
         ranks = wnp.argsort(x[:, 0]), wnp.sort(x, axis=1), x.argmax(1)
         return y, z, *ranks, wnp.linalg.inv(x[:4, :4] + 3 * wnp.eye(4)), wnp.fft.fft(x[0])
 
-    for a, e in zip(weft.jit(f)(*weft.device_put((x, i), opencl)), weft.jit(f)(x, i), strict=True):
+    for a, e in zip(weft.jit(f)(*weft.device_put((x, i), device)), weft.jit(f)(x, i), strict=True):
         np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4)
 
 
@@ -115,14 +114,38 @@ def test_double_precision_where_there_is_some(opencl: Device) -> None:
     np.testing.assert_allclose(found, np.exp(x) / 3, rtol=1e-14)
 
 
-def test_more_memory_than_there_is(opencl: Device) -> None:
-    with pytest.raises(MemoryError, match=rf"{opencl.name} .* has no 1,125,899,906,842,624 bytes"):
-        opencl.alloc(1 << 50)
+def test_more_memory_than_there_is(device: Device) -> None:
+    with pytest.raises(MemoryError, match=rf"{device.name} .* has no 1,125,899,906,842,624 bytes"):
+        device.alloc(1 << 50)
 
 
-def test_a_kernel_that_the_driver_refuses(opencl: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "PREAMBLE", "no such thing;\n")
-    with pytest.raises(DeviceError, match=rf"{opencl.name} refuses one of the kernels 0_"):
-        weft.jit(lambda x: x * 1.25 - 7)(weft.device_put(np.ones(3, np.float32), opencl))
-    monkeypatch.undo()
-    assert (weft.device_put(np.ones(3, np.float32), opencl) + 1).tolist() == [2, 2, 2]
+BROKEN = {
+    "opencl": ("weft.codegen.opencl._OpenCL.loop", "refuses one of the kernels 0_"),
+    "webgpu": ("weft.codegen.wgsl._Wgsl.loop", "refuses the kernel 0_"),
+}
+
+
+def test_a_kernel_that_the_driver_refuses(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, message = BROKEN[device.name.partition(":")[0]]
+    x = weft.device_put(np.ones((3, 5), np.float32), device)
+    with monkeypatch.context() as broken:
+        broken.setattr(method, lambda *_: "no such thing")
+        with pytest.raises(DeviceError, match=f"{device.name} {message}"):
+            weft.jit(lambda x: x.sum(0) * 1.25 - 7)(x)
+    assert (x + 1).sum().tolist() == 30
+
+
+def test_arrays_on_two_real_devices(opencl: Device, webgpu: Device) -> None:
+    a, b = (weft.device_put(np.ones(3, np.float32), d) for d in (opencl, webgpu))
+    with pytest.raises(ValueError, match=rf"on {opencl.name} and f32\[3\] on {webgpu.name}"):
+        a + b
+    assert (a + b.to(opencl.name)).tolist() == [2, 2, 2]
+
+
+def test_what_webgpu_does_not_have(webgpu: Device) -> None:
+    for kind in (np.float64, np.int64, np.int8, np.uint64, np.complex128):
+        with pytest.raises(TypeError, match=f"does not compute with {np.dtype(kind)}"):
+            weft.device_put(np.ones(3, kind), webgpu)
+    arrays = [np.full(3, n, np.float32) for n in range(40)]
+    with pytest.raises(DeviceError, match=r"binds \d+ buffers to a kernel, and .* stack arrays"):
+        weft.jit(lambda xs: sum(xs[1:], xs[0]))(weft.device_put(arrays, webgpu))
