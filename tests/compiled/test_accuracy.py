@@ -7,6 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from tools.special_ulp import FUNCTIONS as SPECIAL
+from tools.special_ulp import PAGE as SPECIAL_PAGE
+from tools.special_ulp import arguments as special_arguments
+from tools.special_ulp import errors as special_errors
 from tools.ulp_tables import DTYPES, F32, F64, FUNCTIONS, PAGE, Function, arguments, ulps
 
 import weft
@@ -104,3 +108,39 @@ def test_derivatives_of_what_is_computed_in_parts() -> None:
     assert float(weft.grad(weft.grad(wnp.sinc))(0.0)) == pytest.approx(-(np.pi**2) / 3, rel=1e-5)
     assert slope(wnp.log2, 3.0) == pytest.approx(1 / (3 * np.log(2)), rel=1e-5)
     assert slope(wnp.log10, 3.0) == pytest.approx(1 / (3 * np.log(10)), rel=1e-5)
+
+
+#: Of the special functions, those whose compilation takes no time to speak of.
+COMPILED_FAST = [
+    "erf",
+    "erfc",
+    "ndtr",
+    "log_ndtr",
+    "expit",
+    "logit",
+    "entr",
+    "digamma",
+    "i0",
+    "i1",
+    "i0e",
+    "i1e",
+    "exp1",
+]
+
+
+def test_special_functions_stay_within_what_their_page_says() -> None:
+    number = r"([\d.e+-]+)"
+    found = re.findall(
+        rf"^\| ([^|]+?)(?: †)? \| {number} \| {number} \| {number} \| \S+ \| {number} \| \S+ \|$",
+        SPECIAL_PAGE.read_text(),
+        re.MULTILINE,
+    )
+    assert [name for name, *_ in found] == [f.name for f in SPECIAL]
+    limits = {name: float(limit) for name, _, _, _, limit in found}
+    for function in (f for f in SPECIAL if f.name in COMPILED_FAST):
+        x = special_arguments(function, F64, 40)
+        y = np.asarray(weft.jit(function)(x))
+        # Other arguments than the page's: theirs may be a little worse.
+        assert special_errors(function, x, y).max() <= 1.5 * limits[function.name] + 1, (
+            function.name
+        )
