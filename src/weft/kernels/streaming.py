@@ -45,7 +45,7 @@ ALONE = 5e-5
 CLEARLY = 1.0
 
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
-WORTH = 4e-3
+WORTH = 1.5e-2
 
 
 _Choice = tuple[Kernel, float, tuple[int, ...]]
