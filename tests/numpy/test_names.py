@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 import weft
 import weft.numpy as wnp
-from weft.core import ConcretizationError
+from tests.numpy.samples import B, V, X, Y, assert_same
 
 SIZES = st.integers(0, 6)
 SMALL = st.integers(-3, 3)
@@ -174,20 +174,6 @@ CASES = {
     "vander": st.tuples(vector(least=1), SIZES, st.booleans()),
     "vecmat": st.composite(lambda draw: matrix_and_vector(draw, True))(),
 }
-
-
-def assert_same(actual, wanted, dtype=None):
-    """Trees of arrays with equal shapes and, up to rounding, elements."""
-    if isinstance(wanted, tuple | list):
-        assert len(actual) == len(wanted)
-        for a, w in zip(actual, wanted, strict=True):
-            assert_same(a, w)
-        return
-    assert np.shape(actual) == np.shape(wanted)
-    kinds = np.asarray(actual).dtype.kind, np.asarray(wanted).dtype.kind
-    assert kinds[0] == kinds[1] or set(kinds) <= set("iu")
-    exact = np.asarray(actual).dtype.itemsize >= np.asarray(wanted).dtype.itemsize
-    np.testing.assert_allclose(actual, wanted, rtol=1e-9 if exact else 1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -373,82 +359,6 @@ def test_the_namespace_describes_itself():
     assert wnp.finfo(np.complex128).dtype == np.float64 and limits.bits == 16
 
 
-# ---------------------------------------------------------------- sizes that depend on values
-
-X, Y = np.array([3, 1, 3, 0, 5]), np.array([5, 4, 0, 4])
-MASK = np.array([False, True, True, False, True])
-
-#: Functions, what they give without a size, and what fills up to seven elements.
-SIZED = [
-    (lambda s: wnp.nonzero(X, **s), np.nonzero(X), -1),
-    (lambda s: wnp.where(X > 1, **s), np.where(X > 1), -1),
-    (lambda s: wnp.flatnonzero(X, **s), np.flatnonzero(X), -1),
-    (lambda s: wnp.argwhere(X, **s), np.argwhere(X), -1),
-    (lambda s: wnp.unique(X, **s), np.unique(X), -1),
-    (lambda s: wnp.union1d(X, Y, **s), np.union1d(X, Y), -1),
-    (lambda s: wnp.intersect1d(X, Y, **s), np.intersect1d(X, Y), -1),
-    (lambda s: wnp.setdiff1d(X, Y, **s), np.setdiff1d(X, Y), -1),
-    (lambda s: wnp.setdiff1d(X, Y, True, **s), np.setdiff1d(X, Y, True), -1),
-    (lambda s: wnp.setxor1d(X, Y, **s), np.setxor1d(X, Y), -1),
-    (lambda s: wnp.compress(MASK, X, **s), np.compress(MASK, X), -1),
-    (lambda s: wnp.extract(MASK, X, **s), np.extract(MASK, X), -1),
-]
-
-
-def filled(x, size, value):
-    x = np.asarray(x)
-    widths = [(0, max(size - len(x), 0))] + [(0, 0)] * (x.ndim - 1)
-    return np.pad(x[:size], widths, constant_values=value)
-
-
-@pytest.mark.parametrize("case", range(len(SIZED)))
-def test_sizes_under_jit(case):
-    call, wanted, fill = SIZED[case]
-    with weft.disable_jit():
-        assert_same(call({}), wanted)
-        for size in (7, 2):
-            found = call({"size": size, "fill_value": fill})
-            parts = wanted if isinstance(wanted, tuple) else (wanted,)
-            got = found if isinstance(found, tuple) else (found,)
-            for a, w in zip(got, parts, strict=True):
-                np.testing.assert_array_equal(a, filled(w, size, fill))
-
-
-def test_sizes_are_compiled():
-    @weft.jit
-    def run(x, y, m):
-        options = {"size": 4, "fill_value": -1}
-        indices = wnp.intersect1d(x, y, return_indices=True, **options)
-        unique = wnp.unique(m, True, True, True, 1, size=3)
-        return wnp.nonzero(m, size=3), indices, unique, wnp.bincount(x, length=4)
-
-    m = np.array([[1.0, 0, 1, np.nan], [2, 0, 2, 1]])
-    found, indices, unique, counts = run(X, Y, m)
-    assert_same(found, tuple(i[:3] for i in np.nonzero(m)))
-    np.testing.assert_array_equal(indices[0], [0, 5, -1, -1])
-    np.testing.assert_array_equal(indices[1], [3, 4, 5, 5])
-    np.testing.assert_array_equal(indices[2], [2, 0, 4, 4])
-    assert_same(unique, np.unique(m, True, True, True, 1))
-    np.testing.assert_array_equal(counts, [1, 1, 0, 2])
-
-
-def test_without_a_size_values_are_needed():
-    for call in (
-        lambda x: wnp.unique(x),
-        lambda x: wnp.union1d(x, x),
-        lambda x: wnp.nonzero(x),
-        lambda x: wnp.bincount(x),
-        lambda x: wnp.delete(x, x),
-        lambda x: wnp.trim_zeros(x),
-        lambda x: wnp.ravel_multi_index((x,), (9,)),
-        lambda x: wnp.roots(x),
-        lambda x: wnp.histogram(x, "auto"),
-        lambda x: wnp.polymul(x, x, trim_leading_zeros=True),
-    ):
-        with pytest.raises(ConcretizationError):
-            weft.jit(call)(X)
-
-
 # ---------------------------------------------------------------- grids
 
 
@@ -498,72 +408,6 @@ def test_one_truth_value_is_an_index():
         wnp.asarray(V)[True, 0]
 
 
-# ---------------------------------------------------------------- in place
-
-#: Calls that change their first argument in NumPy.
-CHANGES = [
-    lambda xp, x, **o: xp.put(x, np.array([0, -1, 4]), np.array([7.0, 8]), **o),
-    lambda xp, x, **o: xp.put(x, np.array([0, 99]), 7.0, "clip", **o),
-    lambda xp, x, **o: xp.put(x, np.array([1, 13]), 7.0, "wrap", **o),
-    lambda xp, x, **o: xp.place(x, np.arange(12).reshape(3, 4) % 3 == 1, np.array([7.0, 8]), **o),
-    lambda xp, x, **o: xp.put_along_axis(x, np.array([[1], [0], [3]]), 9.0, 1, **o),
-    lambda xp, x, **o: xp.put_along_axis(x, np.array([5, 6]), np.array([1.0, 2]), None, **o),
-    lambda xp, x, **o: xp.fill_diagonal(x, np.array([5.0, 6]), **o),
-    lambda xp, x, **o: xp.add.at(x, (np.array([0, 1, 0]), np.array([1, 1, 1])), 2.0, **o),
-    lambda xp, x, **o: xp.power.at(x, np.array([1, 1]), 2.0, **o),
-]
-
-
-@pytest.mark.parametrize("case", range(len(CHANGES)))
-def test_changes_in_place(case):
-    start = np.arange(12.0).reshape(3, 4)
-    wanted = start.copy()
-    CHANGES[case](np, wanted)
-    with weft.disable_jit():
-        x = wnp.asarray(start)
-        result = CHANGES[case](wnp, x, inplace=False)
-        np.testing.assert_array_equal(result, wanted)
-        np.testing.assert_array_equal(x, start)
-        assert CHANGES[case](wnp, x) is x
-        np.testing.assert_array_equal(x, wanted)
-    with pytest.raises(TypeError, match=r"a ndarray cannot be changed in place.*inplace=False"):
-        CHANGES[case](wnp, start)
-
-
-def test_wrapped_diagonals_and_cubes():
-    for shape, wrap in (((7, 3), True), ((7, 3), False), ((2, 5), False), ((3, 3, 3), False)):
-        wanted = np.zeros(shape)
-        np.fill_diagonal(wanted, 4, wrap)
-        found = wnp.fill_diagonal(np.zeros(shape), 4, wrap, inplace=False)
-        np.testing.assert_array_equal(found, wanted)
-
-
-def test_traced_indices():
-    @weft.jit
-    def run(x, index, mask):
-        deleted = wnp.delete(x, index, assume_unique_indices=True)
-        inserted = wnp.insert(x, index, 9)
-        return deleted, inserted, wnp.place(x, mask, X, inplace=False)
-
-    x, index = np.arange(5), np.array([-1, 1])
-    deleted, inserted, placed = run(x, index, MASK)
-    np.testing.assert_array_equal(deleted, np.delete(x, index))
-    np.testing.assert_array_equal(inserted, np.insert(x, index, 9))
-    wanted = x.copy()
-    np.place(wanted, MASK, X)
-    np.testing.assert_array_equal(placed, wanted)
-
-
-def test_piecewise():
-    x = np.linspace(-2.5, 2.5, 6)
-    for conditions, functions in (
-        ([x < 0, x >= 0], [-1, 1]),
-        ([x < 0, x > 1], [lambda v: -v, lambda v, k=1: v * v, 7.0]),
-        (np.stack([x < 0, x > -1]), [1.0, 2.0]),
-    ):
-        assert_same(wnp.piecewise(x, conditions, functions), np.piecewise(x, conditions, functions))
-
-
 # ---------------------------------------------------------------- functions of functions
 
 
@@ -610,61 +454,6 @@ def test_functions_over_axes():
         wnp.apply_over_axes(lambda v, axis: v[0, 0], x, 0)
 
 
-# ---------------------------------------------------------------- ufuncs
-
-V = np.array([[3.0, 1, 2], [0, 5, 4]])
-B = np.array([[6, 3, 1], [12, 10, 7]])
-
-
-@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "maximum", "fmin", "logaddexp"])
-def test_methods_of_ufuncs(name):
-    mine, theirs = getattr(wnp, name), getattr(np, name)
-    with weft.disable_jit():
-        for axis in (0, -1):
-            assert_same(mine.reduce(V, axis), theirs.reduce(V, axis))
-            assert_same(mine.accumulate(V, axis), theirs.accumulate(V, axis))
-        assert_same(
-            mine.reduce(V, 1, keepdims=True, initial=2.0),
-            theirs.reduce(V, 1, None, None, True, 2.0),
-        )
-        assert_same(mine.outer(V, V[0]), theirs.outer(V, V[0]))
-        index = np.array([0, 2, 1])
-        assert_same(mine.reduceat(V, index, 1), theirs.reduceat(V, index, 1))
-
-
-def test_reductions_of_bits_and_truth():
-    with weft.disable_jit():
-        for name in ("bitwise_and", "bitwise_or", "bitwise_xor", "logical_xor", "logical_and"):
-            assert_same(getattr(wnp, name).reduce(B, 1), getattr(np, name).reduce(B, 1))
-        assert_same(wnp.add.reduce(V, (0, 1), where=V > 1), np.add.reduce(V, (0, 1), where=V > 1))
-        wanted = np.bitwise_or.reduce(B, None, where=B > 6)
-        assert_same(wnp.bitwise_or.reduce(B, None, where=B > 6), wanted)
-        assert wnp.bitwise_xor.reduce(np.zeros((0, 2), int)).tolist() == [0, 0]
-        with pytest.raises(ValueError, match=r"power\.reduce: there are no elements along axis 0"):
-            wnp.power.reduce(np.zeros(0))
-        with pytest.raises(ValueError, match=r"power\.reduce: where= needs an initial value"):
-            wnp.power.reduce(V, where=V > 1)
-
-
-def test_ufuncs_of_python_functions():
-    digits = wnp.frompyfunc(lambda x, y: x * 10 + y, 2, 1)
-    assert repr(digits) == "<weft.numpy.ufunc '<lambda>'>" and digits.nargs == 2
-    assert int(digits.reduce(np.array([1, 2, 3]))) == 123
-    assert digits.accumulate(np.array([[1], [2]])).tolist() == [[1], [12]]
-    two = wnp.frompyfunc(lambda x: (x + 1, x - 1), 1, 2)
-    assert_same(two(V), (V + 1, V - 1))
-    slope = weft.grad(lambda x: digits.reduce(x))(np.ones(3))
-    np.testing.assert_allclose(slope, [100, 10, 1])
-    for call, text in (
-        (lambda: digits(V), "takes 2 arguments, got 1"),
-        (lambda: digits(V, V, where=V > 1), "where= would leave elements undefined"),
-        (lambda: digits(V, V, out=V), "out must be None"),
-        (lambda: two.reduce(V), "is for functions of two arguments with one result"),
-    ):
-        with pytest.raises((TypeError, ValueError), match=text):
-            call()
-
-
 # ---------------------------------------------------------------- files and text
 
 
@@ -708,109 +497,3 @@ def test_text_and_types():
     path, report = wnp.einsum_path("ij,jk,k->i", a, np.ones((9, 9)), v)
     assert path == [(1, 2), (0, 1)] and "Optimized" in report
     np.testing.assert_array_equal(wnp.interp(1.5, np.arange(3), np.arange(3)), 1.5)
-
-
-REFUSED = [
-    (lambda: wnp.nonzero(1.0), "weft.numpy.nonzero: an array without axes has no indices"),
-    (lambda: wnp.sum(V, 0, None, True), r"weft\.numpy\.sum: out must be None: results are new"),
-    (lambda: wnp.median(V, overwrite_input=True), "weft.numpy.median: overwrite_input=True is not"),
-    (lambda: wnp.zeros(3, device="gpu"), r"weft.numpy.zeros makes arrays on the CPU.*device_put"),
-    (lambda: wnp.cov(V, fweights=X), "fweights must be a vector of 3 weights, got shape"),
-    (lambda: wnp.cov(V, fweights=V[0]), "fweights must be integers, got dtype float64"),
-    (lambda: wnp.cov(V[None]), "observations have one or two axes"),
-    (lambda: wnp.interp(1.0, X, X, left="up"), "left is a number or 'extrapolate', got 'up'"),
-    (lambda: wnp.searchsorted(X, 1, method="guess"), "weft.numpy.searchsorted: method is 'scan'"),
-    (lambda: wnp.digitize(X, V), "weft.numpy.digitize: bins must be a vector of edges"),
-    (lambda: wnp.gradient(V, edge_order=2), "edge_order=2 is not supported"),
-    (lambda: wnp.linalg.cross(X, X), "linalg.cross: x1 must have three elements along axis -1"),
-    (lambda: wnp.linalg.outer(V, X), "linalg.outer: x1 and x2 must be vectors"),
-    (lambda: wnp.__array_namespace_info__().dtypes(kind="odd"), "'odd' is no kind of dtypes"),
-    (
-        lambda: wnp.__array_namespace_info__().dtypes(device="x"),
-        "there is no device 'x'; use 'cpu'",
-    ),
-    (lambda: wnp.bartlett(2.5), "weft.numpy.bartlett: the length M must be an integer, got float"),
-    (lambda: wnp.kaiser(3, V), r"weft.numpy.kaiser: beta must be a number, got shape \(2, 3\)"),
-    (lambda: wnp.i0(1j), "weft.numpy.i0: complex numbers are not supported"),
-    (lambda: wnp.gcd(1.0, 2), r"weft.numpy.gcd: x1 must be integers, got f32\[\]"),
-    (lambda: wnp.lcm(2, V), r"weft.numpy.lcm: x2 must be integers, got f64\[2,3\]"),
-    (lambda: wnp.packbits(V), "weft.numpy.packbits: a must be booleans or integers"),
-    (lambda: wnp.packbits(B, bitorder="up"), "bitorder is 'big' or 'little', got 'up'"),
-    (lambda: wnp.unpackbits(B), "weft.numpy.unpackbits: a must be uint8"),
-    (lambda: wnp.bincount(V), "weft.numpy.bincount: x must be integers"),
-    (lambda: wnp.bincount(B), r"weft.numpy.bincount: x must be a vector, got shape \(2, 3\)"),
-    (lambda: wnp.bincount(np.array([1, -2])), "x has a negative element, -2"),
-    (lambda: wnp.bincount(X, V), "x and weights must have one shape"),
-    (lambda: wnp.histogram(V, 0), "there must be at least one bin, got bins=0"),
-    (lambda: wnp.histogram(V, V), "bins must be a number or a vector of edges"),
-    (lambda: wnp.histogram(V, 3, (1,)), r"range must be \(least, greatest\), got \(1,\)"),
-    (lambda: wnp.histogram(V, "auto", weights=V), "cannot be chosen for weighted data"),
-    (lambda: wnp.histogram(V, 3, weights=X), "weights must have the shape of the data"),
-    (lambda: wnp.histogram2d(X, V), "x and y must be vectors of one length"),
-    (lambda: wnp.histogramdd(V, [1, 2]), "3 axes need as many bins and ranges, got 2 and 3"),
-    (lambda: wnp.histogramdd(X), "the sample must be n × d, got shape"),
-    (lambda: wnp.isin(X, Y, method="guess"), "weft.numpy.isin: method is 'auto'"),
-    (lambda: wnp.unique(X[:0], size=2), "an empty array has no values to fill size=2 with"),
-    (lambda: wnp.unique(X, size=-1), "weft.numpy.unique: size=-1 cannot be negative"),
-    (lambda: wnp.nonzero(X, size=2, fill_value=(1, 2)), "one for each of 1 axes"),
-    (lambda: wnp.where(X, 1, 2, size=3), "are for the condition alone"),
-    (lambda: wnp.compress(B > 1, B), "the condition must be a vector"),
-    (lambda: wnp.choose(X, [V]), "indices from 0 to 5 are out of bounds for 1 choices"),
-    (
-        lambda: wnp.delete(X, 9),
-        "weft.numpy.delete: index 9 is out of bounds for an axis of length 5",
-    ),
-    (lambda: wnp.delete(X, np.array([True])), r"a mask must be a vector of length 5, got shape"),
-    (lambda: wnp.delete(X, 0.5), "obj must be integers, a mask or a slice"),
-    (lambda: wnp.insert(X, 9, 1), "weft.numpy.insert: index 9 is out of bounds"),
-    (lambda: wnp.insert(X, V, 1), "obj must be an integer, a slice or a vector of integers"),
-    (lambda: wnp.put(X, 1, 2, "raise"), "weft.numpy.put: mode is None, 'clip' or 'wrap'"),
-    (lambda: wnp.place(X, B, 2), "the array and the mask must have one size"),
-    (lambda: wnp.place(X, X, X[:0]), "there are no values to place"),
-    (lambda: wnp.put_along_axis(B, X, 1, 0), "need as many axes as the array of shape"),
-    (lambda: wnp.fill_diagonal(X, 1), "the array must have two axes, or more of one length"),
-    (lambda: wnp.rollaxis(B, 0, 5), "start=5 is out of bounds for an array with 2 axes"),
-    (lambda: wnp.trim_zeros(X, "x"), "trim is made of 'f' and 'b', got 'x'"),
-    (lambda: wnp.piecewise(X, [X > 1], []), "1 conditions need as many functions, or one more"),
-    (lambda: wnp.diag_indices(-1), "n and ndim cannot be negative, got -1 and 2"),
-    (lambda: wnp.diag_indices_from(B), "at least two axes, all of one length, got shape"),
-    (
-        lambda: wnp.tril_indices_from(X),
-        "weft.numpy.tril_indices_from: the array must have two axes",
-    ),
-    (lambda: wnp.ix_(B), r"argument 0 must be a vector, got shape \(2, 3\)"),
-    (lambda: wnp.mgrid[3], "weft.numpy.mgrid: an entry is a slice like 0:5 or 0:1:5j, got 3"),
-    (lambda: wnp.ogrid[3:], "has no end"),
-    (lambda: wnp.r_["x", X], "'x' is none of 'r', 'c' and up to three integers"),
-    (lambda: wnp.r_[X, "r"], "only the first entry can be a string"),
-    (lambda: wnp.ravel_multi_index((X,), (4,)), "from 0 to 5 are out of bounds for axis 0"),
-    (lambda: wnp.ravel_multi_index((X,), (4, 4)), "1 indices for 2 axes"),
-    (
-        lambda: wnp.ravel_multi_index((X,), (4,), "up"),
-        "mode is 'raise', 'wrap', 'clip' or 'ignore'",
-    ),
-    (lambda: wnp.ravel_multi_index((X,), (9,), order="K"), "order is 'C' or 'F', got 'K'"),
-    (lambda: wnp.ravel_multi_index((X,), (999,), dtype=np.int8), "up to 998 do not fit int8"),
-    (lambda: wnp.unravel_index(V, (3,)), "indices must be integers, got dtype float64"),
-    (lambda: wnp.matvec(X, X), r"are not \(…, m, n\) and \(…, n\)"),
-    (lambda: wnp.vecmat(X, X), r"are not \(…, n\) and \(…, n, m\)"),
-    (lambda: wnp.polyder(X, -1), "weft.numpy.polyder: the order m=-1 cannot be negative"),
-    (lambda: wnp.polyadd(B, X), r"a1 must be a vector of coefficients, got shape \(2, 3\)"),
-    (lambda: wnp.polyint(X, 2, k=X), "k must be a number or 2 constants"),
-    (lambda: wnp.poly(V), "zeros are a vector, or the eigenvalues of a square matrix"),
-    (lambda: wnp.polyfit(X, V, 1), "x must be a vector that is not empty, and y"),
-    (lambda: wnp.polyfit(X, X, 4, cov=True), 'use cov="unscaled"'),
-    (lambda: wnp.polyfit(X, X, 1, w=B), "w must be a vector of 5 weights"),
-    (lambda: wnp.polyfit(X, X, -1), "the degree deg=-1 cannot be negative"),
-    (lambda: wnp.unwrap(1j * X), "weft.numpy.unwrap: complex numbers have no order"),
-    (lambda: wnp.spacing(1j), "weft.numpy.spacing: complex numbers have no neighbours"),
-    (lambda: wnp.sort_complex(1.0), "an array without axes has no order"),
-    (lambda: wnp.vander(B), "weft.numpy.vander: x must be a vector"),
-]
-
-
-@pytest.mark.parametrize("case", range(len(REFUSED)))
-def test_what_is_refused(case):
-    call, text = REFUSED[case]
-    with pytest.raises((TypeError, ValueError, IndexError), match=text):
-        call()
