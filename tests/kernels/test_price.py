@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.kernels.samples import F32, F64, I32, at, few, loop, matmul, softmax
 from weft.codegen.llvm_text import Module
 from weft.codegen.scalar_llvm import Target, emit_op
-from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Stmt, Store, Var
+from weft.kernels.ir import Buffer, Carry, Const, For, Kernel, Load, Map, Stmt, Store, Var
 from weft.kernels.machine import cpu_machine
 from weft.kernels.price import price
 from weft.kernels.price.footprint import line_count, merge, usable_sets
@@ -280,6 +280,17 @@ def test_names_do_not_matter() -> None:
 
     assert seconds(F32) == seconds(F32)
     assert seconds(F64) > seconds(F32)
+
+
+def test_registers_that_do_not_need_each_other_do_not_spill() -> None:
+    kernel = elementwise(1 << 14, op="tanh")
+    axis = next(s.axis for s in kernel.body if isinstance(s, For))
+    for registers in (1, 8, 64):
+        wide = vectorize(kernel, axis, 16 * registers)
+        assert all(b.spills == 0 for b in price(wide, machine).blocks)
+    s = matmul(64, 64, 64)  # sums are alive all the time
+    crowded = vectorize(interleave(s.kernel, s.axes["i"], 16), s.axes["j"], 64)
+    assert any(b.spills > 0 for b in price(crowded, machine).blocks)
 
 
 def test_prices_read_well() -> None:

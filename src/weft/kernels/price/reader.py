@@ -207,11 +207,14 @@ class _Scope:
                 self.last[carry.update] = self.place
             nest.recurrence = max(nest.recurrence, self.recurrence.get(carry.update, 0.0))
         change = [0] * (self.place + 2)
+        rounds = self._rounds()
         for var, place in self.last.items():
             made = self.made[var]
             if isinstance(made, Const) or self._folded(made):
                 continue
             count = self.reader.hardware(var, self.shapes.of(var.axes))
+            if count % rounds == 0:
+                count //= rounds
             change[self.born[var]] += count
             change[place] -= count
         levels = list(accumulate(change))
@@ -219,6 +222,18 @@ class _Scope:
         for block, start, end in self.spans:
             block.live = constant + max(levels[start : end + 1])
         return self.outer
+
+    def _rounds(self) -> int:
+        """How many registers of a tile are computed one after another.
+
+        Where nothing is carried or folded they do not need each other, and the compiler orders
+        them so that few values are alive.
+        """
+        made = self.made.values()
+        if self.carries or any(isinstance(m, Fold | For) for m in made):
+            return 1
+        counts = (self.shapes.of(v.axes).count for v in self.made)
+        return max(counts, default=1)
 
     def _folded(self, made: Stmt | None) -> bool:
         """Whether a loaded value is taken from memory by what uses it.
