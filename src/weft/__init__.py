@@ -50,6 +50,7 @@ _NAMES = {
     "pure_callback": "weft.transforms.callback",
     "io_callback": "weft.transforms.callback",
     "explain": "weft.report",
+    "export": "weft.exporting.export",
     # arrays
     "Array": "weft.array",
     "compute": "weft.array",

@@ -29,6 +29,11 @@ def emit_kernel(kernel: Kernel) -> KernelText:
     return emit(kernel.evolve(lanes=frozenset()), _C())
 
 
+def literal(value: Any, dtype: np.dtype) -> str:
+    """A constant in C."""
+    return _C().literal(value, dtype)
+
+
 _WORDS = c_scalar.Words("C")
 
 
