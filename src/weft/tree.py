@@ -144,7 +144,11 @@ def transpose(
 
 
 def flatten_up_to(treedef: PyTreeSpec, tree: Any) -> list[Any]:
-    """The subtrees of ``tree`` at the leaves of ``treedef``; ValueError when they do not match."""
+    """The subtrees of ``tree`` at the leaves of ``treedef``; ValueError when they do not match.
+
+    >>> weft.tree.flatten_up_to(weft.tree.structure([0, 0]), [{"a": 1}, 2])
+    [{'a': 1}, 2]
+    """
     return treedef.flatten_up_to(tree)
 
 
@@ -237,6 +241,9 @@ def reduce_associative(
     """Folds an associative operation over the leaves, as a balanced tree of operations.
 
     ``identity`` is the result for a tree without leaves; without it that is a TypeError.
+
+    >>> weft.tree.reduce_associative(lambda x, y: x + y, {"a": 1, "b": [2, 3]})
+    6
     """
     level = leaves(tree, is_leaf)
     if not level:

@@ -170,7 +170,13 @@ tree.register_node_with_keys(
 
 
 def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = None) -> bool:
-    """Is every element a leaf?"""
+    """Is every element a leaf?
+
+    >>> weft.tree_util.all_leaves([1, 2.0])
+    True
+    >>> weft.tree_util.all_leaves([1, [2.0]])
+    False
+    """
     return optree.all_leaves(iterable, is_leaf, namespace="weft")
 
 
@@ -200,15 +206,29 @@ def flatten_one_level(node: Any) -> tuple[list[Any], Hashable]:
 
 
 def treedef_tuple(treedefs: Iterable[PyTreeDef]) -> PyTreeDef:
-    """The structure of a tuple whose elements have those structures."""
+    """The structure of a tuple whose elements have those structures.
+
+    >>> weft.tree_util.treedef_tuple(
+    ...     [weft.tree.structure(0), weft.tree.structure([0, 0])]
+    ... ).num_leaves
+    3
+    """
     return optree.treespec_tuple(treedefs, namespace="weft")
 
 
 def treedef_children(treedef: PyTreeDef) -> list[PyTreeDef]:
-    """The structures of the children of the root."""
+    """The structures of the children of the root.
+
+    >>> len(weft.tree_util.treedef_children(weft.tree.structure([0, (0, 0)])))
+    2
+    """
     return treedef.children()
 
 
 def treedef_is_leaf(treedef: PyTreeDef) -> bool:
-    """Is it the structure of a single leaf?"""
+    """Is it the structure of a single leaf?
+
+    >>> weft.tree_util.treedef_is_leaf(weft.tree.structure(0))
+    True
+    """
     return treedef.num_nodes == 1 and treedef.num_leaves == 1

@@ -135,6 +135,9 @@ def eig(
     The derivatives of values and right vectors exist where the eigenvalues are distinct; vectors
     keep norm 1 and a real largest component. The last three arguments are accepted for
     compatibility.
+
+    >>> lax.linalg.eig(np.diag(np.array([1.0, 2.0])), compute_left_eigenvectors=False)[0]
+    Array([1.+0.j, 2.+0.j], dtype=complex64)
     """
     del enable_eigvec_derivs, implementation, use_magma
     a = _matrices("eig", x)
@@ -176,7 +179,12 @@ def eigh(
 
 
 def geqrf(a: ArrayLike) -> tuple[Value, Value]:
-    """LAPACK's compact QR form ``(compact, taus)``; see `householder_product`."""
+    """LAPACK's compact QR form ``(compact, taus)``; see `householder_product`.
+
+    >>> lax.linalg.geqrf(np.eye(2))[0]
+    Array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
     compact, taus = linalg_qr.geqrf(_matrices("geqrf", a))
     return compact, taus
 
@@ -186,6 +194,10 @@ def hessenberg(a: ArrayLike) -> tuple[Value, Value]:
 
     h is the upper part of `compact`, with one subdiagonal; the reflectors of Q are below it. There
     is no derivative.
+
+    >>> lax.linalg.hessenberg(np.array([[1.0, 2.0], [4.0, 3.0]]))[0]
+    Array([[1., 2.],
+           [4., 3.]], dtype=float32)
     """
     compact, taus = linalg_reductions.hessenberg(_matrices("hessenberg", a))
     return compact, taus
@@ -359,7 +371,12 @@ def schur(
     sort_eig_vals: bool = False,
     select_callable: Any = None,
 ) -> list[Value]:
-    """``[t]`` or ``[t, z]`` with ``x = z t z^H``; there is no derivative."""
+    """``[t]`` or ``[t, z]`` with ``x = z t z^H``; there is no derivative.
+
+    >>> lax.linalg.schur(np.array([[1.0, 2.0], [0.0, 3.0]]))[0]
+    Array([[1., 2.],
+           [0., 3.]], dtype=float32)
+    """
     if sort_eig_vals or select_callable is not None:
         raise NotImplementedError(
             "lax.linalg.schur: eigenvalues cannot be sorted; leave out sort_eig_vals."

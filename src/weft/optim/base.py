@@ -40,7 +40,14 @@ class EmptyState(NamedTuple):
 
 
 def stateless(function: Callable[[Updates, Params], Updates]) -> GradientTransformation:
-    """A transformation without state, from ``function(updates, params)``."""
+    """A transformation without state, from ``function(updates, params)``.
+
+    >>> weft.optim.stateless(lambda updates, params: -updates).update(
+    ...     np.array([3.0, -4.0]),
+    ...     weft.optim.stateless(lambda updates, params: -updates).init(np.ones(2)),
+    ... )[0]
+    Array([-3.,  4.], dtype=float32)
+    """
 
     def init(params: Params) -> EmptyState:
         return EmptyState()

@@ -38,7 +38,14 @@ class ScaleByScheduleState(NamedTuple):
 
 
 def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
-    """Updates times what `step_size_fn` gives for the number of steps done."""
+    """Updates times what `step_size_fn` gives for the number of steps done.
+
+    >>> weft.optim.scale_by_schedule(lambda step: 0.5).update(
+    ...     np.array([3.0, -4.0]),
+    ...     weft.optim.scale_by_schedule(lambda step: 0.5).init(np.ones(2)),
+    ... )[0]
+    Array([ 1.5, -2. ], dtype=float32)
+    """
 
     def init(params: Params) -> ScaleByScheduleState:
         return ScaleByScheduleState(first_count())

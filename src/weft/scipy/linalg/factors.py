@@ -145,6 +145,9 @@ def qr_multiply(
     permutation with `pivoting`.
 
     `conjugate` takes Q's conjugate. A `c` of one axis is one row, or one column.
+
+    >>> weft.scipy.linalg.qr_multiply(np.eye(2), np.array([1.0, 2.0]))[0]
+    Array([1., 2.], dtype=float32)
     """
     del overwrite_a, overwrite_c
     _check_mode("qr_multiply", mode, ("left", "right"))
