@@ -114,6 +114,36 @@ def test_double_precision_where_there_is_some(opencl: Device) -> None:
     np.testing.assert_allclose(found, np.exp(x) / 3, rtol=1e-14)
 
 
+def test_normal_numbers(opencl: Device) -> None:
+    f = weft.jit(lambda: weft.random.normal(weft.random.key(3), (1000,)), device=opencl.name)
+    expected = weft.random.normal(weft.random.key(3), (1000,))
+    np.testing.assert_allclose(f(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_random_numbers_have_the_same_bits(opencl: Device) -> None:
+    def f(key: Any) -> Any:
+        a, b = weft.random.split(key)
+        return weft.random.bits(a, (50,)), weft.random.uniform(b, (3, 4))
+
+    expected = weft.jit(f)(weft.random.key(3))
+    with weft.default_device(opencl):
+        found = weft.jit(f)(weft.random.key(3))
+    assert found[0].device == opencl.name
+    for a, e in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, e)
+
+
+def test_raw_keys_where_integers_have_32_bits(webgpu: Device) -> None:
+    with pytest.raises(
+        TypeError, match=r"with key<fry>.*Convert it first \(weft\.random\.key_data"
+    ):
+        weft.jit(lambda: weft.random.key(3), device=webgpu.name)()
+    expected = weft.random.normal(weft.random.PRNGKey(3), (40,))
+    with weft.default_device(webgpu):
+        found = weft.random.normal(weft.random.PRNGKey(3), (40,))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_more_memory_than_there_is(device: Device) -> None:
     with pytest.raises(MemoryError, match=rf"{device.name} .* has no 1,125,899,906,842,624 bytes"):
         device.alloc(1 << 50)

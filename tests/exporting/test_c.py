@@ -97,6 +97,19 @@ def test_dtypes_constants_and_special_values(tmp_path: Path) -> None:
 
 
 @needs_cc
+def test_the_inverse_of_the_error_function(tmp_path: Path) -> None:
+    x = np.concatenate([np.linspace(-1, 1, 401), 1 - np.logspace(-15, -1, 30), [1e-9, 2.0, np.nan]])
+
+    def f(x: Any, y: Any) -> Any:
+        return lax.erf_inv(x), lax.erf_inv(y)
+
+    single, double = run(tmp_path, f, x.astype(F32), x)
+    expected = weft.jit(f)(x.astype(F32), x)
+    np.testing.assert_allclose(single, expected[0], rtol=5e-6)
+    np.testing.assert_allclose(double, expected[1], rtol=1e-13)
+
+
+@needs_cc
 def test_results_that_are_arguments_or_constants(tmp_path: Path) -> None:
     check(tmp_path, lambda x, y: (y, y, wnp.arange(3.0), x, 2.5), np.ones(2, F32), np.zeros(3, F32))
 

@@ -19,7 +19,7 @@ from weft import tree
 from weft.array.delayed import as_constant
 from weft.array.value import Array, Deleted, is_on_device
 from weft.backends.device import Device, Memory
-from weft.backends.programs import DeviceProgram, conversion
+from weft.backends.programs import DeviceProgram, conversion, has
 from weft.backends.registry import find
 from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, is_array_like, register_array_type
@@ -129,7 +129,7 @@ def _put(x: Any, device: Device | None) -> Any:
     if device is None:
         return Array(array.aval, array.materialise())
     dtype = array.aval.dtype
-    if not device.supports(np.empty(0, dtype).real.dtype):
+    if not has(device, dtype):
         raise TypeError(
             f"{device.name} ({device.description}) does not compute with {dtype}, here "
             f"{array.aval}: convert it first, {conversion(dtype)}"

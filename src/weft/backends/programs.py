@@ -15,7 +15,7 @@ import numpy as np
 
 from weft.backends.device import Device, Memory, Run
 from weft.compile import Record, plan_program
-from weft.core.dtypes import short_name
+from weft.core.dtypes import is_key, short_name, stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.source import describe
 from weft.kernels.ir import Kernel
@@ -164,8 +164,7 @@ def _check_dtypes(closed: ClosedJaxpr, device: Device) -> None:
 
 
 def _check(dtype: np.dtype, device: Device, what: str) -> None:
-    parts = np.empty(0, dtype).real.dtype if dtype.kind == "c" else dtype
-    if not device.supports(parts):
+    if not has(device, dtype):
         raise TypeError(
             f"{device.name} ({device.description}) does not compute with {short_name(dtype)}: "
             f"{what} cannot be there. Convert it first ({conversion(dtype)}), or leave it on the "
@@ -173,7 +172,14 @@ def _check(dtype: np.dtype, device: Device, what: str) -> None:
         )
 
 
+def has(device: Device, dtype: np.dtype) -> bool:
+    """Whether a device computes with what arrays of a dtype consist of."""
+    return device.supports(np.empty(0, stored_dtype(dtype)).real.dtype)
+
+
 def conversion(dtype: np.dtype) -> str:
     """How to write an array of a dtype as one that every device has."""
+    if is_key(dtype):
+        return "weft.random.key_data(keys)"
     kinds = {"i": "int32", "u": "uint32", "c": "complex64"}
     return f"x.astype(np.{kinds.get(dtype.kind, 'float32')})"

@@ -13,15 +13,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from weft.codegen import c_scalar
+from weft.codegen.c_functions import erf_inv
 from weft.codegen.clike import KernelText, emit
 from weft.codegen.dialect import Dialect, Frame
 from weft.kernels.ir import Kernel
 
-HEADER = """\
+HEADER = f"""\
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-"""
+
+{erf_inv("f")}"""
 
 
 def emit_kernel(kernel: Kernel) -> KernelText:
@@ -34,7 +36,9 @@ def literal(value: Any, dtype: np.dtype) -> str:
     return _C().literal(value, dtype)
 
 
-_WORDS = c_scalar.Words("C")
+_WORDS = c_scalar.Words(
+    "C", own={f"erf_inv.float{n}": f"weft_erf_inv_f{n}({{0}})" for n in (32, 64)}
+)
 
 
 class _C(Dialect):

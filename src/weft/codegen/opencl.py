@@ -1,9 +1,9 @@
 """Kernels to OpenCL C.
 
 Each kernel is one ``__kernel`` function of its buffers; see `weft.codegen.clike` for how loops and
-tiles map to work-groups and work-items. The text is complete (`PREAMBLE` asks for no contraction of
-``a * b + c`` where the kernel wants two roundings). Booleans are bytes in memory, since arguments
-cannot be arrays of ``bool``.
+tiles map to work-groups and work-items. The text is complete with `PREAMBLE`, which asks for no
+contraction of ``a * b + c`` where the kernel wants two roundings, and has what OpenCL lacks.
+Booleans are bytes in memory, since arguments cannot be arrays of ``bool``.
 
 Functions are OpenCL's own, within the errors that its specification allows (exp 3 ulp, sin 4, pow
 16); division and square root are correctly rounded if the program is built with `BUILD_OPTIONS`,
@@ -18,11 +18,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from weft.codegen import c_scalar
+from weft.codegen.c_functions import erf_inv
 from weft.codegen.clike import KernelText, emit
 from weft.codegen.dialect import Dialect, Frame
 from weft.kernels.ir import Kernel
 
-PREAMBLE = "#pragma OPENCL FP_CONTRACT OFF\n"
+PREAMBLE = f"""\
+#pragma OPENCL FP_CONTRACT OFF
+{erf_inv("", double=False)}#ifdef cl_khr_fp64
+{erf_inv("").removeprefix(erf_inv("", double=False))}#endif
+"""
 #: For devices that say they can round so.
 BUILD_OPTIONS = "-cl-fp32-correctly-rounded-divide-sqrt"
 
@@ -44,6 +49,8 @@ _WORDS = c_scalar.Words(
     "OpenCL",
     _TYPES,
     {
+        "erf_inv.float32": "weft_erf_inv_f32({0})",
+        "erf_inv.float64": "weft_erf_inv_f64({0})",
         "rsqrt.float32": "rsqrt({0})",
         "rsqrt.float64": "rsqrt({0})",
         **{f"population_count.{t}": "({T})popcount({0})" for t in _INTEGERS},
