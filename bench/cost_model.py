@@ -41,7 +41,7 @@ from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.memory_plan import plan_memory
 from weft.kernels.overwrite import overwrite_static
-from weft.kernels.price import Price, price
+from weft.kernels.price.price import Price, price
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
 from weft.runtime.cache import compile_cached

@@ -17,7 +17,8 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from weft.codegen.llvm_text import Module
-from weft.codegen.vecmath import UNARY, Features, Vec
+from weft.codegen.vecmath.functions import UNARY
+from weft.codegen.vecmath.vec import Features, Vec
 
 TARGETS = {
     "avx512": ("x86-64-v4", 16),

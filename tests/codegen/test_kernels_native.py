@@ -19,7 +19,7 @@ from weft.codegen.strided import MAX_STRIDE, thinning
 from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Buffer, Kernel, Load, Map, Stmt, Store, Var
-from weft.kernels.schedule import interleave, vectorize
+from weft.kernels.schedule.tile import interleave, vectorize
 from weft.terms.affine import Affine, Axis
 
 DTYPES = [np.dtype(t) for t in (np.float32, np.float64, np.int8, np.int16, np.bool_)]

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from weft.codegen.llvm_text import Module
-from weft.codegen.vecmath import BINARY, FUNCTIONS, Features, Vec
+from weft.codegen.vecmath.functions import BINARY, FUNCTIONS
 from weft.codegen.vecmath.power import integer_power
+from weft.codegen.vecmath.vec import Features, Vec
 
 NUMPY = {"float": np.float32, "double": np.float64}
 BITS = {"float": np.uint32, "double": np.uint64}

@@ -82,3 +82,26 @@ print(value, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     result = run_python(BEGIN + script, tmp_path)
     assert result.stdout == "3.0 3\n", result.stderr
+
+
+def test_packages_that_two_threads_may_import_at_once_import_nothing(tmp_path: Path):
+    # A thread that imports a module of a package holds that module's lock while it waits for the
+    # package; one that imports the package, and in it the module, waits the other way round.
+    script = """
+import ast, sys
+from weft import preload
+preload.enough()
+import weft.numpy
+loaded = set(sys.modules)
+for step in preload._PROGRAMS + preload._COMPILER:
+    step()
+for name in sorted(set(sys.modules) - loaded):
+    module = sys.modules[name]
+    if name.startswith("weft.") and hasattr(module, "__path__"):
+        for node in ast.walk(ast.parse(open(module.__file__).read())):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("weft"):
+                print(name, "imports", node.module)
+"""
+    result = run_python(script, tmp_path)
+    assert result.stdout == "", result.stderr
+    assert result.returncode == 0, result.stderr

@@ -15,7 +15,8 @@ from weft.kernels import candidates, plan, strategy
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.program import STACK_SCRATCH, placed_scratch, walk_steps
-from weft.kernels.schedule import default_params, find_contractions
+from weft.kernels.schedule.find import find_contractions
+from weft.kernels.schedule.numbers import default_params
 from weft.kernels.strategy import apply_choice
 
 

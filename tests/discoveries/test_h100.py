@@ -21,8 +21,8 @@ from weft.core.avals import ShapedArray
 from weft.core.staging import trace_to_jaxpr
 from weft.kernels.ir import For, Kernel, loops
 from weft.kernels.machine import Machine, h100
-from weft.kernels.price import price
 from weft.kernels.price.gpu import GpuPrice
+from weft.kernels.price.price import price
 from weft.kernels.program import Launch
 
 H100 = h100()
@@ -176,7 +176,7 @@ def test_few_rows_are_not_computed_in_shares() -> None:
 
 
 def test_a_kernel_that_fits_no_multiprocessor_is_refused() -> None:
-    from weft.kernels.price import estimate_of
+    from weft.kernels.price.price import estimate_of
     from weft.kernels.schedule.errors import ScheduleError
 
     (kernel,) = kernels_for(H100, attention(lambda _, s: s), HEAD)

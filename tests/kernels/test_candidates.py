@@ -12,15 +12,13 @@ from weft.kernels.candidates import Choice, Contest, choices
 from weft.kernels.check import check_kernel
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine, cpu_machine
-from weft.kernels.price import price
-from weft.kernels.schedule import (
-    Params,
-    ScheduleError,
-    default_params,
-    find_contractions,
-    parallelize,
-    vectorize,
-)
+from weft.kernels.price.price import price
+from weft.kernels.schedule.contraction import Params
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.find import find_contractions
+from weft.kernels.schedule.numbers import default_params
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.tile import vectorize
 from weft.kernels.strategy import apply_choice, schedule
 
 caches = (32 << 10, 1 << 20, 32 << 20)

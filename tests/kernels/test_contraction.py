@@ -26,16 +26,12 @@ from weft.kernels.ir import (
     walk,
 )
 from weft.kernels.print import print_kernel
-from weft.kernels.schedule import (
-    Params,
-    ScheduleError,
-    default_params,
-    find_contractions,
-    find_loop,
-    inline_loop,
-    schedule_contraction,
-)
-from weft.kernels.schedule.tree import replace_loop
+from weft.kernels.schedule.contraction import Params, schedule_contraction
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.find import find_contractions
+from weft.kernels.schedule.numbers import default_params
+from weft.kernels.schedule.split import inline_loop
+from weft.kernels.schedule.tree import find_loop, replace_loop
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import ADD
 

@@ -14,7 +14,10 @@ from tests.kernels.samples import evaluations, few, matmul, softmax
 from weft import nn
 from weft.kernels.ir import For, Map, walk
 from weft.kernels.program import Launch
-from weft.kernels.schedule import ScheduleError, part_epilogue, split, vectorize
+from weft.kernels.schedule.epilogue import part_epilogue
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.tile import vectorize
 
 
 @few

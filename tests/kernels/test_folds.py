@@ -11,18 +11,13 @@ from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Barrier, Buffer, Carry, Const, Kernel, Load, Map, Store, Var, walk
-from weft.kernels.schedule import (
-    ScheduleError,
-    block_fold,
-    find_loop,
-    fold_through_memory,
-    has_loop,
-    parallelize,
-    split,
-    split_fold,
-    vectorize,
-    without_dead_code,
-)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.folds import block_fold, split_fold
+from weft.kernels.schedule.memory import fold_through_memory
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.tile import vectorize
+from weft.kernels.schedule.tree import find_loop, has_loop, without_dead_code
 from weft.terms.affine import Axis
 from weft.terms.monoids import ADD, MAX
 

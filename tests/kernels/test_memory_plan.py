@@ -17,14 +17,10 @@ from weft.kernels.memory_plan import plan_memory
 from weft.kernels.program import Copy, For, Launch, Program, Slot, Step, Swap
 from weft.kernels.program_check import check_program
 from weft.kernels.program_interpret import run_program
-from weft.kernels.schedule import (
-    Layout,
-    Params,
-    parallelize,
-    schedule_contraction,
-    stage,
-    vectorize,
-)
+from weft.kernels.schedule.contraction import Params, schedule_contraction
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.stage import Layout, stage
+from weft.kernels.schedule.tile import vectorize
 from weft.terms.affine import Affine, Axis
 
 ROLES = ("input", "input", "output")

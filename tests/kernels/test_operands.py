@@ -22,7 +22,8 @@ from weft.kernels.ir import (
     walk,
 )
 from weft.kernels.print import print_kernel
-from weft.kernels.schedule import Params, find_contractions, schedule_contraction
+from weft.kernels.schedule.contraction import Params, schedule_contraction
+from weft.kernels.schedule.find import find_contractions
 from weft.kernels.schedule.operands import rejoin, set_apart
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import ADD

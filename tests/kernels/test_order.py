@@ -9,16 +9,11 @@ from hypothesis import strategies as st
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 from weft.kernels.ir import Barrier, Buffer, Kernel, Load, Map, Store, Var, walk
-from weft.kernels.schedule import (
-    ScheduleError,
-    find_loop,
-    fuse_loops,
-    interleave,
-    parallelize,
-    reorder,
-    split,
-    vectorize,
-)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import fuse_loops, parallelize, reorder
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.tile import interleave, vectorize
+from weft.kernels.schedule.tree import find_loop
 from weft.terms.affine import Affine, Axis
 
 sizes = st.integers(1, 9)

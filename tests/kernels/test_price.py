@@ -15,10 +15,12 @@ from weft.codegen.llvm_text import Module
 from weft.codegen.scalar_llvm import Target, emit_op
 from weft.kernels.ir import Buffer, Carry, Const, For, Kernel, Load, Map, Stmt, Store, Var
 from weft.kernels.machine import cpu_machine
-from weft.kernels.price import price
 from weft.kernels.price.footprint import line_count, merge, usable_sets
 from weft.kernels.price.op_costs import op_cost
-from weft.kernels.schedule import interleave, parallelize, reorder, split, vectorize
+from weft.kernels.price.price import price
+from weft.kernels.schedule.order import parallelize, reorder
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.tile import interleave, vectorize
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import ADD
 

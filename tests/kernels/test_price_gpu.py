@@ -10,9 +10,12 @@ from tests.kernels.samples import F32, at, loop
 from tests.kernels.test_price import elementwise, transpose
 from weft.kernels.ir import Buffer, Kernel, Load, Store, Var
 from weft.kernels.machine import gpu_machine, h100
-from weft.kernels.price import Estimate, estimate_of, price
 from weft.kernels.price.gpu import GpuPrice
-from weft.kernels.schedule import ScheduleError, parallelize, split, vectorize
+from weft.kernels.price.price import Estimate, estimate_of, price
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.tile import vectorize
 from weft.kernels.strategy_gpu import Choice, choices, contest, schedule
 from weft.terms.affine import Axis
 

@@ -10,7 +10,7 @@ from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 from weft.kernels.ir import Buffer, Kernel, Load, Map, Stmt, Store, Var, walk
 from weft.kernels.machine import cpu_machine
 from weft.kernels.rows import keep_rows, turn_rows
-from weft.kernels.schedule import forward
+from weft.kernels.schedule.forward import forward
 from weft.terms.affine import Axis
 
 MACHINE = cpu_machine(2, 16, (32 << 10, 1 << 20, 8 << 20))

@@ -13,7 +13,10 @@ from weft.kernels.ir import Buffer, Carry, Const, Kernel, Load, Map, Stmt, Store
 from weft.kernels.machine import cpu_machine
 from weft.kernels.print import print_kernel
 from weft.kernels.scans import LONG, SEGMENTS, cut_scans, turn_scans
-from weft.kernels.schedule import ScheduleError, parallelize, split_scan, stream
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.scan import split_scan
+from weft.kernels.schedule.stream import stream
 from weft.terms.affine import Axis
 
 MACHINE = cpu_machine(2, 16, (32 << 10, 1 << 20, 8 << 20))  # four lanes: small kernels have blocks

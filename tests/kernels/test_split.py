@@ -10,16 +10,10 @@ from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 from weft.kernels.ir import Buffer, Kernel, Load, Store, Var, loops
 from weft.kernels.print import print_kernel
-from weft.kernels.schedule import (
-    ScheduleError,
-    find_loop,
-    has_loop,
-    inline_single,
-    parallelize,
-    peel,
-    split,
-    unroll,
-)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.split import inline_single, peel, split, unroll
+from weft.kernels.schedule.tree import find_loop, has_loop
 from weft.terms.affine import Affine, Axis
 
 sizes = st.integers(1, 9)

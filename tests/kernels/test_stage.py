@@ -10,16 +10,12 @@ from tests.kernels.equality import assert_same
 from tests.kernels.samples import few, matmul, softmax
 from weft.kernels.ir import Barrier, For, walk
 from weft.kernels.print import print_kernel
-from weft.kernels.schedule import (
-    Layout,
-    ScheduleError,
-    fold_through_memory,
-    parallelize,
-    split,
-    stage,
-    stage_writes,
-    vectorize,
-)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.memory import fold_through_memory
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.stage import Layout, stage, stage_writes
+from weft.kernels.schedule.tile import vectorize
 from weft.terms.affine import Axis
 
 sizes = st.integers(1, 9)

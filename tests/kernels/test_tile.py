@@ -13,14 +13,10 @@ from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Buffer, Carry, Const, Guard, Iota, Kernel, Load, Map, Store, Var
 from weft.kernels.print import print_kernel
-from weft.kernels.schedule import (
-    ScheduleError,
-    has_loop,
-    interleave,
-    split,
-    tile,
-    vectorize,
-)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.split import split
+from weft.kernels.schedule.tile import interleave, tile, vectorize
+from weft.kernels.schedule.tree import has_loop
 from weft.terms.affine import Affine, Axis, Dynamic
 from weft.terms.monoids import ADD, ARGMAX
 

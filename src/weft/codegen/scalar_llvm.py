@@ -17,7 +17,8 @@ from weft.codegen.dot_llvm import emit_dot
 from weft.codegen.half_llvm import HalfBits
 from weft.codegen.llvm_text import Function, literal, mangle
 from weft.codegen.tiles import element_type
-from weft.codegen.vecmath import FUNCTIONS, Features, Vec
+from weft.codegen.vecmath.functions import FUNCTIONS
+from weft.codegen.vecmath.vec import Features, Vec
 from weft.structs import struct
 from weft.terms.dots import DOTS
 

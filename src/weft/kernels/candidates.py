@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
-from weft.kernels.price import Estimate, estimate_of
+from weft.kernels.price.price import Estimate, estimate_of
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.contraction import Params
 from weft.kernels.schedule.errors import ScheduleError

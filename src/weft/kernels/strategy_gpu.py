@@ -20,14 +20,10 @@ from weft.kernels.candidates import Contest
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
 from weft.kernels.races import check_races
-from weft.kernels.schedule import (
-    ScheduleError,
-    parallelize,
-    peel,
-    split,
-    tile,
-    vectorize,
-)
+from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.split import peel, split
+from weft.kernels.schedule.tile import tile, vectorize
 from weft.kernels.schedule.tree import find_loop, path_to
 from weft.structs import struct
 from weft.terms.affine import Axis, linearize

@@ -20,7 +20,7 @@ from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.masks import masks_of
 from weft.kernels.partition import AT_STAKE, Partition, least_seconds
-from weft.kernels.price import estimate_of
+from weft.kernels.price.price import estimate_of
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streamed import SMALL, Streamed

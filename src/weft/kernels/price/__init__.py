@@ -9,9 +9,3 @@ problems, the best of the eight it likes most was within 2% of the best of all.
 
 All of that is for CPUs; a GPU has grids, occupancy and coalescing instead (`gpu`).
 """
-
-from __future__ import annotations
-
-from weft.kernels.price.price import BlockPrice, Estimate, Price, estimate_of, price
-
-__all__ = ["BlockPrice", "Estimate", "Price", "estimate_of", "price"]
