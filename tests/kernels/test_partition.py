@@ -55,6 +55,22 @@ def test_every_partition_means_the_same(program: Any, seed: int) -> None:
         check_levels(program)
 
 
+@settings(max_examples=40)
+@given(random_programs.programs, st.integers(0, 1 << 30))
+def test_a_search_by_dice_means_the_same(program: Any, seed: int) -> None:
+    dice = random.Random(seed)
+
+    def partitioned(region: Region, machine: Machine, seconds: Seconds | None) -> Partition:
+        del seconds  # a move is as likely to be taken as not, so that they meet in all orders
+        return partition(region, machine, lambda *_: dice.choice((1e-6, 1.0)))
+
+    with (
+        mock.patch("weft.kernels.plan.partition", partitioned),
+        mock.patch.multiple(partitions, AT_STAKE=0.0, SHARED=0.0),
+    ):
+        check_levels(program)
+
+
 @settings(max_examples=20)
 @given(random_programs.programs)
 def test_what_is_cheapest_means_the_same(program: Any) -> None:
@@ -160,3 +176,17 @@ def test_kernels_wait_for_what_their_rows_read() -> None:
         expected = twice(*weft.tree.map(wnp.asarray, arguments))
     for x, y in zip(got, expected, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_join_ends_when_what_was_joined_is_stored_no_more() -> None:
+    def attention(x: Any, w: Any) -> Any:
+        batch, n, _ = x.shape
+        heads = (x @ w).reshape(batch, n, 4, -1).transpose(0, 2, 1, 3)
+        q, k, v = wnp.split(heads, 3, axis=-1)
+        scores = wnp.where(np.tril(np.ones((n, n), bool)), q @ k.swapaxes(-1, -2) / 4.0, -1e9)
+        return nn.softmax(scores, axis=-1) @ v
+
+    x = np.random.default_rng(0).standard_normal((16, 64, 64)).astype(np.float32)
+    w = np.random.default_rng(1).standard_normal((64, 192)).astype(np.float32) / 8
+    plain = attention(*(weft.device_put(a) for a in (x, w)))
+    np.testing.assert_allclose(weft.jit(attention)(x, w), plain, rtol=2e-4, atol=2e-5)

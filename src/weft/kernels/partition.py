@@ -123,6 +123,14 @@ class _Kernel:
         self.touched = self.reads.union(self.grouped.stores)
 
 
+def _of_stored(
+    joined: Iterable[tuple[Value, Value]], choice: Choice
+) -> tuple[tuple[Value, Value], ...]:
+    """The pairs of which both are stored still: other moves may have turned that since."""
+    there = set(stored(choice))
+    return tuple(pair for pair in joined if there.issuperset(pair))
+
+
 @struct(frozen=True)
 class _Move:
     """Decisions to turn, or two stored values whose kernels to join; ``stake`` in seconds.
@@ -192,7 +200,7 @@ class _Search:
         self.found.prices = [(k.inside, k.seconds) for k in self.kernels]
         if self.found.sides or self.found.joined:
             choice = choose(self.region, self.machine, self.sides)
-            choice.joined = self.found.joined
+            choice.joined = _of_stored(self.found.joined, choice)
             self.found.cones = make_cones(choice, self.region.outputs)
         return self.found
 
@@ -256,7 +264,7 @@ class _Search:
         joined = self.found.joined if move.pair is None else (*self.found.joined, move.pair)
         part = self.part(affected)
         choice = choose(part, self.machine, sides)
-        choice.joined = tuple(p for p in joined if all(v in set(stored(choice)) for v in p))
+        choice.joined = _of_stored(joined, choice)
         cones = make_cones(choice, part.outputs)
         before = {g.stores for g in (k.grouped for k in affected)}
         if any(choice.side_of(v) != side for v, side in move.sides):
