@@ -57,6 +57,7 @@ _NAMES = {
     "compute_async": "weft.array.asynchronous",
     "block_until_ready": "weft.array",
     "default_device": "weft.backends.arrays",
+    "device_get": "weft.backends.arrays",
     "device_put": "weft.backends.arrays",
     "devices": "weft.backends.registry",
     "float0": "weft.core.dtypes",

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 #: Classes of rewrite rules, each including those before it.
 NUMERICS = ("exact", "real", "cancel", "domain")
@@ -195,6 +195,15 @@ class Config:
         if value is not None and not isinstance(value, (str, os.PathLike)):
             raise TypeError(f"config.cache_dir is a path or None, got {value!r}")
         self._cache_dir = None if value is None else os.path.abspath(os.path.expanduser(value))
+
+    def __getattr__(self, name: str) -> NoReturn:
+        advice = f"it has {_quoted(_SETTINGS)}"
+        if name == "update" or name.startswith("jax_"):
+            advice += (
+                ", which are set as attributes; 64-bit dtypes are always there, so nothing has to "
+                "be enabled"
+            )
+        raise AttributeError(f"config has no setting {name!r}; {advice}")
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _SETTINGS and name not in self.__slots__:

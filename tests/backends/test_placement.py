@@ -185,6 +185,13 @@ def test_donated_arrays_are_taken(pair: Pair) -> None:
         x.tolist()
 
 
+def test_arrays_of_numpy(pair: Pair) -> None:
+    x = weft.device_put(np.ones(3, np.float32), "reference")
+    found = weft.device_get([x, wnp.arange(2), 3.0])
+    assert [type(a) for a in found] == [np.ndarray, np.ndarray, float]
+    assert found[0].tolist() == [1, 1, 1]
+
+
 def test_waiting(pair: Pair) -> None:
     x = weft.device_put(np.ones(3, np.float32), "reference")
     assert weft.block_until_ready({"x": x + 1})["x"].tolist() == [2, 2, 2]

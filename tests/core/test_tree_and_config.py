@@ -100,3 +100,11 @@ def test_disable_jit_is_a_matter_of_one_thread():
             assert not jit_is_disabled()
         assert jit_is_disabled()
     assert seen == [False] and not jit_is_disabled()
+
+
+def test_settings_that_there_are_not_say_which_there_are():
+    with pytest.raises(AttributeError, match=r"config has no setting 'speed'; it has 'threads', "):
+        _ = weft.config.speed
+    with pytest.raises(AttributeError, match="64-bit dtypes are always there"):
+        weft.config.update("jax_enable_x64", True)
+    assert not hasattr(weft.config, "jax_enable_x64")

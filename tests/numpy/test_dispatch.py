@@ -241,3 +241,28 @@ def test_sliding_windows():
     ):
         with pytest.raises(ValueError, match=text):
             wnp.lib.stride_tricks.sliding_window_view(x, *args[:2], writeable=len(args) > 2)
+
+
+def test_atleast_gives_libraries_the_arrays_of_numpy_that_they_hand_on_to_c():
+    for function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
+        assert type(function(wnp.arange(3))) is np.ndarray
+    assert [type(a) for a in np.atleast_1d(wnp.ones(2), 3.0)] == [np.ndarray, np.ndarray]
+    assert weft.jit(np.atleast_2d)(wnp.arange(3)).shape == (1, 3)
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "SLSQP"])
+def test_gradients_for_the_optimizers_of_scipy(method):
+    optimize = pytest.importorskip("scipy.optimize")
+    f = weft.jit(lambda x: ((x - 1) ** 2 * wnp.arange(1.0, 5.0)).sum())
+    found = optimize.minimize(f, np.zeros(4), jac=weft.jit(weft.grad(f)), method=method)
+    np.testing.assert_allclose(found.x, np.ones(4), atol=1e-4)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(2**31, "int32"), (300, "uint8"), (-1, "uint64")])
+def test_integers_of_python_have_to_fit(value, kind):
+    for given in ([value], [[0], [value]], value):
+        with pytest.raises(OverflowError, match=f"{value} does not fit .*{kind}"):
+            wnp.array(given, kind)
+        with pytest.raises(OverflowError):
+            np.array(given, kind)
+    assert wnp.array(np.array([value]), kind).tolist() == np.array([value]).astype(kind).tolist()

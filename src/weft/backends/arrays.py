@@ -17,7 +17,7 @@ import numpy as np
 
 from weft import tree
 from weft.array.delayed import as_constant
-from weft.array.value import Array, Deleted, is_on_device
+from weft.array.value import Array, Deleted, is_array, is_on_device
 from weft.backends.device import Device, Memory
 from weft.backends.programs import DeviceProgram, conversion, has
 from weft.backends.registry import find
@@ -113,6 +113,15 @@ def device_put(x: Any, device: Any = None) -> Any:
     """
     target = find("cpu" if device is None else device)
     return tree.map(lambda leaf: _put(leaf, target), x)
+
+
+def device_get(x: Any) -> Any:
+    """``x``, an array or a container of arrays, as arrays of NumPy; they are read-only.
+
+    >>> weft.device_get({"a": np.arange(3)})
+    {'a': array([0, 1, 2], dtype=int32)}
+    """
+    return tree.map(lambda leaf: np.asarray(leaf) if is_array(leaf) else leaf, x)
 
 
 def _put(x: Any, device: Device | None) -> Any:

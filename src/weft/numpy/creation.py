@@ -162,12 +162,27 @@ def _to_numpy(name: str, a: Any, target: np.dtype | None) -> np.ndarray:
             f"weft.numpy.{name}: a {type(a).__name__} with elements of dtype {data.dtype} is not "
             "numeric data"
         )
+    others = isinstance(a, np.ndarray) or hasattr(a, "__array__")
     if target is not None:
+        if not others:
+            _check_range(name, data, target)
         with np.errstate(all="ignore"):
             return data.astype(target)
-    if isinstance(a, np.ndarray) or hasattr(a, "__array__"):
+    if others:
         return data.astype(dtypes.canonical_dtype(data.dtype), copy=False)
     return data.astype(_default_dtype(data))
+
+
+def _check_range(name: str, data: np.ndarray, target: np.dtype) -> None:
+    """Python's integers have to fit, as in NumPy; those of arrays wrap around."""
+    if data.dtype.kind in "iu" and target.kind in "iu" and data.size:
+        info = np.iinfo(target)
+        for extreme in (int(data.min()), int(data.max())):
+            if not info.min <= extreme <= info.max:
+                raise OverflowError(
+                    f"weft.numpy.{name}: {extreme} does not fit into {target}, which goes from "
+                    f"{info.min} to {info.max}; weft.numpy.asarray(x).astype({target}) wraps around"
+                )
 
 
 def _default_dtype(data: np.ndarray) -> np.dtype:

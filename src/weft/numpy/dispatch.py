@@ -25,6 +25,9 @@ from weft.numpy._common import Value
 
 #: Functions that change their first argument.
 _IN_PLACE = frozenset(("copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"))
+#: Functions that libraries call to get arrays of NumPy's, which they hand on to C (SciPy's
+#: optimizers do with gradients): on concrete arrays they do what `numpy.asarray` does.
+_CONVERSIONS = frozenset(("atleast_1d", "atleast_2d", "atleast_3d"))
 #: What updates elements in place in NumPy: the method of `x.at[i]`.
 _UPDATES = {
     "add": "add",
@@ -121,7 +124,8 @@ def array_function(
     name = _dotted_name(function)
     if name in _IN_PLACE and args and isinstance(args[0], Array | Tracer):
         raise _in_place_error(name, "set")
-    ours = None if name in _IN_PLACE else _counterpart(function)
+    converts = name in _CONVERSIONS and not any(issubclass(kind, Tracer) for kind in types)
+    ours = None if name in _IN_PLACE or converts else _counterpart(function)
     if ours is None or (_any_number(ours) and any(map(_is_no_number, args))):
         return function(*_as_numpy(name, args), **_as_numpy(name, kwargs))
     args, kwargs, out = _arguments_for(name, function, ours, args, kwargs)
