@@ -34,6 +34,10 @@ from weft.terms.term import Load, Value, postorder
 #: Streams this much dearer than the limit in blocks of the first size are not looked at further.
 HOPELESS = 1.2
 
+#: Steps of a region for a GPU beyond which no streams are looked for. Its launches cost so much
+#: that nearly every stream promises something, and what lies between those taken is searched again.
+LONG = 200
+
 #: Parallel iterations per thread, at most, for which a stream is computed in shares.
 SHARES = 4
 
@@ -61,11 +65,15 @@ def with_streams(
     The sums ``repeated`` are computed elsewhere, too, to the same bits.
     """
     whole = divide(region)
+    if machine.kind == "gpu" and len(region.steps) > LONG:
+        return [whole]
     small = SMALL * machine.levels[1].capacity
     taken: list[tuple[Stream, Streamed]] = []
     wide = WideFolds(region)
     for stream in find_streams(wide.region, small / 8, small, repeated, machine.threads):
         few = prod(a.extent for a in stream.rows) < machine.threads
+        if few and machine.kind == "gpu":
+            continue  # blocks of a grid cannot share a stream, so most of the machine would idle
         if not all(_apart(stream, other) for other, _ in taken):
             continue
         concerned = stream.replaces | stream.anew | _readers(wide.region, stream.anew)
