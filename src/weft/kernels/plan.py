@@ -153,6 +153,10 @@ def _has_open_extents(region: Region) -> bool:
     return any(not isinstance(i.const, int) for load in loads for i in load.index)
 
 
+#: Folds of a region for a GPU that are tried in two launches, at most: each plans it all again.
+SPLITS = 8
+
+
 class _Planner:
     """The cones of one region on one machine."""
 
@@ -190,7 +194,10 @@ class _Planner:
         threads = self.machine.threads * self.machine.multiprocessor.threads
         seconds = sum(p.seconds for p in found)
         trials = split_folds(region, threads)
-        while (other := next(trials, None)) is not None:
+        for _ in range(SPLITS):
+            other = next(trials, None)
+            if other is None:
+                break
             parts = self.streamed(other)
             then = sum(p.seconds for p in parts)
             if then < CLEARLY * seconds:
