@@ -42,7 +42,10 @@ def available() -> list[OpenCL]:
             "CPU (Debian: apt install pocl-opencl-icd)"
         ) from why
     if not found:
-        raise DeviceError("the OpenCL drivers of this machine have no device")
+        raise DeviceError(
+            "the OpenCL drivers of this machine have no device: install PoCL, which makes one of "
+            "any CPU (Debian: apt install pocl-opencl-icd)"
+        )
     return [OpenCL(pyopencl, device, n) for n, device in enumerate(found)]
 
 

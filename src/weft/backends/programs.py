@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from weft.backends.device import Device, Memory, Run
-from weft.compile import Record, plan_program
+from weft.compile import plan_program
 from weft.core.dtypes import is_key, short_name, stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.source import describe
@@ -41,11 +41,10 @@ class DeviceProgram:
     Raises ``TypeError`` for dtypes that the device does not have, before anything is compiled.
     """
 
-    def __init__(self, closed: ClosedJaxpr, device: Device, record: Record | None = None) -> None:
+    def __init__(self, closed: ClosedJaxpr, device: Device) -> None:
         self.device = device
-        self.out_avals = tuple(closed.out_avals)
         _check_dtypes(closed, device)
-        self.program = plan_program(closed, record=record, machine=device.machine)
+        self.program = plan_program(closed, machine=device.machine)
         self._kernels = self._compiled()
         self._constants = {slot: self._uploaded(slot) for slot in self.program.constants}
         self._last = self._last_uses()

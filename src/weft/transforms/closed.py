@@ -298,3 +298,12 @@ def spread(values: Sequence[Any], given: Sequence[bool], avals: Sequence[ShapedA
     """``values`` where ``given``, symbolic zeros of the other types elsewhere."""
     found = iter(values)
     return [next(found) if g else Zero(tangent_aval(a)) for a, g in zip(avals, given, strict=True)]
+
+
+def cut(args: Sequence[Any], counts: Sequence[int]) -> list[list[Any]]:
+    """``args`` in parts of so many each, and the rest."""
+    parts, start = [], 0
+    for count in (*counts, len(args) - sum(counts)):
+        parts.append(list(args[start : start + count]))
+        start += count
+    return parts

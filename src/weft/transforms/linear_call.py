@@ -20,7 +20,7 @@ from weft.core.staging import FunctionInfo, trace_to_jaxpr
 from weft.errors import NonlinearError
 from weft.primitives.arithmetic import add
 from weft.primitives.shaping import instantiate
-from weft.transforms.closed import batch_closed, jvp_closed, mapped_first, moved_of, present
+from weft.transforms.closed import batch_closed, cut, jvp_closed, mapped_first, moved_of, present
 from weft.transforms.functions import (
     FlatFunction,
     argument_names,
@@ -40,11 +40,7 @@ linear_call_p = Primitive("linear_call", multiple_results=True)
 
 def _cut(args: Sequence[Any], counts: Counts) -> list[list[Any]]:
     """What belongs to the function, to its transpose, the residuals, and the linear arguments."""
-    parts, start = [], 0
-    for count in (*counts, len(args) - sum(counts)):
-        parts.append(list(args[start : start + count]))
-        start += count
-    return parts
+    return cut(args, counts)
 
 
 def _operands(args: Sequence[Any], counts: Counts) -> list[Any]:

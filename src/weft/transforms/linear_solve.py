@@ -28,6 +28,7 @@ from weft.primitives.shaping import instantiate
 from weft.transforms.api import eval_shape, jvp, linear_transpose, linearize
 from weft.transforms.closed import (
     batch_closed,
+    cut,
     jvp_closed,
     mapped_first,
     moved_of,
@@ -48,11 +49,7 @@ linear_solve_p = Primitive("custom_linear_solve", multiple_results=True)
 
 def _cut(args: Sequence[Any], counts: Counts) -> list[list[Any]]:
     """What belongs to matvec, solve, transposed and b."""
-    parts, start = [], 0
-    for count in (*counts, len(args) - sum(counts)):
-        parts.append(list(args[start : start + count]))
-        start += count
-    return parts
+    return cut(args, counts)
 
 
 @linear_solve_p.def_type
