@@ -127,6 +127,8 @@ class Range:
 
 
 class Builder:
+    """Makes the kernel of a stream in blocks of given sizes (see `build_blocked`)."""
+
     def __init__(self, stream: Stream, blocks: Blocks, machine: Machine, name: str) -> None:
         self.stream = stream
         self.blocks = blocks
