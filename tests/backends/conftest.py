@@ -29,7 +29,7 @@ def first(platform: str) -> Device:
         pytest.skip(str(why))
 
 
-@pytest.fixture(scope="session", params=["opencl", "webgpu"])
+@pytest.fixture(scope="session", params=["opencl", "webgpu", "wasm"])
 def device(request: pytest.FixtureRequest) -> Device:
     """The first device of each platform."""
     return first(request.param)
@@ -39,6 +39,18 @@ def device(request: pytest.FixtureRequest) -> Device:
 def opencl() -> Device:
     """The first OpenCL device."""
     return first("opencl")
+
+
+@pytest.fixture(scope="session", params=["opencl", "webgpu"])
+def kernel_device(request: pytest.FixtureRequest) -> Device:
+    """The first device of each platform that is asked for one kernel after the other."""
+    return first(request.param)
+
+
+@pytest.fixture(scope="session")
+def wasm() -> Device:
+    """The WebAssembly engine."""
+    return first("wasm")
 
 
 @pytest.fixture(scope="session")

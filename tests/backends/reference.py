@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from weft.backends.device import Device, Memory, Run
+from weft.backends.device import Memory
+from weft.backends.programs import KernelDevice, Run
 from weft.kernels.interpret import run_in_place
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import gpu_machine
 
 
-class ReferenceDevice(Device):
+class ReferenceDevice(KernelDevice):
     """Counts what is asked of it, and never computes in float64."""
 
     def __init__(self, name: str, room: int = 1 << 24) -> None:

@@ -218,7 +218,7 @@ def test_names_of_devices(pair: Pair) -> None:
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_found", {})
-    for platform, package in (("opencl", "pyopencl"), ("webgpu", "wgpu")):
+    for platform, package in (("opencl", "pyopencl"), ("webgpu", "wgpu"), ("wasm", "wasmtime")):
         monkeypatch.setitem(sys.modules, package, None)
         match = rf"'{platform}' needs the package {package}: pip install 'weft\[{platform}\]'"
         with pytest.raises(weft.errors.DeviceError, match=match):

@@ -271,7 +271,7 @@ def test_features_from_a_feature_string():
     assert Features.of("+avx2,+fma,+sse4.1") == Features(fma=True, rounding=True)
     assert Features.of("+fma,+avx512f,+avx512dq") == Features(True, True, True)
     assert Features.of("", "aarch64-unknown-linux-gnu") == Features(fma=True, rounding=True)
-    assert Features.of("", "wasm32") == Features(rounding=True)
+    assert Features.of("", "wasm32") == Features(rounding=True, libm=False)
 
 
 def test_other_element_types_are_refused():

@@ -18,8 +18,8 @@ import numpy as np
 from weft import tree
 from weft.array.delayed import as_constant
 from weft.array.value import Array, Deleted, is_array, is_on_device
-from weft.backends.device import Device, Memory
-from weft.backends.programs import DeviceProgram, conversion, has
+from weft.backends.device import Device, DeviceProgram, Memory
+from weft.backends.dtypes import conversion, has
 from weft.backends.registry import find
 from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, is_array_like, register_array_type
@@ -215,7 +215,7 @@ def program_for(closed: ClosedJaxpr, device: Device) -> DeviceProgram:
     """The program of a closed jaxpr on a device, compiled at most once."""
 
     def build() -> DeviceProgram:
-        return DeviceProgram(closed, device)
+        return device.program(closed)
 
     structure = None if closed.consts else jaxpr_key(closed)
     if structure is None:

@@ -1,4 +1,4 @@
-"""What a device has to do: keep bytes, and run kernels on them."""
+"""What a device has to do: keep bytes, and run programs on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from weft.kernels.ir import Kernel
+from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.machine import Machine
 
 
@@ -28,8 +28,9 @@ class Memory:
         weakref.finalize(self, device.release, handle).atexit = False
 
 
-#: A kernel on a device: run it on its arguments, the parameters and then shared scratch.
-Run = Callable[[Sequence[Memory]], None]
+#: A program on a device: the memory of its arguments -> that of its results, which may be some of
+#: the arguments'.
+DeviceProgram = Callable[[Sequence[Memory]], list[Memory]]
 
 
 class Device(ABC):
@@ -72,11 +73,12 @@ class Device(ABC):
         """Copies within the device."""
 
     @abstractmethod
-    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
-        """Compiles scheduled kernels of different names; gives the bytes of their shared scratch.
+    def program(self, closed: ClosedJaxpr) -> DeviceProgram:
+        """Compiles a program.
 
-        Raises `weft.errors.DeviceError` with the driver's words for a kernel that it refuses,
-        ``TypeError`` for operations and dtypes that it has no code for.
+        Raises ``TypeError`` for dtypes and operations that the device does not have, before
+        anything is compiled, and `weft.errors.DeviceError` with the driver's words for what it
+        refuses.
         """
 
     @abstractmethod

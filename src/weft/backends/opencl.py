@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from weft.backends.device import Device, Memory, Run
+from weft.backends.device import Memory
+from weft.backends.programs import KernelDevice, Run
 from weft.codegen import opencl as text
 from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
@@ -49,7 +50,7 @@ def available() -> list[OpenCL]:
     return [OpenCL(pyopencl, device, n) for n, device in enumerate(found)]
 
 
-class OpenCL(Device):
+class OpenCL(KernelDevice):
     """An OpenCL device with a context and a queue of its own, which does things in order."""
 
     def __init__(self, cl: Any, device: Any, number: int) -> None:

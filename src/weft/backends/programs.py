@@ -1,4 +1,4 @@
-"""Programs on a device: planned for its machine, run step by step as `weft.kernels.program` says.
+"""Programs on a device that runs kernels, step by step as `weft.kernels.program` says.
 
 The host walks the steps and asks the device for launches, copies and values of conditions. A
 temporary has memory from its first use to the last step at the top of the program that mentions it.
@@ -8,16 +8,16 @@ after.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from weft.backends.device import Device, Memory, Run
+from weft.backends.device import Device, DeviceProgram, Memory
+from weft.backends.dtypes import check_dtypes
 from weft.compile import plan_program
-from weft.core.dtypes import is_key, short_name, stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
-from weft.core.source import describe
 from weft.kernels.ir import Kernel
 from weft.kernels.program import (
     Copy,
@@ -34,16 +34,31 @@ from weft.kernels.program import (
     writes_of,
 )
 
+#: A kernel on a device: run it on its arguments, the parameters and then shared scratch.
+Run = Callable[[Sequence[Memory]], None]
 
-class DeviceProgram:
-    """A jaxpr compiled for a device; call it with the memory of its arguments.
 
-    Raises ``TypeError`` for dtypes that the device does not have, before anything is compiled.
-    """
+class KernelDevice(Device):
+    """A device that is asked to run one kernel after the other."""
 
-    def __init__(self, closed: ClosedJaxpr, device: Device) -> None:
+    def program(self, closed: ClosedJaxpr) -> DeviceProgram:
+        check_dtypes(closed, self)
+        return SteppedProgram(closed, self)
+
+    @abstractmethod
+    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
+        """Compiles scheduled kernels of different names; gives the bytes of their shared scratch.
+
+        Raises `weft.errors.DeviceError` with the driver's words for a kernel that it refuses,
+        ``TypeError`` for operations and dtypes that it has no code for.
+        """
+
+
+class SteppedProgram:
+    """A jaxpr compiled for a device; call it with the memory of its arguments."""
+
+    def __init__(self, closed: ClosedJaxpr, device: KernelDevice) -> None:
         self.device = device
-        _check_dtypes(closed, device)
         self.program = plan_program(closed, machine=device.machine)
         self._kernels = self._compiled()
         self._constants = {slot: self._uploaded(slot) for slot in self.program.constants}
@@ -90,7 +105,7 @@ class DeviceProgram:
 class _Run:
     """One call: what every slot is in memory just now."""
 
-    def __init__(self, program: DeviceProgram, memory: dict[Slot, Memory]) -> None:
+    def __init__(self, program: SteppedProgram, memory: dict[Slot, Memory]) -> None:
         self.top = program
         self.device = program.device
         self.memory = memory
@@ -151,34 +166,3 @@ class _Run:
         results = step.function(*arrays, **step.params)
         for slot, result in zip(step.outputs, results, strict=True):
             self.device.write(self.place(slot), np.ascontiguousarray(result, slot.dtype))
-
-
-def _check_dtypes(closed: ClosedJaxpr, device: Device) -> None:
-    for n, aval in enumerate(closed.in_avals):
-        _check(aval.dtype, device, f"argument {n}, {aval},")
-    for eqn in closed.jaxpr.eqns:
-        for var in eqn.outvars:
-            line = f"the result of {eqn.primitive.name}, {var.aval}, {describe(eqn.source)},"
-            _check(var.aval.dtype, device, line)
-
-
-def _check(dtype: np.dtype, device: Device, what: str) -> None:
-    if not has(device, dtype):
-        raise TypeError(
-            f"{device.name} ({device.description}) does not compute with {short_name(dtype)}: "
-            f"{what} cannot be there. Convert it first ({conversion(dtype)}), or leave it on the "
-            "CPU (x.to('cpu'))"
-        )
-
-
-def has(device: Device, dtype: np.dtype) -> bool:
-    """Whether a device computes with what arrays of a dtype consist of."""
-    return device.supports(np.empty(0, stored_dtype(dtype)).real.dtype)
-
-
-def conversion(dtype: np.dtype) -> str:
-    """How to write an array of a dtype as one that every device has."""
-    if is_key(dtype):
-        return "weft.random.key_data(keys)"
-    kinds = {"i": "int32", "u": "uint32", "c": "complex64"}
-    return f"x.astype(np.{kinds.get(dtype.kind, 'float32')})"

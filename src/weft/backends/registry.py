@@ -21,10 +21,17 @@ def _webgpu() -> list[Device]:
     return list(available())
 
 
+def _wasm() -> list[Device]:
+    from weft.backends.wasm import available
+
+    return list(available())
+
+
 #: Platform -> what finds its devices; raises `DeviceError` if its package or driver is missing.
 _PLATFORMS: dict[str, Callable[[], list[Device]]] = {
     "opencl": _opencl,
     "webgpu": _webgpu,
+    "wasm": _wasm,
 }
 
 _found: dict[str, list[Device]] = {}

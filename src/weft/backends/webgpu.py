@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from weft.backends.device import Device, Memory, Run
+from weft.backends.device import Memory
+from weft.backends.programs import KernelDevice, Run
 from weft.codegen import wgsl as text
 from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
@@ -54,7 +55,7 @@ def available() -> list[WebGPU]:
     return [WebGPU(wgpu, adapter, n) for n, adapter in enumerate(adapters)]
 
 
-class WebGPU(Device):
+class WebGPU(KernelDevice):
     """A device with a queue of its own, which does things in order."""
 
     def __init__(self, wgpu: Any, adapter: Any, number: int) -> None:

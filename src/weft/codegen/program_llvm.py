@@ -132,7 +132,7 @@ class Emitter:
         for symbol in self.symbols.values():
             self.module.use(symbol, "void", "ptr")
         f = self.module.function("main", ["ptr %args", "ptr %arena", "ptr %pool"], "i32")
-        cells = f.i(f"alloca [{len(self.cells)} x ptr], align 8") if self.cells else "null"
+        cells = f.i(f"alloca [{len(self.cells)} x i64], align 8") if self.cells else "null"
         main = _Function(self, f, self.program.steps, cells)
         if self.cells:  # all of them temporaries, and of known sizes
             offsets = self.module.data("i64", [_offset(slot) for slot in self.cells], align=8)
@@ -266,14 +266,14 @@ class _Function:
             if isinstance(step, ir.Launch):
                 count = len(step.slots) + len(step.scratch) + 2
                 room = count + bool(self.program.sizes)
-                table = tables[step] = self.f.i(f"alloca [{room} x ptr], align 8")
+                table = tables[step] = self.f.i(f"alloca [{room} x i64], align 8")
                 self.f.store("ptr", "%pool", table)
                 self.f.store("i32", self.seen, self.f.gep("i64", table, count - 1))
                 if self.program.sizes:
                     self.f.store("ptr", self.table, self.f.gep("i64", table, count))
             elif isinstance(step, ir.Routine):
                 count = max(1, len(step.inputs) + len(step.outputs))
-                tables[step] = self.f.i(f"alloca [{count} x ptr], align 8")
+                tables[step] = self.f.i(f"alloca [{count} x i64], align 8")
         return tables
 
     # -- steps -------------------------------------------------------------------------------------

@@ -205,9 +205,16 @@ class _Emitter:
     def _fma(self, a: str, b: str, c: str) -> str:
         if self.float and self.target.math.fma:
             return self.f.intrinsic("fma", self.kind, a, b, c)
+        if self.float and self._is_whole_wasm_register():
+            return self.f.intrinsic("wasm.relaxed.madd", self.kind, a, b, c)
         mul, add = ("fmul", "fadd") if self.float else ("mul", "add")
         product = self.f.i(f"{mul} {self.kind} {a}, {b}")
         return self.f.i(f"{add} {self.kind} {product}, {c}")
+
+    def _is_whole_wasm_register(self) -> bool:
+        """Whether WebAssembly has an instruction that may round once or twice, as is faster."""
+        bits = self.lanes * 8 * self.operand.itemsize
+        return "relaxed-simd" in self.target.features and bits == 128
 
     def _div(self, a: str, b: str) -> str:
         safe, zero, overflow = self._safe_divisor(a, b)
@@ -266,7 +273,7 @@ class _Emitter:
         return self.f.intrinsic("roundeven", self.kind, a) if self.float else a
 
     def _round_away(self, a: str) -> str:
-        return self.f.intrinsic("round", self.kind, a) if self.float else a
+        return self._elementary("round_away", (a,)) if self.float else a
 
     def _sqrt(self, a: str) -> str:
         return self.f.intrinsic("sqrt", self.kind, a)

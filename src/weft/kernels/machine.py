@@ -235,11 +235,18 @@ def cpu_machine(
         levels,
         30.0,
         memory=_MEMORY_COST,
-        core=_WIDE_CORE if vector_bytes == 64 and name not in _HALVING else Core(),
+        core=_core(vector_bytes, name, architecture),
         pages=(Pages(72, 0.25), Pages(3072, 7.1)),
         dots=dots,
         held_ns=0.5,
     )
+
+
+def _core(vector_bytes: int, name: str, architecture: str) -> Core:
+    if architecture == "wasm32":
+        # Engines load a number, move it to a vector register, and then to all of its lanes.
+        return Core(broadcast=1.5)
+    return _WIDE_CORE if vector_bytes == 64 and name not in _HALVING else Core()
 
 
 def measured(machine: Machine, figures: Figures) -> Machine:

@@ -39,8 +39,7 @@ class HostRoutine(NamedTuple):
 
     def callback(self) -> HostCallback:
         """Native code's way to the function."""
-        function = partial(self.function, **self.params)
-        return HostCallback(self.name, function, self.inputs, self.outputs)
+        return HostCallback.of(self.name, self.function, self.params, self.inputs, self.outputs)
 
 
 class HostCallback:
@@ -60,15 +59,28 @@ class HostCallback:
         self._function = function
         self._inputs = tuple(inputs)
         self._outputs = tuple(outputs)
-        self._native = _prototype(self._call)
+        self.count = len(self._inputs) + len(self._outputs)
+        self._native = _prototype(self.call)
         address = ctypes.cast(self._native, ctypes.c_void_p).value
         assert address is not None
         self.address = address
 
-    def _call(self, table: int) -> int:
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        function: Callable[..., Sequence[Any]],
+        params: Mapping[str, Any],
+        inputs: Sequence[ArraySpec],
+        outputs: Sequence[ArraySpec],
+    ) -> HostCallback:
+        """A callback of a function with parameters."""
+        return cls(name, partial(function, **params), inputs, outputs)
+
+    def call(self, table: int) -> int:
+        """What native code calls: `table` is the address of ``count`` pointers."""
         try:
-            count = len(self._inputs) + len(self._outputs)
-            pointers = (ctypes.c_void_p * count).from_address(table)
+            pointers = (ctypes.c_void_p * self.count).from_address(table)
             views = [
                 _view(p, spec)
                 for p, spec in zip(pointers, (*self._inputs, *self._outputs), strict=True)

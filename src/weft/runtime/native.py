@@ -145,8 +145,13 @@ def _target_machine(cpu: CPU) -> Iterator[llvm.TargetMachine]:
 
 def _new_target_machine(cpu: CPU) -> llvm.TargetMachine:
     return llvm.TargetMachine(
-        cpu.triple, cpu.name, cpu.features, **OPTIONS, jit=cpu.triple == host_cpu().triple
+        cpu.triple, cpu.name, cpu.features, **_options(cpu), jit=cpu.triple == host_cpu().triple
     )
+
+
+def _options(cpu: CPU) -> dict[str, Any]:
+    """WebAssembly has no code that runs wherever it lies: addresses are constants."""
+    return OPTIONS | {"reloc": "static"} if cpu.architecture == "wasm32" else OPTIONS
 
 
 def compile_module(ir_text: str, cpu: CPU | None = None, *, verify: bool = False) -> bytes:

@@ -2,7 +2,7 @@
 
 `narrowed` is the host with shorter registers and fewer instructions: for tests of that code, and
 for machines on which wide registers slow down the clock. `aarch64` is another machine altogether,
-whose object code can be made here but not run.
+whose object code can be made here but not run; that of `wasm` is run by an engine.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ _AVX2 = (
     *("fma", "lzcnt", "movbe"),
 )
 _AVX512 = (*_AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+
+#: What engines of WebAssembly outside of browsers have.
+_WASM = (
+    *("simd128", "relaxed-simd", "bulk-memory", "bulk-memory-opt", "nontrapping-fptoint"),
+    *("sign-ext", "mutable-globals", "atomics"),
+)
 
 #: What ``weft.config.cpu`` may name besides ``"native"``; the psABI's x86-64 levels 1, 3 and 4.
 WIDTHS = {
@@ -77,6 +83,22 @@ def aarch64() -> CPU:
         l1_bytes=64 << 10,
         l2_bytes=1 << 20,
         l3_bytes=32 << 20,
+        cores=1,
+    )
+
+
+def wasm() -> CPU:
+    """WebAssembly with registers of 128 bits, on the caches of the host."""
+    host = host_cpu()
+    return CPU(
+        architecture="wasm32",
+        triple="wasm32-unknown-unknown",
+        name="generic",
+        features=",".join(f"+{feature}" for feature in _WASM),
+        vector_bits=128,
+        l1_bytes=host.l1_bytes,
+        l2_bytes=host.l2_bytes,
+        l3_bytes=host.l3_bytes,
         cores=1,
     )
 

@@ -14,10 +14,12 @@ import math
 
 from weft.codegen.llvm_text import Function, Module, literal
 from weft.codegen.vecmath import coefficients
-from weft.codegen.vecmath.vec import Vec
+from weft.codegen.vecmath.vec import Features, Vec
 
 _TABLE_BITS = 1216  # of 2/π; the largest double needs bits up to 969 + 192
 _LEADING_WORDS = 2  # zeros above them, read for x < 2^53
+#: LLVM's name for it.
+_LONG_PRODUCT = "__multi3"
 _SCALAR = "weft.reduce_by_half_pi"
 _RESULT = "{ double, double, i64 }"
 
@@ -38,7 +40,7 @@ def reduce_large(v: Vec, x: str, which: str, harmless: float) -> tuple[str, str,
 
 def _build_lanes(module: Module, name: str, v: Vec) -> None:
     """The vector form: each lane through memory and the scalar function."""
-    scalar = module.routine(_SCALAR, _build_scalar)
+    scalar = module.routine(_SCALAR, lambda m, n: _build_scalar(m, n, v.features))
     result = f"{{ {v.type}, {v.type}, {v.int_type} }}"
     f = module.function(name, [f"{v.type} %x"], result, "noinline nounwind", "internal")
     slots = [f.i(f"alloca {t}, align 64") for t in (v.type, v.type, v.type, v.int_type)]
@@ -65,8 +67,10 @@ def _build_lanes(module: Module, name: str, v: Vec) -> None:
     f.ret(result, whole)
 
 
-def _build_scalar(module: Module, name: str) -> None:
+def _build_scalar(module: Module, name: str, features: Features) -> None:
     """double x > 2^12 -> {r, tail, n}."""
+    if not features.libm:
+        module.routine(_LONG_PRODUCT, _build_long_product)
     f = module.function(name, ["double %x"], _RESULT, "noinline nounwind", "internal")
     bits = f.i("bitcast double %x to i64")
     biased = f.i(f"lshr i64 {bits}, 52")
@@ -74,7 +78,7 @@ def _build_scalar(module: Module, name: str) -> None:
     mantissa = f.i(f"or i64 {f.i(f'and i64 {bits}, {(1 << 52) - 1}')}, {1 << 52}")
     turns = f.i(f"mul i192 {fraction}, {f.i(f'zext i64 {mantissa} to i192')}")
     hi, lo, scale, quadrant = _signed_fraction(f, turns)
-    r, tail = _times_half_pi(f, hi, lo)
+    r, tail = _times_half_pi(Vec(f, "double", 1, features), hi, lo)
     nan = f.i("fsub double %x, %x")  # 0, but NaN for an infinity
     r = f.i(f"fadd double {f.i(f'fmul double {r}, {scale}')}, {nan}")
     tail = f.i(f"fmul double {tail}, {scale}")
@@ -120,15 +124,34 @@ def _signed_fraction(f: Function, turns: str) -> tuple[str, str, str, str]:
     return hi, lo, f.i(f"select i1 {negative}, double {minus}, double {scale}"), quadrant
 
 
-def _times_half_pi(f: Function, hi: str, lo: str) -> tuple[str, str]:
+def _times_half_pi(v: Vec, hi: str, lo: str) -> tuple[str, str]:
     """(hi + lo)·π/2 as an unevaluated sum."""
-    first = literal("double", math.pi / 2)
-    second = literal("double", coefficients.PI_2_DOUBLE[1])
-    p = f.i(f"fmul double {hi}, {first}")
-    error = f.intrinsic("fma", "double", hi, first, f.i(f"fneg double {p}"))
-    low = f.i(
-        f"fadd double {f.i(f'fmul double {hi}, {second}')}, {f.i(f'fmul double {lo}, {first}')}"
-    )
-    low = f.i(f"fadd double {error}, {low}")
-    r = f.i(f"fadd double {p}, {low}")
-    return r, f.i(f"fsub double {low}, {f.i(f'fsub double {r}, {p}')}")
+    first, second = math.pi / 2, coefficients.PI_2_DOUBLE[1]
+    p, error = v.two_product(hi, first)
+    low = v.add(error, v.add(v.mul(hi, second), v.mul(lo, first)))
+    r = v.add(p, low)
+    return r, v.sub(low, v.sub(r, p))
+
+
+def _build_long_product(module: Module, name: str) -> None:
+    """What LLVM calls for a product of 128-bit integers: *out = a·b modulo 2^128."""
+    words = ["i64 %a", "i64 %a_high", "i64 %b", "i64 %b_high"]
+    f = module.function(name, ["ptr %out", *words], "void", "noinline nounwind")
+
+    def product(a: str, b: str) -> str:
+        return f.i(f"mul i64 {a}, {b}")
+
+    low = {x: f.i(f"and i64 {x}, {(1 << 32) - 1}") for x in ("%a", "%b")}
+    high = {x: f.i(f"lshr i64 {x}, 32") for x in ("%a", "%b")}
+    both_low = product(low["%a"], low["%b"])
+    middle = f.i(f"add i64 {product(high['%a'], low['%b'])}, {f.i(f'lshr i64 {both_low}, 32')}")
+    other = product(low["%a"], high["%b"])
+    carried = f.i(f"add i64 {other}, {f.i(f'and i64 {middle}, {(1 << 32) - 1}')}")
+    top = product(high["%a"], high["%b"])
+    for x in (f.i(f"lshr i64 {middle}, 32"), f.i(f"lshr i64 {carried}, 32")):
+        top = f.i(f"add i64 {top}, {x}")
+    for x, y in (("%a", "%b_high"), ("%a_high", "%b")):
+        top = f.i(f"add i64 {top}, {product(x, y)}")
+    f.store("i64", product("%a", "%b"), "%out")
+    f.store("i64", top, f.gep("i64", "%out", 1))
+    f.ret()

@@ -42,10 +42,11 @@ _UNARY = {
 _BINARY = {
     "power": "pow",
     "inverse_trigonometric": "atan2",
-    "rounding": "rem nextafter",
+    "rounding": "nextafter",
+    "remainder": "rem",
 }
 
 #: Functions that take a `Vec` and one name, or two.
 UNARY = Functions(**_UNARY)
 BINARY = Functions(**_BINARY)
-FUNCTIONS = Functions(**{m: f"{_UNARY.get(m, '')} {_BINARY.get(m, '')}" for m in _UNARY})
+FUNCTIONS = Functions(**{m: f"{_UNARY.get(m, '')} {_BINARY.get(m, '')}" for m in _UNARY | _BINARY})

@@ -1,4 +1,4 @@
-"""Rounding to integers, sign, nextafter and the remainder of a division."""
+"""Rounding to integers, sign and nextafter."""
 
 from __future__ import annotations
 
@@ -71,32 +71,3 @@ def nextafter(v: Vec, x: str, y: str) -> str:
     result = v.select(v.compare("oeq", x, 0.0), v.copysign(smallest, y), result)
     result = v.select(v.compare("oeq", x, y), y, result)
     return v.select(v.compare("uno", x, y), float("nan"), result)
-
-
-def rem(v: Vec, x: str, y: str) -> str:
-    """x - y·trunc(x/y), exact, with the sign of x (C's fmod).
-
-    While the quotient is below 2^(mantissa bits), one product with a truncated quotient and one
-    correction are exact. Larger quotients, and the special values, take a rare branch to LLVM's
-    `frem`, a call of libm's fmod per lane; without FMA that is the only way.
-    """
-    if not v.features.fma:
-        return v._binary("frem", x, y)
-    a, b = v.abs(x), v.abs(y)
-    quotient = v.div(a, b)
-    r = v.fnma(trunc(v, quotient), b, a)
-    # The rounded quotient may have reached the next integer.
-    r = v.select(v.compare("olt", r, 0.0), v.add(r, b), r)
-    simple = v.both(
-        v.compare("olt", quotient, 2.0 ** (v.mantissa_bits - 1)),
-        v.both(v.compare("ogt", b, v.smallest_normal * 2.0**v.mantissa_bits), v.is_finite(b)),
-    )
-    r = v.copysign(r, x)
-    [result] = v.function.if_(
-        v.any(v.invert(simple)),
-        lambda: [v._binary("frem", x, y)],
-        lambda: [r],
-        [v.type],
-        unlikely=True,
-    )
-    return result

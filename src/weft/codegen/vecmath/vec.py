@@ -37,6 +37,7 @@ class Features:
     fma: bool = False  # fused multiply-add in hardware
     rounding: bool = False  # floor, ceil, trunc and round-to-even as instructions
     avx512: bool = False  # 512-bit scalef, getexp and getmant
+    libm: bool = True  # what LLVM may call: C's functions, and arithmetic on long integers
 
     @classmethod
     def of(cls, features: str, triple: str = "x86_64") -> Features:
@@ -44,7 +45,7 @@ class Features:
         if triple.startswith(("aarch64", "arm64")):
             return cls(fma=True, rounding=True)
         if triple.startswith("wasm"):
-            return cls(rounding=True)
+            return cls(rounding=True, libm=False)
         on = {word[1:] for word in features.split(",") if word.startswith("+")}
         wide = "avx512f" in on and "avx512dq" in on
         return cls("fma" in on or wide, bool(on & {"sse4.1", "avx", "avx2"}) or wide, wide)
