@@ -103,6 +103,7 @@ SCIPY_POLYNOMIALS: list[tuple[str, str, RealFunction, float, float, int, int]] =
         "(1 + 2x) erfcx(x), t = (x - 2)/(x + 2)",
         mapped_erfcx_at_2, -1, 1 - 1e-9, 14, 29,
     ),
+    ("gamma", "Γ(x), x = 5/2 + t/2", within(2, 3, mp.gamma), -1.001, 1.001, 9, 18),
     (
         "expi_6",
         "(Ei(x) - log(x/root))/(x - root), x = 3 + 3t",

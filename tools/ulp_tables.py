@@ -352,8 +352,8 @@ A wrong NaN, infinity or sign of zero would count as an infinite error. Errors o
 `logaddexp2` are in units of the largest of result and operands: where operands nearly cancel, no
 digits of the result are known. `sign` of −0 is 0. `nextafter`, `maximum` and its kin, comparisons
 and `heaviside` are exact by construction. [vector-math.md](vector-math.md) says how the functions
-are computed, and what they reach on processors without FMA; special functions have
-[a page of their own](accuracy-special.md).
+are computed, and what they reach on processors without FMA; special functions, and what mpmath says
+of elementary ones, have [a page of their own](accuracy-special.md).
 
 | function | float32 | at | float64 | at | float16 | bfloat16 |
 |---|---|---|---|---|---|---|

@@ -7,10 +7,10 @@ import re
 
 import numpy as np
 import pytest
-from tools.special_ulp import FUNCTIONS as SPECIAL
-from tools.special_ulp import PAGE as SPECIAL_PAGE
-from tools.special_ulp import arguments as special_arguments
-from tools.special_ulp import errors as special_errors
+from tools.mpmath_ulp import FUNCTIONS as SPECIAL
+from tools.mpmath_ulp import PAGE as SPECIAL_PAGE
+from tools.mpmath_ulp import arguments as special_arguments
+from tools.mpmath_ulp import errors as special_errors
 from tools.ulp_tables import DTYPES, F32, F64, FUNCTIONS, PAGE, Function, arguments, ulps
 
 import weft

@@ -12,6 +12,7 @@ import weft.numpy as wnp
 from weft import lax
 from weft.core import dtypes
 from weft.numpy._common import ArrayLike, Value, dtype_of
+from weft.scipy.special import primitives
 from weft.scipy.special.elementary import inexact, reals
 
 
@@ -68,8 +69,7 @@ def gamma(x: ArrayLike) -> Value:
     >>> weft.scipy.special.gamma(np.array([5.])).round(3)
     Array([24.], dtype=float32)
     """
-    (x,) = reals("gamma", x)
-    return gammasgn(x) * wnp.exp(lax.lgamma(x))
+    return primitives.gamma(*reals("gamma", x))
 
 
 def digamma(x: ArrayLike) -> Value:
@@ -201,7 +201,7 @@ def factorial(n: ArrayLike, exact: bool = False) -> Value:
             "weft.scipy.special.factorial: exact=True is not supported; use math.factorial"
         )
     (n,) = reals("factorial", n)
-    return wnp.where(n < 0, 0, wnp.exp(lax.lgamma(wnp.where(n < 0, 0, n) + 1)))
+    return wnp.where(n < 0, 0, primitives.gamma(wnp.where(n < 0, 0, n) + 1))
 
 
 def comb(N: ArrayLike, k: ArrayLike, *, exact: bool = False, repetition: bool = False) -> Value:

@@ -72,8 +72,7 @@ def ndtr(x: ArrayLike) -> Value:
     >>> weft.scipy.special.ndtr(np.array([0.]))
     Array([0.5], dtype=float32)
     """
-    (x,) = reals("ndtr", x)
-    return 0.5 * lax.erfc(x * (-1 / math.sqrt(2)))
+    return p.ndtr(*reals("ndtr", x))
 
 
 def log_ndtr(x: ArrayLike, series_order: int = 3) -> Value:

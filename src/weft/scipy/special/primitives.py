@@ -11,6 +11,8 @@ from fractions import Fraction
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.lax import elementwise as ew
+from weft.lax.special import coefficients as lax_coefficients
+from weft.lax.special import digamma
 from weft.lax.special.composed import Value, composed, polynomial
 from weft.numpy import where
 from weft.scipy.special.coefficients import DOUBLE, SINGLE
@@ -49,6 +51,27 @@ erfcx_p = composed(
     jvp=(lambda t, ans, x: t * (2.0 * x * ans - 2.0 / math.sqrt(math.pi)),),
 )
 erfcx = erfcx_p.bind
+
+
+def _ndtr(x: Value) -> Value:
+    """From -1 on by erfc; before, exp(-x²/2) of x in two parts, the square of one of them exact.
+
+    The rounding of x/√2 would be magnified by x².
+    """
+    low = where((x < -1.0) & (x > -1e3), x, -1.0)
+    high = ew.round(16.0 * low) / 16.0
+    rest = (low - high) * (low + high)
+    scaled = _erfcx(low * (-1.0 / ROOT_TWO))
+    tail = 0.5 * scaled * ew.exp(-0.5 * high * high) * ew.exp(-0.5 * rest)
+    return where(x < -1.0, where(x > -1e3, tail, 0.0), 0.5 * ew.erfc(x * (-1.0 / ROOT_TWO)))
+
+
+ndtr_p = composed(
+    "ndtr",
+    _ndtr,
+    jvp=(lambda t, ans, x: t * (ew.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)),),
+)
+ndtr = ndtr_p.bind
 
 #: Where the sum of `_dawsn` is taken at, and over how many pairs (Rybicki 1989): the error is that
 #: of exp(-(π/2h)²).
@@ -300,3 +323,51 @@ def _spence_slope(t: Value, ans: Value, x: Value) -> Value:
 
 spence_p = composed("spence", _spence, jvp=(_spence_slope,))
 spence = spence_p.bind
+
+
+# ---------------------------------------------------------------- the gamma function
+
+
+def _gamma(x: Value) -> Value:
+    """From [2, 3] by exact steps of 1, from 10 on by Stirling's formula, below 0 by reflection.
+
+    No step rounds an argument whose rounding Γ would magnify.
+    """
+    size = abs(x)
+    finite = where(size == INF, 1.0, size)
+    high, low = _stirling(where(finite < 10.0, 10.0, finite))
+    value = where(finite < 10.0, _by_steps(where(finite < 10.0, finite, 2.5)), high)
+    rest = where(finite < 10.0, 1.0, low)
+    # Γ(-x) = -π / (x sin(πx) Γ(x)), with the sine of what is left beside the nearest integer.
+    nearest = ew.round(finite)
+    odd = nearest - 2.0 * ew.floor(0.5 * nearest) != 0.0
+    sine = ew.sin(math.pi * (finite - nearest))
+    below = math.pi / (finite * where(odd, sine, -sine) * value) / rest
+    below = where(finite == ew.floor(finite), NAN, below)
+    result = where(x < 0.0, below, value * rest)
+    result = where(x == 0.0, 1.0 / x, result)
+    return where(size == INF, where(x > 0.0, x, NAN), result)
+
+
+def _by_steps(x: Value) -> Value:
+    """Γ(x) for 0 < x < 10."""
+    lowest = where(x < 1.0, x + 2.0, where(x < 2.0, x + 1.0, 2.0 + (x - ew.floor(x))))
+    value = mapped(lowest, "gamma", 2.5, 0.5)
+    for k in range(1, 8):
+        value = value * where(x - k >= 2.0, x - k, 1.0)
+    return value / where(x < 1.0, x * (x + 1.0), where(x < 2.0, x, 1.0))
+
+
+def _stirling(x: Value) -> tuple[Value, Value]:
+    """Two factors of Γ(x) for x ≥ 10, neither of which overflows before Γ does."""
+    table = (
+        lax_coefficients.DOUBLE if aval_of(x).dtype == dtypes.float64 else lax_coefficients.SINGLE
+    )
+    inverse = 1.0 / x
+    series = ew.exp(inverse * polynomial(inverse * inverse, table["stirling"]))
+    power = ew.pow(x, 0.5 * x - 0.25)
+    return math.sqrt(2.0 * math.pi) * series * (power * ew.exp(-x)), power
+
+
+gamma_p = composed("gamma", _gamma, jvp=(lambda t, ans, x: t * ans * digamma(x),))
+gamma = gamma_p.bind
