@@ -196,6 +196,19 @@ def test_pieces_become_loops_of_their_own_without_guards(function: Any) -> None:
     assert operations(kernel, "select") == 0
 
 
+def test_what_a_scatter_adds_may_be_among_the_many_pieces_of_another_array() -> None:
+    def both(x: Any, i: Any) -> Any:
+        p = wnp.concatenate([x * 2, x + 1])
+        windows = wnp.concatenate([p[k : k + 3] for k in range(40)]) * 2
+        return windows, wnp.zeros(9).at[i].add(p)
+
+    x, i = np.arange(20, dtype=F32), np.arange(40, dtype=np.int32) % 9
+    p = np.concatenate([x * 2, x + 1])
+    windows, added = weft.jit(both)(x, i)
+    np.testing.assert_array_equal(windows, np.concatenate([p[k : k + 3] for k in range(40)]) * 2)
+    np.testing.assert_array_equal(added, np.bincount(i, p, 9))
+
+
 def test_stack_read_back_by_position_costs_nothing() -> None:
     def coordinates(y: Any, x: Any) -> Any:
         index = wnp.stack([y, x], axis=-1)

@@ -138,6 +138,17 @@ def test_functions_that_ignore_nan(name):
         check(getattr(wnp, name)(x), getattr(np, name)(x))
 
 
+@pytest.mark.parametrize("left_out", [np.nan, np.inf])
+def test_elements_left_out_of_a_variance_have_no_slope(left_out):
+    x = np.array([1.0, left_out, 3.0, 7.0])
+    kept = x[np.isfinite(x)]
+    slope = weft.grad(lambda x: wnp.var(x, where=wnp.isfinite(x)))(x)
+    check(slope[np.isfinite(x)], 2 * (kept - kept.mean()) / 3)
+    assert float(slope[1]) == 0
+    if np.isnan(left_out):
+        check(weft.grad(wnp.nanvar)(x), np.asarray(slope))
+
+
 def test_running_sums_with_initial():
     with weft.disable_jit():
         assert wnp.cumulative_sum(np.array([1, 2, 3]), include_initial=True).tolist() == [

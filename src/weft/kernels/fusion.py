@@ -194,7 +194,7 @@ class _Chooser:
             packed = self.is_prologue(step, uses, weight)
             return (("inline",), "inline", 0.0) if packed else (("store",), "store", 0.0)
         if any(self.is_cut_often(step, use) for use in uses):
-            few = all(self.weight[u.root.value].pieces <= 4 * MAX_PIECES for u in uses)
+            few = all(self.pieces(u.root) <= 4 * MAX_PIECES for u in uses)
             if not few:
                 return ("store",), "store", 0.0
             # Pieces of pieces are mostly cut at the same places: the price sees how many are left.
@@ -242,9 +242,12 @@ class _Chooser:
 
     def is_cut_often(self, step: Def, use: Use) -> bool:
         """Whether ``step``, put together of pieces, would be a piece among very many."""
-        root = self.weight.get(use.root.value)
         cut = use.in_fuse and step.term.holds & FUSES
-        return bool(cut) and root is not None and root.pieces > MAX_PIECES
+        return bool(cut) and self.pieces(use.root) > MAX_PIECES
+
+    def pieces(self, root: Def | Scatter) -> int:
+        """How many pieces a kernel is put together of; a scatter writes its updates as one."""
+        return self.weight[root.value].pieces if isinstance(root, Def) else 1
 
     def fold_sides(self, step: Def, uses: list[Use]) -> tuple[tuple[Side, ...], Side, float]:
         """A fold runs where it is used, or in a kernel of its own."""

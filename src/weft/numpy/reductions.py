@@ -382,6 +382,8 @@ def var(
     count = _counts(x, axes, where, True)
     centre = divide(sum(x, axes, work, keepdims=True, where=where), count) if mean is None else mean
     distance = subtract(x, centre)
+    if where is not None:  # before squaring: the slope of what is left out must not be NaN
+        distance = where_mask(distance, where, 0)
     if dtypes.is_complex(work):
         squares = lax.real(distance) ** 2 + lax.imag(distance) ** 2
     else:
