@@ -110,6 +110,8 @@ def check_jvp(
     err_msg: comes before the difference in messages.
 
     Raises AssertionError when they differ.
+
+    >>> weft.test_util.check_jvp(np.sin, lambda p, t: weft.jvp(np.sin, p, t), (np.ones(2),))
     """
     atol, rtol, eps = _tolerances(args, atol, rtol, eps)
     direction = _direction(tuple(args), np.random.RandomState(0))
@@ -136,6 +138,8 @@ def check_vjp(
 
     A random cotangent c and a random direction t must give the same ⟨c, ∂f·t⟩ and ⟨∂fᵀ·c, t⟩.
     Parameters and errors are those of :func:`check_jvp`.
+
+    >>> weft.test_util.check_vjp(np.sin, lambda x: weft.vjp(np.sin, x), (np.ones(2),))
     """
     atol, rtol, eps = _tolerances(args, atol, rtol, eps)
     random = np.random.RandomState(0)

@@ -116,6 +116,16 @@ def register_pytree_node(
 
     ``data`` is hashable, and ``unflatten_func(data, children)`` makes an instance of them again.
     With ``flatten_with_keys_func`` the children have keys in paths.
+
+    >>> class Point:
+    ...     def __init__(self, x, y):
+    ...         self.x, self.y = x, y
+    ...
+    >>> weft.tree_util.register_pytree_node(
+    ...     Point, lambda p: ((p.x, p.y), None), lambda _, xy: Point(*xy)
+    ... )
+    >>> weft.tree.leaves(Point(1, 2))
+    [1, 2]
     """
     if flatten_with_keys_func is None:
         tree.register_node(nodetype, flatten_func, unflatten_func)
@@ -133,20 +143,55 @@ def register_pytree_with_keys(
 
     ``flatten_with_keys(x) -> ((key, child) pairs, data)``; ``flatten_func`` is accepted for
     compatibility and not needed.
+
+    >>> class Size:
+    ...     def __init__(self, width):
+    ...         self.width = width
+    ...
+    >>> key = weft.tree_util.GetAttrKey("width")
+    >>> weft.tree_util.register_pytree_with_keys(
+    ...     Size, lambda s: (((key, s.width),), None), lambda _, children: Size(*children)
+    ... )
+    >>> weft.tree_util.tree_leaves_with_path(Size(4))
+    [((GetAttrKey(name='width'),), 4)]
     """
     del flatten_func
     tree.register_node_with_keys(nodetype, flatten_with_keys, unflatten_func)
 
 
 def register_pytree_with_keys_class(cls: ClassT) -> ClassT:
-    """Class decorator; needs ``tree_flatten_with_keys(self)`` and ``tree_unflatten(data, xs)``."""
+    """Class decorator; needs ``tree_flatten_with_keys(self)`` and ``tree_unflatten(data, xs)``.
+
+    >>> @weft.tree_util.register_pytree_with_keys_class
+    ... class Age:
+    ...     def __init__(self, years):
+    ...         self.years = years
+    ...
+    ...     def tree_flatten_with_keys(self):
+    ...         return ((weft.tree_util.GetAttrKey("years"), self.years),), None
+    ...
+    ...     @classmethod
+    ...     def tree_unflatten(cls, _, children):
+    ...         return cls(*children)
+    ...
+    >>> weft.tree_util.tree_leaves_with_path(Age(5))
+    [((GetAttrKey(name='years'),), 5)]
+    """
     owner: Any = cls
     tree.register_node_with_keys(cls, owner.tree_flatten_with_keys, owner.tree_unflatten)
     return cls
 
 
 def register_static(cls: ClassT) -> ClassT:
-    """Class decorator: instances are structure, without leaves; they need ``==`` and a hash."""
+    """Class decorator: instances are structure, without leaves; they need ``==`` and a hash.
+
+    >>> @weft.tree_util.register_static
+    ... class Mode(str):
+    ...     pass
+    ...
+    >>> weft.tree.leaves({"mode": Mode("fast"), "x": 1})
+    [1]
+    """
     tree.register_node(cls, lambda x: ((), x), lambda x, _: x)
     return cls
 
@@ -181,7 +226,11 @@ def all_leaves(iterable: Iterable[Any], is_leaf: Callable[[Any], bool] | None = 
 
 
 def is_tree_node(typ: type) -> bool:
-    """Are instances of the class nodes rather than leaves?"""
+    """Are instances of the class nodes rather than leaves?
+
+    >>> weft.tree_util.is_tree_node(list), weft.tree_util.is_tree_node(int)
+    (True, False)
+    """
     if typ is type(None) or optree.is_namedtuple_class(typ):
         return True
     return optree.register_pytree_node.get(typ, namespace="weft") is not None
@@ -191,6 +240,9 @@ def flatten_one_level_with_keys(node: Any) -> tuple[list[tuple[KeyPath, Any]], H
     """The children of a node with their paths (of one key), and what else is needed to rebuild it.
 
     Raises ValueError for a leaf.
+
+    >>> weft.tree_util.flatten_one_level_with_keys([7, 8])[0]
+    [((SequenceKey(idx=0),), 7), ((SequenceKey(idx=1),), 8)]
     """
     children, data = flatten_one_level(node)
     pairs, _ = tree.flatten_with_path(node, lambda x: x is not node)
@@ -198,7 +250,11 @@ def flatten_one_level_with_keys(node: Any) -> tuple[list[tuple[KeyPath, Any]], H
 
 
 def flatten_one_level(node: Any) -> tuple[list[Any], Hashable]:
-    """The children of a node, and what else is needed to rebuild it; ValueError for a leaf."""
+    """The children of a node, and what else is needed to rebuild it; ValueError for a leaf.
+
+    >>> weft.tree_util.flatten_one_level([1, (2, 3)])[0]
+    [1, (2, 3)]
+    """
     if node is None:
         return [], None
     children, data, *_ = optree.tree_flatten_one_level(node, namespace="weft")

@@ -350,6 +350,11 @@ def scatter_apply(
     `func` works element by element; `update_shape` is that of the updates that :func:`scatter`
     would take there. How often is known, and reverse-mode derivatives exist, for `unique_indices`
     and where the indices are no tracers; otherwise it is a loop.
+
+    >>> numbers = lax.ScatterDimensionNumbers((), (0,), (0,))
+    >>> where = np.array([[0], [2], [2]])
+    >>> lax.scatter_apply(np.ones(3), where, lambda x: 2 * x, numbers, update_shape=(3,))
+    Array([2., 1., 4.], dtype=float32)
     """
     shape = canonical_shape("scatter_apply", update_shape)
     params: dict[str, Any] = {

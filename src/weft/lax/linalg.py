@@ -208,6 +208,10 @@ def tridiagonal(a: ArrayLike, *, lower: bool = True) -> tuple[Value, Value, Valu
 
     `d` is the diagonal and `e` the one beside it of a real tridiagonal matrix with the same
     eigenvalues; `compact` and `taus` have the reflectors. There is no derivative.
+
+    >>> compact, d, e, taus = lax.linalg.tridiagonal(np.array([[2.0, 1.0], [1.0, 3.0]]))
+    >>> d, abs(e)
+    (Array([2., 3.], dtype=float32), Array([1.], dtype=float32))
     """
     compact, d, e, taus = linalg_reductions.tridiagonal(_matrices("tridiagonal", a), lower)
     return compact, d, e, taus
@@ -267,7 +271,14 @@ def cholesky_update(r_matrix: ArrayLike, w_vector: ArrayLike) -> Value:
 
 
 def householder_product(a: ArrayLike, taus: ArrayLike) -> Value:
-    """The first columns of the product of the reflectors that `a` has below its diagonal."""
+    """The first columns of the product of the reflectors that `a` has below its diagonal.
+
+    >>> compact, taus = lax.linalg.geqrf(np.array([[3.0, 1.0], [4.0, 2.0]]))
+    >>> q = lax.linalg.householder_product(compact, taus)
+    >>> abs(q.T @ q).round(4)
+    Array([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
     a = _matrices("householder_product", a)
     return linalg_qr.householder_product(a, _matrices("householder_product", taus))
 
@@ -334,7 +345,12 @@ def ormqr(
 
 def geqp3(a: ArrayLike) -> tuple[Value, Value, Value]:
     """``(compact, taus, permutation)``: `geqrf` of the columns of `a` in the order `permutation`,
-    each the largest of those that remain."""
+    each the largest of those that remain.
+
+    >>> compact, taus, order = lax.linalg.geqp3(np.array([[1.0, 3.0], [0.0, 4.0]]))
+    >>> abs(compact[0, 0]).round(4), order
+    (Array(5., dtype=float32), Array([1, 0], dtype=int32))
+    """
     compact, taus, permutation = linalg_reductions.geqp3(_matrices("geqp3", a))
     return compact, taus, permutation
 

@@ -75,7 +75,11 @@ class LazyArray:
 
 
 def as_lazy(x: Any) -> LazyArray:
-    """An array, a number or a lazy array as a lazy array; arrays lie at 0, 1, 2, …"""
+    """An array, a number or a lazy array as a lazy array; arrays lie at 0, 1, 2, …
+
+    >>> weft.lazy.as_lazy(np.arange(3)).shape
+    (3,)
+    """
     return x if isinstance(x, LazyArray) else LazyArray(x)
 
 

@@ -35,6 +35,10 @@ def pool(
     Raises
     ------
     ValueError: if there are too few axes, or numbers not for each spatial axis.
+
+    >>> x = np.arange(4.0).reshape(4, 1)
+    >>> weft.nn.pool(x, 0.0, lax.add, (2,), (2,))[:, 0]
+    Array([1., 5.], dtype=float32)
     """
     return _pool("pool", asarray(inputs), init, reduce_fn, window_shape, strides, padding)
 

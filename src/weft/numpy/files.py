@@ -80,7 +80,15 @@ def _restored(data: np.ndarray) -> np.ndarray:
 
 
 def save(file: Any, arr: Any, allow_pickle: bool = True) -> None:
-    """Writes an array to a file in NumPy's format (.npy)."""
+    """Writes an array to a file in NumPy's format (.npy).
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.arange(3))
+    >>> _ = file.seek(0)
+    >>> np.load(file)
+    Array([0, 1, 2], dtype=int32)
+    """
     np.save(file, _known("save", asarray(arr)), allow_pickle=allow_pickle)
 
 
@@ -98,7 +106,15 @@ def savez(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None
 
 
 def savez_compressed(file: Any, *args: Any, allow_pickle: bool = True, **kwds: Any) -> None:
-    """As `savez`, compressed."""
+    """As `savez`, compressed.
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> np.savez_compressed(file, x=np.arange(3))
+    >>> _ = file.seek(0)
+    >>> np.load(file)["x"]
+    Array([0, 1, 2], dtype=int32)
+    """
     name = "savez_compressed"
     named = {key: _known(name, asarray(x)) for key, x in kwds.items()}
     given = (_known(name, asarray(x)) for x in args)
@@ -152,6 +168,13 @@ def fromfile(
     """The elements in a binary file (`sep=""`), or numbers in a text file with that separator.
 
     The dtype is float32 by default; arguments are those of `numpy.fromfile`.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(bytes([0, 0, 128, 63])), file.flush()
+    ...     np.fromfile(file.name)
+    ...
+    Array([1.], dtype=float32)
     """
     return asarray(np.fromfile(file, dtypes.canonical_dtype(dtype), count, sep, offset=offset))
 

@@ -227,7 +227,11 @@ def _refuse_bool(name: str, x: Value, advice: str) -> None:
 
 
 def positive(x: ArrayLike, /) -> Value:
-    """+x: a number's own value."""
+    """+x: a number's own value.
+
+    >>> np.positive(np.array([-2, 3]))
+    Array([-2,  3], dtype=int32)
+    """
     (x,) = promote("positive", x)
     return as_result(x)
 
@@ -249,7 +253,11 @@ abs = absolute
 
 
 def fabs(x: ArrayLike, /) -> Value:
-    """The magnitude as a floating-point number."""
+    """The magnitude as a floating-point number.
+
+    >>> np.fabs(np.array([-2, 3]))
+    Array([2., 3.], dtype=float32)
+    """
     (x,) = promote_inexact("fabs", x)
     return lax.abs(x)
 
@@ -328,7 +336,11 @@ around = round
 
 @at_once
 def square(x: ArrayLike, /) -> Value:
-    """x · x."""
+    """x · x.
+
+    >>> np.square(np.array([-2, 3]))
+    Array([4, 9], dtype=int32)
+    """
     (x,) = promote("square", x)
     return _times(x, x)
 
@@ -519,7 +531,11 @@ def _integer_power(base: Value, exponent: Value) -> Value:
 
 @at_once
 def float_power(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """x1 to the power x2, computed in floating-point."""
+    """x1 to the power x2, computed in floating-point.
+
+    >>> np.float_power(np.array([2, 3]), -1)
+    Array([0.5       , 0.33333334], dtype=float32)
+    """
     return lax.pow(*promote_and_broadcast("float_power", x1, x2, inexact=True))
 
 

@@ -190,6 +190,12 @@ def partition(
     Raises
     ------
     ValueError: for labels without a transformation.
+
+    >>> by_label = {"fast": weft.optim.sgd(1.0), "slow": weft.optim.sgd(0.1)}
+    >>> optimizer = weft.optim.partition(by_label, {"w": "fast", "b": "slow"})
+    >>> w = {"w": np.ones(2), "b": np.ones(1)}
+    >>> optimizer.update(w, optimizer.init(w), w)[0]
+    {'w': Array([-1., -1.], dtype=float32), 'b': Array([-0.1], dtype=float32)}
     """
 
     def labels_of(params: Params) -> Any:

@@ -41,6 +41,10 @@ def scale_by_factored_rms(
     factored: whether to, for arrays whose two greatest axes have `min_dim_size_to_factor` or more.
     decay_rate: the decay of step t is 1 − (t + 1 − step_offset)^−decay_rate.
     epsilon: added to squares.
+
+    >>> scale, g = weft.optim.scale_by_factored_rms(min_dim_size_to_factor=2), np.ones((2, 3))
+    >>> scale.update(g, scale.init(g), g)[0].shape
+    (2, 3)
     """
 
     def axes_of(p: Any) -> tuple[int, int] | None:

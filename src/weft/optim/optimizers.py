@@ -202,6 +202,11 @@ def adafactor(
 
     See :func:`weft.optim.scale_by_factored_rms`; updates are then limited to a root mean square of
     `clipping_threshold` and, by default, taken relative to that of the parameters.
+
+    >>> optimizer, w = weft.optim.adafactor(0.1), np.ones(3)
+    >>> updates, state = optimizer.update(2 * w, optimizer.init(w), w)
+    >>> updates.shape
+    (3,)
     """
     parts = [scale_by_factored_rms(factored, decay_rate, decay_offset, min_dim_size_to_factor, eps)]
     if clipping_threshold is not None:
@@ -234,7 +239,13 @@ def muon(
     adam_eps_root: Any = 0.0,
     adam_weight_decay: Any = 0.0,
 ) -> GradientTransformation:
-    """Nearly orthogonal steps for matrices, AdamW for all else (Jordan et al., "Muon", 2024)."""
+    """Nearly orthogonal steps for matrices, AdamW for all else (Jordan et al., "Muon", 2024).
+
+    >>> optimizer, w = weft.optim.muon(0.1), np.eye(2)
+    >>> updates, state = optimizer.update(2 * w, optimizer.init(w), w)
+    >>> updates.shape
+    (2, 2)
+    """
 
     def labels(params: Params) -> Any:
         return tree.map(lambda p: "muon" if wnp.ndim(p) == 2 else "adam", params)

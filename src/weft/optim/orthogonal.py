@@ -69,6 +69,11 @@ def scale_by_muon(
 
     Matrices of shape (m, n) are scaled by √max(1, n / m). With `adaptive`, by the inner product of
     mean and result, too.
+
+    >>> scale, g = weft.optim.scale_by_muon(), 3 * np.eye(2)
+    >>> abs(scale.update(g, scale.init(g), g)[0]).round(1)
+    Array([[1.1, 0. ],
+           [0. , 1.1]], dtype=float32)
     """
 
     def init(params: Params) -> MuonState:

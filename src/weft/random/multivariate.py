@@ -83,7 +83,13 @@ def _factor(cov: Value, method: str) -> Value:
 def multivariate_normal_from_factor(
     key: Key, mean: ArrayLike, factor: ArrayLike, shape: Any = (), dtype: DType = None
 ) -> Value:
-    """Normal vectors with the given mean and covariance factor · factorᵀ."""
+    """Normal vectors with the given mean and covariance factor · factorᵀ.
+
+    >>> factor = np.array([[1.0, 0.0], [0.5, 2.0]])
+    >>> key, mean = weft.random.key(0), np.zeros(2)
+    >>> weft.random.multivariate_normal_from_factor(key, mean, factor, (3,)).shape
+    (3, 2)
+    """
     size = shape_of(mean)[-1]
     wanted = canonical_shape("random.multivariate_normal_from_factor", shape)
     samples = normal(key, (*wanted, size), dtype)

@@ -46,7 +46,11 @@ def permutation(key: Key, x: ArrayLike, axis: int = 0, independent: bool = False
 
 
 def shuffle(key: Key, x: ArrayLike, axis: int = 0) -> Value:
-    """`x` with the elements of each row along `axis` in a random order of its own."""
+    """`x` with the elements of each row along `axis` in a random order of its own.
+
+    >>> np.sort(weft.random.shuffle(weft.random.key(0), np.arange(5)))
+    Array([0, 1, 2, 3, 4], dtype=int32)
+    """
     return permutation(key, x, axis, independent=True)
 
 

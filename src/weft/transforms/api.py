@@ -148,6 +148,9 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The shapes and dtypes of the results of ``fun``, as ``ShapeDtypeStruct``, without computing.
 
     Arguments are arrays or ``ShapeDtypeStruct``.
+
+    >>> weft.eval_shape(lambda x: x @ x.T, weft.ShapeDtypeStruct((3, 2), np.float32))
+    ShapeDtypeStruct(shape=(3, 3), dtype=float32)
     """
     check_callable("eval_shape", fun)
     flat, leaves = flat_function("eval_shape", fun, args, kwargs)
@@ -156,7 +159,11 @@ def eval_shape(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def stop_gradient(x: Any) -> Any:
-    """The same value, with derivative zero: ``x`` is a tree of arrays."""
+    """The same value, with derivative zero: ``x`` is a tree of arrays.
+
+    >>> weft.grad(lambda x: x * weft.lax.stop_gradient(x))(3.0)
+    Array(3., dtype=float32)
+    """
     return tree.map(
         lambda leaf: stop_gradient_p.bind(leaf) if is_differentiable(aval_of(leaf)) else leaf, x
     )
@@ -393,6 +400,10 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
 
     Raises NonlinearError (a TypeError) or MissingRuleError, with the line, where an operation in
     ``fun`` is not linear.
+
+    >>> x = weft.ShapeDtypeStruct((3,), np.float32)
+    >>> weft.linear_transpose(lambda x: 2 * x[:2], x)(np.ones(2))
+    (Array([2., 2., 0.], dtype=float32),)
     """
     check_callable("linear_transpose", fun)
     flat, leaves = flat_function("linear_transpose", fun, primals)

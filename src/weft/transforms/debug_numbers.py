@@ -82,5 +82,11 @@ def debug_nans(status: bool = True) -> Any:
 
 
 def debug_infs(status: bool = True) -> Any:
-    """As :func:`debug_nans`, for infinities."""
+    """As :func:`debug_nans`, for infinities.
+
+    >>> with weft.debug_infs():
+    ...     print(weft.jit(lambda x: 1 / x)(np.array([1.0, 2.0])))
+    ...
+    [1.  0.5]
+    """
     return _checking(False, bool(status))

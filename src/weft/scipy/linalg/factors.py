@@ -333,7 +333,12 @@ def schur(a: ArrayLike, output: str = "real") -> tuple[Value, Value]:
 
 
 def rsf2csf(T: ArrayLike, Z: ArrayLike, check_finite: bool = True) -> tuple[Value, Value]:
-    """The complex Schur form of a real one: ``(t, z)`` with the same ``z t z^H``, t triangular."""
+    """The complex Schur form of a real one: ``(t, z)`` with the same ``z t z^H``, t triangular.
+
+    >>> t, z = weft.scipy.linalg.schur(np.array([[0.0, 2.0], [-2.0, 0.0]]))
+    >>> np.abs(np.diag(weft.scipy.linalg.rsf2csf(t, z)[0])).round(3)
+    Array([2., 2.], dtype=float32)
+    """
     del check_finite
     t, z = matrices("scipy.linalg.rsf2csf", T, Z, square=True)
     if shape_of(t)[-1] != shape_of(z)[-1]:

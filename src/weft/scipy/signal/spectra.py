@@ -244,6 +244,11 @@ def csd(
     """``(frequencies, Pxy)``: the cross power spectral density, by Welch's method.
 
     Arguments are those of ``scipy.signal.csd``; without `y` it is that of `x` with itself.
+
+    >>> x = np.sin(np.arange(64.0))
+    >>> frequencies, density = weft.scipy.signal.csd(x, x, nperseg=32)
+    >>> density.shape
+    (17,)
     """
     return _density(
         "csd", x, y, fs, window, nperseg, noverlap, nfft, detrend, return_onesided, scaling, axis,
@@ -355,6 +360,11 @@ def istft(
     """``(times, x)``: the signal of which `stft` with the same arguments gave `Zxx`.
 
     Exact where windows overlap such that their squares do not vanish.
+
+    >>> x = np.arange(16.0)
+    >>> _, _, z = weft.scipy.signal.stft(x, nperseg=8)
+    >>> weft.scipy.signal.istft(z, nperseg=8)[1].round(3)[:4]
+    Array([0., 1., 2., 3.], dtype=float32)
     """
     (z,) = (wnp.asarray(v) for v in promote_inexact("scipy.signal.istft", Zxx))
     if z.ndim < 2:
