@@ -55,6 +55,13 @@ CALLS = {
     "pad": lambda x, i: wnp.pad(x, ((1, 2),), constant_values=7.0),
     "linspace": lambda x, i: wnp.linspace(0.0, 1.0, 5) + x.sum(),
     "clip": lambda x, i: x.clip(-0.5, 0.5).astype("int32"),
+    "mask": lambda x, i: x[x > 0] * 2,
+    "median": lambda x, i: wnp.median(x),
+    "percentile": lambda x, i: wnp.percentile(x, 30.0),
+    "convolve": lambda x, i: wnp.convolve(x, x[:3]),
+    "polyval": lambda x, i: wnp.polyval(x[:4], x),
+    "nanmean": lambda x, i: wnp.nanmean(wnp.where(x > 0, x, np.nan)),
+    "solve": lambda x, i: wnp.linalg.solve(wnp.eye(x.size) + wnp.outer(x, x), x),
 }
 
 

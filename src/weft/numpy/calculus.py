@@ -128,6 +128,7 @@ def ediff1d(
     return concatenate(parts)
 
 
+@at_once
 def gradient(
     f: ArrayLike, *varargs: ArrayLike, axis: Any = None, edge_order: int | None = None
 ) -> Any:

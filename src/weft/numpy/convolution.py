@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import ArrayLike, DType, Value, convert, dtype_of, promote, shape_of
 from weft.numpy.classify import conjugate
 from weft.numpy.shaping import flip
 
 
+@at_once
 def convolve(
     a: ArrayLike,
     v: ArrayLike,
@@ -43,6 +45,7 @@ def convolve(
     return _slide("convolve", a, flip(v), mode)
 
 
+@at_once
 def correlate(
     a: ArrayLike,
     v: ArrayLike,

@@ -40,7 +40,14 @@ from weft.numpy._common import (
     promote,
     shape_of,
 )
-from weft.numpy.masks import Mask, concrete_mask, lone_truth, place_masks, unknown_mask
+from weft.numpy.masks import (
+    Mask,
+    chosen_at_once,
+    concrete_mask,
+    lone_truth,
+    place_masks,
+    unknown_mask,
+)
 from weft.numpy.updates import cast_updates, combined, fitted, write_where
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
@@ -439,6 +446,10 @@ def read(
     truth = lone_truth(index)
     if truth is not None:
         return read(x, None) if truth else read(read(x, None), slice(0))
+    if checked:
+        chosen = chosen_at_once(x, index)
+        if chosen is not None:
+            return chosen
     plan = plan_index(index, aval_of(x), checked)
     y = read_box(x, plan.box)
     return _gather_advanced(y, plan, mode, fill_value) if plan.arrays else y

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from weft.array import Array
+from weft.array import Array, immediate
+from weft.array.value import from_numpy
+from weft.config import detour
 from weft.core.avals import ShapedArray
+from weft.core.dtypes import is_key
 from weft.core.trace import Tracer
 from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
 
@@ -41,6 +44,20 @@ def unknown_mask(index: Any, values: ArrayLike, aval: ShapedArray) -> Value | No
     own = shape_of(values)
     fits = len(own) <= rows or (len(own) == rows + 1 and own[0] == 1)
     return mask if mask.shape == aval.shape[: mask.ndim] and fits else None
+
+
+def chosen_at_once(x: ArrayLike, index: Any) -> Value | None:
+    """`x[mask]` for a small array and a mask of its own shape, None for everything else.
+
+    How many elements that are is another number each time, so a program would not be used again.
+    """
+    if type(x) is not Array or not immediate.is_small(x.aval) or is_key(x.aval.dtype):
+        return None
+    if type(index) is not Array or index.aval.dtype != np.bool_ or detour() is not None:
+        return None
+    if not index.aval.shape or index.aval.shape != x.aval.shape:
+        return None
+    return from_numpy(x.numpy_view()[index.numpy_view()], x.aval.weak_type, owned=True)
 
 
 def place_masks(entries: list[Any], aval: ShapedArray) -> list[Any]:

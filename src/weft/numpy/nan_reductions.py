@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -41,6 +42,7 @@ def _without_nan(x: Value, value: Any) -> Value:
     return choose(isnan(x), np.asarray(value).astype(dtype_of(x)), x)
 
 
+@at_once
 def nansum(
     a: ArrayLike,
     axis: Axis = None,
@@ -59,6 +61,7 @@ def nansum(
     return sum(_without_nan(as_array("nansum", a), 0), axis, dtype, None, keepdims, initial, where)
 
 
+@at_once
 def nanprod(
     a: ArrayLike,
     axis: Axis = None,
@@ -79,6 +82,7 @@ def nanprod(
     )
 
 
+@at_once
 def nanmax(
     a: ArrayLike,
     axis: Axis = None,
@@ -96,6 +100,7 @@ def nanmax(
     return _nan_extremum("nanmax", max, -np.inf, a, axis, keepdims, initial, where)
 
 
+@at_once
 def nanmin(
     a: ArrayLike,
     axis: Axis = None,
@@ -133,6 +138,7 @@ def _nan_extremum(
     return choose(all_of(isnan(x), axis, keepdims=keepdims), constant_like(result, np.nan), result)
 
 
+@at_once
 def nanmean(
     a: ArrayLike,
     axis: Axis = None,
@@ -151,6 +157,7 @@ def nanmean(
     return mean_of(x, axis, dtype, keepdims=keepdims, where=_numbers(x, where))
 
 
+@at_once
 def nanvar(
     a: ArrayLike,
     axis: Axis = None,
@@ -177,6 +184,7 @@ def _numbers(x: Value, mask: ArrayLike | None) -> Value:
     return ~isnan(x) if mask is None else lax.bitwise_and(*broadcast("where", ~isnan(x), mask))
 
 
+@at_once
 def nanstd(
     a: ArrayLike,
     axis: Axis = None,
@@ -196,6 +204,7 @@ def nanstd(
     return sqrt(nanvar(a, axis, dtype, None, ddof, keepdims, where, mean))
 
 
+@at_once
 def nanargmax(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
@@ -208,6 +217,7 @@ def nanargmax(
     return argmax(_without_nan(as_array("nanargmax", a), -np.inf), axis, keepdims=keepdims)
 
 
+@at_once
 def nanargmin(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
@@ -220,6 +230,7 @@ def nanargmin(
     return argmin(_without_nan(as_array("nanargmin", a), np.inf), axis, keepdims=keepdims)
 
 
+@at_once
 def nancumsum(
     a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None
 ) -> Value:
@@ -232,6 +243,7 @@ def nancumsum(
     return cumsum(_without_nan(as_array("nancumsum", a), 0), axis, dtype)
 
 
+@at_once
 def nancumprod(
     a: ArrayLike, axis: int | None = None, dtype: DType = None, out: None = None
 ) -> Value:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.trace import Tracer
 from weft.numpy._common import (
@@ -62,6 +63,7 @@ def _without_leading_zeros(name: str, x: Value, tolerance: float = 0.0) -> Value
     return x[significant[0] if significant.size else shape_of(x)[0] - 1 :]
 
 
+@at_once
 def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Value:
     """The polynomial with coefficients `p`, highest power first, at `x` (Horner's rule).
 
@@ -82,6 +84,7 @@ def polyval(p: ArrayLike, x: ArrayLike, *, unroll: int = 16) -> Value:
     return result
 
 
+@at_once
 def polyadd(a1: ArrayLike, a2: ArrayLike) -> Value:
     """The sum of two polynomials, as coefficients of the longer one's length.
 
@@ -92,6 +95,7 @@ def polyadd(a1: ArrayLike, a2: ArrayLike) -> Value:
     return first + second
 
 
+@at_once
 def polysub(a1: ArrayLike, a2: ArrayLike) -> Value:
     """The difference of two polynomials, as coefficients of the longer one's length.
 
@@ -163,6 +167,7 @@ def polydiv(u: ArrayLike, v: ArrayLike, *, trim_leading_zeros: bool = False) -> 
     return quotient, rest
 
 
+@at_once
 def polyder(p: ArrayLike, m: int = 1) -> Value:
     """The m-th derivative of a polynomial, as coefficients.
 
@@ -178,6 +183,7 @@ def polyder(p: ArrayLike, m: int = 1) -> Value:
     return result
 
 
+@at_once
 def polyint(p: ArrayLike, m: int = 1, k: ArrayLike | None = None) -> Value:
     """The m-th antiderivative of a polynomial, as floats.
 
@@ -378,6 +384,7 @@ def polyfit(
     return found, base[:, :, None] * factor
 
 
+@at_once
 def vander(x: ArrayLike, N: int | None = None, increasing: bool = False) -> Value:
     """The matrix of powers of the vector `x`, highest first unless `increasing`.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy import ufuncs
 from weft.numpy._common import (
@@ -42,6 +43,7 @@ _BY_WEIGHT = "inverted_cdf"
 _METHODS = ("linear", "midpoint", *_ROUNDING, _BY_WEIGHT)
 
 
+@at_once
 def quantile(
     a: ArrayLike,
     q: ArrayLike,
@@ -76,6 +78,7 @@ def quantile(
     return _quantile("quantile", a, q, axis, method, keepdims, weights)
 
 
+@at_once
 def percentile(
     a: ArrayLike,
     q: ArrayLike,
@@ -96,6 +99,7 @@ def percentile(
     return _quantile("percentile", a, _percent(q), axis, method, keepdims, weights)
 
 
+@at_once
 def median(
     a: ArrayLike,
     axis: Axis = None,
@@ -112,6 +116,7 @@ def median(
     return _quantile("median", a, 0.5, axis, "midpoint", keepdims)
 
 
+@at_once
 def nanquantile(
     a: ArrayLike,
     q: ArrayLike,
@@ -132,6 +137,7 @@ def nanquantile(
     return _quantile("nanquantile", a, q, axis, method, keepdims, weights, ignore_nan=True)
 
 
+@at_once
 def nanpercentile(
     a: ArrayLike,
     q: ArrayLike,
@@ -153,6 +159,7 @@ def nanpercentile(
     return _quantile("nanpercentile", a, q, axis, method, keepdims, weights, ignore_nan=True)
 
 
+@at_once
 def nanmedian(
     a: ArrayLike,
     axis: Axis = None,

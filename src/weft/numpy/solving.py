@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.lax import linalg as routines
 from weft.numpy._common import (
@@ -57,6 +58,7 @@ class SlogdetResult(NamedTuple):
     logabsdet: Value
 
 
+@at_once
 def solve(a: ArrayLike, b: ArrayLike) -> Value:
     """x with ``a x = b``, by LU factors with partial pivoting.
 
@@ -97,6 +99,7 @@ def solve_matrices(a: Value, b: Value) -> Value:
     )
 
 
+@at_once
 def inv(a: ArrayLike) -> Value:
     """The inverse; inf or NaN for singular matrices.
 
@@ -111,6 +114,7 @@ def inv(a: ArrayLike) -> Value:
 # ---------------------------------------------------------------- determinants
 
 
+@at_once
 def det(a: ArrayLike) -> Value:
     """The determinant. Its derivative is right for singular matrices as well.
 
@@ -206,6 +210,7 @@ _slogdet.defjvp(_slogdet_jvp)
 # ---------------------------------------------------------------- pseudo-inverses, least squares
 
 
+@at_once
 def pinv(
     a: ArrayLike,
     rtol: ArrayLike | None = None,
@@ -325,6 +330,7 @@ def matrix_rank(
     return sum_of(_kept(s, limit).astype(np.int32), -1)
 
 
+@at_once
 def cond(x: ArrayLike, p: Any = None) -> Value:
     """The condition number in the norm `p` (2 by default): ``|x| |x⁻¹|``; inf where singular.
 
@@ -386,6 +392,7 @@ def tensorinv(a: ArrayLike, ind: int = 2) -> Value:
     return reshape(inv(reshape(x, (n, n))), (*shape[ind:], *shape[:ind]))
 
 
+@at_once
 def matrix_power(a: ArrayLike, n: int) -> Value:
     """A square matrix multiplied n times, by repeated squaring; its inverse for negative n.
 
