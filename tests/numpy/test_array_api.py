@@ -274,6 +274,8 @@ def assert_special(name, *operands):
     """Equal to NumPy's, infinities, NaNs and the signs of zeros included."""
     with np.errstate(all="ignore"), weft.disable_jit():
         wanted, found = getattr(np, name)(*operands), np.asarray(getattr(wnp, name)(*operands))
+        if name == "floor_divide":  # where the standard differs from NumPy
+            wanted = np.where(np.isinf(operands).any(0), np.divide(*operands), wanted)
     if np.iscomplexobj(wanted):
         for part in (np.real, np.imag):
             np.testing.assert_allclose(part(found), part(wanted), rtol=1e-9, atol=1e-15)

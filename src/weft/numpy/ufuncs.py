@@ -389,8 +389,13 @@ def log10(x: ArrayLike, /) -> Value:
 def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """The largest integer not greater than x1 / x2, in the operands' common dtype.
 
+    With an infinity it is x1 / x2, as the Array API standard says (NumPy: NaN for an infinite `x1`,
+    and -1 for an infinite `x2` of the other sign).
+
     >>> np.floor_divide(np.array([7, -7]), 2)
     Array([ 3, -4], dtype=int32)
+    >>> np.floor_divide(np.inf, 2.0)
+    Array(inf, dtype=float32, weak_type=True)
     """
     x1, x2 = promote_and_broadcast("floor_divide", x1, x2)
     dtype = dtype_of(x1)
@@ -404,7 +409,8 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
         inexact = lax.ne(remainder, zeros_of(x1))
         below = lax.bitwise_and(lax.ne(lax.sign(x1), lax.sign(x2)), inexact)
         return lax.select_n(below, quotient, lax.sub(quotient, constant_like(x1, 1)))
-    return _float_divmod(x1, x2)[0]
+    infinite = lax.eq(lax.max(lax.abs(x1), lax.abs(x2)), constant_like(x1, np.inf))
+    return lax.select_n(infinite, _float_divmod(x1, x2)[0], lax.div(x1, x2))
 
 
 @at_once
