@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
@@ -93,6 +94,7 @@ def _bincount_size(index: Value, known: Any, minlength: int, length: int | None)
     return max(found, minlength) if length is None else operator.index(length)
 
 
+@at_once
 def _tally(index: Value, weights: ArrayLike | None, size: int) -> Value:
     """Sums of weights (or ones) by index; indices of at least `size` are left out."""
     if weights is None:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft import lax
+from weft.array import from_numpy
 from weft.core import dtypes
+from weft.core.avals import aval_of
 from weft.core.trace import Tracer
 from weft.numpy._common import (
     ArrayLike,
@@ -117,7 +119,7 @@ def _check_concrete(name: str, x: ArrayLike) -> None:
 
 def _concrete_unique(x: Value, axis: int | None, number: int, equal_nan: bool) -> list[Value]:
     """Values, first indices, inverse and counts, by NumPy."""
-    _, *found = np.unique(
+    values, *found = np.unique(
         np.asarray(x.concrete() if isinstance(x, Tracer) else x),
         return_index=True,
         return_inverse=True,
@@ -126,8 +128,11 @@ def _concrete_unique(x: Value, axis: int | None, number: int, equal_nan: bool) -
         equal_nan=equal_nan,
     )
     first, inverse, counts = (index.astype(np.int32) for index in found)
-    # Read from the array itself, so that values have derivatives under grad.
-    return [take(x, first, number), *map(asarray, (first, inverse.ravel(), counts))]
+    if isinstance(x, Tracer):  # read from the array itself, so that values have derivatives
+        result = take(x, first, number)
+    else:
+        result = from_numpy(values, aval_of(x).weak_type)
+    return [result, *map(asarray, (first, inverse.ravel(), counts))]
 
 
 def _sized_unique(
