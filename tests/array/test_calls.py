@@ -92,6 +92,53 @@ def test_a_call_of_several_operations_becomes_one_program():
     assert y.tolist() == [3, 1]
 
 
+SEVERAL = {
+    "histogram": lambda x: wnp.histogram(x, bins=4, range=(-1, 1)),
+    "slogdet": lambda x: wnp.linalg.slogdet(x[:4].reshape(2, 2)),
+    "gradient": lambda x: wnp.gradient(x.reshape(3, 2)),
+    "meshgrid": lambda x: wnp.meshgrid(x, x[:2]),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_calls_with_several_results_give_what_they_gave(name):
+    f, x = SEVERAL[name], ready([0.5, -0.25, 2.0, 1.0, -3.0, 0.0])
+    with weft.disable_jit():
+        expected = f(x)
+    for _ in range(4):
+        results = f(x)
+        assert type(results) is type(expected)
+        for result, other in zip(results, expected, strict=True):
+            assert result.aval is other.aval
+            np.testing.assert_allclose(result, other, rtol=1e-6, atol=1e-6)
+    assert not any(is_pending(result) for result in f(x))
+
+
+def test_a_long_call_does_not_record_itself_again_for_an_operand_that_is_pending():
+    table, x = ready(np.arange(100.0)), ready([[1.5, 98.5]])
+    for _ in range(3):
+        wnp.searchsorted(table, x[0]).tolist()
+    before = immediate.recorded
+    y = wnp.searchsorted(table, wnp.sort(x * 0.5 + 3)[0])
+    assert immediate.recorded - before < 10
+    assert y.tolist() == [4, 53]
+
+
+def test_an_operand_that_fails_leaves_a_long_call_pending(monkeypatch):
+    def fail(x):
+        raise RuntimeError("no value")
+
+    monkeypatch.setattr(immediate, "WORTH_ENDING", 2)
+    x = ready([1, 2, 3])
+    for _ in range(3):
+        wnp.var(x).tolist()
+    failing = weft.pure_callback(fail, weft.ShapeDtypeStruct((3,), np.float32), x)
+    y = wnp.var(failing)
+    assert is_pending(y)
+    with pytest.raises(RuntimeError, match="no value"):
+        y.tolist()
+
+
 def test_static_arguments_tell_calls_apart():
     x = ready([[1.0, -2.0], [3.0, 4.0]])
     for _ in range(5):

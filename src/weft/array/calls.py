@@ -13,7 +13,7 @@ the value. So a call with a number that is another one each time stays as it is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,8 +37,8 @@ _OTHER = object()
 def at_once(function: FunctionT) -> FunctionT:
     """Lets calls of ``function`` on small arrays that recur run by a program of their own.
 
-    It must be a function of its arguments alone and return an array; where its work depends on the
-    values of arrays, such calls are left alone.
+    It must be a function of its arguments alone and return an array, or a tuple or list of arrays;
+    where its work depends on the values of arrays, such calls are left alone.
     """
     programs = immediate.calls
 
@@ -47,33 +47,34 @@ def at_once(function: FunctionT) -> FunctionT:
         if current_trace() is not eval_trace:
             return function(*args, **kwargs)
         arrays: list[Array] = []
-        parts: list[Hashable] = [function]
+        described: list[Hashable] = [function]
         for x in args:
             if type(x) is Array:
                 arrays.append(x)
-                parts.append(x.aval)
+                described.append(x.aval)
             else:
-                parts.append(_described(x, arrays))
+                described.append(_described(x, arrays))
         if kwargs:
             for name, x in kwargs.items():
-                parts.append(name)
-                parts.append(_described(x, arrays))
-        if _OTHER in parts:
+                described.append(name)
+                described.append(_described(x, arrays))
+        if _OTHER in described:
             return function(*args, **kwargs)
-        key = tuple(parts)
+        key = tuple(described)
         program = programs.get(key)
         if program is not None and _may_run():
             result = program(*arrays)
+            if result is None and key in immediate.long_calls and _end_segments(arrays):
+                result = program(*arrays)
             if result is not None:
                 return result
         before = immediate.recorded
         result = function(*args, **kwargs)
-        if type(result) is Array and immediate.is_small(result.aval):
-            for array in arrays:
-                if not immediate.is_small(array.aval):
-                    return result
+        found = _results(result)
+        if found and all(immediate.is_small(x.aval) for x in (*found, *arrays)):
             work = immediate.recorded - before or 1
-            immediate.note_call(key, work, lambda: _traced(function, args, kwargs))
+            made = None if type(result) is Array else _maker(type(result))
+            immediate.note_call(key, work, lambda: _traced(function, args, kwargs), made)
         return result
 
     return call  # type: ignore[return-value]
@@ -96,6 +97,29 @@ def _described(x: Any, arrays: list[Array]) -> Hashable:
     return x if isinstance(x, np.dtype | type) else _OTHER
 
 
+def _results(result: Any) -> Sequence[Array]:
+    """The arrays of a result; nothing if it is of another kind."""
+    if type(result) is Array:
+        return (result,)
+    if isinstance(result, tuple | list) and all(type(x) is Array for x in result):
+        return result
+    return ()
+
+
+def _maker(kind: Any) -> Callable[[tuple[Array, ...]], Any]:
+    """What makes a tuple or list of type ``kind`` of its arrays."""
+    return getattr(kind, "_make", kind)
+
+
+def _end_segments(arrays: Sequence[Array]) -> bool:
+    """Ends the segments of pending arrays, which costs less than a long recording.
+
+    Whether all have values then: what fails is left pending, and with it this call.
+    """
+    pending = [x._pending for x in arrays]
+    return all(p is None or p[0].segment.flush() for p in pending)
+
+
 def _may_run() -> bool:
     """Whether programs of calls hold in this context."""
     return immediate.settings is config.compiled_for and detour() is None
@@ -113,7 +137,8 @@ def _traced(
         given = iter(tracers)
         positional = [_replaced(x, given) for x in args]
         named = {name: _replaced(x, given) for name, x in kwargs.items()}
-        return [function(*positional, **named)]
+        result = function(*positional, **named)
+        return list(result) if isinstance(result, tuple | list) else [result]
 
     try:
         closed = trace_to_jaxpr(flat, [array.aval for array in arrays])

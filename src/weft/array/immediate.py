@@ -17,6 +17,7 @@ delayed work is cut into programs.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from weft.array import families
@@ -35,15 +36,19 @@ SMALL = 16384
 WORTH_LOADING = 40
 #: Recordings that cost what compiling one does.
 WORTH_COMPILING = 400
+#: Recordings that cost more than ending a segment, so that pending operands are ready.
+WORTH_ENDING = 20
 #: Programs and counts that are kept.
 LIMIT = 4096
 
-Program = Callable[..., Array | None]
+Program = Callable[..., Any]
 
 #: Programs of operations: they take arrays, and return the result or None when it does not fit.
 programs: dict[Hashable, Program] = {}
 #: The same for calls of library functions.
 calls: dict[Hashable, Program] = {}
+#: Those of them that record more than `WORTH_ENDING` operations when they do not run at once.
+long_calls: set[Hashable] = set()
 #: The settings that all of them were compiled for: with others, they are not to be used.
 settings: object = None
 #: How many operations have been recorded since Weft was imported.
@@ -80,11 +85,16 @@ def note_recorded(
                 _keep(programs, key, executable, made_for)
 
 
-def note_call(key: Hashable, work: int, closed: Callable[[], ClosedJaxpr | None]) -> None:
+def note_call(
+    key: Hashable,
+    work: int,
+    closed: Callable[[], ClosedJaxpr | None],
+    made: Callable[[tuple[Array, ...]], Any] | None = None,
+) -> None:
     """Counts a call of a library function that recorded about ``work`` operations.
 
     ``closed`` gives the call as a program, or None where it can have none; ``key`` is what `calls`
-    will know it by.
+    will know it by. ``made`` makes the result of several arrays, None says that it is one.
     """
     find = _worth(_called, key, work)
     if find is not None:
@@ -95,7 +105,9 @@ def note_call(key: Hashable, work: int, closed: Callable[[], ClosedJaxpr | None]
         made_for = config.compiled_for
         executable = find(program)
         if executable is not None:
-            _keep(calls, key, executable, made_for)
+            if work >= WORTH_ENDING:
+                long_calls.add(key)
+            _keep(calls, key, executable, made_for, made)
 
 
 def note_again(key: Hashable, executable: Executable, made_for: object) -> None:
@@ -112,6 +124,7 @@ def clear() -> None:
     """Forgets programs and counts."""
     programs.clear()
     calls.clear()
+    long_calls.clear()
     _recorded.clear()
     _called.clear()
 
@@ -142,12 +155,18 @@ def _worth(
 
 
 def _keep(
-    table: dict[Hashable, Program], key: Hashable, executable: Executable, made_for: object
+    table: dict[Hashable, Program],
+    key: Hashable,
+    executable: Executable,
+    made_for: object,
+    made: Callable[[tuple[Array, ...]], Any] | None = None,
 ) -> None:
     """Stores a program, unless settings have changed while it was made."""
     if len(table) >= LIMIT:
         table.clear()
-    table[key] = executable.call_path(_no_fit, single=True)
+        long_calls.clear()
+    path = executable.call_path(_no_fit, single=made is None)
+    table[key] = path if made is None else partial(_several, path, made)
     if config.compiled_for is not made_for:
         table.pop(key, None)
 
@@ -161,6 +180,12 @@ def _closed(
     invars, outvars = [Var(a) for a in avals], [Var(a) for a in out_avals]
     eqn = Eqn(primitive, list(invars), outvars, params)
     return ClosedJaxpr(Jaxpr([], invars, list(outvars), [eqn]), [])
+
+
+def _several(path: Program, made: Callable[[tuple[Array, ...]], Any], *arrays: Array) -> Any:
+    """The result of a call that gives several arrays."""
+    results = path(*arrays)
+    return None if results is None else made(results)
 
 
 def _no_fit(*arrays: Any) -> None:

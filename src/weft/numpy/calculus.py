@@ -80,6 +80,7 @@ def _asarray(x: ArrayLike) -> Value:
     return asarray(x)
 
 
+@at_once
 def unwrap(
     p: ArrayLike, discont: ArrayLike | None = None, axis: int = -1, period: ArrayLike = 2 * np.pi
 ) -> Value:
@@ -112,6 +113,7 @@ def unwrap(
     return concatenate([first, rest + lax.cumsum(correction, axis=number)], number)
 
 
+@at_once
 def ediff1d(
     ary: ArrayLike, to_end: ArrayLike | None = None, to_begin: ArrayLike | None = None
 ) -> Value:
@@ -459,6 +461,7 @@ def corrcoef(
 # ---------------------------------------------------------------- whole arrays
 
 
+@at_once
 def allclose(
     a: ArrayLike, b: ArrayLike, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> Value:
@@ -470,6 +473,7 @@ def allclose(
     return all_of(isclose(a, b, rtol, atol, equal_nan))
 
 
+@at_once
 def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Value:
     """Whether two arrays have one shape and equal elements.
 
@@ -485,6 +489,7 @@ def array_equal(a1: ArrayLike, a2: ArrayLike, equal_nan: bool = False) -> Value:
     return all_of(same)
 
 
+@at_once
 def array_equiv(a1: ArrayLike, a2: ArrayLike) -> Value:
     """Whether two arrays broadcast to equal arrays.
 

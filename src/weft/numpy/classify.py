@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
     ArrayLike,
@@ -89,6 +90,7 @@ def isneginf(x: ArrayLike, /, out: None = None) -> Value:
     return lax.eq(x, constant_like(x, -np.inf))
 
 
+@at_once
 def isclose(
     a: ArrayLike,
     b: ArrayLike,
@@ -152,6 +154,7 @@ def conjugate(x: ArrayLike, /) -> Value:
 conj = conjugate
 
 
+@at_once
 def angle(z: ArrayLike, deg: bool = False) -> Value:
     """The argument of complex numbers in radians (degrees with `deg`); 0 or π for real ones.
 

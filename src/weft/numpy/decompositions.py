@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.lax import linalg as routines
 from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
@@ -51,6 +52,7 @@ class SVDResult(NamedTuple):
     Vh: Value
 
 
+@at_once
 def cholesky(a: ArrayLike, *, upper: bool = False, symmetrize_input: bool = True) -> Value:
     """L with ``a = L L^H``, or ``U = L^H`` if `upper`; NaN where `a` is not positive definite.
 
@@ -67,6 +69,7 @@ def cholesky(a: ArrayLike, *, upper: bool = False, symmetrize_input: bool = True
     return conj(matrix_transpose(factor)) if upper else factor
 
 
+@at_once
 def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     """``(Q, R)`` with ``a = Q R``; R alone for ``mode="r"``.
 
@@ -89,6 +92,7 @@ def qr(a: ArrayLike, mode: str = "reduced") -> Any:
     return r if mode == "r" else QRResult(q, r)
 
 
+@at_once
 def svd(
     a: ArrayLike,
     full_matrices: bool = True,
@@ -127,6 +131,7 @@ def _hermitian_svd(x: Value, compute_uv: bool) -> Any:
     return SVDResult(u, s, conj(matrix_transpose(u * signs[..., None, :])))
 
 
+@at_once
 def svdvals(x: ArrayLike, /) -> Value:
     """The singular values, descending.
 
@@ -136,6 +141,7 @@ def svdvals(x: ArrayLike, /) -> Value:
     return svd(x, compute_uv=False)
 
 
+@at_once
 def eigh(a: ArrayLike, UPLO: str | None = None, symmetrize_input: bool = True) -> EighResult:
     """Ascending eigenvalues of Hermitian matrices, and eigenvectors in columns.
 
@@ -152,6 +158,7 @@ def eigh(a: ArrayLike, UPLO: str | None = None, symmetrize_input: bool = True) -
     return EighResult(values, vectors)
 
 
+@at_once
 def eigvalsh(a: ArrayLike, UPLO: str | None = "L", *, symmetrize_input: bool = True) -> Value:
     """The ascending eigenvalues of Hermitian matrices.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import Array
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
@@ -73,6 +74,7 @@ def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Value:
 # ---------------------------------------------------------------- taking out
 
 
+@at_once
 def delete(
     arr: ArrayLike,
     obj: Any,
@@ -181,6 +183,7 @@ def trim_zeros(filt: ArrayLike, trim: str = "fb", axis: int | Sequence[int] | No
 # ---------------------------------------------------------------- putting in
 
 
+@at_once
 def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None) -> Value:
     """The array with `values` put in before the indices `obj` along `axis` (flat without it).
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.lax import fourier as _fourier  # noqa: F401 registers the portable form
 from weft.numpy._common import (
@@ -173,6 +174,7 @@ def _fitted(x: Value, axis: int, size: int) -> Value:
 # ---------------------------------------------------------------- one axis
 
 
+@at_once
 def fft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Value:
     """``X[k] = Σ_j a[j] exp(-2πi jk/n)`` along `axis`; complex.
 
@@ -184,6 +186,7 @@ def fft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = N
     return _one_axis("fft", FftType.FFT, a, n, axis, norm)
 
 
+@at_once
 def ifft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Value:
     """The inverse of `fft`: ``a[j] = Σ_k X[k] exp(2πi jk/n) / n`` along `axis`; complex.
 
@@ -193,6 +196,7 @@ def ifft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = 
     return _one_axis("ifft", FftType.IFFT, a, n, axis, norm)
 
 
+@at_once
 def rfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Value:
     """The first ``n // 2 + 1`` elements of the spectrum of real numbers; the others are conjugates.
 
@@ -202,6 +206,7 @@ def rfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = 
     return _one_axis("rfft", FftType.RFFT, a, n, axis, norm)
 
 
+@at_once
 def irfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Value:
     """The `n` real numbers of which `a` is half of the spectrum; the inverse of `rfft`.
 
@@ -214,6 +219,7 @@ def irfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None =
     return _one_axis("irfft", FftType.IRFFT, a, n, axis, norm)
 
 
+@at_once
 def hfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Value:
     """The real spectrum, of `n` elements, of a Hermitian signal of which `a` is the first half.
 
@@ -224,6 +230,7 @@ def hfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = 
     return _one_axis("hfft", FftType.IRFFT, conj(a), n, axis, _OPPOSITE[_norm("hfft", norm)])
 
 
+@at_once
 def ihfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None = None) -> Value:
     """The first half of the Hermitian signal that has the real spectrum `a`; inverse of `hfft`.
 
@@ -236,6 +243,7 @@ def ihfft(a: ArrayLike, n: int | None = None, axis: int = -1, norm: str | None =
 # ---------------------------------------------------------------- several axes
 
 
+@at_once
 def fftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
     """`fft` over several axes.
 
@@ -249,6 +257,7 @@ def fftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = No
     return _transformed("fftn", FftType.FFT, a, s, axes, norm)
 
 
+@at_once
 def ifftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
     """`ifft` over several axes, which are chosen as in `fftn`.
 
@@ -259,6 +268,7 @@ def ifftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = N
     return _transformed("ifftn", FftType.IFFT, a, s, axes, norm)
 
 
+@at_once
 def rfftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
     """`rfft` over the last of `axes`, then `fft` over the others; axes are chosen as in `fftn`.
 
@@ -269,6 +279,7 @@ def rfftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = N
     return _transformed("rfftn", FftType.RFFT, a, s, axes, norm)
 
 
+@at_once
 def irfftn(a: ArrayLike, s: Sizes = None, axes: Axes = None, norm: str | None = None) -> Value:
     """`ifft` over all but the last of `axes`, then `irfft` over that; the inverse of `rfftn`.
 
@@ -285,6 +296,7 @@ def _two(name: str, kind: FftType, a: ArrayLike, s: Sizes, axes: Axes, norm: str
     return _transformed(name, kind, a, s, axes, norm)
 
 
+@at_once
 def fft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
     """`fftn` over two axes.
 
@@ -295,6 +307,7 @@ def fft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None 
     return _two("fft2", FftType.FFT, a, s, axes, norm)
 
 
+@at_once
 def ifft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
     """`ifftn` over two axes.
 
@@ -305,6 +318,7 @@ def ifft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None
     return _two("ifft2", FftType.IFFT, a, s, axes, norm)
 
 
+@at_once
 def rfft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
     """`rfftn` over two axes.
 
@@ -315,6 +329,7 @@ def rfft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None
     return _two("rfft2", FftType.RFFT, a, s, axes, norm)
 
 
+@at_once
 def irfft2(a: ArrayLike, s: Sizes = None, axes: Axes = (-2, -1), norm: str | None = None) -> Value:
     """`irfftn` over two axes.
 
@@ -371,6 +386,7 @@ def _shifted(name: str, x: ArrayLike, axes: int | Axes, sign: int) -> Value:
     return roll(x, [sign * (shape[axis] // 2) for axis in numbers], numbers)
 
 
+@at_once
 def fftshift(x: ArrayLike, axes: int | Axes = None) -> Value:
     """With frequency 0 in the middle of every axis (or of `axes`).
 
@@ -381,6 +397,7 @@ def fftshift(x: ArrayLike, axes: int | Axes = None) -> Value:
     return _shifted("fftshift", x, axes, 1)
 
 
+@at_once
 def ifftshift(x: ArrayLike, axes: int | Axes = None) -> Value:
     """The inverse of `fftshift`, which it differs from for odd sizes.
 

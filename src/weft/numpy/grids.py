@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.trace import Tracer
 from weft.numpy._common import (
@@ -376,6 +377,7 @@ def _bounded(place: int, index: Value, size: int, mode: str) -> Value:
     return index
 
 
+@at_once
 def unravel_index(indices: ArrayLike, shape: Any) -> tuple[Value, ...]:
     """An index for each axis, from the numbers of elements in the flat array of that shape.
 

@@ -183,6 +183,7 @@ def _bin(edges: Value, x: Value) -> Value:
     return where(x == edges[last], last, index)
 
 
+@at_once
 def histogram(
     a: ArrayLike,
     bins: ArrayLike | str = 10,

@@ -7,6 +7,7 @@ import operator
 import numpy as np
 
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.numpy._common import (
@@ -34,6 +35,7 @@ def _integers(name: str, x1: ArrayLike, x2: ArrayLike) -> list[Value]:
     return promote_and_broadcast(name, x1, x2)
 
 
+@at_once
 def gcd(x1: ArrayLike, x2: ArrayLike) -> Value:
     """The greatest common divisor of integers, element by element (Euclid's algorithm).
 
@@ -56,6 +58,7 @@ def gcd(x1: ArrayLike, x2: ArrayLike) -> Value:
     return lax.while_loop(lambda state: any_of(state[1] != 0), step, (first, second))[0]
 
 
+@at_once
 def lcm(x1: ArrayLike, x2: ArrayLike) -> Value:
     """The least common multiple of integers, element by element; 0 where one is 0.
 

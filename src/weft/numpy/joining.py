@@ -174,6 +174,7 @@ def append(arr: ArrayLike, values: ArrayLike, axis: int | None = None) -> Value:
     return concatenate([arr, values], axis)
 
 
+@at_once
 def block(arrays: Any) -> Value:
     """An array from nested lists of blocks: the innermost lists are joined along the last axis.
 
@@ -460,6 +461,7 @@ def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: 
     return x
 
 
+@at_once
 def resize(a: ArrayLike, new_shape: Any) -> Value:
     """The elements repeated or cut to fill a new shape.
 

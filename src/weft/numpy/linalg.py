@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from weft.array.calls import at_once
 from weft.numpy._common import ArrayLike, DType, Value, shape_of
 from weft.numpy.contraction import cross as _cross
 from weft.numpy.contraction import matmul, tensordot, vecdot
@@ -85,6 +86,7 @@ __all__ = [
 ]
 
 
+@at_once
 def cross(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
     """The cross product of vectors of three elements along `axis`; other axes broadcast.
 
@@ -104,6 +106,7 @@ def cross(x1: ArrayLike, x2: ArrayLike, /, *, axis: int = -1) -> Value:
     return _cross(x1, x2, axis=axis)
 
 
+@at_once
 def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Value:
     """The diagonals of the matrices over the last two axes.
 
@@ -113,6 +116,7 @@ def diagonal(x: ArrayLike, /, *, offset: int = 0) -> Value:
     return _diagonal(x, offset, -2, -1)
 
 
+@at_once
 def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DType = None) -> Value:
     """The sums of the diagonals of the matrices over the last two axes.
 
@@ -122,6 +126,7 @@ def trace(x: ArrayLike, /, *, offset: int = 0, dtype: DType = None) -> Value:
     return _trace(x, offset, -2, -1, dtype)
 
 
+@at_once
 def outer(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     """The products of every element of one vector with every element of another, as a matrix.
 

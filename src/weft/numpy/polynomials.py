@@ -113,6 +113,7 @@ def _aligned(name: str, a1: ArrayLike, a2: ArrayLike) -> list[Value]:
     return [_padded(x, size - shape_of(x)[0]) for x in vectors]
 
 
+@at_once
 def polymul(a1: ArrayLike, a2: ArrayLike, *, trim_leading_zeros: bool = False) -> Value:
     """The product of two polynomials: the convolution of their coefficients, as floats.
 
@@ -310,6 +311,7 @@ def _companion_roots(p: Value) -> Value:
     return eigvals(below + first)
 
 
+@at_once
 def polyfit(
     x: ArrayLike,
     y: ArrayLike,

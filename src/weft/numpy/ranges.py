@@ -146,6 +146,7 @@ def linspace(
     return result, step
 
 
+@at_once
 def logspace(
     start: ArrayLike,
     stop: ArrayLike,
@@ -166,6 +167,7 @@ def logspace(
     return result if dtype is None else convert("logspace", result, dtypes.canonical_dtype(dtype))
 
 
+@at_once
 def geomspace(
     start: ArrayLike,
     stop: ArrayLike,
@@ -191,6 +193,7 @@ def geomspace(
     return values if dtype is None else convert("geomspace", values, dtypes.canonical_dtype(dtype))
 
 
+@at_once
 def meshgrid(
     *xi: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True
 ) -> tuple[Value, ...]:
@@ -229,6 +232,7 @@ def meshgrid(
     return tuple(grids)
 
 
+@at_once
 def indices(dimensions: Any, dtype: DType = None, sparse: bool = False) -> Any:
     """The grid of indices of an array of that shape: row numbers, column numbers, …
 

@@ -134,6 +134,7 @@ def positions(mask: Value, size: int) -> tuple[Value, Value]:
     return write(zeros, places, index, mode="drop", unique_indices=False), running[length - 1]
 
 
+@at_once
 def select(
     condlist: Sequence[ArrayLike], choicelist: Sequence[ArrayLike], default: ArrayLike = 0
 ) -> Value:

@@ -15,6 +15,7 @@ import numpy as np
 
 from weft import lax
 from weft.array import from_numpy
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
@@ -272,6 +273,7 @@ def unique_values(
 _FEW = 8
 
 
+@at_once
 def isin(
     element: ArrayLike,
     test_elements: ArrayLike,

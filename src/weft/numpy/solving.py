@@ -174,6 +174,7 @@ def _adjugate_by_svd(x: Value) -> Value:
     return unit * matmul(conj(matrix_transpose(vh)), middle)
 
 
+@at_once
 def slogdet(a: ArrayLike, *, method: str | None = None) -> SlogdetResult:
     """The sign of the determinant (its phase for complex matrices) and the log of its magnitude.
 
@@ -266,6 +267,7 @@ def _pinv_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
 _pinv.defjvp(_pinv_jvp)
 
 
+@at_once
 def lstsq(
     a: ArrayLike, b: ArrayLike, rcond: float | None = None, *, numpy_resid: bool = False
 ) -> tuple[Value, Value, Value, Value]:
@@ -302,6 +304,7 @@ def lstsq(
     return solution[:, 0] if vector else solution, residuals, rank, s
 
 
+@at_once
 def matrix_rank(
     M: ArrayLike,
     rtol: ArrayLike | None = None,
@@ -351,6 +354,7 @@ def cond(x: ArrayLike, p: Any = None) -> Value:
 # ---------------------------------------------------------------- tensors, powers
 
 
+@at_once
 def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Axis = None) -> Value:
     """x with ``tensordot(a, x, x.ndim) = b``; `axes` of `a` are moved to its end first.
 
@@ -372,6 +376,7 @@ def tensorsolve(a: ArrayLike, b: ArrayLike, axes: Axis = None) -> Value:
     return reshape(solve(reshape(x, (n, n)), reshape(y, (n,))), shape)
 
 
+@at_once
 def tensorinv(a: ArrayLike, ind: int = 2) -> Value:
     """The inverse of ``x -> tensordot(a, x, …)``; its results have the first `ind` axes of `a`.
 

@@ -451,6 +451,7 @@ def fmod(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     return lax.rem(*promote_and_broadcast("fmod", x1, x2))
 
 
+@at_once
 def divmod(x1: ArrayLike, x2: ArrayLike, /) -> tuple[Value, Value]:
     """`(floor_divide(x1, x2), remainder(x1, x2))`.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import weft.numpy as wnp
 from weft import lax
+from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.lax import linalg as routines
 from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
@@ -33,6 +34,7 @@ _DEGREES = {
 }
 
 
+@at_once
 def expm(A: ArrayLike, *, upper_triangular: bool = False, max_squarings: int = 16) -> Value:
     """The exponential of square matrices, by scaling and squaring a Padé approximant.
 
