@@ -95,7 +95,9 @@ def __getattr__(name: str) -> Any:
     try:
         module = _NAMES[name]
     except KeyError:
-        raise AttributeError(f"module 'weft' has no attribute {name!r}") from None
+        from weft.missing import missing_name
+
+        raise missing_name("weft", name, _NAMES) from None
     if module:
         # Arrays and traced values have operators once the NumPy namespace is there.
         importlib.import_module("weft.numpy")

@@ -204,6 +204,8 @@ def test_names_of_devices(pair: Pair) -> None:
         ValueError, match=r"no platform 'abacus'; the platforms are 'cpu', 'opencl'"
     ):
         x.to("abacus")
+    with pytest.raises(ValueError, match="'opencl' and 'webgpu' drive GPUs"):
+        x.to("cuda")
     with pytest.raises(ValueError, match=r"no device 'reference:7'; those of reference are 'ref"):
         x.to("reference:7")
     with pytest.raises(TypeError, match=r"given by its name, such as 'opencl:0'; got 3"):

@@ -158,3 +158,15 @@ def test_assignment_to_traced_masks():
         weft.jit(lambda x: x.at[x > 0].set(wnp.arange(2.0)))(GRID)
     with pytest.raises(weft.errors.ConcretizationError, match="boolean mask"):
         weft.jit(lambda x: x[x > 0])(GRID)
+
+
+@pytest.mark.parametrize("kind", ["set", "add", "multiply", "min", "max", "divide", "power"])
+def test_modes_that_do_not_exist_are_refused_whatever_the_index(kind):
+    x = wnp.ones(3)
+    for index in (0, slice(1, 2), wnp.array([0, 5])):
+        with pytest.raises(ValueError, match="mode='wrap' is not a way to treat indices"):
+            getattr(x.at[index], kind)(1.0, mode="wrap")
+        with pytest.raises(ValueError, match="mode='wrap' is not a way to treat indices"):
+            x.at[index].get(mode="wrap")
+        with pytest.raises(ValueError, match="mode='wrap' is not a way to treat indices"):
+            x.at[index].apply(wnp.sin, mode="wrap")

@@ -34,6 +34,9 @@ _PLATFORMS: dict[str, Callable[[], list[Device]]] = {
     "wasm": _wasm,
 }
 
+#: What other libraries call platforms of GPUs.
+_GPUS = frozenset(["cuda", "gpu", "rocm", "mps", "metal", "xpu"])
+
 _found: dict[str, list[Device]] = {}
 _lock = threading.RLock()
 
@@ -46,7 +49,11 @@ def platform_devices(platform: str) -> list[Device]:
     """
     if platform not in _PLATFORMS:
         known = ", ".join(map(repr, ["cpu", *_PLATFORMS]))
-        raise ValueError(f"there is no platform {platform!r}; the platforms are {known}")
+        gpu = "; 'opencl' and 'webgpu' drive GPUs" if platform in _GPUS else ""
+        raise ValueError(
+            f"there is no platform {platform!r}; the platforms are {known}{gpu}. weft.devices() "
+            "lists the devices that are there"
+        )
     with _lock:
         if platform not in _found:
             _found[platform] = _PLATFORMS[platform]()

@@ -227,7 +227,9 @@ def __getattr__(name: str) -> Any:
     elif name.endswith("_p") and (found := _primitives().get(name[:-2])) is not None:
         value = found
     else:
-        raise AttributeError(f"module 'weft.lax' has no attribute {name!r}")
+        from weft.missing import missing_name
+
+        raise missing_name("weft.lax", name, __dir__())
     globals()[name] = value
     return value
 

@@ -56,7 +56,9 @@ _SUBMODULES = frozenset(["initializers", "losses"])
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return importlib.import_module(f"weft.nn.{name}")
-    raise AttributeError(f"module 'weft.nn' has no attribute {name!r}")
+    from weft.missing import missing_name
+
+    raise missing_name("weft.nn", name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -428,7 +428,9 @@ _SUBMODULES = frozenset(["fft", "lib", "linalg"])
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return _importlib.import_module(f"weft.numpy.{name}")
-    raise AttributeError(f"module 'weft.numpy' has no attribute {name!r}")
+    from weft.missing import missing_name
+
+    raise missing_name("weft.numpy", name, __all__)
 
 
 def __dir__() -> list[str]:

@@ -39,6 +39,7 @@ from weft.numpy import (
     views,
 )
 from weft.numpy._common import ArrayLike, DType, Value
+from weft.primitives.windows import GatherScatterMode
 
 # ---------------------------------------------------------------- operators
 
@@ -239,6 +240,7 @@ class IndexedUpdate:
         unknown = set(options) - {"mode", "unique_indices", "indices_are_sorted"}
         if unknown:
             raise TypeError(f"x.at[...].{kind}: unknown arguments {sorted(unknown)}")
+        GatherScatterMode.from_any(options.get("mode"))  # refuses others, whatever the index
         return indexing.write(
             self.array, self.index, values, kind, checked=options.get("mode") is None, **options
         )
@@ -289,12 +291,14 @@ class IndexedUpdate:
         It takes and returns arrays, works element by element, and is applied again where indices
         repeat (with `unique_indices` it is not).
         """
+        GatherScatterMode.from_any(options.get("mode"))
         return indexing.write_applied(
             self.array, self.index, function, checked=options.get("mode") is None, **options
         )
 
     def get(self, *, mode: str | None = None, fill_value: Any = None, **hints: bool) -> Value:
         """The elements at the index."""
+        GatherScatterMode.from_any(mode)
         return indexing.read(self.array, self.index, mode, fill_value, checked=mode is None)
 
 
