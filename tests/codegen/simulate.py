@@ -1,6 +1,6 @@
-"""Runs CUDA and C text on the host: a few definitions make pthreads of the threads of a block.
+"""Runs text for GPUs, and C, on the host: a few definitions make pthreads of a block's threads.
 
-CUDA text is compiled as it is. Blocks run one after another, the threads of one block at the same
+The text is compiled as it is. Blocks run one after another, the threads of one block at the same
 time, so that a missing barrier between them shows sooner or later.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from weft.codegen import metal
 from weft.codegen.c import HEADER
 from weft.codegen.clike import KernelText
 from weft.kernels.interpret import poison
@@ -23,16 +24,46 @@ from weft.kernels.ir import Buffer
 needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 
-#: Seen through these, CUDA C++ is C++.
-_CUDA = """\
+#: The threads of a block as threads of the host; ``body`` is what one of them does in one block.
+_THREADS = """\
 #include <math.h>
 #include <pthread.h>
 #include <string.h>
-#include <utility>
 struct Dim { unsigned x, y, z; };
-static thread_local Dim threadIdx, blockIdx;
 static Dim gridDim;
 static pthread_barrier_t meeting;
+struct Arg { void* p; template <class T> operator T*() const { return (T*)p; } };
+typedef void (*Body)(void** a, Dim block, unsigned thread);
+struct Job { Body body; void** a; unsigned thread; };
+static void* work(void* p) {
+  Job* job = (Job*)p;
+  for (unsigned z = 0; z < gridDim.z; z++)
+    for (unsigned y = 0; y < gridDim.y; y++)
+      for (unsigned x = 0; x < gridDim.x; x++) {
+        job->body(job->a, {x, y, z}, job->thread);
+        pthread_barrier_wait(&meeting);
+      }
+  return 0;
+}
+static void launch(Body body, void** a, Dim grid, unsigned block) {
+  gridDim = grid;
+  pthread_barrier_init(&meeting, 0, block);
+  pthread_t* threads = new pthread_t[block];
+  Job* jobs = new Job[block];
+  for (unsigned t = 0; t < block; t++) {
+    jobs[t] = {body, a, t};
+    pthread_create(&threads[t], 0, work, &jobs[t]);
+  }
+  for (unsigned t = 0; t < block; t++) pthread_join(threads[t], 0);
+  delete[] threads;
+  delete[] jobs;
+  pthread_barrier_destroy(&meeting);
+}
+"""
+
+#: Seen through these, CUDA C++ is C++.
+_CUDA = """\
+static thread_local Dim threadIdx, blockIdx;
 #define __global__
 #define __shared__ static
 #define __launch_bounds__(n)
@@ -41,34 +72,33 @@ static float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
 static unsigned __float_as_uint(float x) { unsigned y; memcpy(&y, &x, 4); return y; }
 static float __uint_as_float(unsigned x) { float y; memcpy(&y, &x, 4); return y; }
 static double __longlong_as_double(long long x) { double y; memcpy(&y, &x, 8); return y; }
-template <class... A, size_t... N>
-static void call(void (*f)(A...), void** a, std::index_sequence<N...>) { f((A)a[N]...); }
-template <class... A> struct Job { void (*f)(A...); void** a; unsigned thread; };
-template <class... A> static void* work(void* p) {
-  Job<A...>* job = (Job<A...>*)p;
-  threadIdx = {job->thread, 0, 0};
-  for (unsigned z = 0; z < gridDim.z; z++)
-    for (unsigned y = 0; y < gridDim.y; y++)
-      for (unsigned x = 0; x < gridDim.x; x++) {
-        blockIdx = {x, y, z};
-        call(job->f, job->a, std::index_sequence_for<A...>());
-        __syncthreads();
-      }
-  return 0;
+"""
+
+#: And so is Metal's language: what it includes.
+_METAL = """\
+#include <cmath>
+namespace metal {}
+using namespace std;
+#define device
+#define threadgroup static
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned int uint;
+typedef unsigned long ulong;
+typedef Dim uint3;
+namespace mem_flags { enum { mem_device = 1, mem_threadgroup = 2 }; }
+static void threadgroup_barrier(int) { pthread_barrier_wait(&meeting); }
+template <class T, class S> static T as_type(S x) {
+  static_assert(sizeof(T) == sizeof(S), "as_type");
+  T y; memcpy(&y, &x, sizeof y); return y;
 }
-template <class... A> static void launch(void (*f)(A...), void** a, Dim grid, unsigned block) {
-  gridDim = grid;
-  pthread_barrier_init(&meeting, 0, block);
-  pthread_t* threads = new pthread_t[block];
-  Job<A...>* jobs = new Job<A...>[block];
-  for (unsigned t = 0; t < block; t++) {
-    jobs[t] = {f, a, t};
-    pthread_create(&threads[t], 0, work<A...>, &jobs[t]);
-  }
-  for (unsigned t = 0; t < block; t++) pthread_join(threads[t], 0);
-  delete[] threads;
-  delete[] jobs;
-  pthread_barrier_destroy(&meeting);
+static float rsqrt(float x) { return 1.0f / sqrt(x); }
+template <class T> static ulong bits_of(T x) {
+  ulong y = 0; memcpy(&y, &x, sizeof x); return y;
+}
+template <class T> static T popcount(T x) { return __builtin_popcountl(bits_of(x)); }
+template <class T> static T clz(T x) {
+  return x ? __builtin_clzl(bits_of(x)) - (64 - 8 * sizeof(T)) : 8 * sizeof(T);
 }
 """
 
@@ -81,8 +111,14 @@ class HostLibrary:
         target = folder / "kernels.so"
         if language == "cuda":
             source = folder / "kernels.cpp"
-            source.write_text(_CUDA + "".join(t.text + _launcher(t) for t in texts))
+            source.write_text(_THREADS + _CUDA + "".join(t.text + _launcher(t) for t in texts))
             compiler = ["g++", "-std=c++17"]
+        elif language == "metal":
+            source = folder / "kernels.cpp"
+            (folder / "metal_stdlib").write_text(_THREADS + _METAL)
+            launchers = "".join(_launcher(t, ", block, gridDim, thread") for t in texts)
+            source.write_text(metal.source(texts) + launchers)
+            compiler = ["g++", "-std=c++14", "-Wno-attributes", "-I", str(folder)]
         else:
             source = folder / "kernels.c"
             source.write_text(HEADER + "".join(t.text for t in texts))
@@ -103,7 +139,7 @@ class HostLibrary:
             fresh = poison((b.extent,), b.dtype) if given is None else given
             memory[b] = np.array(fresh, dtype=b.dtype, order="C", copy=True)
         pointers = [memory[b].ctypes.data for b in text.arguments]
-        if self.language == "cuda":
+        if self.language != "c":
             table = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
             self.library[f"run_{text.symbol}"](table)
         else:
@@ -113,9 +149,14 @@ class HostLibrary:
         }
 
 
-def _launcher(text: KernelText) -> str:
+def _launcher(text: KernelText, position: str = "") -> str:
+    """A function that launches a kernel; where a thread is comes as arguments, or as in CUDA."""
     x, y, z = text.grid
+    arguments = ", ".join(f"Arg{{a[{n}]}}" for n in range(len(text.arguments)))
+    given = arguments + (position if arguments else position.removeprefix(", "))
+    where = "" if position else "blockIdx = block; threadIdx = {thread, 0, 0}; "
     return (
-        f'extern "C" void run_{text.symbol}(void** a) '
-        f"{{ launch({text.symbol}, a, Dim{{{x}, {y}, {z}}}, {text.block}); }}\n"
+        f'extern "C" void run_{text.symbol}(void** a) {{ launch('
+        f"[](void** a, Dim block, unsigned thread) {{ {where}{text.symbol}({given}); }}, "
+        f"a, Dim{{{x}, {y}, {z}}}, {text.block}); }}\n"
     )

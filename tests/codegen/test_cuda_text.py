@@ -31,7 +31,7 @@ from tests.codegen.gpu_programs import (
 )
 from tests.codegen.simulate import HostLibrary, needs_gcc, needs_gxx
 from tests.levels import programs as random_programs
-from weft.codegen import c, cuda
+from weft.codegen import c, cuda, metal
 from weft.codegen.clike import KernelText
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
@@ -92,9 +92,10 @@ def test_it_compiles_for_a_gpu(tmp_path: Path) -> None:
 
 # -- run on the host -------------------------------------------------------------------------------
 
-EMIT = {"cuda": cuda.emit_kernel, "c": c.emit_kernel}
+EMIT = {"cuda": cuda.emit_kernel, "metal": metal.emit_kernel, "c": c.emit_kernel}
 LANGUAGES = [
     pytest.param("cuda", marks=needs_gxx),
+    pytest.param("metal", marks=needs_gxx),
     pytest.param("c", marks=needs_gcc),
 ]
 
