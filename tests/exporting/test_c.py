@@ -133,7 +133,7 @@ def test_names_and_headers() -> None:
 
 def test_what_cannot_be_exported() -> None:
     x = np.ones((3, 3), F32)
-    with pytest.raises(ValueError, match="target is one of 'c', got 'pascal'"):
+    with pytest.raises(ValueError, match="target is one of 'c', 'wasm', 'web', got 'pascal'"):
         weft.export(lambda x: x, x, target="pascal")
     for name in ("2fast", "double", "a-b"):
         with pytest.raises(ValueError, match=f"'{name}' is no name for a function in C"):

@@ -1,4 +1,4 @@
-"""Functions as programs without Weft: C99 source and a header."""
+"""Functions as programs without Weft: C99, WebAssembly with a module of JavaScript, a web page."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from typing import Any
 
 from weft import tree
 from weft.codegen import c_program
-from weft.compile import plan_program
 from weft.core.avals import ShapedArray
-from weft.kernels.machine import Machine, cpu_machine
+from weft.exporting import c, web
 from weft.structs import struct
 from weft.transforms.functions import argument_names, check_callable
 from weft.transforms.jit import JitFunction, jit
 
-TARGETS = ("c",)
+TARGETS = {"c": c.files, "wasm": web.files, "web": web.page}
 
 
 @struct(frozen=True)
 class Exported:
-    """A program as text: its ``files`` by name, and the types of what its function takes.
+    """A program: its ``files`` by name, and the types of what its function takes.
 
-    ``inputs`` and ``outputs`` are the parameters in order, by the names that they have in C.
+    ``inputs`` and ``outputs`` are the parameters in order, by the names that they have there.
     """
 
     name: str
-    files: dict[str, str]
+    files: dict[str, str | bytes]
     inputs: dict[str, ShapedArray]
     outputs: dict[str, ShapedArray]
 
@@ -35,8 +34,9 @@ class Exported:
         """Writes the files into a folder, which is made if it is not there; returns their paths."""
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        for name, text in self.files.items():
-            (place / name).write_text(text)
+        for name, content in self.files.items():
+            data = content if isinstance(content, bytes) else content.encode()
+            (place / name).write_bytes(data)
         return [place / name for name in self.files]
 
 
@@ -49,10 +49,13 @@ def export(
     args, kwargs: arrays, or `weft.ShapeDtypeStruct`; only their types matter.
     target: ``"c"``, C99 and a header. The function takes pointers to contiguous arrays, first the
         leaves of the arguments, then those of the result; it returns 0, or 1 if there is no memory
-        for temporaries. Complex numbers are pairs, booleans bytes.
+        for temporaries. ``cc -O3 -march=native -ffp-contract=off -c name.c`` builds it.
+        ``"wasm"``, a WebAssembly module and one of JavaScript: ``const f = await load()``, then
+        ``f(x, …)`` takes typed arrays and gives an object of them, and ``f.dispose()`` ends it.
+        ``"web"``, these and a page, ``index.html``, that runs it and shows the time.
     name: of the function and the files; by default that of ``fun``.
 
-    ``cc -O3 -march=native -ffp-contract=off -c name.c`` builds it. It runs on one thread.
+    Complex numbers are pairs, booleans bytes, half types words of 16 bits. It runs on one thread.
 
     Raises ``ValueError`` for an unknown target or a name that C does not allow, and ``TypeError``
     for dtypes and operations that the target has no code for, and for programs that call libraries
@@ -69,24 +72,13 @@ def export(
         )
     traced = (fun if isinstance(fun, JitFunction) else jit(fun)).trace(*args, **kwargs)
     name = _function_name(name, traced.name)
-    program = plan_program(traced.closed, machine=_machine())
     taken = set(c_program.reserved()) | {name}
     inputs = _identifiers(argument_names(fun, traced.in_tree, args, kwargs)(), taken)
     outputs = _identifiers(tree.path_names(traced.out_tree, ""), taken)
-    source = c_program.emit_program(program, name, inputs, outputs)
-    declared = c_program.signature(program, name, inputs, outputs)
     takes = dict(zip(inputs, traced.closed.in_avals, strict=True))
     gives = dict(zip(outputs, traced.closed.out_avals, strict=True))
-    files = {
-        f"{name}.h": _header(name, declared, takes, gives),
-        f"{name}.c": f'#include "{name}.h"\n{source}',
-    }
+    files = TARGETS[target](traced.closed, name, takes, gives)
     return Exported(name, files, takes, gives)
-
-
-def _machine() -> Machine:
-    """One thread of a processor with vectors of 32 bytes, for compilers to make the best of."""
-    return cpu_machine(1, 32, (32 << 10, 512 << 10, 8 << 20))
 
 
 def _function_name(name: str | None, own: str) -> str:
@@ -112,28 +104,3 @@ def _identifiers(names: list[str], taken: set[str]) -> list[str]:
         taken.add(unique)
         found.append(unique)
     return found
-
-
-def _header(
-    name: str, declared: str, inputs: dict[str, ShapedArray], outputs: dict[str, ShapedArray]
-) -> str:
-    guard = f"WEFT_{name.upper()}_H"
-    described = [f" * in   {n}: {aval}" for n, aval in inputs.items()]
-    described += [f" * out  {n}: {aval}" for n, aval in outputs.items()]
-    return "\n".join(
-        [
-            f"#ifndef {guard}",
-            f"#define {guard}",
-            "#include <stdbool.h>",
-            "",
-            "/* Contiguous arrays; returns 0, or 1 without memory for temporaries.",
-            *described,
-            " */",
-            "#ifdef __cplusplus",
-            'extern "C"',
-            "#endif",
-            f"{declared};",
-            "",
-            "#endif\n",
-        ]
-    )

@@ -103,6 +103,22 @@ def wasm() -> CPU:
     )
 
 
+def browser() -> CPU:
+    """WebAssembly as every browser of today has it, on an ordinary computer."""
+    features = [f"+{f}" for f in _WASM if f not in ("relaxed-simd", "atomics")]
+    return CPU(
+        architecture="wasm32",
+        triple="wasm32-unknown-unknown",
+        name="generic",
+        features=",".join(features),
+        vector_bits=128,
+        l1_bytes=32 << 10,
+        l2_bytes=512 << 10,
+        l3_bytes=8 << 20,
+        cores=1,
+    )
+
+
 def _has(cpu: CPU, width: Width) -> bool:
     if cpu.architecture != width.architecture:
         return False

@@ -216,15 +216,16 @@ class WasmObject:
         exports: Sequence[str],
         addresses: Mapping[str, int] | None = None,
         shared: bool = False,
+        extra: Mapping[int, bytes] | None = None,
     ) -> bytes:
         """A module whose data begin at ``base`` (a multiple of `ALIGNMENT`) of its memory.
 
         It imports ``env.__linear_memory`` (of up to `MAX_PAGES`, for several threads if
         ``shared``), ``env.__stack_pointer``, a table if it has pointers to functions, and functions
-        that it does not define; ``addresses`` are those of data that it does not define. Raises
-        `ObjectError` for what is neither defined nor among them.
+        that it does not define; ``addresses`` are those of data that it does not define, ``extra``
+        further data by address. Raises `ObjectError` for what is neither defined nor among them.
         """
-        known = addresses or {}
+        known, further = addresses or {}, extra or {}
 
         def address(symbol: Symbol) -> int:
             if symbol.place is not None:
@@ -242,10 +243,14 @@ class WasmObject:
                 export = b""
             fixed = self._relocated(number, body, address)
             if number == _DATA:
-                fixed = self._data_section(fixed, base)
+                fixed = self._data_section(fixed, base, further)
+            elif number == _DATA_COUNT:
+                fixed = unsigned(len(self._segments) + len(further))
             elif number == _IMPORT and shared:
                 fixed = _with_shared_memory(fixed)
             out += _section(number, fixed)
+        if further and not self._segments:
+            out += _section(_DATA, self._data_section(b"\0", base, further))
         return bytes(out)
 
     def _export_section(self, exports: Sequence[str]) -> bytes:
@@ -273,15 +278,16 @@ class WasmObject:
             fixed[relocation.offset : relocation.offset + len(encoded)] = encoded
         return bytes(fixed)
 
-    def _data_section(self, body: bytes, base: int) -> bytes:
-        """The segments, relocated and elsewhere."""
+    def _data_section(self, body: bytes, base: int, extra: Mapping[int, bytes]) -> bytes:
+        """The segments, relocated and elsewhere, and further ones."""
         reader = _Reader(body)
-        out = bytearray(unsigned(reader.unsigned()))
-        for start, _ in self._segments:
+        segments = []
+        for start, _ in self._segments[: reader.unsigned()]:
             reader.unsigned(), reader.byte(), reader.signed(), reader.byte()
-            place = base + start
+            segments.append((base + start, reader.blob()))
+        out = bytearray(unsigned(len(segments) + len(extra)))
+        for place, data in (*segments, *extra.items()):
             constant = _signed(place - (1 << 32) if place >= 1 << 31 else place, 5)
-            data = reader.blob()
             out += b"\0\x41" + constant + b"\x0b" + unsigned(len(data)) + data
         return bytes(out)
 
