@@ -177,6 +177,18 @@ def test_unused_results_are_not_computed() -> None:
     assert operations(kernel, "exp") == 0
 
 
+def test_a_fold_that_every_row_needs_is_computed_before_the_rows() -> None:
+    def perplexity(x: Any, y: Any) -> Any:
+        likelihood = nn.one_hot(y, 5) * nn.log_softmax(x)
+        return wnp.exp(-likelihood.sum() / len(y))
+
+    x, y = np.random.default_rng(0).normal(size=(8, 5)).astype(F32), np.arange(8) % 5
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    value = np.exp(-np.log(p[np.arange(8), y]).mean())
+    slope = weft.jit(weft.grad(perplexity))(x, y)
+    np.testing.assert_allclose(slope, value / 8 * (p - np.eye(5)[y]), rtol=1e-4, atol=1e-6)
+
+
 # -- pieces ----------------------------------------------------------------------------------------
 
 

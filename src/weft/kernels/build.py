@@ -214,7 +214,7 @@ class _Builder:
         needs: list[_Sink] = []
         if not self._uses_others(sink):
             return needs
-        for term in self._visible(sink.terms):
+        for term in self._read(sink, bound):
             if isinstance(term, Fold) and term.axes <= bound and not self._known(term):
                 if sink.fold is not term:
                     needs.append(_Sink(term.over, term.bodies, fold=term, monoid=term.monoid))
@@ -227,6 +227,22 @@ class _Builder:
     def _uses_others(self, sink: _Sink) -> bool:
         """Whether ``sink`` may use folds or rows."""
         return bool(self.rows) or any(t.holds & FOLDS for t in sink.terms)
+
+    def _read(self, sink: _Sink, bound: set[Axis]) -> list[Term]:
+        """Subterms of ``sink``, and those of rows that it reads and that inner loops fill.
+
+        The folds in such rows are computed here if they belong here.
+        """
+        terms = self._visible(sink.terms)
+        for term in terms:  # it grows
+            if (
+                isinstance(term, Load)
+                and term.value in self.rows
+                and ("row", term.value) not in self._all_known()
+                and not self._is_filled_here(term, bound)
+            ):
+                terms += self._visible([self._row_body(term)[1]])
+        return terms
 
     def _visible(self, bodies: Iterable[Term]) -> list[Term]:
         """Subterms of ``bodies``, without the pieces of fuses that the open loops rule out."""
@@ -250,20 +266,28 @@ class _Builder:
 
     def _row_sink(self, load: Load, bound: set[Axis]) -> _Sink | None:
         """The loop nest that fills a row, if this block and no earlier one binds its outer axes."""
-        definition, depth, buffer = self.rows[load.value]
-        outer = load.index[:depth]
+        if ("row", load.value) in self._all_known() or not self._is_filled_here(load, bound):
+            return None
+        fresh, body = self._row_body(load)
+        index = tuple(Affine.of(a) for a in fresh)
+        return _Sink(fresh, (body,), self.rows[load.value][2], index, row=load.value)
+
+    def _is_filled_here(self, load: Load, bound: set[Axis]) -> bool:
+        """Whether the outer axes of a row are bound in this block, and in no earlier one."""
+        outer = load.index[: self.rows[load.value][1]]
         needed = frozenset().union(*(i.axes() for i in outer)) if outer else frozenset()
         innermost = self.scopes[-1].axis
-        if not needed <= bound or ("row", load.value) in self._all_known():
-            return None
-        if innermost not in needed if needed else innermost is not None:
-            return None  # a row of the whole kernel is filled before any loop is open
+        if not needed:  # a row of the whole kernel is filled before any loop is open
+            return innermost is None
+        return needed <= bound and innermost in needed
+
+    def _row_body(self, load: Load) -> tuple[tuple[Axis, ...], Term]:
+        """Axes of the loops that fill a row, and what it holds there."""
+        definition, depth, _ = self.rows[load.value]
         fresh = tuple(Axis(a.name, a.extent) for a in definition.axes[depth:])
-        mapping = dict(zip(definition.axes[:depth], outer, strict=True))
+        mapping = dict(zip(definition.axes[:depth], load.index, strict=False))
         mapping.update(zip(definition.axes[depth:], map(Affine.of, fresh), strict=True))
-        body = substitute(definition.term, mapping)
-        index = tuple(Affine.of(a) for a in fresh)
-        return _Sink(fresh, (body,), buffer, index, row=load.value)
+        return fresh, substitute(definition.term, mapping)
 
     def _all_known(self) -> set[object]:
         return {k for s in self.scopes for k in s.known}
@@ -280,9 +304,10 @@ class _Builder:
         by_fold = {s.fold: s for s in sinks if s.fold is not None}
         by_row = {s.row: s for s in sinks if s.row is not None}
         waves: dict[_Sink, int] = {}
+        bound = self._bound
         for sink in sinks:
             wave = 0
-            for term in self._visible(sink.terms) if self._uses_others(sink) else ():
+            for term in self._read(sink, bound) if self._uses_others(sink) else ():
                 if isinstance(term, Fold) and term in by_fold and by_fold[term] is not sink:
                     wave = max(wave, waves[by_fold[term]] + 1)
                 elif isinstance(term, Load) and by_row.get(term.value, sink) is not sink:
