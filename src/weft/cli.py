@@ -22,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser().parse_args(arguments)
         if options.command == "devices":
             return devices(options.measure, options.forget)
+        if options.pages is not None:
+            return pages(options.pages)
         return demo(options.names, options.picture)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -46,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
         default=Path("weft-fluid.png"),
         metavar="FILE",
         help="where the fluid's picture goes (default: %(default)s)",
+    )
+    show.add_argument(
+        "--pages",
+        type=Path,
+        metavar="FOLDER",
+        help="write live pages for a browser there instead: draw a digit, stir the fluid",
     )
     model = commands.add_parser(
         "devices", help="what programs run on, and the model that they are planned with"
@@ -84,6 +92,21 @@ def demo(names: Sequence[str], picture: Path) -> int:
     from weft.demo.show import show
 
     show(Console(), names or NAMES, picture)
+    return 0
+
+
+def pages(folder: Path) -> int:
+    """Write the live pages, and say how to look at them."""
+    from weft.demo.pages import write_pages
+
+    try:
+        written = write_pages(folder)
+    except OSError as why:
+        print(f"weft demo: --pages {folder}: {why}", file=sys.stderr)
+        return 2
+    print(f"Wrote {' and '.join(map(str, written))}. To see them:")
+    print(f"  {sys.executable} -m http.server --bind 127.0.0.1 --directory {folder}")
+    print("and open http://127.0.0.1:8000 in a browser.")
     return 0
 
 
