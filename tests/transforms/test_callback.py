@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
@@ -106,3 +108,80 @@ def test_bad_arguments_are_refused() -> None:
         weft.pure_callback(3, SCALAR, 1.0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="vmap_method is one of"):
         weft.pure_callback(np.sin, SCALAR, 1.0, vmap_method="legacy")
+
+
+def recording(ordered: bool = False) -> tuple[list[float], Any]:
+    """Values that a callback saw, and a function that calls it."""
+    seen: list[float] = []
+
+    def host(x: np.ndarray) -> np.ndarray:
+        seen.append(float(x))
+        return x + 1
+
+    return seen, lambda x: weft.io_callback(host, SCALAR, x, ordered=ordered)
+
+
+ELEMENTS = st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=1, max_size=4)
+
+
+@settings(max_examples=12, deadline=None)
+@given(ELEMENTS, st.sampled_from([lambda f: f, weft.jit]))
+def test_effects_under_vmap_are_those_of_each_element_in_turn(elements: Any, wrap: Any) -> None:
+    seen, note = recording()
+
+    def f(chosen: Any, x: Any) -> Any:
+        x = lax.cond(chosen, note, lambda x: x * 2, x)
+        return lax.while_loop(lambda c: c < 3, note, x)
+
+    chosen = np.array([c for c, _ in elements])
+    x = np.array([v for _, v in elements], np.float32)
+    expected = [f(c, v) for c, v in zip(chosen, x, strict=True)]
+    np.testing.assert_array_equal(expected, expected)  # computed now
+    branches = [float(v) for c, v in elements if c]
+    loops = [float(k) for c, v in elements for k in range(v + 1 if c else 2 * v, 3)]
+    assert sorted(seen) == sorted(branches + loops)
+    seen.clear()
+    np.testing.assert_array_equal(wrap(weft.vmap(f))(chosen, x), expected)
+    assert seen == branches + loops
+
+
+def test_nested_and_unmapped_effects() -> None:
+    seen, note = recording()
+    x = np.arange(4, dtype=np.float32).reshape(2, 2)
+    np.testing.assert_array_equal(weft.vmap(weft.vmap(note))(x), x + 1)
+    assert sorted(seen) == [0, 1, 2, 3]
+    seen.clear()
+    both = weft.vmap(lambda p, x: lax.cond(p, note, lambda x: x, x), in_axes=(None, 0))
+    np.testing.assert_array_equal(both(True, x[1]), [3, 4])
+    np.testing.assert_array_equal(both(False, x[1]), [2, 3])
+    assert seen == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda f: lambda x: f(x),
+        weft.jit,
+        lambda f: lambda x: lax.cond(x > 1, f, lambda x: x, x),
+        lambda f: lambda x: lax.while_loop(lambda c: c < 3, f, x),
+    ],
+)
+def test_ordered_calls_cannot_be_mapped(wrap: Any) -> None:
+    _, note = recording(ordered=True)
+    with pytest.raises(ValueError) as error:
+        weft.vmap(wrap(note))(np.arange(3, dtype=np.float32))
+    text = str(error.value)
+    assert text.startswith("io_callback host with ordered=True under vmap: the elements")
+    assert "With ordered=False, the default, there is one call for each\nAt " in text
+    assert text.endswith("weft.io_callback(host, SCALAR, x, ordered=ordered)")
+
+
+def test_what_calls_back_and_sees_the_other_elements() -> None:
+    def branch(x: Any) -> Any:
+        weft.debug.print("{}", x)
+        return lax.psum(x, "i")
+
+    f = weft.vmap(lambda p, x: lax.cond(p, branch, lambda x: x, x), axis_name="i")
+    with pytest.raises(NotImplementedError, match="along 'i': move one of the two out") as error:
+        f(np.array([True, False]), np.ones(2, np.float32))
+    assert "lax.cond(p, branch" in str(error.value)

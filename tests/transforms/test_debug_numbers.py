@@ -47,3 +47,27 @@ def test_nothing_is_raised_without_them():
     with weft.debug_nans():
         assert float(weft.jit(lambda x: lax.fori_loop(0, 3, lambda i, v: v + i, x))(1.0)) == 4.0
     assert onp.isnan(float(bad(np.asarray(-1.0))))
+
+
+@pytest.mark.parametrize("context", [weft.debug_nans, weft.debug_infs, weft.disable_jit])
+@pytest.mark.parametrize("number", [True, 2, 2.5, 2j, onp.float32(2), onp.float64(2)])
+def test_numbers_are_arrays_in_the_body(context, number):
+    """As under jit: with their methods, their dtype and their weakness."""
+
+    def types(x, *, static=None):
+        return [x.dtype, x.weak_type, x.astype(np.complex64).dtype, (x**2).dtype, static]
+
+    def gives(found):
+        def f(x, static=None):
+            found.append(types(x, static=static))
+            return lax.cond(True, lambda x: x.astype(np.complex64), lambda x: x * 0j, x)
+
+        return weft.jit(f, static_argnames="static")
+
+    traced, run = [], []
+    expected = gives(traced)(number, static="s")
+    with context():
+        assert gives(run)(number, "s") == expected
+    assert run == traced
+    with context(), pytest.raises(TypeError, match=r"jit of 'f': x .* not an array or a number"):
+        gives([])(object())

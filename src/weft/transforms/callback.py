@@ -2,12 +2,13 @@
 
 ``pure_callback`` runs a NumPy function inside a compiled program; the function must not have side
 effects, for the call may be dropped, repeated or moved.  ``io_callback`` may have them: calls
-happen once each, in program order.
+happen once each, in program order; under ``vmap`` once for each element.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from weft import tree
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
 from weft.primitives.shaping import move_axis
+from weft.transforms.functions import at_user_line
+from weft.transforms.one_by_one import ORDERED, one_by_one, ordered_call
 from weft.transforms.vmap import place_axis
 
 pure_callback_p = Primitive("pure_callback", multiple_results=True)
 
-_ORDERED = frozenset(["io"])
+_EFFECTS = {None: frozenset[str](), False: frozenset(["io"]), True: frozenset([ORDERED])}
 _METHODS = (None, "sequential", "expand_dims", "broadcast_all")
 
 
@@ -70,19 +73,20 @@ def pure_callback(
     >>> weft.jit(lambda x: weft.pure_callback(np.linalg.norm, shape, x))(np.ones(4, np.float32))
     Array(2., dtype=float32)
     """
-    return _call(callback, result_shape_dtypes, args, kwargs, vmap_method, ordered=False)
+    return _call(callback, result_shape_dtypes, args, kwargs, vmap_method, ordered=None)
 
 
 def io_callback(
     callback: Callable[..., Any],
     result_shape_dtypes: Any,
     *args: Any,
-    ordered: bool = True,
+    ordered: bool = False,
     **kwargs: Any,
 ) -> Any:
     """`pure_callback` for functions with side effects: each call happens once, in program order.
 
-    ``ordered`` is accepted for compatibility; calls are always in order.
+    Under `vmap` there is one call for each element, one after the other. With ``ordered`` that is
+    a ValueError: for functions that count on being called once where they are written.
 
     >>> seen = []
     >>> def note(x):
@@ -91,8 +95,7 @@ def io_callback(
     >>> seen
     [3.0]
     """
-    del ordered
-    return _call(callback, result_shape_dtypes, args, kwargs, None, ordered=True)
+    return _call(callback, result_shape_dtypes, args, kwargs, "sequential", ordered=bool(ordered))
 
 
 def _call(
@@ -101,8 +104,9 @@ def _call(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     vmap_method: str | None,
-    ordered: bool,
+    ordered: bool | None,
 ) -> Any:
+    """``ordered`` is None for a function without effects."""
     if not callable(callback):
         raise TypeError(f"callback: a function is needed, got {callback!r}")
     if vmap_method not in _METHODS:
@@ -126,8 +130,8 @@ def _(*args: ShapedArray, avals: tuple[ShapedArray, ...], **_: Any) -> list[Shap
 
 
 @pure_callback_p.def_effects
-def _(*, ordered: bool, **_: Any) -> frozenset[str]:
-    return _ORDERED if ordered else frozenset()
+def _(*, ordered: bool | None, **_: Any) -> frozenset[str]:
+    return _EFFECTS[ordered]
 
 
 @pure_callback_p.def_numpy
@@ -154,33 +158,25 @@ def _(
     callback: FlatCallback,
     avals: tuple[ShapedArray, ...],
     vmap_method: str | None,
-    ordered: bool,
+    ordered: bool | None,
 ) -> Any:
-    from weft.transforms.control_flow import map as map_over
-
+    if ordered:
+        raise ordered_call(callback, at_user_line())
     if vmap_method is None:
         raise ValueError(
             f"callback {callback} under vmap: say how by vmap_method='sequential', 'expand_dims' "
-            "or 'broadcast_all'"
+            f"or 'broadcast_all'{at_user_line()}"
         )
     params = {"callback": callback, "vmap_method": vmap_method, "ordered": ordered}
-    moved = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims, strict=True)]
-    zeros = [0] * len(avals)
     if vmap_method == "sequential":
-        mapped = [x for x, d in zip(moved, dims, strict=True) if d is not None]
-
-        def once(parts: list[Any]) -> list[Any]:
-            rest = iter(parts)
-            full = [x if d is None else next(rest) for x, d in zip(moved, dims, strict=True)]
-            return pure_callback_p.bind(*full, avals=avals, **params)
-
-        return map_over(once, mapped), zeros
+        return one_by_one(partial(pure_callback_p.bind, avals=avals, **params), args, dims)
     count = 1 if vmap_method == "expand_dims" else axis_size
     full = [
-        place_axis(x, count, None, 0) if d is None else x for x, d in zip(moved, dims, strict=True)
+        place_axis(x, count, None, 0) if d is None else move_axis(x, d, 0)
+        for x, d in zip(args, dims, strict=True)
     ]
     wide = tuple(ShapedArray((axis_size, *a.shape), a.dtype) for a in avals)
-    return pure_callback_p.bind(*full, avals=wide, **params), zeros
+    return pure_callback_p.bind(*full, avals=wide, **params), [0] * len(wide)
 
 
 @pure_callback_p.def_lower_complex

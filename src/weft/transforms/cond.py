@@ -1,17 +1,20 @@
 """The ``cond`` primitive: one of several branches, chosen by an index.
 
 ``cond(index, *operands, branches)`` runs ``branches[clamp(index)]``; all branches have the same
-types. A mapped index (under vmap) becomes a selection among the results of all branches.
+types. A mapped index (under vmap) becomes a selection among the results of all branches; where a
+branch has effects, the elements go one after the other instead, each through its own branch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from weft.core.avals import ShapedArray, aval_of
+from weft.core.axis_names import name_of, uses_axis
 from weft.core.interpret import eval_closed, numpy_closed
 from weft.core.jaxpr import ClosedJaxpr, Jaxpr, Var
 from weft.core.linear import is_undef
@@ -38,6 +41,8 @@ from weft.transforms.closed import (
     spread,
     transpose_closed,
 )
+from weft.transforms.functions import at_user_line
+from weft.transforms.one_by_one import one_by_one, refuse_ordered
 
 Branches = tuple[ClosedJaxpr, ...]
 
@@ -268,6 +273,8 @@ def _(cts: list[Any], index: Any, *args: Any, branches: Branches) -> list[Any]:
 
 @cond_p.def_batch
 def _(axis_size: int, args: list[Any], dims: list[Any], *, branches: Branches) -> Any:
+    if dims[0] is not None and any(branch.effects for branch in branches):
+        return _choose_one_by_one(axis_size, args, dims, branches)
     operands, mapped = mapped_first(axis_size, args[1:], dims[1:])
     if dims[0] is not None:
         return _select_branches(axis_size, args[0], operands, mapped, branches)
@@ -278,15 +285,24 @@ def _(axis_size: int, args: list[Any], dims: list[Any], *, branches: Branches) -
     return outs, [0 if m else None for m in outs_mapped]
 
 
+def _choose_one_by_one(axis_size: int, args: list[Any], dims: list[Any], branches: Branches) -> Any:
+    """One branch for each element, so that the effects of no other one happen."""
+    jaxprs = [branch.jaxpr for branch in branches]
+    refuse_ordered(*jaxprs)
+    name = name_of(axis_size)
+    if name is not None and any(uses_axis(jaxpr, name) for jaxpr in jaxprs):
+        raise NotImplementedError(
+            f"cond under vmap with a predicate that differs between elements, and branches that "
+            f"both call back to Python and combine elements along {name!r}: move one of the two "
+            f"out of the branches{at_user_line()}"
+        )
+    return one_by_one(partial(cond_p.bind, branches=branches), args, dims)
+
+
 def _select_branches(
     axis_size: int, index: Any, operands: list[Any], mapped: Mask, branches: Branches
 ) -> Any:
     """Every branch for every element, and the chosen results."""
-    if any(branch.effects for branch in branches):
-        raise NotImplementedError(
-            "cond with side effects in a branch cannot be mapped over its index: every branch "
-            "would run for every element"
-        )
     everything = tuple(True for _ in branches[0].out_avals)
     results = []
     for branch in branches:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from weft import tree
-from weft.array.value import from_numpy
 from weft.config import jit_is_disabled
 from weft.core.avals import aval_of
 from weft.core.trace import Tracer
@@ -33,6 +32,7 @@ from weft.transforms.branches import (
 )
 from weft.transforms.cond import cond_p
 from weft.transforms.functions import (
+    as_array,
     at_user_line,
     check_callable,
     check_leaves,
@@ -56,14 +56,6 @@ def _leaves_of(what: str, name: str, value: Any, root: str) -> tuple[list[Any], 
     leaves, treedef = tree.flatten(value)
     check_leaves(what, name, leaves, lambda: tree.path_names(treedef, root))
     return leaves, treedef
-
-
-def _as_array(x: Any) -> Any:
-    """A number or ndarray as the array that the body of a loop gets when it is traced."""
-    if not isinstance(x, bool | int | float | complex | np.generic | np.ndarray):
-        return x
-    aval = aval_of(x)
-    return from_numpy(np.asarray(x, aval.dtype), aval.weak_type)
 
 
 # ---------------------------------------------------------------- cond and switch
@@ -99,7 +91,8 @@ def cond(
             f"cond: pred is a scalar, got {aval}; for arrays use weft.numpy.where{at_user_line()}"
         )
     if jit_is_disabled() and concrete_or_none(pred) is not None:
-        return true_fun(*operands) if concrete_or_none(pred) else false_fun(*operands)
+        chosen = true_fun if concrete_or_none(pred) else false_fun
+        return chosen(*tree.map(as_array, operands))
     if aval.dtype != np.bool_:
         pred = ne(pred, np.zeros((), aval.dtype))
     index = convert_element_type(pred, np.dtype(np.int32))
@@ -141,7 +134,8 @@ def switch(
         )
     last = len(branches) - 1
     if jit_is_disabled() and concrete_or_none(index) is not None:
-        return branches[min(max(int(concrete_or_none(index)), 0), last)](*operands)
+        chosen = branches[min(max(int(concrete_or_none(index)), 0), last)]
+        return chosen(*tree.map(as_array, operands))
     if len(branches) == 1:
         return branches[0](*operands)
     # Clamped in its own dtype: a conversion to int32 could wrap.
@@ -190,7 +184,7 @@ def _while(
 ) -> Any:
     leaves, treedef = _leaves_of(what, function_name(body_fun), init_val, "init_val")
     if jit_is_disabled():
-        value = tree.unflatten(treedef, [_as_array(x) for x in leaves])
+        value = tree.unflatten(treedef, [as_array(x) for x in leaves])
         while (pred := concrete_or_none(cond_fun(value))) is not None:
             if not pred:
                 return value
@@ -252,9 +246,9 @@ def fori_loop(
         start, stop = operator.index(start), operator.index(stop)
         index_dtype = np.dtype(np.int32 if -(2**31) <= start <= stop < 2**31 else np.int64)
         if jit_is_disabled():
-            value = tree.map(_as_array, init_val)
+            value = tree.map(as_array, init_val)
             for i in range(start, stop):
-                value = body_fun(np.asarray(i, index_dtype), value)
+                value = body_fun(as_array(np.asarray(i, index_dtype)), value)
             return value
 
         @functools.wraps(body_fun)
@@ -407,7 +401,7 @@ def _scan_in_python(
         raise ValueError(
             "scan of length 0 cannot run under disable_jit: the type of y is not known"
         )
-    carry, ys = tree.map(_as_array, init), []
+    carry, ys = tree.map(as_array, init), []
     for i in reversed(range(length)) if reverse else range(length):
         out = f(carry, tree.unflatten(xs_def, [_row(x, i) for x in xs]))
         _carry_of(out)

@@ -7,6 +7,7 @@ programs call them in program order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ import numpy as np
 from weft import tree
 from weft.core.avals import ShapedArray
 from weft.core.primitive import Primitive
-from weft.primitives.shaping import move_axis
 from weft.terms.region import Call
+from weft.transforms.one_by_one import one_by_one
 
 debug_callback_p = Primitive("debug_callback", multiple_results=True)
 
@@ -66,17 +67,7 @@ def _(primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> tuple[l
 
 @debug_callback_p.def_batch
 def _(axis_size: int, args: Sequence[Any], dims: Sequence[int | None], **params: Any) -> Any:
-    from weft.transforms.control_flow import map as map_over
-
-    moved = [x if d is None else move_axis(x, d, 0) for x, d in zip(args, dims, strict=True)]
-
-    def once(parts: list[Any]) -> list[Any]:
-        rest = iter(parts)
-        full = [x if d is None else next(rest) for x, d in zip(moved, dims, strict=True)]
-        return debug_callback_p.bind(*full, **params)
-
-    map_over(once, [x for x, d in zip(moved, dims, strict=True) if d is not None])
-    return [], []
+    return one_by_one(partial(debug_callback_p.bind, **params), args, dims)
 
 
 @debug_callback_p.def_lower

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from weft import tree
+from weft.array.value import from_numpy
 from weft.core.avals import aval_of, is_array_like
 from weft.core.dtypes import canonical_dtype, float0
 from weft.core.source import Source, describe, user_source
@@ -133,6 +134,17 @@ def check_leaves(
                 canonical_dtype(leaf.dtype)
             except TypeError as error:
                 raise TypeError(f"{transform} of '{name}': {names()[i]}: {error}") from None
+
+
+def as_array(x: Any) -> Any:
+    """A number or NumPy array as the array that a function gets when it is traced instead of run.
+
+    Anything else comes back as it is.
+    """
+    if not isinstance(x, bool | int | float | complex | np.generic | np.ndarray):
+        return x
+    aval = aval_of(x)
+    return from_numpy(np.asarray(x, aval.dtype), aval.weak_type)
 
 
 def as_arrays(leaves: Sequence[Any]) -> list[Any]:

@@ -33,6 +33,7 @@ from weft.transforms.call import device_results, executable_of, jit_p
 from weft.transforms.functions import (
     FlatFunction,
     argument_names,
+    as_array,
     check_callable,
     check_leaves,
     function_name,
@@ -219,12 +220,25 @@ class JitFunction(FastCallable):
         """Any call; afterwards calls like it may take a shorter way."""
         elsewhere = detour()
         if elsewhere is DISABLED:
-            return self._fun(*args, **kwargs)
+            return self._run_in_python(self._sort_arguments(args, kwargs))
         if self._device is not None and current_trace() is eval_trace:
             from weft.backends.arrays import call_on
 
             return call_on(self._device, self._call_here, args, kwargs)
         return self._call_here(*args, **kwargs)
+
+    def _run_in_python(self, call: _Call) -> Any:
+        """The function itself, on arrays where it would get traced ones."""
+        leaves = [as_array(x) for x in call.leaves]
+        args, kwargs = tree.unflatten(call.treedef, leaves)
+        return self._with_static(call, args, kwargs)
+
+    def _with_static(self, call: _Call, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Calls the function with these arguments and the static ones of ``call``."""
+        full = list(args)
+        for position, value in call.static_args:
+            full.insert(position, value)
+        return self._fun(*full, **kwargs, **dict(call.static_kwargs))
 
     def _call_here(self, *args: Any, **kwargs: Any) -> Any:
         """Any call, on the device of its arguments or of this context."""
@@ -315,13 +329,8 @@ class JitFunction(FastCallable):
         return traced
 
     def _trace_call(self, call: _Call) -> Traced:
-        static_kwargs = dict(call.static_kwargs)
-
         def with_static(*args: Any, **kwargs: Any) -> Any:
-            full: list[Any] = list(args)
-            for position, value in call.static_args:
-                full.insert(position, value)
-            return self._fun(*full, **kwargs, **static_kwargs)
+            return self._with_static(call, args, kwargs)
 
         names = argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
         info = FunctionInfo(self._name, names, "jit")

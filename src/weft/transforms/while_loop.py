@@ -38,6 +38,7 @@ from weft.transforms.closed import (
     split_closed,
     spread,
 )
+from weft.transforms.one_by_one import refuse_ordered
 from weft.transforms.scan import fixed_point, rearranged, scan_p
 from weft.transforms.vmap import place_axis
 
@@ -260,12 +261,16 @@ def _lanes_at_once(axis_size: int, params: dict[str, Any]) -> int:
     """How many elements of the mapped axis go through the loop side by side.
 
     Those run until the last of them has finished, so the fewer the better, as long as they are
-    enough to keep vectors busy. All of them, if they see each other or have effects.
+    enough to keep vectors busy. All of them, if they see each other; one, if there are effects: an
+    element that has finished has none.
     """
     jaxprs = [params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr]
     name = name_of(axis_size)
-    if any(j.effects or (name is not None and uses_axis(j, name)) for j in jaxprs):
+    if name is not None and any(uses_axis(j, name) for j in jaxprs):
         return axis_size
+    if any(j.effects for j in jaxprs):
+        refuse_ordered(*jaxprs)
+        return 1
     sizes = [v.aval.size for j in jaxprs for eqn in all_equations(j) for v in eqn.outvars]
     sizes += [v.aval.size for v in jaxprs[1].outvars]  # what only moves counts, too
     return max(1, BLOCK // max(1, max(sizes, default=1)))
