@@ -18,7 +18,8 @@ import weft
 from tests.compiled import test_primitives as primitives
 from weft import lax
 from weft import numpy as wnp
-from weft.backends.wasm import PAGE, Wasm
+from weft.backends.wasm import Wasm
+from weft.runtime.wasm_object import PAGE
 
 
 @pytest.fixture(autouse=True)

@@ -21,26 +21,21 @@ from weft.backends.device import Device, DeviceProgram, Memory
 from weft.backends.dtypes import check_dtypes
 from weft.backends.interrupts import Interrupts
 from weft.backends.linear_memory import LinearMemory
-from weft.codegen.program_llvm import Emitter, routines_of
+from weft.codegen.program_llvm import Emitter, routines_of, stack_bytes
 from weft.compile import machine_of, plan_program, target_of
 from weft.core.jaxpr import ClosedJaxpr
 from weft.errors import DeviceError
-from weft.kernels.program import STACK_SCRATCH, Launch, Program, Routine, walk_steps
+from weft.kernels.program import Program, Routine, walk_steps
 from weft.kernels.work import seconds
 from weft.primitives.library_call import LibraryCall
 from weft.runtime.cache import compile_cached
 from weft.runtime.callback import HostCallback
 from weft.runtime.executable import raise_status
 from weft.runtime.processors import wasm
-from weft.runtime.wasm_object import MAX_PAGES, WasmObject
+from weft.runtime.wasm_object import FIRST, INTERRUPTS, MAX_PAGES, PAGE, WasmObject
 
-PAGE = 1 << 16
-#: Where programs look whether Ctrl-C was pressed; nothing else is below `FIRST`.
-INTERRUPTS, FIRST = 64, 1024
 #: Memory is asked for in steps of this many pages.
 GROWTH = 256
-#: Bytes of a stack besides private scratch and the tables of launches.
-STACK = 1 << 16
 #: A program that may take longer looks out for Ctrl-C.
 LONG_SECONDS = 0.02
 
@@ -159,7 +154,7 @@ class WasmProgram:
         count = len(self._constants) + self._inputs + len(self._outputs)
         self._table = device.alloc(8 * count)
         self._data = device.alloc(code.data_bytes)
-        self._stack = device.alloc(_stack_bytes(program))
+        self._stack = device.alloc(stack_bytes(program))
         self._lock = threading.Lock()
         self._callbacks = _callbacks(program)
         module = code.module(
@@ -260,15 +255,6 @@ def _uploaded(device: Wasm, data: Any) -> Memory:
     memory = device.alloc(array.nbytes)
     device.write(memory, array)
     return memory
-
-
-def _stack_bytes(program: Program) -> int:
-    """Private scratch of a kernel, and eight bytes for each argument of every launch."""
-    tables = sum(
-        len(s.slots) + len(s.scratch) + 4 if isinstance(s, Launch) else 8
-        for s in walk_steps(program.steps)
-    )
-    return 2 * STACK_SCRATCH + STACK + 8 * tables
 
 
 def _signed(memory: Memory) -> int:

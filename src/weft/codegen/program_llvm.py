@@ -76,6 +76,19 @@ def uses_pool(program: ir.Program) -> bool:
     )
 
 
+#: Bytes of a stack beside private scratch and the tables of launches.
+_STACK = 1 << 16
+
+
+def stack_bytes(program: ir.Program) -> int:
+    """Bytes of a stack that are enough for ``program``, where it is up to us how long that is."""
+    tables = sum(
+        8 * (len(s.slots) + len(s.scratch) + 4) if isinstance(s, ir.Launch) else 64
+        for s in walk_steps(program.steps)
+    )
+    return _STACK + 2 * ir.STACK_SCRATCH + tables
+
+
 class Emitter:
     """LLVM IR text of a program: of its kernels as they become known, then of the whole.
 

@@ -13,21 +13,15 @@ from typing import Any
 import numpy as np
 
 from weft.backends.linear_memory import rounded
-from weft.codegen.program_llvm import emit_program
+from weft.codegen.program_llvm import emit_program, stack_bytes
 from weft.compile import machine_of, plan_program, target_of
 from weft.core.avals import ShapedArray
 from weft.core.dtypes import stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
-from weft.kernels.program import STACK_SCRATCH, Launch, Program, Routine, walk_steps
+from weft.kernels.program import Program, Routine, walk_steps
 from weft.runtime.native import compile_module
 from weft.runtime.processors import browser
-from weft.runtime.wasm_object import WasmObject
-
-PAGE = 1 << 16
-#: Where programs look whether they were interrupted, which they are not.
-INTERRUPTS, FIRST = 64, 1024
-#: Bytes of the stack beside private scratch and tables.
-STACK = 1 << 16
+from weft.runtime.wasm_object import FIRST, INTERRUPTS, PAGE, WasmObject
 
 #: JavaScript's arrays by what an array consists of.
 _ARRAYS = {
@@ -104,11 +98,7 @@ class _Layout:
         slots = (*program.constants, *program.inputs, *program.outputs)
         self.table = self._place(8 * len(slots))
         self.data = self._place(data_bytes)
-        tables = sum(
-            8 * (len(s.slots) + len(s.scratch) + 4) if isinstance(s, Launch) else 0
-            for s in walk_steps(program.steps)
-        )
-        stack = STACK + 2 * STACK_SCRATCH + tables
+        stack = stack_bytes(program)
         self.stack = self._place(stack) + rounded(stack)
         constants = [self._place(slot.nbytes) for slot in program.constants]
         self.inputs = [self._place(slot.nbytes) for slot in program.inputs]

@@ -30,8 +30,11 @@ _RIGHT = frozenset({0, 1, 2, 6, 7, 20})
 _FUNCTION_EXPORT = 0
 #: Alignment of an object's data, at most.
 ALIGNMENT = 64
-#: Pages of 64 KiB that a memory may have.
-MAX_PAGES = 1 << 16
+#: A memory is so many pages of so many bytes, at most.
+PAGE = MAX_PAGES = 1 << 16
+#: How memory is laid out: where programs look whether they were interrupted, and from where on
+#: everything else is.
+INTERRUPTS, FIRST = 64, 1024
 
 
 class Symbol(NamedTuple):
