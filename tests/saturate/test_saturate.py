@@ -192,6 +192,23 @@ def test_axes_without_elements_and_of_one(sizes: tuple[int, int, int]) -> None:
         np.testing.assert_allclose(y, x, rtol=1e-12, atol=1e-12)
 
 
+def test_running_folds_stand_by_themselves() -> None:
+    def centred(x: Any, w: Any) -> Any:
+        y = wnp.sin(x) @ (w * 0.3)
+        total = wnp.cumsum(x * 0.5, axis=1)
+        products = (y.T @ x)[:1] * 0.1 + y
+        return total - total.max(1, keepdims=True), products.sum() * 0.1
+
+    x, w = normal(6, 28), normal(28, 28)
+    found, _ = saturated(lowered(centred, x, w))
+    within = [t for s in found.block.steps for t in postorder(*s.terms) if isinstance(t, Scan)]
+    roots = [s.term for s in found.block.steps if isinstance(s, Def) and isinstance(s.term, Scan)]
+    assert len(within) == len(roots) == 1
+    total = np.cumsum(x * 0.5, axis=1)
+    result, _ = weft.jit(centred)(x, w)
+    np.testing.assert_allclose(result, total - total.max(1, keepdims=True), rtol=1e-12, atol=1e-12)
+
+
 def test_integers_are_reordered_even_then() -> None:
     a, b, x = (
         np.arange(n * m, dtype=np.int32).reshape(n, m) for n, m in ((30, 30), (30, 30), (30, 1))

@@ -20,6 +20,7 @@ from weft.terms.liveness import loaded
 from weft.terms.monoids import ADD
 from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import (
+    SCANS,
     Const,
     Fold,
     Load,
@@ -110,8 +111,11 @@ class _Decoder:
 
     def is_computed(self, number: int) -> bool:
         """Whether a class is a definition; loads, constants and quotients stand where they are
-        used."""
-        return self.ways[number].node[0] not in ("Leaf", "Const", "Of", "Over")
+        used, and running folds never do: kernels hold them at their roots."""
+        name, args = self.ways[number].node
+        if name == "Leaf":
+            return bool(self.encoded.leaves[int(args[0])].term.holds & SCANS)
+        return name not in ("Const", "Of", "Over")
 
     def define(self, value: Value) -> None:
         """A value of the source whose class goes by another name, or has fewer axes, or is a
@@ -188,6 +192,8 @@ class _Decoder:
     def operation(self, number: int, at: _At, over: tuple[Axis, ...]) -> Term:
         """What a class is computed by, over other classes."""
         name, args = self.ways[number].node
+        if name == "Leaf":
+            return self.leaf(int(args[0]), at)
         if name == "Contract":
             return Fold(ADD, over, (self.product(int(args[2]), int(args[3]), int(args[0]), at),))
         if name == "Times":
@@ -225,12 +231,16 @@ class _Decoder:
             return Map("div", (Const(1, dtype), self.term(int(args[1]), at)), dtype)
         if name == "Const":
             return Const(args[1], DTYPES[int(args[0])])
-        if name == "Leaf":
-            leaf = self.encoded.leaves[int(args[0])].term
-            moved = rename_bound(leaf, bound_axes(leaf))
-            return substitute(moved, {a: i for a, i in at.items() if a in moved.axes})
+        if name == "Leaf" and number not in self.values:
+            return self.leaf(int(args[0]), at)
         value, axes = self.values[number]
         return Load(value, tuple(_ZERO if a is None else at[a] for a in axes))
+
+    def leaf(self, number: int, at: _At) -> Term:
+        """A term that rules do not look into."""
+        leaf = self.encoded.leaves[number].term
+        moved = rename_bound(leaf, bound_axes(leaf))
+        return substitute(moved, {a: i for a, i in at.items() if a in moved.axes})
 
 
 _ZERO = Affine((), 0)
