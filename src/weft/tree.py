@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import optree
 from optree import PyTreeSpec
 
+from weft.tree_differences import difference
 from weft.tree_keys import GetAttrKey, KeyPath, OwnKey, keystr, path_of
 
 _NAMESPACE = "weft"
@@ -92,10 +93,34 @@ def structure(tree: Any, is_leaf: IsLeaf = None) -> PyTreeSpec:
 def map(f: Callable[..., Any], tree: Any, *rest: Any, is_leaf: IsLeaf = None) -> Any:
     """Applies ``f`` to the leaves of a tree, and of others that have its structure.
 
+    Raises ValueError, with the path, where one of them has another structure.
+
     >>> weft.tree.map(lambda x, y: x + y, {"a": 1, "b": [2]}, {"a": 10, "b": [20]})
     {'a': 11, 'b': [22]}
     """
-    return optree.tree_map(f, tree, *rest, is_leaf=is_leaf, namespace=_NAMESPACE)
+    found, treedef = flatten(tree, is_leaf)
+    others = _alike("map", treedef, rest)
+    return unflatten(treedef, map_(f, found, *others))
+
+
+def _alike(what: str, treedef: PyTreeSpec, rest: Sequence[Any]) -> list[list[Any]]:
+    """The subtrees of each of ``rest`` at the leaves of the first tree."""
+    return [_matched(what, treedef, x, "tree", f"rest[{i}]") for i, x in enumerate(rest)]
+
+
+def _matched(what: str, treedef: PyTreeSpec, tree: Any, first: str, second: str) -> list[Any]:
+    """``treedef.flatten_up_to``, with an error that says where the two differ."""
+    try:
+        return treedef.flatten_up_to(tree)
+    except ValueError:
+        found = difference(treedef, tree)
+        if found is None:
+            raise
+        path, wanted, got = found
+        raise ValueError(
+            f"weft.tree.{what}: {first} and {second} differ in structure at {path or 'the top'}: "
+            f"{first} has {wanted}, {second} {got}"
+        ) from None
 
 
 #: Stands for a value that was not given: None is one.
@@ -140,7 +165,11 @@ def transpose(
     """
     if inner_treedef is None:
         inner_treedef = structure(flatten_up_to(outer_treedef, pytree_to_transpose)[0])
-    return optree.tree_transpose(outer_treedef, inner_treedef, pytree_to_transpose)
+    parts = _matched("transpose", outer_treedef, pytree_to_transpose, "outer_treedef", "the tree")
+    rows = [_matched("transpose", inner_treedef, x, "inner_treedef", "a part") for x in parts]
+    return unflatten(
+        inner_treedef, [unflatten(outer_treedef, column) for column in zip(*rows, strict=True)]
+    )
 
 
 def flatten_up_to(treedef: PyTreeSpec, tree: Any) -> list[Any]:
@@ -149,7 +178,7 @@ def flatten_up_to(treedef: PyTreeSpec, tree: Any) -> list[Any]:
     >>> weft.tree.flatten_up_to(weft.tree.structure([0, 0]), [{"a": 1}, 2])
     [{'a': 1}, 2]
     """
-    return treedef.flatten_up_to(tree)
+    return _matched("flatten_up_to", treedef, tree, "treedef", "tree")
 
 
 def flatten_with_path(
@@ -209,7 +238,7 @@ def map_with_path(
     {'a': (1, 1), 'b': [(2, 2)]}
     """
     pairs, treedef = flatten_with_path(tree, is_leaf, is_leaf_takes_path)
-    others = [flatten_up_to(treedef, other) for other in rest]
+    others = _alike("map_with_path", treedef, rest)
     return unflatten(treedef, [f(*pair, *more) for pair, *more in zip(pairs, *others, strict=True)])
 
 
@@ -228,6 +257,7 @@ def broadcast(prefix_tree: Any, full_tree: Any, is_leaf: IsLeaf = None) -> Any:
     >>> broadcast({"a": 1, "b": 2}, {"a": (0, 0), "b": 0})
     {'a': (1, 1), 'b': 2}
     """
+    _matched("broadcast", structure(prefix_tree, is_leaf), full_tree, "prefix_tree", "full_tree")
     return optree.tree_broadcast_prefix(prefix_tree, full_tree, is_leaf, namespace=_NAMESPACE)
 
 
