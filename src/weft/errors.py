@@ -10,6 +10,22 @@ class ConcretizationError(TypeError):
     """A traced value was used where Python needs a concrete one (``if``, ``int()``)."""
 
 
+class TracerBoolConversionError(ConcretizationError):
+    """The truth value of a traced value was asked for: ``if``, ``while``, ``and``, ``or``."""
+
+
+class TracerIntegerConversionError(ConcretizationError):
+    """A traced value was used where Python needs an integer: an index of a list, a size."""
+
+
+class TracerArrayConversionError(ConcretizationError):
+    """A traced value was to become a NumPy array: a function of NumPy got it."""
+
+
+class NonConcreteBooleanIndexError(ConcretizationError, IndexError):
+    """A traced boolean mask was an index: how many elements it chooses depends on its values."""
+
+
 class LeakedTracerError(RuntimeError):
     """A traced value was used after the transformation that made it had finished."""
 

@@ -245,7 +245,7 @@ def test_trace_takes_shapes_for_arrays():
 def test_arguments_must_be_arrays():
     with pytest.raises(TypeError) as error:
         weft.jit(lambda x, mode: x)(1.0, "fast")
-    assert str(error.value) == (
+    assert str(error.value).partition("\nAt ")[0] == (
         "jit of '<lambda>': mode (if it is meant to be static, name it in static_argnames) is "
         "'fast' of type str, not an array or a number"
     )

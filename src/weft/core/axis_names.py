@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from weft.core.jaxpr import Jaxpr, all_equations
+from weft.core.source import describe, user_source
 
 #: The axes in scope, outermost first.
 _axes: ContextVar[tuple[tuple[Hashable, int], ...]] = ContextVar("weft.axis_names", default=())
@@ -66,6 +67,7 @@ def unbound(axis_name: Hashable) -> NameError:
         f"unbound axis name: {axis_name!r}. Collectives work inside a function that is mapped by "
         f"weft.vmap(..., axis_name={axis_name!r})"
         + (f"; the names in scope are {known}" if known else "")
+        + f"\nAt {describe(user_source())}"
     )
 
 

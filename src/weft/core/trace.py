@@ -19,7 +19,13 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import ShapedArray, register_array_type
 from weft.core.source import describe, user_source
-from weft.errors import ConcretizationError, LeakedTracerError
+from weft.errors import (
+    ConcretizationError,
+    LeakedTracerError,
+    TracerArrayConversionError,
+    TracerBoolConversionError,
+    TracerIntegerConversionError,
+)
 
 if TYPE_CHECKING:
     from weft.core.primitive import Primitive
@@ -243,35 +249,43 @@ class Tracer:
         """Does it carry a tangent, which a Python or NumPy value would silently lose?"""
         return False
 
-    def _concrete_or_raise(self, use: str, advice: str) -> Any:
+    def _concrete_or_raise(
+        self, use: str, advice: str, error: type[ConcretizationError] = ConcretizationError
+    ) -> Any:
         value = self.concrete()
         if value is None:
-            raise self._concretization_error(use, advice)
+            raise self._concretization_error(use, advice, error)
         return value
 
-    def _constant_or_raise(self, use: str, advice: str) -> Any:
+    def _constant_or_raise(
+        self, use: str, advice: str, error: type[ConcretizationError] = ConcretizationError
+    ) -> Any:
         """The value for uses that keep its digits: an error where its derivative would get lost."""
         if self.is_differentiated() and not self._trace.finished:
-            raise ConcretizationError(
+            raise error(
                 f"{use} of a value of type {self.aval} that is being differentiated in "
                 f"{self._trace.name}: the result would have no derivative. If that is meant, use "
                 f"weft.stop_gradient(x) first; otherwise use weft.numpy.\n"
                 f"At {describe(user_source())}"
             )
-        return self._concrete_or_raise(use, advice)
+        return self._concrete_or_raise(use, advice, error)
 
-    def _concretization_error(self, use: str, advice: str) -> ConcretizationError:
+    def _concretization_error(
+        self, use: str, advice: str, error: type[ConcretizationError] = ConcretizationError
+    ) -> ConcretizationError:
         if self._trace.finished:
             raise leaked_tracer_error(self)
         origin = self._trace.describe_tracer(self)
-        return ConcretizationError(
+        return error(
             f"{use} of a traced value of type {self.aval} while {self._trace.name} is traced: its "
             f"value is not known yet.{' ' + origin if origin else ''} {advice}\n"
             f"At {describe(user_source())}"
         )
 
     def __bool__(self) -> bool:
-        return bool(self._concrete_or_raise("the truth value", _BOOL_ADVICE))
+        return bool(
+            self._concrete_or_raise("the truth value", _BOOL_ADVICE, TracerBoolConversionError)
+        )
 
     def __int__(self) -> int:
         return int(self._concrete_or_raise("int()", _NUMBER_ADVICE))
@@ -283,14 +297,16 @@ class Tracer:
         return complex(self._constant_or_raise("complex()", _NUMBER_ADVICE))
 
     def __index__(self) -> int:
-        return self._concrete_or_raise("use as a Python index", _INDEX_ADVICE).__index__()
+        return self._concrete_or_raise(
+            "use as a Python index", _INDEX_ADVICE, TracerIntegerConversionError
+        ).__index__()
 
     def numpy_value(self, use: str) -> np.ndarray:
         """The value for ``use`` outside of tracing: an error where it is not known."""
-        return np.asarray(self._constant_or_raise(use, _ARRAY_ADVICE))
+        return np.asarray(self._constant_or_raise(use, _ARRAY_ADVICE, TracerArrayConversionError))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        value = self._constant_or_raise("conversion to a NumPy array", _ARRAY_ADVICE)
+        value = self.numpy_value("conversion to a NumPy array")
         return np.asarray(value, dtype) if copy is None else np.array(value, dtype, copy=copy)
 
     def item(self, *args: int) -> Any:

@@ -12,6 +12,7 @@ from weft.config import detour
 from weft.core.avals import ShapedArray
 from weft.core.dtypes import is_key
 from weft.core.trace import Tracer
+from weft.errors import NonConcreteBooleanIndexError
 from weft.numpy._common import ArrayLike, Value, dtype_of, shape_of
 
 
@@ -23,12 +24,13 @@ class Mask:
 
 
 def concrete_mask(mask: Any) -> np.ndarray:
-    """A boolean mask whose values are known; ConcretizationError while they are not."""
+    """A boolean mask whose values are known; NonConcreteBooleanIndexError while they are not."""
     if isinstance(mask, Tracer) and mask.concrete() is None:
         raise mask._concretization_error(
             "indexing with a boolean mask: the shape of x[mask] depends on the values",
             "Use weft.numpy.where(mask, x, y), or reduce with where=mask. What is written may be "
             "one value: x.at[mask].set(v).",
+            NonConcreteBooleanIndexError,
         )
     return np.asarray(mask)
 

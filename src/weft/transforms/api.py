@@ -28,7 +28,9 @@ from weft.transforms.functions import (
     described,
     flat_function,
     function_name,
+    parts_advice,
     positional_names,
+    shown,
 )
 from weft.transforms.jvp import is_differentiable, jvp_flat, primal_value, tangent_aval
 from weft.transforms.linearize import Linearized, linearize_flat
@@ -570,19 +572,21 @@ def _check_grad_inputs(
             aval = aval_of(leaf)
         except TypeError:
             raise TypeError(
-                f"grad of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, not an "
-                "array; choose arguments to differentiate with argnums"
+                f"grad of '{name}': {names()[i]} is {shown(leaf)}, not an array; choose arguments "
+                f"to differentiate with argnums{parts_advice(leaf)}{at_user_line()}"
             ) from None
         is_complex = dtypes.is_complex(aval.dtype)
         if (is_complex or not holomorphic) and (allow_int or is_differentiable(aval)):
             continue
         where = f"grad of '{name}': {names()[i]} has dtype {aval.dtype}"
         if holomorphic and not is_complex:
-            raise TypeError(f"{where}, but holomorphic=True needs complex arguments")
+            raise TypeError(
+                f"{where}, but holomorphic=True needs complex arguments{at_user_line()}"
+            )
         if not is_differentiable(aval) and not allow_int:
             raise TypeError(
                 f"{where}, which has no derivative; pass it as floating point, choose others with "
-                "argnums, or say allow_int=True for gradients of dtype float0"
+                f"argnums, or say allow_int=True for gradients of dtype float0{at_user_line()}"
             )
 
 

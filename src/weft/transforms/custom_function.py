@@ -208,7 +208,7 @@ class CustomFunction(Generic[F]):
         if expected is not None and out_def != expected:
             raise TypeError(
                 f"{self.kind} '{self.name}': {what} has the structure {tree.describe(out_def)}, "
-                f"expected {tree.describe(expected)}"
+                f"expected {tree.describe(expected)}{at_user_line()}"
             )
         arrays = [x for x in outs if type(x) is not SymbolicZero]
         check_leaves(f"{self.kind} rule", self.name, arrays, lambda: tree.path_names(out_def, what))

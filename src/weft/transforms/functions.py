@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import weakref
@@ -47,6 +48,27 @@ def at_user_line(source: Source | None = None) -> str:
     """The line of the user's program that an error ends with; by default the current one."""
     shown = describe(source or user_source())
     return f"\nAt {shown}" if shown else ""
+
+
+def shown(value: Any) -> str:
+    """A value that is no array, with its type, for messages."""
+    text = repr(value)
+    if len(text) > 120:
+        text = text[:80] + " … " + text[-30:]
+    return f"{text} of type {type(value).__name__}"
+
+
+def parts_advice(value: Any) -> str:
+    """How the parts of an object become leaves, for messages; empty for text and functions."""
+    cls = type(value)
+    if dataclasses.is_dataclass(cls):
+        return f". weft.tree_util.register_dataclass({cls.__name__}) makes its fields leaves"
+    if callable(value) or not hasattr(value, "__dict__") or isinstance(value, str):
+        return ""
+    return (
+        f". weft.tree_util.register_pytree_node({cls.__name__}, flatten, unflatten) makes its "
+        "parts leaves"
+    )
 
 
 def check_callable(transform: str, fun: Any) -> None:
@@ -126,14 +148,16 @@ def check_leaves(
     for i, leaf in enumerate(leaves):
         if not is_array_like(leaf):
             raise TypeError(
-                f"{transform} of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, "
-                "not an array or a number"
+                f"{transform} of '{name}': {names()[i]} is {shown(leaf)}, not an array or a number"
+                f"{parts_advice(leaf)}{at_user_line()}"
             )
         if isinstance(leaf, np.ndarray | np.generic) and leaf.dtype != float0:
             try:
                 canonical_dtype(leaf.dtype)
             except TypeError as error:
-                raise TypeError(f"{transform} of '{name}': {names()[i]}: {error}") from None
+                raise TypeError(
+                    f"{transform} of '{name}': {names()[i]}: {error}{at_user_line()}"
+                ) from None
 
 
 def as_array(x: Any) -> Any:
@@ -211,8 +235,8 @@ class FlatFunction:
                 assert self.out_tree is not None
                 where = tree.path_names(self.out_tree, "result")[i]
                 raise TypeError(
-                    f"{self.info} returned {out!r} of type {type(out).__name__} as {where}; "
-                    "results are arrays, numbers, and containers of them"
+                    f"{self.info} returned {shown(out)} as {where}; results are arrays, numbers, "
+                    f"and containers of them{parts_advice(out)}{at_user_line()}"
                 )
 
     def describe_result(self) -> str:

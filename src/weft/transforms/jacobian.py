@@ -14,7 +14,7 @@ from weft.core.avals import aval_of
 from weft.primitives.shaping import reshape
 from weft.primitives.slicing import slice_along
 from weft.transforms.api import jvp, vjp
-from weft.transforms.functions import check_callable, function_name, positional_names
+from weft.transforms.functions import at_user_line, check_callable, function_name, positional_names
 from weft.transforms.jvp import is_differentiable
 from weft.transforms.vmap import vmap
 
@@ -61,7 +61,7 @@ def _chosen(
                     continue
                 raise TypeError(
                     f"{what} of '{name}': {where} has dtype {aval.dtype}, which has no derivative; "
-                    "pass it as floating point"
+                    f"pass it as floating point{at_user_line()}"
                 )
             if np.issubdtype(aval.dtype, np.complexfloating) != holomorphic:
                 raise TypeError(

@@ -27,6 +27,8 @@ from weft.transforms.functions import (
     check_callable,
     delivered,
     function_name,
+    parts_advice,
+    shown,
 )
 
 
@@ -187,8 +189,9 @@ def vmap(
         for i, leaf in enumerate(leaves):
             if not is_array_like(leaf):
                 raise TypeError(
-                    f"vmap of '{name}': {names()[i]} is {leaf!r} of type {type(leaf).__name__}, "
-                    "not an array"
+                    f"vmap of '{name}': {names()[i]} is {shown(leaf)}, not an array"
+                    f"{parts_advice(leaf) or '. Bind it beforehand with functools.partial'}"
+                    f"{at_user_line()}"
                 )
         dims = _in_dims(in_axes, args, kwargs, leaves, name, names)
         size = _mapped_size(leaves, dims, axis_size, name, names)
@@ -249,7 +252,7 @@ def _in_dims(
     if in_axes is not None and not isinstance(in_axes, int | tuple):
         raise TypeError(
             f"vmap of '{name}': in_axes is an int, None or a tuple with one entry for each "
-            f"argument, got {in_axes!r}"
+            f"argument, got {in_axes!r}{at_user_line()}"
         )
     dims = _broadcast_prefix(in_axes, args, f"vmap of '{name}': in_axes")
     dims += [0] * len(tree.leaves(kwargs))
@@ -259,7 +262,10 @@ def _in_dims(
             checked.append(None)
             continue
         if not isinstance(dim, int) or isinstance(dim, bool):
-            raise TypeError(f"vmap of '{name}': in_axes has {dim!r}; axes are ints or None")
+            raise TypeError(
+                f"vmap of '{name}': in_axes has {dim!r} for {names()[i]}; axes are ints or None"
+                f"{at_user_line()}"
+            )
         aval = aval_of(leaf)
         if not -aval.ndim <= dim < aval.ndim:
             raise ValueError(
@@ -282,7 +288,10 @@ def _mapped_size(
     if axis_size is not None:
         found.add(axis_size)
     if not found:
-        raise ValueError(f"vmap of '{name}': nothing is mapped; give axis_size")
+        raise ValueError(
+            f"vmap of '{name}': nothing is mapped; give axis_size, or an axis of an argument in "
+            f"in_axes{at_user_line()}"
+        )
     if len(found) > 1:
         shown = ", ".join(
             f"{names()[i]} {aval_of(leaves[i])} has {size} at axis {dims[i]}"
@@ -316,6 +325,11 @@ def _placed_results(
             raise ValueError(
                 f"vmap of '{name}': out_axes is None for {names()[i]}, which depends on a mapped "
                 "argument; give an axis, or return a value that is the same for all of them"
+                f"{at_user_line()}"
+            )
+        if axis is not None and (not isinstance(axis, int) or isinstance(axis, bool)):
+            raise TypeError(
+                f"vmap of '{name}': out_axes has {axis!r} for {names()[i]}; axes are ints or None"
                 f"{at_user_line()}"
             )
         rank = aval_of(out).ndim - (dim is not None)
