@@ -1,9 +1,10 @@
-"""Compositions of three transformations on random programs.
+"""Every composition of three transformations.
 
 Each transformation takes a function of two vectors to another, so that they compose; beside it
 stands what it means, by finite differences or a loop, of the function it is given. A composition is
 interpreted; what it should be is the meaning of its last step applied to the one before, itself
-already compared: so errors are found where they arise.
+already compared: so errors are found where they arise. Chains that differ in their last step only
+share the program and what the step before gives at the points that the meanings look at.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import weft
-from tests.transforms.programs import POINTS, meaning, programs
+from tests.transforms.programs import POINTS, RandomProgram, meaning, programs
+from weft.core import check_jaxpr, numpy_closed
 from weft.core.interpret import eval_closed
-from weft.lax import add, mul
+from weft.lax import add, dot, mul
 
 V = np.array([0.3, -0.5, 0.8])
 W = np.array([-0.2, 0.6, 0.4])
@@ -57,6 +60,36 @@ def transposed(f: Function) -> Function:
     return pushed
 
 
+def jacfwd(f: Function) -> Function:
+    return lambda x, y: dot(weft.jacfwd(f, 1)(x, y), V)
+
+
+def jacrev(f: Function) -> Function:
+    return lambda x, y: dot(weft.jacrev(f, 0)(x, y), W)
+
+
+def hessian(f: Function) -> Function:
+    """The second derivative in the first argument along two directions."""
+    return lambda x, y: weft.numpy.einsum("kij,i,j->k", weft.hessian(f)(x, y), V, W)
+
+
+def custom_jvp(f: Function) -> Function:
+    """``f`` with its own derivative as the rule."""
+    wrapped = weft.custom_jvp(lambda x, y: f(x, y))
+    wrapped.defjvp(lambda primals, tangents: weft.jvp(f, primals, tangents))
+    return wrapped
+
+
+def custom_vjp(f: Function) -> Function:
+    """The pullback of ``f`` through a rule for reverse mode, which refuses forward mode itself."""
+    wrapped = weft.custom_vjp(lambda x, y: f(x, y))
+    wrapped.defvjp(
+        lambda x, y: (f(x, y), (x, y)),
+        lambda saved, ct: weft.vjp(f, *saved)[1](ct),
+    )
+    return lambda x, y: add(*weft.vjp(wrapped, x, y)[1](CT))
+
+
 def vmap(f: Function) -> Function:
     """Over two rows, of which the sum."""
     rows = lambda x: weft.lax.concatenate([x[None], mul(x[None], 0.5)], 0)  # noqa: E731
@@ -77,37 +110,112 @@ TRANSFORMS = {
     "vjp": vjp,
     "grad": grad,
     "vmap": vmap,
+    "jacfwd": jacfwd,
+    "jacrev": jacrev,
+    "hessian": hessian,
+    "custom_jvp": custom_jvp,
+    "custom_vjp": custom_vjp,
 }
+KEEPING = ("jit", "checkpoint", "make_jaxpr", "custom_jvp")
+
+
+def interpreted(f: Function) -> Function:
+    """The NumPy meaning of ``f``, traced once and remembered by point."""
+    closed = weft.make_jaxpr(f)(*POINTS[0])
+    check_jaxpr(closed)
+    known: dict[tuple[bytes, bytes], Any] = {}
+
+    def value(x: Any, y: Any) -> Any:
+        key = x.tobytes(), y.tobytes()
+        if key not in known:
+            (known[key],) = numpy_closed(closed, x, y)
+        return known[key]
+
+    return value
 
 
 def difference(f: Function, x: Any, y: Any, v: Any, w: Any, h: float = 1e-6) -> Any:
-    above, below = meaning(f, x + h * v, y + h * w), meaning(f, x - h * v, y - h * w)
-    return (above - below) / (2 * h)
+    return (f(x + h * v, y + h * w) - f(x - h * v, y - h * w)) / (2 * h)
 
 
 def expected(name: str, f: Function, x: Any, y: Any) -> Any:
-    """What the transformation ``name`` of ``f`` gives at a point."""
-    if name in ("jit", "checkpoint", "make_jaxpr"):
-        return meaning(f, x, y)
+    """What the transformation ``name`` gives at a point, if ``f`` is what the function gives."""
+    zero = np.zeros_like(V)
+    if name in KEEPING:
+        return f(x, y)
     if name in ("jvp", "linearize"):
         return difference(f, x, y, V, W)
     if name == "linear_transpose":
         return difference(f, x, y, V, V * W)
+    if name == "jacfwd":
+        return difference(f, x, y, zero, V)
+    if name == "jacrev":
+        return difference(f, x, y, W, zero)
+    if name == "hessian":
+        h = 2e-4
+        return difference(lambda a, b: difference(f, a, b, V, zero, h), x, y, W, zero, h)
     if name == "vmap":
-        return meaning(f, x, y) + meaning(f, 0.5 * x, y)
+        return f(x, y) + f(0.5 * x, y)
     return np.array([CT @ difference(f, x, y, e, e) for e in np.eye(len(V))])
 
 
-CHAINS = list(itertools.product(TRANSFORMS, repeat=3))
+def check(name: str, found: Any, f: Function, point: Any, message: str) -> None:
+    wanted = expected(name, f, *point)
+    scale = max(1.0, float(np.abs(wanted).max()), float(np.abs(f(*point)).max()))
+    np.testing.assert_allclose(found / scale, wanted / scale, rtol=2e-5, atol=2e-6, err_msg=message)
 
 
-@settings(max_examples=120)
-@given(programs(3), st.sampled_from(CHAINS), st.sampled_from(POINTS))
-def test_compositions_mean_what_their_parts_mean(program, chain, point):
+# One step of calculus each; control flow within compositions is in the random programs.
+PROGRAMS = [
+    RandomProgram(((u, 0, 0), (b, 2, 1)))
+    for b, u in itertools.product(("mul", "add"), ("sin", "tanh", "exp of tanh", "rev", "neg"))
+]
+#: What random programs are composed of: derivatives of higher order make loops large programs.
+CHEAP = [name for name in TRANSFORMS if name not in ("jacfwd", "jacrev", "hessian")]
+
+
+@pytest.mark.parametrize("first", TRANSFORMS)
+def test_every_composition_means_what_its_parts_mean(first):
+    """All chains of three, each pair of first steps with a program of its own."""
+    place = list(TRANSFORMS).index(first)
+    for count, second in enumerate(TRANSFORMS):
+        program = PROGRAMS[(place * len(TRANSFORMS) + count) % len(PROGRAMS)]
+        point = POINTS[count % len(POINTS)]
+        once = TRANSFORMS[first](program)
+        twice = TRANSFORMS[second](once)
+        once_value, twice_value = interpreted(once), interpreted(twice)
+        story = f"{program!r}: {first}"
+        check(first, once_value(*point), interpreted(program), point, story)
+        check(second, twice_value(*point), once_value, point, f"{story}, {second}")
+        for third in TRANSFORMS:
+            found = meaning(TRANSFORMS[third](twice), *point)
+            check(third, found, twice_value, point, f"{story}, {second}, {third}")
+
+
+@settings(max_examples=60)
+@given(programs(3), st.tuples(*[st.sampled_from(CHEAP)] * 3), st.sampled_from(POINTS))
+def test_compositions_of_random_programs(program, chain, point):
     f: Function = program
     for name in chain:
-        transformed = TRANSFORMS[name](f)
-        found, wanted = meaning(transformed, *point), expected(name, f, *point)
-        scale = max(1.0, float(np.abs(wanted).max()))
-        np.testing.assert_allclose(found / scale, wanted / scale, rtol=2e-5, atol=2e-6)
-        f = transformed
+        value = interpreted(f)
+        f = TRANSFORMS[name](f)
+        check(name, meaning(f, *point), value, point, str(chain))
+
+
+def test_machine_code_of_compositions_agrees():
+    """Chains in which every transformation has every place, compiled together."""
+    names = list(TRANSFORMS)
+    n = len(names)
+    chains = [[names[i], names[(3 * i + 1) % n], names[(5 * i + 2) % n]] for i in range(n)]
+    assert all(len(set(column)) == n for column in zip(*chains, strict=True))
+    functions = []
+    for chain, program in zip(chains, itertools.cycle(PROGRAMS), strict=False):
+        f: Function = program
+        for name in chain:
+            f = TRANSFORMS[name](f)
+        functions.append(f)
+    every = lambda x, y: [f(x, y) for f in functions]  # noqa: E731
+    found = weft.jit(every)(*POINTS[0])
+    wanted = meaning(every, *POINTS[0])
+    for chain, mine, other in zip(chains, found, wanted, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-9, err_msg=str(chain))
