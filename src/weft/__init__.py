@@ -34,6 +34,7 @@ _NAMES = {
     "checkpoint": "weft.transforms.remat",
     "checkpoint_policies": "weft.ad_checkpoint",
     "remat": "weft.transforms.remat",
+    "clear_caches": "weft.transforms.caches",
     "closure_convert": "weft.transforms.closures",
     "custom_gradient": "weft.transforms.closures",
     "ensure_compile_time_eval": "weft.transforms.closures",

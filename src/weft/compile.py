@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from weft.config import config
+from weft.config import DUMP_LEVELS, config
 from weft.core.check import check_jaxpr
 from weft.core.collector import collector_paused
 from weft.core.extents import Extent, OpenExtentError, Size, extent_at, typical
@@ -338,6 +338,35 @@ def _printed_kernels(kernels: Iterable[Kernel]) -> str:
 def _dump(level: str, text: Callable[[], str]) -> None:
     if level in config.dump:
         print(f"== {level} ==\n{text()}", file=sys.stderr)
+
+
+def level_text(closed: ClosedJaxpr, level: str) -> str:
+    """A level of ``weft.config.dump`` as text, for this CPU; nothing is compiled.
+
+    Raises ValueError for other names, and for ``"kernels"``, which planning does not keep.
+    """
+    from weft.runtime.native import emit_assembly
+    from weft.runtime.processors import target_cpu
+    from weft.terms.lower import lower_jaxpr
+
+    levels = [name for name in DUMP_LEVELS if name != "kernels"]
+    if level not in levels:
+        raise ValueError(f"as_text: a level is one of {', '.join(levels)}; got {level!r}")
+    if level == "jaxpr":
+        return str(closed)
+    cpu = target_cpu()
+    if level == "terms":
+        return _printed_terms(lower_jaxpr(closed, machine_of(cpu, config.threads).dots))
+    record = Record()
+    program = plan_program(closed, cpu, record)
+    if level == "saturated":
+        return "\n".join(_printed_steps(region.chosen) for region in record.regions)
+    if level == "schedule":
+        return _printed_kernels(s.kernel for s in _launches(program))
+    if level == "program":
+        return _printed_program(program)
+    text = emit_llvm(program, cpu)
+    return text if level == "llvm" else emit_assembly(text, cpu)
 
 
 def _launches(program: Program) -> list[Launch]:

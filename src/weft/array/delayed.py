@@ -347,6 +347,12 @@ _cache: OrderedDict[Hashable, Executable] = OrderedDict()
 _cache_lock = threading.Lock()
 
 
+def forget_programs() -> None:
+    """Forgets the programs of delayed work."""
+    with _cache_lock:
+        _cache.clear()
+
+
 def _executable(canonical: _Canonical) -> Executable:
     """The compiled program: from the cache, or compiled and remembered."""
     key = (config.compiled_for, canonical.key)

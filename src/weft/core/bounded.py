@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 ValueT = TypeVar("ValueT")
+
+
+#: For `clear_all`; a cache that nobody else keeps leaves it.
+_all: weakref.WeakSet[BoundedCache[Any]] = weakref.WeakSet()
+
+
+def clear_all() -> None:
+    """Clears every cache."""
+    for cache in list(_all):
+        cache.clear()
 
 
 class BoundedCache(Generic[ValueT]):
@@ -22,6 +33,7 @@ class BoundedCache(Generic[ValueT]):
         self.limit = limit
         self._entries: OrderedDict[Hashable, ValueT] = OrderedDict()
         self._lock = threading.Lock()
+        _all.add(self)
 
     def __len__(self) -> int:
         return len(self._entries)

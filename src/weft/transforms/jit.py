@@ -11,6 +11,7 @@ import functools
 import inspect
 import threading
 import types
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -40,6 +41,7 @@ from weft.transforms.functions import (
     positional_names,
     signature_of,
 )
+from weft.transforms.lowered import Lowered
 from weft.transforms.unpack import NO_MATCH, tree_call
 
 #: Signatures kept for each jitted function.
@@ -68,6 +70,10 @@ class Traced:
     def jaxpr(self) -> ClosedJaxpr:
         """The program."""
         return self.closed
+
+    def lower(self) -> Lowered:
+        """The program on its way to machine code, for `Lowered.as_text` and `Lowered.compile`."""
+        return Lowered(self)
 
     @property
     def executable(self) -> Any:
@@ -156,11 +162,15 @@ class _Call:
         return self.treedef, self.avals, static, static_kw, named
 
 
+#: Every jitted function that somebody holds, for `weft.clear_caches`.
+jitted: weakref.WeakSet[JitFunction] = weakref.WeakSet()
+
+
 class JitFunction(FastCallable):
     """A jitted function; see :func:`jit`.
 
-    Has the attributes of the function it wraps, ``trace(*args)`` for its jaxpr, ``stats(*args)``
-    for what compiling it took, and ``clear_cache()``.
+    Has the attributes of the function it wraps, ``trace(*args)`` for its jaxpr, ``lower(*args)``
+    for the levels below, ``stats(*args)`` for what compiling it took, and ``clear_cache()``.
     """
 
     conditions = Conditions(
@@ -198,6 +208,7 @@ class JitFunction(FastCallable):
         self._fast_tree: Callable[..., Any] | None = None
         self._fast_for: Any = None
         self._last: Traced | None = None
+        jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if (
@@ -291,6 +302,18 @@ class JitFunction(FastCallable):
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The traced program for these arguments (arrays, or ``ShapeDtypeStruct``), not run."""
         return self._traced(self._sort_arguments(args, kwargs))
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The program for these arguments, or for ``ShapeDtypeStruct`` of them: its levels as
+        text, and as a `Compiled` that takes only such arguments.
+        """
+        return self.trace(*args, **kwargs).lower()
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes and dtypes of the results for these arguments, as `weft.eval_shape`."""
+        from weft.transforms.api import eval_shape
+
+        return eval_shape(self, *args, **kwargs)
 
     def stats(self, *args: Any, **kwargs: Any) -> Any:
         """What compiling for these arguments took and made (compiled now if it was not yet).
