@@ -55,8 +55,33 @@ def _code() -> None:
     import weft.codegen.program_llvm  # noqa: F401
 
 
+def _search() -> None:
+    import weft.saturate.decode
+    import weft.saturate.engine  # which loads egglog's own library only when it is used
+    import weft.saturate.search  # noqa: F401
+
+
+def _parts() -> None:
+    """What most programs need some of."""
+    import weft.array.layout
+    import weft.kernels.gathers
+    import weft.kernels.moments
+    import weft.kernels.split_folds
+    import weft.runtime.figures
+    import weft.terms.expansion
+    import weft.terms.windows  # noqa: F401
+
+
 _PROGRAMS: tuple[Callable[[], None], ...] = (_running, _stored)
-_COMPILER: tuple[Callable[[], None], ...] = (_machine, _schedules, _plans, _rules, _code)
+_COMPILER: tuple[Callable[[], None], ...] = (
+    _machine,
+    _schedules,
+    _plans,
+    _rules,
+    _code,
+    _search,
+    _parts,
+)
 
 _wanted = True
 

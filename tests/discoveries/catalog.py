@@ -26,7 +26,7 @@ from weft.saturate import encode, search
 from weft.saturate import engine as engines
 from weft.saturate.engine import Engine
 from weft.saturate.instances import Instances
-from weft.saturate.rules import THEMES
+from weft.saturate.rules.themes import THEMES
 from weft.terms import windows
 from weft.terms.cascade import FREE, UNKNOWN, repaired
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from weft.saturate.engine import Engine, Run
 from weft.saturate.evaluate import Evaluator, disagreements
 from weft.saturate.rule import CLASSES, Rule
-from weft.saturate.rules import RULES
+from weft.saturate.rules.themes import RULES
 
 EXTENTS = (2, 3, 2, 1)
 F64, I64 = 2, 103

@@ -57,7 +57,7 @@ class Elsewhere:
 
 def serve() -> None:
     """Answer requests on standard input until it ends."""
-    from weft.saturate.rules import RULES
+    from weft.saturate.rules.themes import RULES
 
     engine = Engine(RULES)
     while True:

@@ -134,7 +134,7 @@ def engine() -> Engine | Elsewhere:
     if _loaded_before_fork():
         return _elsewhere(os.getpid())
     if _local.engine is None:
-        from weft.saturate.rules import RULES
+        from weft.saturate.rules.themes import RULES
 
         _local.engine = Engine(RULES)
     return _local.engine
