@@ -15,7 +15,7 @@ result is scalar code over unit-step loops; schedules tile it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import field
 from itertools import pairwise
 
@@ -214,7 +214,7 @@ class _Builder:
         needs: list[_Sink] = []
         if not self._uses_others(sink):
             return needs
-        for term in self._read(sink, bound):
+        for term in self._read(sink, bound, found):
             if isinstance(term, Fold) and term.axes <= bound and not self._known(term):
                 if sink.fold is not term:
                     needs.append(_Sink(term.over, term.bodies, fold=term, monoid=term.monoid))
@@ -228,16 +228,18 @@ class _Builder:
         """Whether ``sink`` may use folds or rows."""
         return bool(self.rows) or any(t.holds & FOLDS for t in sink.terms)
 
-    def _read(self, sink: _Sink, bound: set[Axis]) -> list[Term]:
+    def _read(self, sink: _Sink, bound: set[Axis], filled: Container[object]) -> list[Term]:
         """Subterms of ``sink``, and those of rows that it reads and that inner loops fill.
 
-        The folds in such rows are computed here if they belong here.
+        The folds in such rows are computed here if they belong here. Rows that are being ``filled``
+        see to theirs.
         """
         terms = self._visible(sink.terms)
         for term in terms:  # it grows
             if (
                 isinstance(term, Load)
                 and term.value in self.rows
+                and term.value not in filled
                 and ("row", term.value) not in self._all_known()
                 and not self._is_filled_here(term, bound)
             ):
@@ -307,7 +309,7 @@ class _Builder:
         bound = self._bound
         for sink in sinks:
             wave = 0
-            for term in self._read(sink, bound) if self._uses_others(sink) else ():
+            for term in self._read(sink, bound, by_row) if self._uses_others(sink) else ():
                 if isinstance(term, Fold) and term in by_fold and by_fold[term] is not sink:
                     wave = max(wave, waves[by_fold[term]] + 1)
                 elif isinstance(term, Load) and by_row.get(term.value, sink) is not sink:
