@@ -454,3 +454,20 @@ def test_long_attention_is_one_kernel_by_price() -> None:
     assert isinstance(launch, Launch)
     scratch = sum(b.size * b.dtype.itemsize for b in launch.kernel.scratch)
     assert scratch < q[0].nbytes
+
+
+def test_streams_that_wait_for_each_other_through_steps_between_them_are_not_both_taken() -> None:
+    def loss(x: Any) -> Any:
+        s = wnp.sin(x)
+        a = (s.T @ s)[:1] * 0.1 + s
+        b = wnp.take_along_axis(a, wnp.argsort(s, 0), 0)
+        c = s + a + b
+        d = c + wnp.tanh(c.mean(1, keepdims=True)) * a
+        e = wnp.roll(d, -1, 1)
+        return wnp.sin((e * e).mean())
+
+    x = np.random.default_rng(0).standard_normal((2, 72, 132)).astype(np.float32)
+    slope = weft.jit(weft.vmap(weft.grad(loss)))(x)
+    one = weft.jit(weft.grad(loss))
+    for n in range(2):
+        np.testing.assert_allclose(slope[n], one(x[n]), rtol=1e-4, atol=1e-7)

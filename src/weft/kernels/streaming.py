@@ -101,7 +101,7 @@ def with_streams(
             continue
         then = streamed.seconds + sum(p.seconds for p in others)
         then += rent([*stream.outputs, *_stores(others)], region, machine)
-        if then < CLEARLY * now:
+        if then < CLEARLY * now and _have_order(wide, [*(s for s, _ in taken), stream]):
             taken.append((stream, streamed))
     if not taken:
         return [whole]
@@ -205,11 +205,21 @@ def _in_order(
     return parts
 
 
+def _have_order(wide: WideFolds, streams: list[Stream]) -> bool:
+    """Whether no stream waits for itself, through others and the steps between them."""
+    gone = frozenset().union(*(s.replaces for s in streams))
+    steps = [s for s in wide.of(gone).steps if s.value not in gone]
+    return len(_levels(steps, streams)) == len(steps) + len(streams)
+
+
 _Node = Def | Scatter | Stream
 
 
 def _levels(steps: list[Def | Scatter], streams: list[Stream]) -> dict[_Node, int]:
-    """How many streams come before each step and stream; steps stand as late as they can."""
+    """How many streams come before each step and stream; steps stand as late as they can.
+
+    What waits for itself has no level.
+    """
     made: dict[Value, _Node] = {s.value: s for s in steps}
     made.update((v, s) for s in streams for v in s.outputs)
     needs: dict[_Node, set[Value]] = {s: reads_of(s) for s in steps}
@@ -230,7 +240,7 @@ def _levels(steps: list[Def | Scatter], streams: list[Stream]) -> dict[_Node, in
             if not missing[other]:
                 order.append(other)
     for node in reversed(order):
-        users = [level[o] for o in after[node]]
+        users = [level[o] for o in after[node] if o in level]
         if isinstance(node, Def) and users:
             level[node] = max(level[node], min(users))
     return level
