@@ -189,6 +189,19 @@ def test_a_fold_that_every_row_needs_is_computed_before_the_rows() -> None:
     np.testing.assert_allclose(slope, value / 8 * (p - np.eye(5)[y]), rtol=1e-4, atol=1e-6)
 
 
+def test_loops_of_threads_fill_rows_of_their_own_that_other_loops_fill_too() -> None:
+    def loss(x: Any) -> Any:
+        scaled = x / (1 + wnp.linalg.norm(x, axis=1, keepdims=True)) * x
+        squares = scaled * scaled
+        return wnp.sin((squares * squares).mean()) + wnp.exp(-abs(scaled.sum() * 0.1) * 0.1)
+
+    x = np.random.default_rng(0).standard_normal((88, 137)).astype(F32)
+    slope = weft.jit(weft.grad(loss))(x)
+    with weft.disable_jit():
+        expected = weft.grad(loss)(x)
+    np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-8)
+
+
 # -- pieces ----------------------------------------------------------------------------------------
 
 

@@ -27,9 +27,10 @@ def parallelize(kernel: Kernel, axis: Axis) -> Kernel:
 
     One thread runs a whole iteration, so what was cooperative inside becomes private: parallel
     loops inside turn serial, barriers go, and shared scratch used only inside becomes thread
-    scratch.  A parallel loop may hold another one only as its whole body (a grid).  Refuses loops
-    that carry values, whose iterations touch the same memory, or that are inside a parallel loop
-    with other statements beside them.
+    scratch; thread scratch that other loops fill, too, becomes scratch of this loop's own.  A
+    parallel loop may hold another one only as its whole body (a grid).  Refuses loops that carry
+    values, whose iterations touch the same memory, or that are inside a parallel loop with other
+    statements beside them.
     """
     path = path_to(kernel, axis)
     loop = path[-1]
@@ -49,12 +50,23 @@ def parallelize(kernel: Kernel, axis: Axis) -> Kernel:
     private = _only_inside(kernel, loop)
     swap = {b: replace(b, level="thread") for b in private}
     kernel = kernel.evolve(scratch=tuple(swap.get(b, b) for b in kernel.scratch))
+    own = {b: replace(b, name=f"{b.name}.{axis.serial}") for b in _filled_again(kernel, loop)}
+    kernel = kernel.evolve(scratch=(*kernel.scratch, *own.values()))
+    swap |= own
     body = Renaming(buffers=swap).body(_alone(loop.body, grid=len(loop.body) == 1))
     new = replace(loop, kind="parallel", body=body)
     conflict = dependence(new, tuple(path[:-1]))
     if conflict is not None:
         raise ScheduleError(conflict[1] + ": they cannot run in parallel")
     return replace_loop(kernel, axis, lambda _: [new])
+
+
+def _filled_again(kernel: Kernel, loop: For) -> list[Buffer]:
+    """Thread scratch that a loop fills as others do: its threads need some of their own."""
+    inside = {id(s): s.buffer for s in walk(loop.body) if isinstance(s, Store)}
+    outside = {s.buffer for s in walk(kernel.body) if isinstance(s, Store) and id(s) not in inside}
+    again = outside.intersection(inside.values())
+    return [b for b in kernel.scratch if b in again and b.level == "thread"]
 
 
 def _only_inside(kernel: Kernel, loop: For) -> set[Buffer]:
