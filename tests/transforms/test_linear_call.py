@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
@@ -107,3 +109,34 @@ def test_errors() -> None:
         linear_call(1, lambda r, ct: ct, (), 1.0)
     with pytest.raises(weft.errors.NonlinearError, match=r"'linear_call' of .* is not linear"):
         weft.linear_transpose(lambda r: divided(1.0, r), 2.0)(1.0)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 4), st.booleans(), st.sampled_from(["plain", "jit", "vmap"]))
+def test_loops_that_count_are_transposed(steps: int, scanned: bool, wrap: str) -> None:
+    """<f(x), y> = <x, fᵀ(y)>: what does not depend on x (the counter, a sine) is no obstacle."""
+    matrix = np.random.default_rng(0).standard_normal((3, 3)).astype(np.float32)
+
+    def step(i: Any, c: Any) -> Any:
+        return wnp.sin(matrix) @ c * (i + 1)
+
+    def f(x: Any) -> Any:
+        if scanned:
+            carry, ys = lax.scan(
+                lambda c, a: ((c[0] + 1, step(*c)), c[1] * c[0] * a),
+                (0, x),
+                wnp.arange(float(steps)),
+            )
+            return carry[1] + ys.sum(0)
+        return lax.fori_loop(0, steps, step, x)
+
+    x, y = np.arange(3, dtype=np.float32), np.array([1, -2, 0.5], np.float32)
+
+    def transposed(y: Any) -> Any:
+        return weft.linear_transpose(f, x)(y)[0]
+
+    if wrap == "vmap":
+        found = weft.vmap(transposed)(y[None])[0]
+    else:
+        found = (weft.jit(transposed) if wrap == "jit" else transposed)(y)
+    np.testing.assert_allclose(np.dot(f(x), y), np.dot(x, found), rtol=1e-4, atol=1e-4)

@@ -19,6 +19,7 @@ from weft.core.staging import trace_to_jaxpr
 from weft.core.trace import current_trace
 from weft.primitives.select import stop_gradient_p
 from weft.primitives.shaping import full, instantiate
+from weft.transforms.closed import linear_part
 from weft.transforms.functions import (
     FlatFunction,
     as_arrays,
@@ -411,6 +412,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
     flat, leaves = flat_function("linear_transpose", fun, primals)
     in_avals = [aval_of(x) for x in leaves]
     closed = trace_to_jaxpr(flat, in_avals, flat.info)
+    linear, known = linear_part(closed)
 
     def transposed(cotangent: Any) -> tuple[Any, ...]:
         given, given_def = tree.flatten(cotangent)
@@ -426,8 +428,7 @@ def linear_transpose(fun: Callable[..., Any], *primals: Any) -> Callable[[Any], 
             )
             for ct, a in zip(given, closed.out_avals, strict=True)
         ]
-        undefined = [UndefPrimal(a) for a in in_avals]
-        found = backward_pass(closed.jaxpr, closed.consts, undefined, cts)
+        found = backward_pass(linear, [], [*known, *map(UndefPrimal, in_avals)], cts)[len(known) :]
         args, _ = tree.unflatten(flat.treedef, _arrays(found))
         return args
 

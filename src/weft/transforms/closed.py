@@ -162,6 +162,19 @@ def _split(closed: ClosedJaxpr, unknown: Mask, forced: Mask | None) -> Split:
     )
 
 
+def linear_part(closed: ClosedJaxpr) -> tuple[Jaxpr, list[Any]]:
+    """What depends on the arguments, and the values that it takes in front of them.
+
+    The rest (the counter of a loop) is computed now, so that only what is linear is transposed.
+    """
+    consts = closed.consts
+    mask = (*(False for _ in consts), *(True for _ in closed.in_avals))
+    outs = tuple(True for _ in closed.out_avals)
+    split = split_closed(closed.hoisted(), mask, outs)
+    known = eval_closed(split.known, *split.known_consts, *consts)
+    return split.unknown.jaxpr, [*split.unknown_consts, *split.residual_values(consts, known)]
+
+
 def _belongs(value: Any, trace: StagingTrace) -> bool:
     return isinstance(value, StagedTracer) and value._trace is trace
 
