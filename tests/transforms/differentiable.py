@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as onp
 
+import weft
 import weft.numpy as np
 from weft import lax, nn
 from weft.lax import special
@@ -290,19 +291,42 @@ def lax_calls() -> dict[str, Callable[..., Any]]:
         top_k=lambda x: lax.top_k(x, 2)[0],
         transpose=lambda m: lax.transpose(m, (1, 0)),
         zeta=lambda y: lax.zeta(onp.full(3, 3.0), y),
+        all_gather=mapped(lambda v: lax.all_gather(v * v, "i")),
+        all_to_all=mapped(lambda v: lax.all_to_all(v * v, "i", 0, 0)),
+        pmax=mapped(lambda v: lax.pmax(v * v, "i")),
+        pmean=mapped(lambda v: v * lax.pmean(v, "i")),
+        pmin=mapped(lambda v: lax.pmin(v * v, "i")),
+        ppermute=mapped(lambda v: v * lax.ppermute(v, "i", [(0, 1), (2, 0)])),
+        pshuffle=mapped(lambda v: v * lax.pshuffle(v, "i", [2, 0, 1])),
+        psum=mapped(lambda v: v * lax.psum(v, "i")),
+        psum_scatter=mapped(lambda v: lax.psum_scatter(v * v, "i")),
+        pswapaxes=mapped(lambda v: lax.pswapaxes(v * v, "i", 0)),
+        reduce_precision=lambda x: lax.reduce_precision(x * x, 11, 52),  # as precise as float64
+        while_loop=lambda x, y: lax.while_loop(
+            lambda state: state[0] < 3, lambda state: (state[0] + 1, state[1] * y), (0, x)
+        )[1],
     )
     return calls
 
 
+#: Loops of unknown length are refused by reverse mode, as in JAX.
+FORWARD_ONLY = {"while_loop"}
+
+
+def mapped(f: Callable[[Any], Any]) -> Callable[..., Any]:
+    """``f`` of the rows of a matrix, which see each other along the axis ``i``."""
+    return lambda m: weft.vmap(f, axis_name="i")(m)
+
+
 LAX_DISCRETE = names(
-    """all_gather all_to_all argmax argmin axis_index axis_size bitcast_convert_type bitwise_and
+    """argmax argmin axis_index axis_size bitcast_convert_type bitwise_and
     bitwise_not bitwise_or bitwise_xor broadcast_shapes broadcasted_iota clz conv_dimension_numbers
     conv_general_permutations conv_general_shape_tuple conv_shape_tuple conv_transpose_shape_tuple
     dce_sink dtype empty mulhi rng_bit_generator rng_uniform shape_as_value
-    eq ge gt igamma_grad_a iota is_finite le lt ne nextafter padtype_to_pads pmax pmean pmin
-    population_count ppermute pshuffle psum psum_scatter pswapaxes random_gamma_grad reduce_and
-    reduce_or reduce_precision reduce_window_shape_tuple reduce_xor scatter_apply shift_left
-    shift_right_arithmetic shift_right_logical stop_gradient while_loop zeros_like_array"""
+    eq ge gt igamma_grad_a iota is_finite le lt ne nextafter padtype_to_pads
+    population_count random_gamma_grad reduce_and
+    reduce_or reduce_window_shape_tuple reduce_xor scatter_apply shift_left
+    shift_right_arithmetic shift_right_logical stop_gradient zeros_like_array"""
 )
 
 

@@ -13,6 +13,7 @@ import pytest
 import weft
 import weft.numpy as np
 from tests.transforms import differentiable as table
+from tests.transforms import differentiable_library as library
 from weft import lax, nn
 from weft.core.interpret import eval_closed
 from weft.core.trace import eval_trace, numpy_evaluator, set_evaluator
@@ -33,6 +34,7 @@ NAMESPACES = {
     "numpy": (np, table.numpy_calls(), table.NUMPY_DISCRETE),
     "lax": (lax, table.lax_calls(), table.LAX_DISCRETE),
     "nn": (nn, table.nn_calls(), table.NN_DISCRETE),
+    **library.NAMESPACES,
     "lax.special": (special, table.special_calls(), table.SPECIAL_DISCRETE),
 }
 
@@ -57,7 +59,16 @@ def test_every_public_function_is_listed(namespace):
     assert not calls.keys() & discrete
 
 
-CASES = [(namespace, name) for namespace, (_, calls, _) in NAMESPACES.items() for name in calls]
+def cases() -> list[tuple[str, str]]:
+    """Every function in the first namespace that offers it by that name."""
+    found: dict[tuple[str, int], tuple[str, str]] = {}
+    for namespace, (module, calls, _) in NAMESPACES.items():
+        for name in calls:
+            found.setdefault((name, id(getattr(module, name))), (namespace, name))
+    return list(found.values())
+
+
+CASES = cases()
 
 
 @pytest.mark.parametrize(("namespace", "name"), CASES)
@@ -69,7 +80,33 @@ def test_derivatives(namespace, name):
         closed = weft.make_jaxpr(call)(*args)
         return eval_closed(closed, *args)
 
-    check_grads(typed, [table.POINT[p] for p in parameters(call)], order=2)
+    modes = ("fwd",) if name in table.FORWARD_ONLY else ("fwd", "rev")
+    order = 1 if name in library.FIRST_ORDER.get(namespace, ()) else 2
+    check_grads(typed, [table.POINT[p] for p in parameters(call)], order, modes)
+
+
+def test_distributions_without_a_formula_say_so():
+    for name in library.STATS_MISSING:
+        distribution, method = name.split(".")
+        shapes = library.CONTINUOUS.get(distribution)
+        shapes = library.DISCRETE[distribution](table.X) if shapes is None else shapes
+        at = () if method == "entropy" else (table.X,)
+        with pytest.raises(
+            NotImplementedError, match=rf"stats\.{distribution}\.\w+: there is no formula"
+        ):
+            getattr(library.STATS, name)(*at, *shapes)
+
+
+@pytest.mark.parametrize("name", library.REFUSED)
+def test_factors_without_derivatives_say_so(name):
+    with pytest.raises(TypeError, match=r"has no derivative[:;].* differentiate (lax\.|eigvals)"):
+        check_grads(library.REFUSED[name], (table.M,), 1, "fwd")
+
+
+def test_loops_of_unknown_length_refuse_reverse_mode():
+    call = NAMESPACES["lax"][1]["while_loop"]
+    with pytest.raises(NotImplementedError, match="of a while loop: the number of steps"):
+        check_grads(call, [table.POINT[p] for p in parameters(call)], 1, "rev")
 
 
 def parameters(call: Any) -> list[str]:
