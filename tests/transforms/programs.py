@@ -28,9 +28,8 @@ MATRIX = np.linspace(-0.7, 0.9, SIZE * SIZE).reshape(SIZE, SIZE)
 
 def meaning(fun: Callable[..., Any], *args: Any) -> Any:
     """The result of a function by tracing it, checking the jaxpr and interpreting it with NumPy."""
-    closed = weft.make_jaxpr(fun)(*args)
+    closed, shapes = weft.make_jaxpr(fun, return_shape=True)(*args)
     check_jaxpr(closed)
-    shapes = weft.eval_shape(fun, *args)
     leaves = numpy_closed(closed, *weft.tree.leaves(args))
     return weft.tree.unflatten(weft.tree.structure(shapes), leaves)
 
