@@ -54,10 +54,6 @@ NOT_APPLICABLE = (
         "products of 4-bit and 8-bit floats with scales of blocks, which are dtypes Weft lacks",
     ),
     (
-        r"Tracer.*Error|NonConcreteBooleanIndexError",
-        "one error, `ConcretizationError`, says for every use that a value is not known yet",
-    ),
-    (
         r"JAXIndexError|JAXTypeError|JaxRuntimeError|KeyReuseError|InconclusiveDimensionOperation",
         "Weft raises IndexError, TypeError, RuntimeError and ValueError; keys are not counted",
     ),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import weft
 import weft.numpy as wnp
 
 _TEXT = """
@@ -55,7 +56,8 @@ def test_functions_show_an_example() -> None:
 def test_what_the_page_on_differences_shows_is_so() -> None:
     page = (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    names = {"np": wnp, "weft": weft, "lax": weft.lax}
     examples = doctest.DocTestParser().get_doctest(
-        "".join(blocks), {"np": wnp}, "differences.md", None, 0
+        "".join(blocks), names, "differences.md", None, 0
     )
     assert doctest.DocTestRunner().run(examples) == (0, len(examples.examples))
