@@ -442,3 +442,12 @@ def test_mapped_loops_that_see_each_other_stay_together():
     x = onp.arange(1.0, 5.0)[:, None] * onp.ones(200) / 200
     found = weft.vmap(one, axis_name="i")(x)
     onp.testing.assert_allclose(found.sum(1), [64.0, 64.0, 96.0, 64.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("first", [lambda x: 0.0, lambda x: x])
+def test_one_strong_branch_makes_a_strong_result(first):
+    x = np.asarray(onp.float32(1))
+    other = (lambda x: x) if first(2.0) == 0.0 else (lambda x: 0.0)
+    result = weft.jit(lambda p, x: lax.cond(p, first, other, x))(True, x)
+    assert not result.weak_type and result.dtype == onp.float32
+    assert lax.cond(True, lambda: 0.0, lambda: 1.0).weak_type

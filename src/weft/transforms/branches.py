@@ -98,16 +98,20 @@ def check_same_results(what: str, bodies: Sequence[Body]) -> list[Body]:
 
 
 def _converted(body: Body, wanted: Sequence[ShapedArray]) -> Body:
-    """The body with its results converted to the wanted dtypes."""
+    """The body with its results converted to the wanted dtypes, and no weaker than wanted."""
     closed = body.closed
-    if all(a.dtype == w.dtype for a, w in zip(closed.out_avals, wanted, strict=True)):
+
+    def fits(a: ShapedArray, w: ShapedArray) -> bool:
+        return a.dtype == w.dtype and a.weak_type <= w.weak_type
+
+    if all(map(fits, closed.out_avals, wanted)):
         return body
     hoisted = closed.hoisted()
 
     def fun(*args: Any) -> list[Any]:
         outs = eval_closed(hoisted, *args)
         return [
-            out if aval_of(out).dtype == w.dtype else convert_element_type(out, w.dtype)
+            out if fits(aval_of(out), w) else convert_element_type(out, w.dtype)
             for out, w in zip(outs, wanted, strict=True)
         ]
 
