@@ -201,7 +201,7 @@ TREES: dict[str, Case] = {
     "different keys": (
         lambda: weft.tree.map(lambda a, b: a, {"a": 1}, {"b": 1}),
         ValueError,
-        "missing key(s): ['a'], extra key(s): ['b']",
+        "tree has the key 'a', rest[0] the key 'b'",
     ),
     "a carry": (
         lambda: lax.scan(lambda c, x: ((c, c), x), 0.0, ones(3)),
