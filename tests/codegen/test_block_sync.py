@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,8 +50,9 @@ class Races:
                 self.access(stmt)
 
     def meet(self, spaces: Iterable[str]) -> None:
-        for key in [k for k in self.touched if space_of(k[0]) in spaces]:
-            del self.touched[key]
+        if spaces:  # or nobody waits
+            for key in [k for k in self.touched if space_of(k[0]) in spaces]:
+                del self.touched[key]
 
     def access(self, stmt: Load | Store) -> None:
         writes = isinstance(stmt, Store)
@@ -64,12 +66,14 @@ class Races:
             threads = range(lane.extent)
         else:  # the same in every thread: all load it, the first stores it
             threads = range(1 if writes else self.block)
+        numbers = np.arange(len(threads))
         for position in np.ndindex(*(a.extent for a in rest)):
-            for thread in threads:
-                where = {**self.at, **dict(zip(rest, position, strict=True))}
-                if lane is not None:
-                    where[lane] = thread
-                self.touch(stmt, int(linear.evaluate(where)), thread, writes)
+            where: dict[Axis, Any] = {**self.at, **dict(zip(rest, position, strict=True))}
+            if lane is not None:
+                where[lane] = numbers  # all at once
+            elements = np.broadcast_to(linear.evaluate(where), numbers.shape)
+            for thread, element in zip(threads, elements.tolist(), strict=True):
+                self.touch(stmt, element, thread, writes)
 
     def touch(self, stmt: Load | Store, element: int, thread: int, writes: bool) -> None:
         others = self.touched.setdefault((stmt.buffer, element), set())

@@ -83,7 +83,16 @@ def test_names_of_parts_are_shown():
         weft.named_scope(3)
 
 
-def test_leaks_are_found_before_they_are_used():
+@pytest.fixture
+def few_objects():
+    """Leaks are looked for among all objects: those of other tests are set aside."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+def test_leaks_are_found_before_they_are_used(few_objects):
     kept = {}
 
     def f(x):
