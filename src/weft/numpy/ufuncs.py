@@ -394,8 +394,8 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
     >>> np.floor_divide(np.array([7, -7]), 2)
     Array([ 3, -4], dtype=int32)
-    >>> np.floor_divide(np.inf, 2.0)
-    Array(inf, dtype=float32, weak_type=True)
+    >>> np.floor_divide(np.array([np.inf, 7.0]), np.array([2.0, -np.inf]))
+    Array([inf, -0.], dtype=float32)
     """
     x1, x2 = promote_and_broadcast("floor_divide", x1, x2)
     dtype = dtype_of(x1)
