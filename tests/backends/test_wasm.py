@@ -127,11 +127,16 @@ def test_control_c_ends_a_program(wasm: Wasm) -> None:
 
     run, x = weft.jit(f, device=wasm.name), np.ones(1024, np.float32)
     before = run(x, 10)
-    timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        run(x, 2**31 - 1)
-    timer.join()
+    # Whoever started the tests may have left the signal ignored.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            run(x, 2**31 - 1)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, previous)
     np.testing.assert_array_equal(run(x, 10), before)
 
 
