@@ -251,3 +251,13 @@ def test_programs_follow_the_settings(fresh: families.Counts) -> None:
     finally:
         weft.config.threads = before
     assert fresh.compiled == 2
+
+
+def test_differences_of_a_joined_array_of_open_length():
+    for n in (4, 6, 9):
+        x = wnp.asarray(np.arange(n) ** 2)
+        x.materialise()
+        last = wnp.asarray([100], dtype=x.dtype)
+        last.materialise()
+        found = wnp.diff(x, append=last)
+        assert found.tolist() == np.diff(np.append(np.arange(n) ** 2, 100)).tolist()

@@ -21,6 +21,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from weft.core.extents import OpenExtentError
 from weft.kernels import ir
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Interval
@@ -619,6 +620,8 @@ class _Builder:
 
     def _emit_fuse(self, term: Fuse, guards: tuple[ir.Guard, ...]) -> None:
         live = self._live(term)
+        if not live:  # the loop is between bounds of which one has to be known
+            raise OpenExtentError(f"which piece of {term} is read depends on its extents")
         if len(live) == 1:
             scope = self._scope_of(term.axes | self._guard_axes(guards))
             scope.known[(term, guards)] = self._term(live[0][2], guards)
