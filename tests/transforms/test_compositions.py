@@ -192,7 +192,7 @@ def test_every_composition_means_what_its_parts_mean(first):
             check(third, found, twice_value, point, f"{story}, {second}, {third}")
 
 
-@settings(max_examples=60)
+@settings(max_examples=120)
 @given(programs(3), st.tuples(*[st.sampled_from(CHEAP)] * 3), st.sampled_from(POINTS))
 def test_compositions_of_random_programs(program, chain, point):
     f: Function = program
