@@ -11,6 +11,7 @@ In Weft they are part of the program and are compiled with it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -63,12 +64,12 @@ def along_columns(xp: ModuleType, f: Any) -> Any:
     return 0.5 * (xp.roll(f, -1, 1) - xp.roll(f, 1, 1))
 
 
-def carry(xp: ModuleType, state: State) -> State:
-    """Give each cell what was, one time step ago, where its fluid came from."""
-    size = len(state.u)
+def carried(xp: ModuleType, u: Any, v: Any, fields: Sequence[Any]) -> list[Any]:
+    """Return what was in each field, one time step ago, where the fluid of each cell came from."""
+    size = len(u)
     cells = xp.arange(size, dtype=xp.float32)
-    y = cells[:, None] - TIME_STEP * state.v
-    x = cells[None, :] - TIME_STEP * state.u
+    y = cells[:, None] - TIME_STEP * v
+    x = cells[None, :] - TIME_STEP * u
     top, left = xp.floor(y), xp.floor(x)
     down, right = y - top, x - left
     y0, x0 = top.astype(xp.int32) % size, left.astype(xp.int32) % size
@@ -79,13 +80,13 @@ def carry(xp: ModuleType, state: State) -> State:
         lower = (1 - right) * f[y1, x0] + right * f[y1, x1]
         return (1 - down) * upper + down * lower
 
-    return State(
-        sample(state.u),
-        sample(state.v),
-        sample(state.map_x) - TIME_STEP * state.u,
-        sample(state.map_y) - TIME_STEP * state.v,
-        state.pressure,
-    )
+    return [sample(f) for f in fields]
+
+
+def carry(xp: ModuleType, state: State) -> State:
+    """Give each cell what was, one time step ago, where its fluid came from."""
+    u, v, map_x, map_y = carried(xp, state.u, state.v, state[:4])
+    return State(u, v, map_x - TIME_STEP * state.u, map_y - TIME_STEP * state.v, state.pressure)
 
 
 def divergence(xp: ModuleType, state: State) -> Any:

@@ -89,7 +89,7 @@ def stir(pool: Pool, pointer: Pointer) -> dict[str, Any]:
     u = FADING[0] * pool.u + near * pointer.dx
     v = FADING[0] * pool.v + near * pointer.dy
     ink = FADING[1] * pool.ink + near * pointer.colour[:, None, None]
-    u, v, *ink = _carried(u, v, (u, v, *ink))
+    u, v, *ink = fluid.carried(wnp, u, v, (u, v, *ink))
     outflow = fluid.along_columns(wnp, u) + fluid.along_rows(wnp, v)
     pressure = lax.fori_loop(0, SWEEPS, lambda _, p: fluid.sweep(wnp, p, outflow), pool.pressure)
     u = u - fluid.along_columns(wnp, pressure)
@@ -103,20 +103,3 @@ def stir(pool: Pool, pointer: Pointer) -> dict[str, Any]:
 def _around(distance: Any) -> Any:
     """A distance on the periodic grid, the short way."""
     return (distance + SIDE / 2) % SIDE - SIDE / 2
-
-
-def _carried(u: Any, v: Any, fields: Any) -> list[Any]:
-    """What was in each field, a step ago, where the fluid of each cell came from."""
-    cells = wnp.arange(SIDE, dtype=np.float32)
-    y, x = cells[:, None] - v, cells[None, :] - u
-    top, left = wnp.floor(y), wnp.floor(x)
-    down, right = y - top, x - left
-    y0, x0 = top.astype(np.int32) % SIDE, left.astype(np.int32) % SIDE
-    y1, x1 = (y0 + 1) % SIDE, (x0 + 1) % SIDE
-
-    def sample(f: Any) -> Any:
-        upper = (1 - right) * f[y0, x0] + right * f[y0, x1]
-        lower = (1 - right) * f[y1, x0] + right * f[y1, x1]
-        return (1 - down) * upper + down * lower
-
-    return [sample(f) for f in fields]
