@@ -11,6 +11,7 @@ import scipy.signal as oracle
 
 import weft
 from weft.scipy import signal
+from weft.scipy.signal.windows import COSINES, window_of
 
 
 def draw(*shape: int, dtype: Any = np.float64, seed: int = 0) -> np.ndarray:
@@ -197,3 +198,11 @@ def test_derivatives_and_batches() -> None:
 def test_errors_say_what_to_do(call: Callable[[], Any], error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("window", [*COSINES, "bartlett", 8.6, ("gaussian", 3.0)])
+def test_windows_are_those_of_scipy(window: Any) -> None:
+    for length in (1, 2, 7, 64):
+        found = window_of(window, length)
+        np.testing.assert_array_equal(found, oracle.get_window(window, length))
+        assert found.dtype == np.float64

@@ -12,6 +12,7 @@ import numpy as np
 import weft.numpy as wnp
 from weft.core import dtypes
 from weft.numpy._common import ArrayLike, Value, canonical_axis, dtype_of, promote_inexact
+from weft.scipy.signal.windows import window_of
 
 Window = str | float | tuple | ArrayLike
 
@@ -55,10 +56,8 @@ def detrend(
 def _window(name: str, window: Window, length: int | None, dtype: np.dtype) -> np.ndarray:
     """The window's weights; those of a name (or a tuple of one and its parameters) are SciPy's."""
     if isinstance(window, str | tuple | float):
-        from scipy.signal import get_window
-
         assert length is not None
-        return np.asarray(get_window(window, length), dtype)
+        return np.asarray(window_of(window, length), dtype)
     weights = np.asarray(window)
     if weights.ndim != 1 or (length is not None and len(weights) != length):
         raise ValueError(
