@@ -324,14 +324,3 @@ NAMESPACES: dict[str, tuple[Any, Calls, set[str]]] = {
         names("bernoulli gammasgn sph_harm_y"),
     ),
 }
-#: What is checked to first order only, as its second derivatives are long programs: those of
-#: `hyp1f1` are checked beside their meaning, of `expm_frechet` by `expm`, of `beta` by `betaln`.
-FIRST_ORDER = {
-    "scipy.special": names("hyp1f1 hyp2f1 owens_t beta expn poch fresnel"),
-    "scipy.linalg": names("expm_frechet polar"),
-    "scipy.signal": names("csd welch"),
-    "scipy.stats": {
-        n for n in vars(STATS) if not n.endswith(("logpdf", "logpmf")) or n.startswith("beta")
-    },
-    "lax.linalg": {"qdwh"},
-}

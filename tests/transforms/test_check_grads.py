@@ -14,6 +14,7 @@ import weft
 import weft.numpy as np
 from tests.transforms import differentiable as table
 from tests.transforms import differentiable_library as library
+from tests.transforms import differentiable_models as models
 from weft import lax, nn
 from weft.core.interpret import eval_closed
 from weft.core.trace import eval_trace, numpy_evaluator, set_evaluator
@@ -35,6 +36,7 @@ NAMESPACES = {
     "lax": (lax, table.lax_calls(), table.LAX_DISCRETE),
     "nn": (nn, table.nn_calls(), table.NN_DISCRETE),
     **library.NAMESPACES,
+    **models.NAMESPACES,
     "lax.special": (special, table.special_calls(), table.SPECIAL_DISCRETE),
 }
 
@@ -81,8 +83,7 @@ def test_derivatives(namespace, name):
         return eval_closed(closed, *args)
 
     modes = ("fwd",) if name in table.FORWARD_ONLY else ("fwd", "rev")
-    order = 1 if name in library.FIRST_ORDER.get(namespace, ()) else 2
-    check_grads(typed, [table.POINT[p] for p in parameters(call)], order, modes)
+    check_grads(typed, [table.POINT[p] for p in parameters(call)], 2, modes)
 
 
 def test_distributions_without_a_formula_say_so():

@@ -165,13 +165,16 @@ def check(name: str, found: Any, f: Function, point: Any, message: str) -> None:
     np.testing.assert_allclose(found / scale, wanted / scale, rtol=2e-5, atol=2e-6, err_msg=message)
 
 
-# One step of calculus each; control flow within compositions is in the random programs.
+# One step of calculus each.
 PROGRAMS = [
     RandomProgram(((u, 0, 0), (b, 2, 1)))
     for b, u in itertools.product(("mul", "add"), ("sin", "tanh", "exp of tanh", "rev", "neg"))
 ]
-#: What random programs are composed of: derivatives of higher order make loops large programs.
-CHEAP = [name for name in TRANSFORMS if name not in ("jacfwd", "jacrev", "hessian")]
+#: And one with each kind of loop and branch.
+LOOPS = [
+    RandomProgram(((name, 0, 1), ("mul", 2, 1)))
+    for name in ("running", "reverse running", "closing over", "branching", "choosing")
+]
 
 
 @pytest.mark.parametrize("first", TRANSFORMS)
@@ -192,14 +195,30 @@ def test_every_composition_means_what_its_parts_mean(first):
             check(third, found, twice_value, point, f"{story}, {second}, {third}")
 
 
+@pytest.mark.parametrize("first", TRANSFORMS)
+def test_compositions_around_loops_and_branches(first):
+    """Each pair of first steps around some kind of loop, with third steps in turn."""
+    names = list(TRANSFORMS)
+    place = names.index(first)
+    for count, second in enumerate(names):
+        program = LOOPS[(place + count) % len(LOOPS)]
+        chain = (first, second, names[(place + 3 * count) % len(names)])
+        compare_chain(program, chain, POINTS[count % len(POINTS)])
+
+
 @settings(max_examples=120)
-@given(programs(3), st.tuples(*[st.sampled_from(CHEAP)] * 3), st.sampled_from(POINTS))
+@given(programs(3), st.tuples(*[st.sampled_from(list(TRANSFORMS))] * 3), st.sampled_from(POINTS))
 def test_compositions_of_random_programs(program, chain, point):
-    f: Function = program
+    compare_chain(program, chain, point)
+
+
+def compare_chain(f: Function, chain: tuple[str, ...], point: Any) -> None:
+    """Each step beside what it means for the one before."""
+    story = f"{f!r}: {chain}"
     for name in chain:
         value = interpreted(f)
         f = TRANSFORMS[name](f)
-        check(name, meaning(f, *point), value, point, str(chain))
+        check(name, meaning(f, *point), value, point, story)
 
 
 #: Chains that are compiled together.

@@ -19,6 +19,23 @@ from weft.numpy._common import ArrayLike, Axis, Value, check_arraylike, dtype_of
 from weft.numpy.creation import asarray
 from weft.scipy.special import xlogy
 
+__all__ = [
+    "cosine_distance",
+    "cosine_similarity",
+    "hinge_loss",
+    "huber_loss",
+    "kl_divergence",
+    "l2_loss",
+    "log_cosh",
+    "poly_loss_cross_entropy",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_focal_loss",
+    "smooth_labels",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels",
+    "squared_error",
+]
+
 
 def squared_error(predictions: ArrayLike, targets: ArrayLike | None = None) -> Value:
     """(predictions − targets)², elementwise; targets are 0 by default.

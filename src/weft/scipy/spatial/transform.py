@@ -12,6 +12,7 @@ import weft.numpy as wnp
 from weft.core import dtypes
 from weft.numpy._common import ArrayLike, DType, Value, check_arraylike, promote_inexact, shape_of
 from weft.random import Key, normal
+from weft.transforms.custom_jvp import custom_jvp
 
 __all__ = ["Rotation", "Slerp"]
 
@@ -32,6 +33,26 @@ def _norm(x: Value) -> Value:
     """The length of vectors, with derivative 0 where it is 0."""
     square = wnp.sum(x * x, -1, keepdims=True)
     return wnp.where(square > 0, wnp.sqrt(wnp.where(square > 0, square, 1)), 0)
+
+
+@custom_jvp
+def _principal_axis(a: Value) -> Value:
+    """The unit eigenvector of a symmetric matrix with its largest eigenvalue.
+
+    The rule of `eigh` would take second derivatives through the other eigenvectors, which have none
+    where their eigenvalues are equal: those of few rotations are, all being 0.
+    """
+    return wnp.linalg.eigh(a)[1][:, -1]
+
+
+@_principal_axis.defjvp
+def _turn_of_principal_axis(primals: tuple[Value], tangents: tuple[Value]) -> tuple[Value, Value]:
+    (a,), (change,) = primals, tangents
+    v = _principal_axis(a)
+    pushed = change @ v
+    # The resolvent on the complement of v, which stays invertible for adding v's projector.
+    resolvent = (v @ a @ v) * np.eye(4, dtype=v.dtype) - a + wnp.outer(v, v)
+    return v, wnp.linalg.solve(resolvent, pushed - v * (v @ pushed))
 
 
 class Rotation(NamedTuple):
@@ -248,7 +269,7 @@ class Rotation(NamedTuple):
                 f"{count} rotations, got shape {w.shape}"
             )
         products = (w.astype(self.quat.dtype)[:, None] * self.quat).T @ self.quat
-        return Rotation(wnp.linalg.eigh(products)[1][:, -1])
+        return Rotation(_principal_axis(products))
 
     @property
     def single(self) -> bool:
