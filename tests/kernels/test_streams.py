@@ -19,10 +19,12 @@ import weft.numpy as wnp
 from tests.levels import programs as random_programs
 from tests.levels.test_levels import check_levels, run_launches, trace
 from weft import lax
-from weft.compile import Executable, compile_jaxpr
+from weft.compile import Executable, compile_jaxpr, host_machine
 from weft.core.bounded import BoundedCache
 from weft.kernels import plan, streaming
 from weft.kernels.blocked import Blocks
+from weft.kernels.gathers import gathered
+from weft.kernels.partition import partition
 from weft.kernels.program import Launch
 from weft.kernels.streams import Stream, find_streams
 from weft.terms.lower import lower_jaxpr
@@ -410,9 +412,51 @@ def test_every_stream_means_the_same(program: Any, block: int, along: int, lane:
 
 
 def streams_of(function: Any, *shapes: tuple[int, ...]) -> list[Stream]:
+    return find_streams(region_of(function, *shapes))
+
+
+def region_of(function: Any, *shapes: tuple[int, ...]) -> Region:
     arrays = [np.ones(s, np.float32) for s in shapes]
     lowered = lower_jaxpr(trace(lambda *xs: [function(*xs)], arrays))
-    return find_streams(Region(lowered.inputs, tuple(lowered.block.steps), lowered.outputs))  # type: ignore[arg-type]
+    return Region(lowered.inputs, tuple(lowered.block.steps), lowered.outputs)  # type: ignore[arg-type]
+
+
+def deep(layers: int) -> Callable[..., Any]:
+    """Attention again and again, each layer of what the one before has computed."""
+
+    def function(x: Any) -> Any:
+        for _ in range(layers):
+            x = wnp.tanh(attention(wnp, plain)(x, x, x))
+        return x
+
+    return function
+
+
+def test_what_is_left_of_equal_layers_is_looked_at_once() -> None:
+    machine = host_machine(2)
+
+    def divide(region: Region) -> Any:
+        return partition(region, machine, lambda cone, beyond: 1e-3)
+
+    counts = []
+    for layers in (3, 5):
+        rests: dict[Any, Any] = {}
+        region = region_of(deep(layers), (2, 16, 4))
+        with forced(4, 4, False):
+            first = streaming.with_streams(region, machine, divide, rests=rests)
+            counts.append(len(rests))
+            again = streaming.with_streams(region, machine, divide, rests=rests)
+        assert len(rests) == counts[-1]
+        assert [p.seconds for p in first] == [p.seconds for p in again]
+    assert counts[0] == counts[1] > 0
+
+
+def test_products_read_twice_at_one_place_are_not_gathered() -> None:
+    def squared(x: Any, y: Any) -> Any:
+        return (x @ y) * (x @ y) + (x @ y) ** 2
+
+    region = region_of(squared, (8, 4), (4, 32))
+    assert gathered(region) is region
 
 
 def test_a_cascade_is_one_stage() -> None:

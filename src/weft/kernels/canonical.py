@@ -7,13 +7,13 @@ planned and compiled once.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from weft.kernels.build import Cone, Output
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
-from weft.terms.region import Def
+from weft.terms.region import Def, Region, Scatter
 from weft.terms.term import Term, Value
 
 if TYPE_CHECKING:
@@ -38,6 +38,14 @@ def stream_key(stream: Stream) -> tuple[Hashable, dict[Value, int]]:
     writer = _Writer()
     writer.write((stream.steps, stream.outputs, stream.along, stream.rows, stream.alike))
     return tuple(writer.tokens), writer.values
+
+
+def region_key(region: Region, marked: Iterable[Value] = ()) -> tuple[Hashable, dict[Value, int]]:
+    """The same for a region, some of whose values are ``marked``."""
+    writer = _Writer()
+    writer.write((region.steps, region.outputs))
+    numbers = (writer.values[v] for v in marked if v in writer.values)
+    return (tuple(writer.tokens), frozenset(numbers)), writer.values
 
 
 class _Writer:
@@ -74,7 +82,7 @@ class _Writer:
         elif isinstance(item, Dynamic):
             self.tokens.append("dynamic")
             return (item.source, item.lo, item.hi)
-        elif isinstance(item, Cone | Output | Def):
+        elif isinstance(item, Cone | Output | Def | Scatter):
             self.tokens.append(type(item).__name__)
             return tuple(getattr(item, f.name) for f in fields(item) if f.name not in _LABELS)
         else:

@@ -25,7 +25,7 @@ def gathered(region: Region) -> Region:
     """``region`` with elements of products that data choose computed where they are read."""
     products: dict[Value, Def] = {}
     steps = list(region.steps)
-    changed = False
+    chosen: list[Load] = []
     for place, step in enumerate(steps):
         if not isinstance(step, Def):
             continue
@@ -34,17 +34,18 @@ def gathered(region: Region) -> Region:
             source = products.get(t.value)
             if source is None or not t.sources or not _few(t):
                 return t
+            chosen.append(t)
             term = rename_bound(source.term, bound_axes(source.term))
             return substitute(term, dict(zip(source.axes, t.index, strict=True)))
 
         if products and not products.keys().isdisjoint(step.term.loads):
+            before = len(chosen)
             term = substitute(step.term, {}, load)
-            if term is not step.term:
+            if len(chosen) > before:
                 steps[place] = Def(step.value, step.axes, term, step.source)
-                changed = True
         elif is_contraction(step.term):
             products[step.value] = step
-    return Region(region.inputs, tuple(steps), region.outputs) if changed else region
+    return Region(region.inputs, tuple(steps), region.outputs) if chosen else region
 
 
 def _few(load: Load) -> bool:

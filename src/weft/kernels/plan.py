@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from weft.config import config
 from weft.core.bounded import BoundedCache
@@ -29,6 +29,9 @@ from weft.kernels.streamed import SMALL, Streamed
 from weft.structs import struct
 from weft.terms.region import Region
 from weft.terms.term import Load, Value, postorder
+
+if TYPE_CHECKING:
+    from weft.kernels.streaming import Rests
 
 
 @struct(frozen=True)
@@ -164,6 +167,7 @@ class _Planner:
         self.machine = machine
         self.exact = exact
         self.keys: dict[Cone, tuple[Hashable, dict[Value, int]]] = {}
+        self.rests: Rests = {}
 
     def parts(self, region: Region) -> list[Partition | Streamed]:
         """What becomes blocked kernels, and partitions of the rest; by prices, as below."""
@@ -211,7 +215,7 @@ class _Planner:
             return [self.partition(region)]
         from weft.kernels.streaming import with_streams
 
-        return with_streams(region, self.machine, self.partition)
+        return with_streams(region, self.machine, self.partition, rests=self.rests)
 
     def structures(self, parts: list[Partition | Streamed]) -> set[Hashable]:
         """The kernels of some parts, by structure."""

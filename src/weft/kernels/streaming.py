@@ -7,7 +7,7 @@ and what lies between is partitioned as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from math import log2, prod
@@ -15,7 +15,7 @@ from math import log2, prod
 from weft.core.bounded import BoundedCache
 from weft.kernels import partition
 from weft.kernels.blocked import Blocks, build_blocked
-from weft.kernels.canonical import stream_key
+from weft.kernels.canonical import region_key, stream_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.masks import masks_of
@@ -26,6 +26,7 @@ from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.streamed import SMALL, Streamed
 from weft.kernels.streams import Stream, find_streams, reads_of
 from weft.kernels.wide_folds import WideFolds
+from weft.structs import struct
 from weft.terms.affine import Axis
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Region, Scatter
@@ -57,13 +58,50 @@ _Choice = tuple[Kernel, float, tuple[int, ...]]
 Divide = Callable[[Region], Partition]
 
 
+@struct(frozen=True)
+class _Rest:
+    """What is left of kernels costs so many ``seconds``, and stores the values of these numbers.
+
+    It holds so many bytes ``besides``, in values of its own. Sums that are computed several times
+    come out the same (``keeps_bits``).
+    """
+
+    seconds: float
+    stores: tuple[int, ...]
+    besides: int
+    keeps_bits: bool
+
+    @staticmethod
+    def of(
+        parts: list[Partition | Streamed], numbers: Mapping[Value, int], repeated: frozenset[Value]
+    ) -> _Rest:
+        """What ``parts`` come to, the values of the region that they are of being numbered."""
+        stores = _stores(parts)
+        return _Rest(
+            sum(p.seconds for p in parts),
+            tuple(numbers[v] for v in stores if v in numbers),
+            sum(v.nbytes for v in stores if v not in numbers),
+            _keeps_bits(parts, repeated),
+        )
+
+
+#: What was found to be left of kernels, by structure: layers that are alike leave the same.
+Rests = dict[Hashable, _Rest]
+
+
 def with_streams(
-    region: Region, machine: Machine, divide: Divide, repeated: frozenset[Value] = frozenset()
+    region: Region,
+    machine: Machine,
+    divide: Divide,
+    repeated: frozenset[Value] = frozenset(),
+    rests: Rests | None = None,
 ) -> list[Partition | Streamed]:
     """The parts of ``region`` in order: blocked kernels where they pay, partitions of the rest.
 
-    The sums ``repeated`` are computed elsewhere, too, to the same bits.
+    The sums ``repeated`` are computed elsewhere, too, to the same bits. ``rests`` are known from
+    other regions, divided in the same way; those of this one are added.
     """
+    rests = {} if rests is None else rests
     whole = divide(region)
     if machine.kind == "gpu" and len(region.steps) > LONG:
         return [whole]
@@ -96,18 +134,28 @@ def with_streams(
         if streamed is None:
             continue
         again = repeated | stream.repeated
-        others = with_streams(rest, machine, divide, again) if rest.steps else []
-        if not _keeps_bits(others, again):
+        key, numbers = region_key(rest, again)
+        left = rests.get(key)
+        if left is None:
+            others = with_streams(rest, machine, divide, again, rests) if rest.steps else []
+            left = rests[key] = _Rest.of(others, numbers, again)
+        if not left.keeps_bits:
             continue
-        then = streamed.seconds + sum(p.seconds for p in others)
-        then += rent([*stream.outputs, *_stores(others)], region, machine)
+        values = list(numbers)
+        then = streamed.seconds + left.seconds
+        stored = [*stream.outputs, *(values[n] for n in left.stores)]
+        then += rent(stored, region, machine, left.besides)
         if then < CLEARLY * now and _have_order(wide, [*(s for s, _ in taken), stream]):
             taken.append((stream, streamed))
     if not taken:
         return [whole]
     repeated = repeated.union(*(s.repeated for s, _ in taken))
     region = wide.of(frozenset().union(*(s.replaces for s, _ in taken)))
-    parts = _in_order(region, taken, machine, divide, repeated)
+
+    def within(part: Region) -> list[Partition | Streamed]:
+        return with_streams(part, machine, divide, repeated, rests)
+
+    parts = _in_order(region, taken, within)
     return parts if _keeps_bits(parts, repeated) else [whole]
 
 
@@ -122,10 +170,10 @@ def _stores(parts: list[Partition | Streamed]) -> list[Value]:
     return list(found)
 
 
-def rent(values: Iterable[Value], region: Region, machine: Machine) -> float:
-    """Seconds that holding intermediate ``values`` costs."""
+def rent(values: Iterable[Value], region: Region, machine: Machine, besides: int = 0) -> float:
+    """Seconds that holding intermediate ``values`` costs, and so many bytes ``besides``."""
     kept = {*region.outputs, *region.inputs}
-    held = sum(v.nbytes for v in dict.fromkeys(values) if v not in kept)
+    held = besides + sum(v.nbytes for v in dict.fromkeys(values) if v not in kept)
     return max(0.0, held - machine.levels[-1].capacity / 2) * machine.held_ns * 1e-9
 
 
@@ -186,11 +234,9 @@ def _rest(region: Region, stream: Stream, inside: frozenset[Value]) -> Region:
 def _in_order(
     region: Region,
     taken: list[tuple[Stream, Streamed]],
-    machine: Machine,
-    divide: Divide,
-    repeated: frozenset[Value],
+    within: Callable[[Region], list[Partition | Streamed]],
 ) -> list[Partition | Streamed]:
-    """Blocked kernels as soon as what they need is there, and partitions of what lies between."""
+    """Blocked kernels as soon as what they need is there, and ``within`` of what lies between."""
     gone = frozenset().union(*(s.replaces for s, _ in taken))
     steps = [s for s in region.steps if s.value not in gone]
     level = _levels(steps, [s for s, _ in taken])
@@ -200,7 +246,7 @@ def _in_order(
         own = [s for s in steps if level[s] == now]
         if own:
             others = (reads_of(s) for s in steps if level[s] != now)
-            parts += with_streams(_region(own, needed.union(*others)), machine, divide, repeated)
+            parts += within(_region(own, needed.union(*others)))
         parts += [streamed for stream, streamed in taken if level[stream] == now]
     return parts
 

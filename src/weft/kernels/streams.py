@@ -164,8 +164,7 @@ def find_streams(
     They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes, or have fewer
     than ``alone`` rows. The sums ``repeated`` are computed elsewhere, too, to the same bits.
     """
-    finder = _Finder(region, least, saving, repeated, alone)
-    return [s for s in finder.streams() if s.saved >= finder.saving_of(s.rows)]
+    return _Finder(region, least, saving, repeated, alone).streams()
 
 
 def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
@@ -345,6 +344,8 @@ class _Finder:
         replaces = frozenset(gone) | self.views_of(gone)
         split = _split_folds(inside, lambda a: self.classes.of(a) is along)
         stream = Stream(tuple(split), replaces, outputs, along, rows, self.classes, anew, alike)
+        if stream.saved < self.saving_of(rows):
+            return None
         for step in split:
             stream.kind[step.value] = _kind(step, stream, kind)
         return stream if _stages(stream) else None
