@@ -23,6 +23,7 @@ import numpy as np
 
 from weft.core.extents import OpenExtentError
 from weft.kernels import ir
+from weft.kernels.pieces import MAX_PIECES, Piece, breakpoints, entered, live_pieces
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Interval
 from weft.terms.dots import DOTS
@@ -44,11 +45,9 @@ from weft.terms.term import (
     Value,
     known_index,
     postorder,
+    shared,
     substitute,
-    substitute_all,
 )
-
-MAX_PIECES = 8  # loops a single axis may be cut into; beyond that a fuse is guarded per element
 
 
 @struct(eq=False)
@@ -156,17 +155,20 @@ class _Builder:
         self.guard_axes: dict[ir.Guard, frozenset[Axis]] = {}
 
     def build(self) -> tuple[ir.Kernel, tuple[Value, ...]]:
+        terms = tuple(o.term for o in self.cone.outputs)
+        if any(t.holds & FUSES for t in terms):  # these are gone through for each of their pieces
+            terms = shared(*terms)
         sinks = [
             _Sink(
                 o.axes,
-                (o.term,),
+                (term,),
                 self.outputs[o.value],
                 o.index,
                 combine=o.combine,
                 guard=o.guard,
                 scans=o.scans,
             )
-            for o in self.cone.outputs
+            for o, term in zip(self.cone.outputs, terms, strict=True)
         ]
         self._block(sinks, [])
         params = (*self.inputs.values(), *self.outputs.values())
@@ -263,9 +265,8 @@ class _Builder:
                 stack.extend(term.children)
         return list(seen)
 
-    def _live(self, fuse: Fuse) -> list[tuple[int, int, Term]]:
-        lo, hi = fuse.index.bounds(self.ranges)
-        return [p for p in fuse.pieces if p[0] <= hi and lo < p[1]]
+    def _live(self, fuse: Fuse) -> tuple[Piece, ...]:
+        return live_pieces(fuse, fuse.index, self.ranges)
 
     def _row_sink(self, load: Load, bound: set[Axis]) -> _Sink | None:
         """The loop nest that fills a row, if this block and no earlier one binds its outer axes."""
@@ -349,6 +350,7 @@ class _Builder:
         self, group: list[_Sink], folds: list[_Running], lead: Axis, lo: int, hi: int
     ) -> None:
         axis = Axis(lead.name, lead.extent)
+        self.ranges[axis] = (lo, hi - 1)
         inner = self._enter(group, axis)
         inside: list[_Running] = []
         by_sink = {r.sink: r for r in folds}
@@ -360,7 +362,6 @@ class _Builder:
                 entries.append((run, entry))
                 inside.append(_Running(moved, entry))
         self.scopes.append(_Scope(axis))
-        self.ranges[axis] = (lo, hi - 1)
         rows = self.inline_rows
         self._block(inner, inside)
         self.inline_rows = rows
@@ -385,31 +386,25 @@ class _Builder:
         """
         by_lead: dict[Axis, dict[Term, None]] = {}
         for sink in group:
-            by_lead.setdefault(sink.axes[0], {}).update(dict.fromkeys(sink.bodies))
+            by_lead.setdefault(sink.axes[0], {}).update(dict.fromkeys(sink.terms))
         moved = {
-            lead: dict(zip(bodies, substitute_all(bodies, {lead: Affine.of(axis)}), strict=True))
-            for lead, bodies in ((lead, tuple(bodies)) for lead, bodies in by_lead.items())
+            lead: dict(zip(terms, entered(tuple(terms), lead, axis, self.ranges), strict=True))
+            for lead, terms in by_lead.items()
         }
-        return [
-            self._entered(sink, axis, tuple(moved[sink.axes[0]][b] for b in sink.bodies))
-            for sink in group
-        ]
+        return [self._entered(sink, axis, moved[sink.axes[0]]) for sink in group]
 
-    def _entered(self, sink: _Sink, axis: Axis, bodies: tuple[Term, ...]) -> _Sink:
+    def _entered(self, sink: _Sink, axis: Axis, moved: Mapping[Term, Term]) -> _Sink:
         mapping = {sink.axes[0]: Affine.of(axis)}
         return _Sink(
             sink.axes[1:],
-            bodies,
+            tuple(moved[b] for b in sink.bodies),
             sink.store,
-            tuple(
-                i.substitute(mapping, lambda t: known_index(substitute(t, mapping)))
-                for i in sink.index
-            ),
+            tuple(i.substitute(mapping, lambda t: known_index(moved[t])) for i in sink.index),
             sink.fold,
             sink.monoid,
             sink.row,
             sink.combine,
-            None if sink.guard is None else substitute(sink.guard, mapping),
+            None if sink.guard is None else moved[sink.guard],
             sink.scans,
         )
 
@@ -422,7 +417,7 @@ class _Builder:
             fused = any(t.holds & FUSES for t in sink.terms)
             for term in self._visible(sink.terms) if fused else ():
                 if isinstance(term, Fuse):
-                    cuts.update(_breakpoints(term, lead, self.ranges))
+                    cuts.update(breakpoints(term, lead))
         inside = sorted(c for c in cuts if 0 <= c <= extent)
         if len(inside) - 1 > MAX_PIECES:
             return [(0, extent)]
@@ -685,15 +680,3 @@ def _same_loop(sinks: Iterable[_Sink]) -> list[list[_Sink]]:
         else:
             groups.append([sink])
     return groups
-
-
-def _breakpoints(fuse: Fuse, axis: Axis, ranges: Mapping[Axis, Interval]) -> list[int]:
-    """Values of ``axis`` at which ``fuse`` changes its piece, if the axis alone decides that."""
-    k = fuse.index.coefficient(axis)
-    rest = fuse.index - Affine.of(axis) * k
-    if abs(k) != 1 or not rest.is_constant:
-        return []
-    edges = [p[0] for p in fuse.pieces] + [fuse.pieces[-1][1]]
-    if k == 1:
-        return [e - rest.const for e in edges]
-    return [rest.const - e + 1 for e in edges]

@@ -16,8 +16,8 @@ from math import prod
 from typing import Literal
 
 from weft.core.extents import Extent, typical
-from weft.kernels.build import MAX_PIECES
 from weft.kernels.machine import Machine
+from weft.kernels.pieces import MAX_PIECES
 from weft.kernels.uses import (
     MAX_NODES,
     Use,

@@ -351,9 +351,32 @@ def substitute_all(
     def moved(index: Affine) -> Affine:
         return index.substitute(axes, lambda source: known_index(done[source]))
 
-    for t in postorder(*terms):
+    for t in postorder(*terms) if load is not None else _concerned(terms, axes, done):
         done[t] = _rebuild(t, done, moved, load)
     return tuple(done[t] for t in terms)
+
+
+def _concerned(
+    roots: Sequence[Term], axes: Mapping[Axis, Affine], same: dict[Term, Term]
+) -> list[Term]:
+    """`postorder` without the subterms that mention none of ``axes``: these go into ``same``."""
+    moved = axes.keys()
+    seen: set[Term] = set()
+    out: list[Term] = []
+    stack: list[tuple[Term, bool]] = [(r, False) for r in reversed(roots)]
+    while stack:
+        term, ready = stack.pop()
+        if ready:
+            out.append(term)
+        elif term not in seen:
+            seen.add(term)
+            # What a fold binds is none of its own axes, and may be meant all the same.
+            if moved.isdisjoint(term.axes) and not term.holds & (FOLDS | SCANS):
+                same[term] = term
+                continue
+            stack.append((term, True))
+            stack.extend((c, False) for c in reversed(term.children))
+    return out
 
 
 def bound_axes(*roots: Term) -> set[Axis]:
@@ -408,13 +431,23 @@ def replace_subterms(term: Term, made: Mapping[Term, Term]) -> Term:
     return done[term]
 
 
-def rebuild(t: Term, done: Mapping[Term, Term]) -> Term:
-    """``t`` over what its subterms have become."""
+def rebuild(
+    t: Term, done: Mapping[Term, Term], moved: Callable[[Affine], Affine] | None = None
+) -> Term:
+    """``t`` over what its subterms have become, and with its indices ``moved``."""
 
-    def moved(index: Affine) -> Affine:
+    def unmoved(index: Affine) -> Affine:
         return index.substitute({}, lambda source: known_index(done[source]))
 
-    return _rebuild(t, done, moved, None)
+    return _rebuild(t, done, moved or unmoved, None)
+
+
+def shared(*roots: Term) -> tuple[Term, ...]:
+    """The same terms, in which equal subterms are one object: comparing them takes no time."""
+    done: dict[Term, Term] = {}
+    for t in postorder(*roots):
+        done[t] = rebuild(t, done)
+    return tuple(done[t] for t in roots)
 
 
 def _rebuild(
