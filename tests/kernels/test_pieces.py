@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+import weft.lax  # noqa: F401  (declares the primitives)
 from weft.kernels.pieces import breakpoints, entered
 from weft.terms.affine import Affine, Axis
 from weft.terms.build import const, op
