@@ -269,3 +269,27 @@ def test_threads_share_programs():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("at", [1, [1]], ids=["number", "vector"])
+@pytest.mark.parametrize("unique", [False, True])
+def test_programs_do_not_forget_to_check_the_bounds_of_insert_and_delete(at, unique):
+    x, good, bad = ready([1, 2, 3]), ready(at, np.int32), ready(np.full_like(at, 9), np.int32)
+    for _ in range(5):
+        assert wnp.insert(x, good, 9).tolist() == [1, 9, 2, 3]
+        assert wnp.delete(x, good, assume_unique_indices=unique).tolist() == [1, 3]
+    with pytest.raises(IndexError, match="weft.numpy.insert: index 9 is out of bounds"):
+        wnp.insert(x, bad, 9)
+    with pytest.raises(IndexError, match="weft.numpy.delete: index 9 is out of bounds"):
+        wnp.delete(x, bad, assume_unique_indices=unique)
+    repeated = ready([1, 1], np.int32)
+    assert wnp.delete(x, repeated, assume_unique_indices=True).tolist() == [1, 3]
+
+
+def test_insert_and_delete_at_numbers_have_programs():
+    x = ready([1, 2, 3])
+    for _ in range(5):
+        assert wnp.insert(x, slice(0, 2), 9).tolist() == [9, 1, 9, 2, 3]
+        assert wnp.delete(x, -1).tolist() == [1, 2]
+    assert not is_pending(wnp.insert(x, slice(0, 2), 9))
+    assert not is_pending(wnp.delete(x, -1))

@@ -38,7 +38,9 @@ def at_once(function: FunctionT) -> FunctionT:
     """Lets calls of ``function`` on small arrays that recur run by a program of their own.
 
     It must be a function of its arguments alone and return an array, or a tuple or list of arrays;
-    where its work depends on the values of arrays, such calls are left alone.
+    where its work depends on the values of arrays, such calls are left alone. What it checks only
+    where values are known (that indices are within bounds) a program would not check again: that
+    belongs into a caller.
     """
     programs = immediate.calls
 

@@ -74,7 +74,6 @@ def rollaxis(a: ArrayLike, axis: int, start: int = 0) -> Value:
 # ---------------------------------------------------------------- taking out
 
 
-@at_once
 def delete(
     arr: ArrayLike,
     obj: Any,
@@ -95,12 +94,11 @@ def delete(
     IndexError: for integers out of bounds. ValueError: for a mask of another length.
     """
     check_arraylike("delete", arr)
+    if isinstance(obj, int | slice) and not isinstance(obj, bool):
+        return _without(arr, obj, axis)
     x = ravel(arr) if axis is None else asarray(arr)
     number = 0 if axis is None else canonical_axis("delete", axis, len(shape_of(x)))
     size = shape_of(x)[number]
-    if isinstance(obj, slice):
-        kept = np.setdiff1d(np.arange(size), np.arange(size)[obj])
-        return take(x, kept.astype(np.int32), number)
     index = asarray(obj)
     if dtypes.is_bool(dtype_of(index)):
         mask = concrete_mask(index)
@@ -125,6 +123,21 @@ def delete(
             "(assume_unique_indices=True).",
         )
     return take(x, _others_traced(ravel(index), size), number, mode="clip")
+
+
+@at_once
+def _without(arr: ArrayLike, obj: int | slice, axis: int | None) -> Value:
+    """What `delete` leaves where the indices are no array, whose values would have to be checked
+    at each call.
+    """
+    x = ravel(arr) if axis is None else asarray(arr)
+    number = 0 if axis is None else canonical_axis("delete", axis, len(shape_of(x)))
+    size = shape_of(x)[number]
+    if isinstance(obj, slice):
+        kept = np.setdiff1d(np.arange(size), np.arange(size)[obj]).astype(np.int32)
+    else:
+        kept = _others("delete", np.asarray(obj), size)
+    return take(x, kept, number)
 
 
 def _others(name: str, index: np.ndarray, size: int) -> np.ndarray:
@@ -183,7 +196,6 @@ def trim_zeros(filt: ArrayLike, trim: str = "fb", axis: int | Sequence[int] | No
 # ---------------------------------------------------------------- putting in
 
 
-@at_once
 def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None) -> Value:
     """The array with `values` put in before the indices `obj` along `axis` (flat without it).
 
@@ -202,10 +214,24 @@ def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None)
     TypeError: for indices that are not integers.
     """
     check_arraylike("insert", arr, values)
+    shape = shape_of(arr)
+    number = 0 if axis is None else canonical_axis("insert", axis, len(shape))
+    size = math.prod(shape) if axis is None else shape[number]
+    if not isinstance(obj, int | slice) or isinstance(obj, bool):
+        obj = _insert_index(obj, size)
+    return _with(arr, obj, values, axis)
+
+
+@at_once
+def _with(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None) -> Value:
+    """`insert` before indices whose values, if they are an array's, have been checked."""
     x = ravel(arr) if axis is None else asarray(arr)
     number = 0 if axis is None else canonical_axis("insert", axis, len(shape_of(x)))
     size = shape_of(x)[number]
-    index, single = _insert_index(obj, size)
+    index = _insert_index(obj, size) if isinstance(obj, int | slice) else obj
+    single = not shape_of(index)
+    index = convert("insert", index, dtypes.int32)
+    index = ravel(clip(where(index < 0, index + size, index), 0, size))
     new = convert("insert", asarray(values), dtype_of(x))
     new = lax.reshape(new, (1,) * (len(shape_of(x)) - len(shape_of(new))) + shape_of(new))
     if single:
@@ -229,10 +255,10 @@ def insert(arr: ArrayLike, obj: Any, values: ArrayLike, axis: int | None = None)
     return write(write(result, (*lead, places), new), (*lead, kept), x)
 
 
-def _insert_index(obj: Any, size: int) -> tuple[Value, bool]:
-    """Indices as a vector from 0 to `size`, and whether it was one integer."""
+def _insert_index(obj: Any, size: int) -> Value:
+    """Indices as an array of integers; those whose values are known are within bounds."""
     if isinstance(obj, slice):
-        return asarray(np.arange(size)[obj].astype(np.int32)), False
+        return asarray(np.arange(size)[obj].astype(np.int32))
     index = asarray(obj)
     if not math.prod(shape_of(index)):
         index = asarray(np.zeros(0, np.int32))
@@ -248,9 +274,7 @@ def _insert_index(obj: Any, size: int) -> tuple[Value, bool]:
         raise IndexError(
             f"weft.numpy.insert: index {wrong} is out of bounds for an axis of length {size}"
         )
-    index = convert("insert", index, dtypes.int32)
-    index = clip(where(index < 0, index + size, index), 0, size)
-    return ravel(index), not shape_of(index)
+    return index
 
 
 # ---------------------------------------------------------------- replacing
