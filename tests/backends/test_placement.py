@@ -165,7 +165,12 @@ def test_functions_that_belong_to_a_device(pair: Pair) -> None:
         for _ in range(3):
             found = f(given, 2, k=np.float32(1))["y"]
             assert found.device == "reference:1" and found.tolist() == [1, 3, 5]
+    compiled = f.lower(x, 2, k=np.float32(1)).compile()
+    for given in (x, weft.device_put(x, "reference:0"), weft.device_put(x, "reference:1")):
+        found = compiled(given, k=np.float32(1))["y"]
+        assert found.device == "reference:1" and found.tolist() == [1, 3, 5]
     home = weft.jit(lambda x: x + 1, device="cpu")
+    assert home.lower(x).compile()(weft.device_put(x, "reference:0")).device == "cpu"
     assert home(weft.device_put(x, "reference:0")).device == "cpu"
     assert weft.grad(lambda x: f(x, 2, k=x)["y"].sum())(x).device == "cpu"
 

@@ -60,6 +60,8 @@ class Traced:
     flat_inputs: bool = False
     local: bool = False
     tune: bool = False
+    #: The device that the function was jitted for, whatever its arguments are on.
+    device: str | None = None
     _executable: Any = None
     _compiled_for: Any = None
     _paths: Any = None
@@ -371,6 +373,7 @@ class JitFunction(FastCallable):
             flat_inputs=not call.kwargs and args_def == tree.structure((0,) * len(call.args)),
             local=any(isinstance(c, Tracer) for c in closed.consts),
             tune=self._tune,
+            device=self._device,
         )
 
     def _donated_leaves(self, call: _Call) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weft import tree
 from weft.array.arguments import as_argument
 from weft.core.avals import aval_of
+from weft.core.trace import current_trace, eval_trace
 from weft.transforms.functions import at_user_line, check_leaves
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class _Stage:
         return tree.unflatten(self.out_tree, self._traced.closed.out_avals)
 
     def as_text(self, level: str | None = None) -> str:
-        """A level of the compiler as text.
+        """A level of the compiler as text, as it is for this CPU.
 
         ``level`` is ``"jaxpr"``, ``"terms"``, ``"saturated"``, ``"schedule"``, ``"program"``,
         ``"llvm"`` or ``"assembly"``; ValueError for any other.
@@ -71,12 +72,23 @@ class Lowered(_Stage):
 
     def compile(self) -> Compiled:
         """The compiled program; the jitted function itself has it from then on, too."""
-        _ = self._traced.executable
-        return Compiled(self._traced)
+        traced = self._traced
+        device = None
+        if traced.device is not None:
+            from weft.backends.arrays import program_for
+            from weft.backends.registry import find
+
+            device = find(traced.device)
+        if device is None:
+            _ = traced.executable
+        else:
+            program_for(traced.closed, device)
+        return Compiled(traced)
 
 
 class Compiled(_Stage):
-    """A program for arguments of fixed types, which nothing traces or compiles again.
+    """A program for arguments of fixed types, which nothing traces or compiles again as long as
+    `weft.config` stays as it is. It runs where the jitted function would.
 
     Called with the arguments that are not static; others than it was compiled for are a TypeError
     that names them. ``as_text()`` shows its LLVM IR, or another level.
@@ -90,7 +102,7 @@ class Compiled(_Stage):
 
     @property
     def stats(self) -> Any:
-        """What compiling took and made."""
+        """What compiling for this CPU took and made."""
         return self._traced.executable.stats
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -111,4 +123,13 @@ class Compiled(_Stage):
                     f"{what}: (args, kwargs){name} has type {got}, it was compiled for {want}. "
                     f"Call the jitted function, or lower it for this type, too{at_user_line()}"
                 )
-        return tree.unflatten(traced.out_tree, traced.call([as_argument(x) for x in leaves]))
+        results = self._run(traced, *map(as_argument, leaves))
+        return tree.unflatten(traced.out_tree, results)
+
+    @staticmethod
+    def _run(traced: Traced, *leaves: Any) -> list[Any]:
+        if traced.device is None or current_trace() is not eval_trace:
+            return traced.call(leaves)
+        from weft.backends.arrays import call_on
+
+        return call_on(traced.device, lambda *xs: traced.call(xs), leaves, {})
