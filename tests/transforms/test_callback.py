@@ -185,3 +185,18 @@ def test_what_calls_back_and_sees_the_other_elements() -> None:
     with pytest.raises(NotImplementedError, match="along 'i': move one of the two out") as error:
         f(np.array([True, False]), np.ones(2, np.float32))
     assert "lax.cond(p, branch" in str(error.value)
+
+
+def test_effects_beside_collectives_are_refused_where_elements_differ() -> None:
+    _, note = recording()
+
+    def f(x: Any) -> Any:
+        return lax.while_loop(lambda c: c < 3, lambda c: note(c) + 0 * lax.psum(c, "i"), x)
+
+    def g(x: Any) -> Any:
+        return lax.cond(x > 1, lambda c: note(c) + lax.psum(c, "i"), lambda c: c, x)
+
+    x = np.arange(3, dtype=np.float32)
+    for function, what in ((f, "while_loop under vmap with a condition"), (g, "cond under vmap")):
+        with pytest.raises(NotImplementedError, match=f"^{what}.*combines elements along 'i': move"):
+            weft.vmap(function, axis_name="i")(x)

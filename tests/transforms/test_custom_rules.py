@@ -277,3 +277,24 @@ def test_arguments_that_are_not_differentiated_by_name():
     assert meaning(weft.grad(lambda x: g(x, 3)), 2.0) == 30.0
     with pytest.raises(ValueError, match="nondiff_argnames has 'n', but the function has the argu"):
         weft.custom_jvp(lambda x, power: x, nondiff_argnames="n")
+
+
+def test_none_is_the_zero_cotangent_of_any_part_of_an_argument():
+    @weft.custom_vjp
+    def f(d, y):
+        return d["a"] * d["b"][0].sum() * y
+
+    f.defvjp(
+        lambda d, y: (f(d, y), d),
+        lambda d, ct: ({"a": 2 * ct, "b": None, "c": (None, 3 * ct)}, None),
+    )
+    d = {"a": np.float32(2), "b": [np.ones(3, np.float32)] * 2, "c": (np.float32(1),) * 2}
+    found = weft.grad(f)(d, np.float32(5))
+    assert weft.tree.map(lambda x: x.tolist(), found) == {
+        "a": 2,
+        "b": [[0, 0, 0]] * 2,
+        "c": (0, 3),
+    }
+    f.defvjp(lambda d, y: (f(d, y), d), lambda d, ct: ({"a": 2 * ct, "b": ct, "c": None}, ct))
+    with pytest.raises(TypeError, match=r"bwd returned \{'a': \*, 'b': \*, 'c': None\} as the"):
+        weft.grad(f)(d, np.float32(5))

@@ -41,8 +41,7 @@ from weft.transforms.closed import (
     spread,
     transpose_closed,
 )
-from weft.transforms.functions import at_user_line
-from weft.transforms.one_by_one import one_by_one, refuse_ordered
+from weft.transforms.one_by_one import both_ways, one_by_one, refuse_ordered
 
 Branches = tuple[ClosedJaxpr, ...]
 
@@ -291,11 +290,7 @@ def _choose_one_by_one(axis_size: int, args: list[Any], dims: list[Any], branche
     refuse_ordered(*jaxprs)
     name = name_of(axis_size)
     if name is not None and any(uses_axis(jaxpr, name) for jaxpr in jaxprs):
-        raise NotImplementedError(
-            f"cond under vmap with a predicate that differs between elements, and branches that "
-            f"both call back to Python and combine elements along {name!r}: move one of the two "
-            f"out of the branches{at_user_line()}"
-        )
+        raise both_ways("cond", "predicate", "branches", name)
     return one_by_one(partial(cond_p.bind, branches=branches), args, dims)
 
 

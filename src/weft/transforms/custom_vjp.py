@@ -268,12 +268,27 @@ class CustomVJPPrimal:
         return f"CustomVJPPrimal({self.value!r}, perturbed={self.perturbed})"
 
 
+def _leaves_or_none(value: Any, spec: tree.PyTreeSpec) -> list[Any] | None:
+    """The leaves of a tree of a structure in which None stands for any part; None for no such."""
+    given, given_def = tree.flatten(value, lambda x: x is None)
+    try:
+        parts = given_def.flatten_up_to(tree.unflatten(spec, range(spec.num_leaves)))
+    except ValueError:
+        return None
+    found: list[Any] = []
+    for leaf, part in zip(given, parts, strict=True):
+        if leaf is not None and not isinstance(part, int):
+            return None
+        found += [leaf] * len(tree.leaves(part))
+    return found
+
+
 class custom_vjp(CustomFunction[F]):
     """A function with its own reverse-mode rule.
 
     ``defvjp(fwd, bwd)``: ``fwd(*args) -> (result, residuals)`` with the arguments of the
     function, and ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument
-    that is differentiated (None for zero). Arguments listed in ``nondiff_argnums`` or
+    that is differentiated (None for zero, also of a part). Arguments listed in ``nondiff_argnums`` or
     ``nondiff_argnames`` come first in ``bwd``.
 
     With ``defvjp(fwd, bwd, symbolic_zeros=True)``, ``fwd`` gets arrays as ``CustomVJPPrimal``,
@@ -385,19 +400,18 @@ class custom_vjp(CustomFunction[F]):
         for number, (value, spec) in enumerate(zip(found, treedef.children(), strict=True)):
             own = avals[start : start + spec.num_leaves]
             start += spec.num_leaves
-            if value is None:
-                cts.extend(Zero(tangent_aval(a)) for a in own)
-                continue
-            leaves, got_def = tree.flatten(value)
-            if got_def != spec:
+            leaves = _leaves_or_none(value, spec)
+            if leaves is None:
+                got = tree.describe(tree.structure(value))
                 raise TypeError(
-                    f"custom_vjp '{self.name}': bwd returned {tree.describe(got_def)} as the "
-                    f"cotangent of {names[number]}, which has the structure {tree.describe(spec)}; "
-                    f"it is {where_defined(self.bwd)}{at_user_line()}"
+                    f"custom_vjp '{self.name}': bwd returned {got} as the cotangent of "
+                    f"{names[number]}, which has the structure {tree.describe(spec)}; it is "
+                    f"{where_defined(self.bwd)}{at_user_line()}"
                 )
             what = f"custom_vjp '{self.name}': the cotangent of {names[number]} that bwd returns"
-            cts.extend(
-                as_tangent(ct, tangent_aval(a), what) if is_differentiable(a) else Zero(a)
-                for ct, a in zip(leaves, own, strict=True)
-            )
+            for ct, a in zip(leaves, own, strict=True):
+                if ct is None or not is_differentiable(a):
+                    cts.append(Zero(tangent_aval(a)))
+                else:
+                    cts.append(as_tangent(ct, tangent_aval(a), what))
         return cts

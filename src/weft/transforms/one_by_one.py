@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from weft.core.jaxpr import Jaxpr, all_equations
@@ -43,4 +43,13 @@ def ordered_call(callback: Any, line: str) -> ValueError:
     return ValueError(
         f"io_callback {callback} with ordered=True under vmap: the elements of a mapped "
         f"axis are in no order. With ordered=False, the default, there is one call for each{line}"
+    )
+
+
+def both_ways(what: str, chooser: str, bodies: str, name: Hashable) -> NotImplementedError:
+    """The error for elements that would have to go one by one and all together."""
+    return NotImplementedError(
+        f"{what} under vmap with a {chooser} that differs between elements, which both calls back "
+        f"to Python and combines elements along {name!r}: move one of the two out of the "
+        f"{bodies}{at_user_line()}"
     )

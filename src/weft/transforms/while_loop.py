@@ -38,7 +38,7 @@ from weft.transforms.closed import (
     split_closed,
     spread,
 )
-from weft.transforms.one_by_one import refuse_ordered
+from weft.transforms.one_by_one import both_ways, refuse_ordered
 from weft.transforms.scan import fixed_point, rearranged, scan_p
 from weft.transforms.vmap import place_axis
 
@@ -266,11 +266,14 @@ def _lanes_at_once(axis_size: int, params: dict[str, Any]) -> int:
     """
     jaxprs = [params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr]
     name = name_of(axis_size)
-    if name is not None and any(uses_axis(j, name) for j in jaxprs):
-        return axis_size
+    together = name is not None and any(uses_axis(j, name) for j in jaxprs)
     if any(j.effects for j in jaxprs):
         refuse_ordered(*jaxprs)
+        if together:
+            raise both_ways("while_loop", "condition", "body", name)
         return 1
+    if together:
+        return axis_size
     sizes = [v.aval.size for j in jaxprs for eqn in all_equations(j) for v in eqn.outvars]
     sizes += [v.aval.size for v in jaxprs[1].outvars]  # what only moves counts, too
     return max(1, BLOCK // max(1, max(sizes, default=1)))
