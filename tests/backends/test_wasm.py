@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,38 @@ def test_routines_and_callbacks_run_on_the_host(wasm: Wasm) -> None:
     f = weft.jit(lambda x: weft.pure_callback(fails, shape, x) + 1, device=wasm.name)
     with pytest.raises(LookupError, match="has its reasons"):
         f(np.ones(2, np.float32))
+
+
+def test_a_program_may_run_again_before_it_has_ended(wasm: Wasm) -> None:
+    shape = weft.ShapeDtypeStruct((), np.int32)
+    calls = threading.Barrier(2, timeout=30)
+
+    def before(n: Any) -> Any:
+        return np.asarray(factorial(n - 1))
+
+    @partial(weft.jit, device=wasm.name)
+    def factorial(n: Any) -> Any:
+        return lax.cond(n > 1, lambda n: n * weft.pure_callback(before, shape, n), lambda n: n, n)
+
+    assert int(factorial(np.int32(5))) == 120
+
+    def met(n: Any) -> Any:
+        calls.wait()
+        return n
+
+    @partial(weft.jit, device=wasm.name)
+    def meet(n: Any) -> Any:
+        return weft.pure_callback(met, shape, n) + 1
+
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda n=n: found.append(int(meet(np.int32(n))))) for n in (1, 2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == [2, 3]
 
 
 def test_memory_comes_back_and_grows(wasm: Wasm) -> None:

@@ -12,7 +12,8 @@ import ctypes
 import threading
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,9 @@ class Wasm(Device):
 
 
 class WasmProgram:
-    """A program as a module of its own, with its stack and constants; one thread at a time."""
+    """A program and its constants. Calls that run at a time, those of its own callbacks included,
+    have an instance each.
+    """
 
     def __init__(self, device: Wasm, program: Program) -> None:
         self.device = device
@@ -145,56 +148,83 @@ class WasmProgram:
             if isinstance(step, Routine) and isinstance(step.function, LibraryCall):
                 step.function = step.function.__call__  # its meaning, on the host
         text = Emitter(target_of(device.cpu), 1).finish(program)
-        code = WasmObject(compile_cached(text, device.cpu))
+        self.code = WasmObject(compile_cached(text, device.cpu))
+        self.callbacks = _callbacks(program)
+        self.stack_bytes = stack_bytes(program)
         self._constants = [_uploaded(device, slot.data) for slot in program.constants]
         self._outputs = [device.nbytes(slot.shape, slot.dtype) for slot in program.outputs]
-        self._inputs = len(program.inputs)
         self._arena_bytes = program.arena_bytes
         self._watched = seconds(program.steps) > LONG_SECONDS
-        count = len(self._constants) + self._inputs + len(self._outputs)
-        self._table = device.alloc(8 * count)
-        self._data = device.alloc(code.data_bytes)
-        self._stack = device.alloc(stack_bytes(program))
+        self.count = len(self._constants) + len(program.inputs) + len(self._outputs)
         self._lock = threading.Lock()
-        self._callbacks = _callbacks(program)
-        module = code.module(
-            self._data.handle, ["main"], {"weft_interrupts": INTERRUPTS}, shared=True
-        )
-        self._store = device.wasmtime.Store(device.engine)
-        self._main = self._instance(module).exports(self._store)["main"]
+        self._running = 0
+        self._idle = [_Instance(self)]
 
     def __call__(self, arguments: Sequence[Memory]) -> list[Memory]:
         device = self.device
         outputs = [device.alloc(nbytes) for nbytes in self._outputs]
-        arena = device.alloc(self._arena_bytes) if self._arena_bytes else self._table
+        arena = device.alloc(self._arena_bytes) if self._arena_bytes else None
         places = [m.handle for m in (*self._constants, *arguments, *outputs)]
-        with self._lock:
-            device.write(self._table, np.array(places, np.int64))
+        with self._instance() as instance:
             if self._watched:
                 with device.interrupts.watched():
-                    status = self._run(arena)
+                    status = instance.run(places, arena)
             else:
-                status = self._run(arena)
+                status = instance.run(places, arena)
         if status:
             raise_status(status)
         return outputs
 
+    @contextmanager
+    def _instance(self) -> Iterator[_Instance]:
+        """One for this call; a call that traps has left its stack behind, so that it is let go."""
+        with self._lock:
+            idle = self._idle.pop() if self._idle else None
+            self._running += 1
+        try:
+            instance = idle or _Instance(self)
+            yield instance
+            with self._lock:
+                self._idle.append(instance)
+        finally:
+            with self._lock:
+                self._running -= 1
+
     def close(self) -> bool:
         """Gives back what the engine has of it, unless a thread is still running it."""
-        if not self._lock.acquire(blocking=False):
-            return False
-        self._store.close()
-        return True
+        with self._lock:
+            for instance in self._idle:
+                instance.store.close()
+            self._idle.clear()
+            return not self._running
 
-    def _run(self, arena: Memory) -> int:
+
+class _Instance:
+    """A module of a program with a stack and a table of arguments of its own: one call at a time."""
+
+    def __init__(self, program: WasmProgram) -> None:
+        self.device = device = program.device
+        self._table = device.alloc(8 * program.count)
+        self._data = device.alloc(program.code.data_bytes)
+        self._stack = device.alloc(program.stack_bytes)
+        module = program.code.module(
+            self._data.handle, ["main"], {"weft_interrupts": INTERRUPTS}, shared=True
+        )
+        self.store = device.wasmtime.Store(device.engine)
+        self._main = self._started(module, program.callbacks).exports(self.store)["main"]
+
+    def run(self, places: Sequence[int], arena: Memory | None) -> int:
+        """The status of a call for arguments at these addresses."""
+        self.device.write(self._table, np.array(places, np.int64))
+        table = _signed(self._table)
         try:
-            status: int = self._main(self._store, _signed(self._table), _signed(arena), 0)
+            status: int = self._main(self.store, table, _signed(arena) if arena else table, 0)
         except self.device.wasmtime.Trap as why:
             raise DeviceError(f"a program on {self.device.name} came to an end: {why}") from why
         return status
 
-    def _instance(self, module: bytes) -> Any:
-        wasmtime, store = self.device.wasmtime, self._store
+    def _started(self, module: bytes, callbacks: Mapping[str, HostCallback]) -> Any:
+        wasmtime, store = self.device.wasmtime, self.store
         try:
             compiled = wasmtime.Module(self.device.engine, module)
         except wasmtime.WasmtimeError as why:
@@ -207,7 +237,7 @@ class WasmProgram:
                 store, pointer, wasmtime.Val.i32(_word(top // 64 * 64))
             ),
         }
-        for name, callback in self._callbacks.items():
+        for name, callback in callbacks.items():
             kind = wasmtime.FuncType([wasmtime.ValType.i32()], [wasmtime.ValType.i32()])
             known[name] = wasmtime.Func(store, kind, self._routine(callback))
         return wasmtime.Instance(store, compiled, [known[i.name] for i in compiled.imports])
