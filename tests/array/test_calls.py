@@ -278,9 +278,9 @@ def test_programs_do_not_forget_to_check_the_bounds_of_insert_and_delete(at, uni
     for _ in range(5):
         assert wnp.insert(x, good, 9).tolist() == [1, 9, 2, 3]
         assert wnp.delete(x, good, assume_unique_indices=unique).tolist() == [1, 3]
-    with pytest.raises(IndexError, match="weft.numpy.insert: index 9 is out of bounds"):
+    with pytest.raises(IndexError, match=r"weft\.numpy\.insert: index 9 is out of bounds"):
         wnp.insert(x, bad, 9)
-    with pytest.raises(IndexError, match="weft.numpy.delete: index 9 is out of bounds"):
+    with pytest.raises(IndexError, match=r"weft\.numpy\.delete: index 9 is out of bounds"):
         wnp.delete(x, bad, assume_unique_indices=unique)
     repeated = ready([1, 1], np.int32)
     assert wnp.delete(x, repeated, assume_unique_indices=True).tolist() == [1, 3]

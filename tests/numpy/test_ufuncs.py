@@ -324,3 +324,23 @@ def test_axes_out_of_bounds_are_index_errors_too():
     for kind in (IndexError, ValueError, np.exceptions.AxisError):
         with pytest.raises(kind, match="expand_dims: axis 3 is out of bounds for an array with 2"):
             wnp.expand_dims(wnp.ones(2), 3)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_remainders_of_integers_by_zero_are_zero(dtype):
+    x, y = np.array([7, 0, 5], dtype), np.array([0, 0, 3], dtype)
+    for name in ("remainder", "fmod"):
+        for f in (getattr(wnp, name), weft.jit(getattr(wnp, name))):
+            assert f(x, y).tolist() == [0, 0, 2]
+        assert getattr(wnp, name)(x, 0).tolist() == [0, 0, 0]
+    assert wnp.divmod(x, y)[1].tolist() == [0, 0, 2]
+
+
+def test_remainders_of_multiples_have_the_slope_of_their_neighbours():
+    x = np.array([1.0, 2.0, 0.0, -2.0, 2.0, -3.0, 2.5], np.float32)
+    y = np.array([1.0, 1.0, 1.0, 1.0, -1.0, -1.5, 1.0], np.float32)
+    for f in (wnp.remainder, lambda a, b: wnp.divmod(a, b)[1]):
+        for wrap in (lambda g: g, weft.jit):
+            slopes = weft.grad(lambda a, b, f=f, wrap=wrap: wrap(f)(a, b).sum(), (0, 1))(x, y)
+            assert slopes[0].tolist() == [1] * 7
+            assert slopes[1].tolist() == (-np.floor(x / y)).tolist()

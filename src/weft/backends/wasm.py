@@ -200,7 +200,7 @@ class WasmProgram:
 
 
 class _Instance:
-    """A module of a program with a stack and a table of arguments of its own: one call at a time."""
+    """A program's module with a stack and a table of arguments of its own: one call at a time."""
 
     def __init__(self, program: WasmProgram) -> None:
         self.device = device = program.device

@@ -415,18 +415,19 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Value:
 
 @at_once
 def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """x1 − x2 · floor(x1 / x2): the remainder with the sign of the divisor.
+    """x1 − x2 · floor(x1 / x2): the remainder with the sign of the divisor; 0 for integers by 0.
 
     >>> np.remainder(np.array([7, -7]), 3)
     Array([1, 2], dtype=int32)
     """
+    divisor = x2
     x1, x2 = promote_and_broadcast("remainder", x1, x2)
     _refuse_bool("remainder", x1, "convert them first (x.astype(int))")
     if dtypes.is_complex(dtype_of(x1)):
         raise TypeError("weft.numpy.remainder: complex numbers have no order to round by")
+    rest = _rem(x1, x2, divisor)
     if dtypes.is_unsigned(dtype_of(x1)):
-        return lax.rem(x1, x2)
-    rest = lax.rem(x1, x2)
+        return rest
     zero = zeros_of(x1)
     differs = lax.ne(lax.lt(rest, zero), lax.lt(x2, zero))
     whole = lax.eq(rest, zero)
@@ -434,21 +435,34 @@ def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Value:
     result = lax.select_n(adjust, rest, lax.add(rest, x2))
     if not dtypes.is_floating(dtype_of(x1)):
         return result
-    signed = lax.select_n(lax.lt(x2, zero), zero, lax.neg(zero))  # zero with the divisor's sign
+    # Zero with the divisor's sign, and the slope of `rest`.
+    still = lax.stop_gradient(rest)
+    signed = lax.select_n(lax.lt(x2, zero), lax.sub(rest, still), lax.neg(lax.sub(still, rest)))
     return lax.select_n(whole, result, signed)
 
 
 mod = remainder
 
 
+def _rem(x1: Value, x2: Value, divisor: ArrayLike) -> Value:
+    """`lax.rem`, but 0 for integers by 0, as in NumPy; ``divisor`` is `x2` as it was given."""
+    rest = lax.rem(x1, x2)
+    if not dtypes.is_integer(dtype_of(x1)) or (isinstance(divisor, int) and divisor):
+        return rest
+    zero = zeros_of(x1)
+    return lax.select_n(lax.eq(x2, zero), rest, zero)
+
+
 @at_once
 def fmod(x1: ArrayLike, x2: ArrayLike, /) -> Value:
-    """The remainder with the sign of the dividend, as C's `fmod`.
+    """The remainder with the sign of the dividend, as C's `fmod`; 0 for integers by 0.
 
     >>> np.fmod(np.array([7, -7]), 3)
     Array([ 1, -1], dtype=int32)
     """
-    return lax.rem(*promote_and_broadcast("fmod", x1, x2))
+    divisor = x2
+    x1, x2 = promote_and_broadcast("fmod", x1, x2)
+    return _rem(x1, x2, divisor)
 
 
 @at_once

@@ -288,8 +288,8 @@ class custom_vjp(CustomFunction[F]):
 
     ``defvjp(fwd, bwd)``: ``fwd(*args) -> (result, residuals)`` with the arguments of the
     function, and ``bwd(residuals, cotangent) -> cotangents``, a tuple with one for each argument
-    that is differentiated (None for zero, also of a part). Arguments listed in ``nondiff_argnums`` or
-    ``nondiff_argnames`` come first in ``bwd``.
+    that is differentiated (None for zero, also of a part). Arguments listed in
+    ``nondiff_argnums`` or ``nondiff_argnames`` come first in ``bwd``.
 
     With ``defvjp(fwd, bwd, symbolic_zeros=True)``, ``fwd`` gets arrays as ``CustomVJPPrimal``,
     whose ``perturbed`` says whether it is differentiated and which has the array as ``value``, and
