@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import weft
 from weft.saturate.cost import Way
 from weft.saturate.exact import solve
-from weft.saturate.extract import _needed, extract
+from weft.saturate.extract import _difference, _needed, _users, extract
 
 CLASSES = 6
 
@@ -64,6 +64,20 @@ def test_nothing_is_cheaper(table: Table, roots: list[int]) -> None:
     assert exact.cost == pytest.approx(sum(w.cost for w in exact.ways.values()))
     assert set(roots) <= exact.ways.keys()
     assert all(n in exact.ways for way in exact.ways.values() for n in way.needs)
+
+
+@given(tables(), st.lists(st.integers(0, CLASSES - 1), min_size=1, max_size=3), st.data())
+def test_what_a_turned_decision_adds(table: Table, roots: list[int], data: st.DataObject) -> None:
+    picked = {c: data.draw(st.sampled_from(ways)) for c, ways in table.table.items()}
+    found = _needed(picked, roots)
+    assume(found is not None)
+    chosen, total = found
+    turned = data.draw(st.sampled_from(sorted(chosen)))
+    way = data.draw(st.sampled_from(table.ways(turned)))
+    then = _needed({**picked, turned: way}, roots)
+    assume(then is not None)
+    added = _difference(chosen, picked, _users(chosen, roots), turned, way)
+    assert total + added == pytest.approx(then[1])
 
 
 def test_sharing_that_greedy_decisions_miss() -> None:

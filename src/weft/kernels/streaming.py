@@ -7,7 +7,7 @@ and what lies between is partitioned as ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import log2, prod
@@ -108,13 +108,15 @@ def with_streams(
     small = SMALL * machine.levels[1].capacity
     taken: list[tuple[Stream, Streamed]] = []
     wide = WideFolds(region)
+    readers = _readers(wide.region)
     for stream in find_streams(wide.region, small / 8, small, repeated, machine.threads):
         few = prod(a.extent for a in stream.rows) < machine.threads
         if few and machine.kind == "gpu":
             continue  # blocks of a grid cannot share a stream, so most of the machine would idle
         if not all(_apart(stream, other) for other, _ in taken):
             continue
-        concerned = stream.replaces | stream.anew | _readers(wide.region, stream.anew)
+        concerned = stream.replaces | stream.anew
+        concerned = concerned.union(*(readers[v] for v in stream.anew if v in readers))
         concerned |= {wide.whole[v] for v in concerned if v in wide.whole}
         affected = [(v, seconds) for v, seconds in whole.prices if v & concerned]
         inside = frozenset().union(*(v for v, _ in affected))
@@ -126,7 +128,7 @@ def with_streams(
         saved = (2 * machine.traffic_ns(stream.saved) + launches) * 1e-9
         if now < ALONE if few else saved < AT_STAKE * now:
             continue
-        rest = _rest(wide.region, stream, inside)
+        rest = _rest(wide.region, stream, inside, readers)
         limit = CLEARLY * now - least_seconds((t for s in rest.steps for t in s.terms), machine)
         streamed = None
         if _least(stream, machine) <= limit:
@@ -213,9 +215,16 @@ def _apart(a: Stream, b: Stream) -> bool:
     return not (before and _needs(b) & set(a.outputs))
 
 
-def _readers(region: Region, values: frozenset[Value]) -> set[Value]:
-    """What is made of some values."""
-    return {s.value for s in region.steps if values and reads_of(s) & values}
+Readers = Mapping[Value, Sequence[Value]]
+
+
+def _readers(region: Region) -> Readers:
+    """What is made of each value."""
+    found: dict[Value, list[Value]] = {}
+    for step in region.steps:
+        for value in reads_of(step):
+            found.setdefault(value, []).append(step.value)
+    return found
 
 
 def _needs(stream: Stream) -> set[Value]:
@@ -223,12 +232,14 @@ def _needs(stream: Stream) -> set[Value]:
     return set().union(*(loaded(d.term) for d in stream.steps)) - stream.definition.keys()
 
 
-def _rest(region: Region, stream: Stream, inside: frozenset[Value]) -> Region:
+def _rest(region: Region, stream: Stream, inside: frozenset[Value], readers: Readers) -> Region:
     """What kernels that computed ``inside`` are left with."""
     steps = [s for s in region.steps if s.value in inside and s.value not in stream.replaces]
     own = {s.value for s in steps}
-    others = [s for s in region.steps if s.value not in own | stream.replaces]
-    return _region(steps, set(region.outputs).union(_needs(stream), *map(reads_of, others)))
+    gone = own | stream.replaces
+    needed = _needs(stream).union(region.outputs)
+    needed.update(v for v in own if not gone.issuperset(readers.get(v, ())))
+    return _region(steps, needed)
 
 
 def _in_order(

@@ -168,7 +168,7 @@ def find_streams(
 
 
 def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
-    return [t for t in postorder(term) if isinstance(t, Fold) and any(map(chosen, t.over))]
+    return [t for t in reversed(own_folds(term)) if any(map(chosen, t.over))]
 
 
 def is_plain(index: Affine) -> Axis | None:
@@ -195,10 +195,12 @@ class _Finder:
         self.repeated = repeated
         self.alone = alone
         self.wanted = set(region.outputs)
+        self.at = {s.value: n for n, s in enumerate(region.steps)}
         self.steps = _without_views(region)
         self.place = {d.value: n for n, d in enumerate(self.steps)}
         self.definition = {d.value: d for d in self.steps}
         self.folds = {d.value: _folds_over(d.term, lambda a: True) for d in self.steps}
+        self.contractions = {d.value for d in self.steps if is_contraction(d.term)}
         self.reads: dict[Value, list[Load]] = {
             d.value: [
                 t for t in postorder(d.term) if isinstance(t, Load) and t.value in self.definition
@@ -400,7 +402,7 @@ class _Finder:
     ) -> bool:
         """Whether a definition is made of members, or of folds along the stream."""
         stack, seen = [value], {value}
-        if is_contraction(self.definition[value].term):
+        if value in self.contractions:
             return False
         while stack:
             for load in self.reads[stack.pop()]:
@@ -424,7 +426,8 @@ class _Finder:
     def convex(self, kind: dict[Value, Kind]) -> dict[Value, Kind]:
         """Without definitions that need what others compute from the stream's."""
         later: set[Value] = set()
-        for step in self.region.steps:
+        places = [self.at[v] for v in kind]
+        for step in self.region.steps[min(places) : max(places) + 1]:
             value = step.value
             if value in kind:
                 if any(t.value in later for t in self.reads[value]):

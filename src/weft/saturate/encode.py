@@ -158,6 +158,8 @@ class _Encoder:
         self.out = Encoded(CanonicalAxes([*defs, *instances.defs]))
         self.numbers: dict[Node, int] = {}
         self.leaf_ids: dict[Term, int] = {}
+        #: What orders of products cost, by all that this depends on: layers have the same ones.
+        self.cheapest: dict[Hashable, tuple[float, Order] | None] = {}
         self.operation_ids: dict[tuple[str, np.dtype], int] = {}
         self.monoid_ids: dict[tuple[str, np.dtype], int] = {}
 
@@ -176,6 +178,7 @@ class _Encoder:
     def orders(self) -> None:
         """Say what long products are equal to, in the cheapest of their orders."""
         uses = self.uses()
+        extents = [a.extent for a in self.out.order]
         for number in range(self.out.source):
             name, args = self.out.nodes[number]
             if name != "Sum" or not (self.reorder or args[0] >= FIRST_INTEGER):
@@ -183,8 +186,13 @@ class _Encoder:
             best: tuple[float, Product, Order] | None = None
             for through in (True, False):
                 product = flatten(self.out.nodes, self.out.free, uses, number, through)
-                found = None if product is None else cheapest_order(product, self.pair_cost)
-                if product is not None and found is not None:
+                if product is None:
+                    continue
+                key = product.pattern(extents)
+                if key not in self.cheapest:
+                    self.cheapest[key] = cheapest_order(product, self.pair_cost)
+                found = self.cheapest[key]
+                if found is not None:
                     saved = sum(self.pair_cost(*pair) for pair in product.pairs) - found[0]
                     if saved > (0 if best is None else best[0]):
                         best = saved, product, found[1]

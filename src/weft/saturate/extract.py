@@ -8,7 +8,7 @@ an integer program.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
@@ -18,6 +18,9 @@ from weft.structs import struct
 
 #: Classes looked at while single decisions are turned, at most.
 TRIALS = 40_000
+
+#: Sums of costs in another order differ by less than this part.
+ROUNDING = 1e-9
 
 #: A change must gain this part to be made: between equals, what the source says stays.
 GAIN = 1e-6
@@ -52,6 +55,7 @@ def _turned(ways: Mapping[int, Sequence[Way]], roots: Sequence[int]) -> Extracti
     """Greedy, then single decisions turned."""
     picked = {c: best[2] for c, best in _greedy(ways).items()}
     chosen, total = _needed(picked, roots)
+    users = _users(chosen, roots)
     trials = TRIALS // max(1, len(chosen))
     improved = True
     while improved and trials > 0:
@@ -61,13 +65,56 @@ def _turned(ways: Mapping[int, Sequence[Way]], roots: Sequence[int]) -> Extracti
                 if c not in chosen or way is picked[c] or trials <= 0:
                     continue
                 trials -= 1
-                other = {**picked, c: way}
-                if not all(n in other for n in way.needs):
+                limit = total * (1 - GAIN)
+                if not all(n in picked for n in way.needs):
                     continue
-                found = _needed(other, roots, total * (1 - GAIN))
+                if total + _difference(chosen, picked, users, c, way) > limit * (1 + ROUNDING):
+                    continue
+                other = {**picked, c: way}
+                found = _needed(other, roots, limit)
                 if found is not None:
                     picked, (chosen, total), improved = other, found, True
+                    users = _users(chosen, roots)
     return Extraction(tuple(roots), chosen, total)
+
+
+def _users(chosen: Mapping[int, Way], roots: Sequence[int]) -> Counter[int]:
+    """How many times each class is needed."""
+    users = Counter(roots)
+    for way in chosen.values():
+        users.update(way.needs)
+    return users
+
+
+def _difference(
+    chosen: Mapping[int, Way],
+    picked: Mapping[int, Way],
+    users: Mapping[int, int],
+    turned: int,
+    way: Way,
+) -> float:
+    """What it adds to the cost of all that is ``chosen`` to compute the class ``turned`` in another
+    ``way``: what only that needs, less what nobody needs any more (as if there were no circles)."""
+    added: dict[int, Way] = {}
+    # Uses that are new; and then those that are gone, of what is still there.
+    more: Counter[int] = Counter()
+    stack = list(way.needs)
+    while stack:
+        c = stack.pop()
+        more[c] += 1
+        if c not in chosen and c not in added:
+            added[c] = picked[c]
+            stack += picked[c].needs
+    cost = way.cost - picked[turned].cost + sum(w.cost for w in added.values())
+    fewer: Counter[int] = Counter()
+    stack = list(picked[turned].needs)
+    while stack:
+        c = stack.pop()
+        fewer[c] += 1
+        if fewer[c] == users[c] + more[c]:
+            cost -= chosen[c].cost
+            stack += chosen[c].needs
+    return cost
 
 
 def _needed(picked: Mapping[int, Way], roots: Sequence[int], limit: float = inf) -> Any:

@@ -8,7 +8,7 @@ intervals: the factors are in no order, and have any axes.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -47,6 +47,17 @@ class Product:
     def everything(self) -> int:
         """The set of all factors."""
         return (1 << len(self.factors)) - 1
+
+    def pattern(self, extents: Sequence[int]) -> Hashable:
+        """All that its orders and their costs depend on; ``extents`` are those of axes by bit."""
+        used = self.mask | self.axes(self.everything)
+        bits = [n for n in range(used.bit_length()) if used >> n & 1]
+
+        def packed(mask: int) -> int:
+            return sum(1 << place for place, n in enumerate(bits) if mask >> n & 1)
+
+        factors = tuple((packed(f.free), f.divides) for f in self.factors)
+        return tuple(extents[n] for n in bits), packed(self.mask), factors
 
     def axes(self, chosen: int) -> int:
         """The axes of a set of factors."""
@@ -132,9 +143,11 @@ def cheapest_order(
             while part:
                 rest = s ^ part
                 if part & low and part in best and rest in best:
-                    total = best[part] + best[rest] + cost(kept(part), kept(rest), kept(s))
-                    if s not in best or total < best[s]:
-                        best[s], split[s] = total, part
+                    total = best[part] + best[rest]
+                    if s not in best or total < best[s]:  # no product costs less than nothing
+                        total += cost(kept(part), kept(rest), kept(s))
+                        if s not in best or total < best[s]:
+                            best[s], split[s] = total, part
                 part = (part - 1) & s
     if product.everything not in split:
         return None
