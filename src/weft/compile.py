@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -88,14 +88,39 @@ class Record:
 class OpenProgram:
     """A compiled program for a class of shapes (`weft.core.shape_classes`).
 
-    `at` makes the executable for one shape of the class: nothing is compiled.
+    `at` makes the executable for one shape of the class: nothing is compiled. If it is a draft,
+    `finish` makes the code again to run faster, of the same ``modules``.
     """
 
-    def __init__(self, family: Family, program: Program, native: Any, stats: Stats) -> None:
+    def __init__(
+        self,
+        family: Family,
+        program: Program,
+        native: NativeProgram,
+        stats: Stats,
+        modules: Sequence[str] = (),
+    ) -> None:
         self.family = family
         self.program = program
         self.native = native
         self.stats = stats
+        self._modules = tuple(modules)
+
+    def finish(self) -> None:
+        """Turns a draft into what it would be otherwise, for executables made from now on."""
+        modules = self._modules
+        if not self.stats.draft or not modules:
+            return
+        from weft.runtime.compilation import Compilation
+        from weft.runtime.processors import target_cpu
+
+        compilation = Compilation(target_cpu())
+        for text in modules[:-1]:
+            compilation.add(text)
+        stats = replace(self.stats, passes=dict(self.stats.passes), draft=False)
+        objects = _timed(stats, "finish", lambda: compilation.finish(modules[-1]))
+        self.native = native_record(self.program, objects).link()
+        self.stats, self._modules = stats, ()
 
     def at(self, instance: ShapeClass) -> Executable:
         """The executable of a program whose class has the key of this one's family."""
@@ -123,33 +148,42 @@ def compile_jaxpr(
     store: Callable[[ProgramRecord], None] | None = None,
     record: Record | None = None,
     tune: bool = False,
+    hasty: bool = False,
+    draft: bool = False,
 ) -> Executable:
     """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
     ``donated`` are the positions of arguments whose memory the results may take over. ``store``
     is given what another process needs to run the same program; ``record`` is told what is done.
-    With ``tune`` the likeliest schedules are timed.
+    With ``tune`` the likeliest schedules are timed. A ``hasty`` program is for few runs, and its
+    ``draft`` is made even sooner and runs slower, with the same results.
     """
-    program, stored, native, stats = _compiled(closed, record=record, tune=tune)
+    program, stored, native, stats, _ = _compiled(
+        closed, record=record, tune=tune, hasty=hasty, draft=draft
+    )
     if donated:
         from weft.kernels.donation import reuse
 
         stored.reuse = reuse(program, donated)
     if store is not None:
         store(stored)
-    return Executable(closed, native, stats, donated, stored.reuse, program)
+    return Executable(closed, native, stats, donated, stored.reuse, program, hasty=hasty)
 
 
-def compile_family(family: Family) -> OpenProgram:
-    """Compile a program for all shapes of a class.
+def compile_family(family: Family, *, draft: bool = False) -> OpenProgram:
+    """Compile a program for all shapes of a class: as a ``draft`` where all of them are small.
 
     Raises `NoClassError` where the compiler needs to know more than the class says.
     """
+    sizes = tuple(family.sizes.sizes)
+    draft = draft and not _some_are_large(sizes)
     try:
-        program, _, native, stats = _compiled(family.closed, tuple(family.sizes.sizes))
+        program, _, native, stats, modules = _compiled(
+            family.closed, sizes, hasty=True, draft=draft
+        )
     except OpenExtentError as why:
         raise NoClassError("the compiler needs to know an extent") from why
-    return OpenProgram(family, program, native, stats)
+    return OpenProgram(family, program, native, stats, modules if draft else ())
 
 
 def _compiled(
@@ -157,7 +191,9 @@ def _compiled(
     sizes: tuple[Size, ...] = (),
     record: Record | None = None,
     tune: bool = False,
-) -> tuple[Program, ProgramRecord, NativeProgram, Stats]:
+    hasty: bool = False,
+    draft: bool = False,
+) -> tuple[Program, ProgramRecord, NativeProgram, Stats, list[str]]:
     # Imported while LLVM, which knows the processor, is being loaded (`weft.runtime.ahead`).
     import weft.kernels.plan
     import weft.saturate.saturate  # noqa: F401
@@ -165,16 +201,18 @@ def _compiled(
     from weft.runtime.compilation import Compilation
     from weft.runtime.processors import target_cpu
 
-    stats = Stats()
+    stats = Stats(draft=draft)
     cpu = target_cpu()
-    compilation = Compilation(cpu)
+    compilation = Compilation(cpu, draft=draft)
     emitter = program_llvm.Emitter(target_of(cpu), config.threads, sizes, compilation.add)
     early = Stopwatch()
     shown = "llvm" in config.dump or "assembly" in config.dump
     # Nothing else is compiled while schedules are timed.
     emit = None if shown or tune else early.timing(emitter.kernel)
     with collector_paused(), _picker(cpu, tune) as picker:
-        program = _timed(stats, "plan", lambda: plan_program(closed, cpu, record, emit, picker))
+        program = _timed(
+            stats, "plan", lambda: plan_program(closed, cpu, record, emit, picker, hasty=hasty)
+        )
         program.sizes = sizes
         finish = (lambda: emit_llvm(program, cpu)) if shown else (lambda: emitter.finish(program))
         text = _timed(stats, "codegen", finish)
@@ -188,7 +226,7 @@ def _compiled(
     stats.kernels = stored.kernels = len(kernels)
     stats.refused = stored.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
-    return program, stored, native, stats
+    return program, stored, native, stats, compilation.texts
 
 
 def _picker(cpu: CPU, tune: bool) -> AbstractContextManager[Tuner | None]:
@@ -231,12 +269,13 @@ def plan_program(
     ready: Callable[[Kernel], None] | None = None,
     picker: Picker | None = None,
     machine: Machine | None = None,
+    hasty: bool = False,
 ) -> Program:
     """Everything before code generation: terms, kernels, schedules and the memory plan.
 
     ``cpu`` is what it is planned for, by default the host, or any ``machine``; ``record`` is told
     what is done, and ``ready`` is given each kernel as soon as it is scheduled. Schedules are
-    chosen by price, or by a ``picker``.
+    chosen by price, or by a ``picker``; a ``hasty`` plan is for few runs.
     """
     record = record or Record()
     from weft.kernels.assemble import assemble
@@ -252,7 +291,7 @@ def plan_program(
         check_jaxpr(closed)
     if machine is None:
         machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
-    lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots))
+    lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots, hasty))
     _dump("terms", lambda: _printed_terms(lowered))
     if check:
         from weft.terms.check import check_program as check_terms
@@ -433,15 +472,15 @@ def native_record(program: Program, objects: list[bytes]) -> ProgramRecord:
         constants=[np.asarray(s.data).tobytes() for s in program.constants],
         arena_nbytes=typical(program.arena_bytes),
         uses_pool=uses_pool(program),
-        seconds=inf if _may_be_long(program) else seconds(program.steps),
+        seconds=inf if _some_are_large(program.sizes) else seconds(program.steps),
         libraries=tuple(library_calls(program)),
         routines={symbol: _host_routine(step) for symbol, step in routines_of(program)},
     )
 
 
-def _may_be_long(program: Program) -> bool:
+def _some_are_large(sizes: Sequence[Size]) -> bool:
     """Whether a program for a class of shapes is long for some: nobody knows for which it runs."""
-    return any(size.hi > WORKING_SETS[0] for size in program.sizes)
+    return any(size.hi > WORKING_SETS[0] for size in sizes)
 
 
 def _host_routine(step: Routine) -> HostRoutine:

@@ -24,13 +24,15 @@ class Stats:
     """What compiling one program took and made; times in seconds.
 
     ``refused`` counts the scheduling steps that kernels had to do without (`weft.config.dump` shows
-    them with the ``schedule``).
+    them with the ``schedule``). A ``draft`` is machine code that was made sooner and runs slower
+    (`weft.array.families`).
     """
 
     passes: dict[str, float] = field(default_factory=dict)
     kernels: int = 0
     arena_bytes: int = 0
     refused: int = 0
+    draft: bool = False
 
     @property
     def seconds(self) -> float:
@@ -43,7 +45,8 @@ class Executable:
 
     Calling it with materialised or delayed arrays of the right avals returns the list of its
     results. ``program`` and ``stats`` tell what was compiled. Arrays at the ``donated`` positions
-    have no value after a call; ``reuse`` says which results may lie in their memory.
+    have no value after a call; ``reuse`` says which results may lie in their memory. ``runs`` is
+    counted by who keeps it.
     """
 
     def __init__(
@@ -54,9 +57,12 @@ class Executable:
         donated: Sequence[int] = (),
         reuse: Mapping[int, int] | None = None,
         program: Program | None = None,
+        hasty: bool = False,
     ) -> None:
         self._closed = closed
         self._program = program
+        self._hasty = hasty
+        self.runs = 0
         self.donated = tuple(donated)
         self.reuse = dict(reuse or {})
         self.native = native
@@ -71,7 +77,7 @@ class Executable:
         if self._program is None:
             from weft.compile import plan_program
 
-            self._program = plan_program(self._closed)
+            self._program = plan_program(self._closed, hasty=self._hasty)
         return self._program
 
     def __call__(self, *arrays: Any) -> list[Any]:

@@ -25,43 +25,56 @@ if TYPE_CHECKING:
     from weft.runtime.record import ProgramRecord
 
 
+#: Ends the names of drafts.
+_DRAFT = "-draft"
+
+
 def executable_for(
     closed: ClosedJaxpr,
     donated: Sequence[int] = (),
     key: JaxprKey | None = None,
     tune: bool = False,
+    hasty: bool = False,
+    draft: bool = False,
 ) -> Executable:
     """The program, from disk if an equal one was compiled before, by this process or another.
 
-    ``key`` is that of ``closed``, if it is known already; with ``tune``, schedules are timed.
+    ``key`` is that of ``closed``, if it is known already; with ``tune``, schedules are timed. A
+    ``hasty`` program is for few runs; where a ``draft`` of it will do, it is compiled as one.
     """
     preload.enough()
-    place = _place(closed, donated, key, tune)
+    place = _place(closed, donated, key, tune, hasty)
     if place is None:
-        return _compile(closed, donated, tune=tune)
+        return _compile(closed, donated, None, tune, hasty, draft)
     cache, name = place
-    found = _read(cache, name, closed, donated)
-    if found is not None:
-        return found
+    for kept in (name, name + _DRAFT) if draft else (name,):
+        found = _read(cache, kept, closed, donated, hasty)
+        if found is not None:
+            found.stats.draft = kept != name
+            return found
 
     def store(record: ProgramRecord) -> None:
         try:
             payload = record.pack()
         except (TypeError, AttributeError, pickle.PicklingError):
             return  # it calls a function that only this process has
-        cache.keep(name, payload)
+        cache.keep(name + _DRAFT if draft else name, payload)
 
-    return _compile(closed, donated, store, tune)
+    return _compile(closed, donated, store, tune, hasty, draft)
 
 
 def load(closed: ClosedJaxpr) -> Executable | None:
-    """The program if an equal one lies on disk, without donated arguments; else None."""
-    place = _place(closed, (), None)
-    return None if place is None else _read(*place, closed, ())
+    """The hasty program if an equal one lies on disk, without donated arguments; else None."""
+    place = _place(closed, (), None, hasty=True)
+    return None if place is None else _read(*place, closed, (), hasty=True)
 
 
 def _place(
-    closed: ClosedJaxpr, donated: Sequence[int], key: JaxprKey | None, tune: bool = False
+    closed: ClosedJaxpr,
+    donated: Sequence[int],
+    key: JaxprKey | None,
+    tune: bool = False,
+    hasty: bool = False,
 ) -> tuple[ObjectCache, str] | None:
     """The cache and the name there of a program; None if it has none."""
     from weft.runtime.cache import object_cache
@@ -74,12 +87,20 @@ def _place(
     from weft.runtime.identity import compiler_identity, processor_identity
 
     compiler = (config.compiled_for, compiler_identity())
-    parts = (digest, tuple(donated), tune, *compiler, processor_identity(), figures.identity())
+    parts = (
+        digest,
+        tuple(donated),
+        tune,
+        hasty,
+        *compiler,
+        processor_identity(),
+        figures.identity(),
+    )
     return cache, "program-" + hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _read(
-    cache: ObjectCache, name: str, closed: ClosedJaxpr, donated: Sequence[int]
+    cache: ObjectCache, name: str, closed: ClosedJaxpr, donated: Sequence[int], hasty: bool
 ) -> Executable | None:
     from weft.runtime.record import ProgramRecord
 
@@ -94,7 +115,7 @@ def _read(
     stats = Stats(
         {"disk": time.perf_counter() - start}, record.kernels, record.arena_nbytes, record.refused
     )
-    return Executable(closed, native, stats, donated, record.reuse)
+    return Executable(closed, native, stats, donated, record.reuse, hasty=hasty)
 
 
 def _compile(
@@ -102,10 +123,12 @@ def _compile(
     donated: Sequence[int],
     store: Callable[[ProgramRecord], None] | None = None,
     tune: bool = False,
+    hasty: bool = False,
+    draft: bool = False,
 ) -> Executable:
     from weft.runtime import ahead
 
     ahead.start()
     from weft.compile import compile_jaxpr
 
-    return compile_jaxpr(closed, donated, store, tune=tune)
+    return compile_jaxpr(closed, donated, store, tune=tune, hasty=hasty, draft=draft)

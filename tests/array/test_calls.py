@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
-from weft.array import families, immediate
+from weft.array import delayed, families, immediate
 
 
 @pytest.fixture(autouse=True)
@@ -217,6 +217,7 @@ def test_traces_do_not_see_programs():
 
 def test_what_ran_alone_twice_has_a_program(monkeypatch):
     monkeypatch.setattr(immediate, "WORTH_COMPILING", 10**6)
+    monkeypatch.setattr(delayed, "WORTH_FINISHING", 1)
     x, y = ready(np.arange(5.0)), ready(np.ones(5))
     compiled = families.counts.compiled, families.counts.exact.total()
     for k in range(3):

@@ -134,9 +134,9 @@ def test_a_library_function_is_one_call_site(programs):
 
 def test_segments_end_at_their_limit(programs):
     x = one = ready([1.0])
-    exec("\n".join(["x = x + one"] * 100), namespace := {"x": x, "one": one})
-    assert namespace["x"].tolist() == [101]
-    assert programs == [(64, 1), (36, 1)]
+    exec("\n".join(["x = x + one"] * 200), namespace := {"x": x, "one": one})
+    assert namespace["x"].tolist() == [201]
+    assert programs == [(128, 1), (72, 1)]
 
 
 def test_results_do_not_depend_on_segments():

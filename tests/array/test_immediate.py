@@ -133,8 +133,8 @@ def test_numbers_in_traces_stay_numbers():
 def test_programs_made_while_settings_change_are_not_kept(monkeypatch):
     find = immediate.families.executable
 
-    def slow(closed):
-        executable = find(closed)
+    def slow(closed, **options):
+        executable = find(closed, **options)
         weft.config.numerics = "exact"  # as another thread may
         return executable
 

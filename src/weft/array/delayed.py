@@ -45,8 +45,10 @@ from weft.runtime.buffer import Buffer
 if TYPE_CHECKING:
     from weft.executable import Executable
 
-SEGMENT_LIMIT = 64
+SEGMENT_LIMIT = 128
 CACHE_LIMIT = 512
+#: Runs of a draft that cost about what making it faster does.
+WORTH_FINISHING = 100
 
 
 class Leaf:
@@ -360,20 +362,25 @@ def _executable(canonical: _Canonical) -> Executable:
         found = _cache.get(key)
         if found is not None:
             _cache.move_to_end(key)
+            found.runs += 1
+    executable = found
+    if executable is None:
+        executable = families.executable(canonical.jaxpr(), draft=True)
+    elif executable.stats.draft and executable.runs >= WORTH_FINISHING:
+        executable = families.finished(canonical.jaxpr())
+    if executable is not found:
+        with _cache_lock:
+            _cache[key] = executable
+            while len(_cache) > CACHE_LIMIT:
+                _cache.popitem(last=False)
     if found is not None:
-        _note_again(canonical, found, key[0])
-        return found
-    executable = families.executable(canonical.jaxpr())
-    with _cache_lock:
-        _cache[key] = executable
-        while len(_cache) > CACHE_LIMIT:
-            _cache.popitem(last=False)
+        _note_again(canonical, executable, key[0])
     return executable
 
 
 def _note_again(canonical: _Canonical, executable: Executable, made_for: object) -> None:
     """Takes note of a program run again, if it is one operation on any operands of its types."""
-    if len(canonical.program) > 1:
+    if len(canonical.program) > 1 or executable.stats.draft:
         return
     (operation,) = canonical.program
     primitive, avals = operation.primitive, executable.in_avals

@@ -286,17 +286,13 @@ def searchsorted(
     """Where to insert each of `v` into the increasing vector `a` so that it stays increasing.
 
     `sorter` are indices that sort `a`, if it is not increasing itself. NaN counts as the greatest
-    number. By bisection, log2(n) + 1 gathers, whatever `method` of JAX's is named ("scan",
-    "scan_unrolled", "sort", "compare_all"): they give the same.
+    number. By bisection, log2(n) + 1 gathers, or by comparing with each of a few; methods of JAX's
+    ("scan", "scan_unrolled", "sort", "compare_all") all give the same.
 
     >>> searchsorted(np.array([1, 3, 5]), np.array([3, 4]))
     Array([1, 2], dtype=int32)
     """
-    if method not in ("scan", "scan_unrolled", "sort", "compare_all"):
-        raise ValueError(
-            "weft.numpy.searchsorted: method is 'scan', 'scan_unrolled', 'sort' or 'compare_all', "
-            f"got {method!r}"
-        )
+    _check_method("searchsorted", method)
     if side not in ("left", "right"):
         raise ValueError(f"weft.numpy.searchsorted: side is 'left' or 'right', got {side!r}")
     check_ordered("searchsorted", a, v)
@@ -305,23 +301,55 @@ def searchsorted(
         raise ValueError(f"weft.numpy.searchsorted: needs a vector, got shape {shape_of(a)}")
     if sorter is not None:
         a = take(a, sorter, mode="clip")
-    size = shape_of(a)[0]
-    low = lax.broadcast_in_dim(np.asarray(0, np.int32), shape_of(v), ())
-    if size == 0:
-        return low
-    high = lax.broadcast_in_dim(np.asarray(size, np.int32), shape_of(v), ())
-    for _ in range(size.bit_length()):
-        middle = (low + high) // 2
-        found = take(a, middle, mode="clip")
-        go_right = found < v if side == "left" else found <= v
-        if dtypes.is_inexact(dtype_of(a)):
-            go_right = go_right | (isnan(v) & (True if side == "right" else ~isnan(found)))
-        open_ = low < high
-        low, high = (
-            where(open_ & go_right, middle + 1, low),
-            where(open_ & ~go_right, middle, high),
+    return _insertion(a, v, side == "right")
+
+
+def _check_method(name: str, method: str | None) -> None:
+    if method not in ("scan", "scan_unrolled", "sort", "compare_all"):
+        raise ValueError(
+            f"weft.numpy.{name}: method is 'scan', 'scan_unrolled', 'sort' or 'compare_all', "
+            f"got {method!r}"
         )
-    return low
+
+
+#: Up to so many edges, comparing with all is cheaper than bisection.
+_FEW_EDGES = 64
+
+
+def _insertion(a: Value, v: Value, after: bool) -> Value:
+    """The number of elements of an increasing vector that go before `v`: with `after`, equal ones.
+
+    Bisection without branches: each step halves what is left, whatever the comparison says.
+    """
+    left = shape_of(a)[0]
+    inexact = dtypes.is_inexact(dtype_of(a))
+    precedes = operator.le if after else operator.lt
+    if left <= _FEW_EDGES:
+        edges = lax.expand_dims(a, range(1, 1 + len(shape_of(v))))
+        count = sum_of(precedes(edges, v), 0, np.int32)
+        if not inexact:
+            return count
+        return where(isnan(v), left if after else sum_of(~isnan(a), 0, np.int32), count)
+
+    def goes_before(x: Value) -> Value:
+        found = precedes(x, v)
+        return found | (isnan(v) & (True if after else ~isnan(x))) if inexact else found
+
+    low: Value = lax.broadcast_in_dim(np.asarray(0, np.int32), shape_of(v), ())
+    while left > 1:
+        half = left // 2
+        found = _elements(a, low + (half - 1))
+        low = where(goes_before(found), low + half, low)
+        left -= half
+    found = _elements(a, low)
+    return low + goes_before(found).astype(np.int32)
+
+
+def _elements(a: Value, index: Value) -> Value:
+    """Elements of a vector at indices that are known to be in it."""
+    numbers = lax.GatherDimensionNumbers((), (0,), (0,))
+    index = lax.expand_dims(index, (len(shape_of(index)),))
+    return lax.gather(a, index, numbers, (1,), mode="promise_in_bounds")
 
 
 @at_once
@@ -336,22 +364,20 @@ def digitize(
     >>> digitize(np.array([0.5, 2.0]), np.array([0.0, 1.0, 2.0]))
     Array([1, 3], dtype=int32)
     """
+    _check_method("digitize", method or "scan")
     check_ordered("digitize", x, bins)
     edges = _asarray(bins)
     if len(shape_of(edges)) != 1:
         raise ValueError(
             f"weft.numpy.digitize: bins must be a vector of edges, got shape {shape_of(edges)}"
         )
-    size, side = shape_of(edges)[0], "left" if right else "right"
-    options: Any = {"side": side, "method": method or "scan"}
-    rising = searchsorted(edges, x, **options)
+    edges, x = (_asarray(value) for value in promote("digitize", edges, x))
+    size = shape_of(edges)[0]
     if size < 2:
-        return rising
-    falling = size - searchsorted(edges[::-1], x, **{**options, "side": _OTHER_SIDE[side]})
-    return where(edges[0] <= edges[-1], rising, falling)
-
-
-_OTHER_SIDE = {"left": "right", "right": "left"}
+        return _insertion(edges, x, not right)
+    rising = edges[0] <= edges[-1]
+    index = _insertion(where(rising, edges, edges[::-1]), x, after=not right)
+    return where(rising, index, size - index)
 
 
 @at_once

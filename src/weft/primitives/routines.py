@@ -63,6 +63,10 @@ def price_of(x: AnyTensor, library: Cost, start: Cost, portable: Cost) -> Price:
 #: Matrices of at most so many rows and columns are unrolled: code grows with the cube.
 UNROLLED = 4
 
+#: Seconds of a call that the portable form, which takes tens of milliseconds to compile, must save
+#: if the program is to run a few times: about what calling such a program costs anyway.
+WORTH_COMPILING = 20e-6
+
 PriceRule = Callable[..., Price]
 LibraryRule = Callable[..., Sequence[AnyTensor]]
 EmptyRule = Callable[..., list[Any]]
@@ -91,7 +95,8 @@ def def_routine(
         form = config.routines
         reason = "by weft.config.routines"
         if form == "price":
-            form = "portable" if costs.portable < costs.library else "library"
+            saved = costs.library - costs.portable
+            form = "portable" if saved > (WORTH_COMPILING if ctx.hasty else 0.0) else "library"
             reason = f"library {_time(costs.library)}, portable {_time(costs.portable)}"
         operands = ", ".join(_typed(x) for x in args)
         ctx.choices.append(f"{form} {primitive.name} of {operands} ({reason})")

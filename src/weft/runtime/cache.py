@@ -279,24 +279,28 @@ def _warn_not_kept(error: OSError) -> None:
     )
 
 
-def object_key(ir_text: str, cpu: native.CPU | None = None) -> str:
+def object_key(ir_text: str, cpu: native.CPU | None = None, *, draft: bool = False) -> str:
     """The disk key of a module: its text and everything else that decides its object code."""
     target = processor_identity() if cpu is None else (cpu.triple, cpu.name, cpu.features)
-    return hashlib.sha256(repr((llvm_identity(), target, ir_text)).encode()).hexdigest()
+    return hashlib.sha256(repr((llvm_identity(), target, draft, ir_text)).encode()).hexdigest()
 
 
-def compile_cached(ir_text: str, cpu: native.CPU | None = None) -> bytes:
+def compile_cached(ir_text: str, cpu: native.CPU | None = None, *, draft: bool = False) -> bytes:
     """`native.compile_module`, looked up on disk first and stored there afterwards.
 
-    New code goes through LLVM's verifier when ``weft.config.dump`` shows it.
+    For a ``draft``, the final code does as well. New code goes through LLVM's verifier when
+    ``weft.config.dump`` shows it.
 
     A disk that cannot be written (full, read-only) is a warning, once.
     """
     cache = object_cache()
-    key = object_key(ir_text, cpu)
-    code = None if cache is None else cache.get(key)
+    code = None
+    if cache is not None:
+        kinds = (False, True) if draft else (False,)
+        found = (cache.get(object_key(ir_text, cpu, draft=kind)) for kind in kinds)
+        code = next((code for code in found if code is not None), None)
     if code is None:
-        code = native.compile_module(ir_text, cpu, verify="llvm" in config.dump)
+        code = native.compile_module(ir_text, cpu, verify="llvm" in config.dump, draft=draft)
         if cache is not None:
-            cache.keep(key, code)
+            cache.keep(object_key(ir_text, cpu, draft=draft), code)
     return code

@@ -11,17 +11,19 @@ from weft.runtime.native import CPU, usable_cores
 
 
 class Compilation:
-    """Object code of modules, for ``cpu``.
+    """Object code of modules, for ``cpu``; a ``draft`` is made sooner and runs slower.
 
-    `add` those that are written while there is more to write, `finish` with the last one.
+    `add` those that are written while there is more to write, `finish` with the last one; ``texts``
+    has all in their order.
     """
 
-    def __init__(self, cpu: CPU) -> None:
+    def __init__(self, cpu: CPU, *, draft: bool = False) -> None:
         self._cpu = cpu
+        self._draft = draft
+        self.texts: list[str] = []
         self._waiting: deque[tuple[int, str]] = deque()
         self._done: dict[int, bytes] = {}
         self._error: Exception | None = None
-        self._count = 0
         self._threads: list[threading.Thread] = []
         self._most = min(config.threads, usable_cores()) - 1
 
@@ -45,11 +47,11 @@ class Compilation:
             thread.join()
         if self._error is not None:
             raise self._error
-        return [self._done[n] for n in range(self._count)]
+        return [self._done[n] for n in range(len(self.texts))]
 
     def _put(self, ir_text: str) -> None:
-        self._waiting.append((self._count, ir_text))
-        self._count += 1
+        self._waiting.append((len(self.texts), ir_text))
+        self.texts.append(ir_text)
 
     def _help(self) -> None:
         """Works, and leaves an error for `finish` to raise when no thread is at work any more."""
@@ -65,4 +67,4 @@ class Compilation:
                 number, text = self._waiting.popleft()
             except IndexError:
                 return
-            self._done[number] = compile_cached(text, self._cpu)
+            self._done[number] = compile_cached(text, self._cpu, draft=self._draft)

@@ -51,11 +51,13 @@ from weft.terms.term import Const, Map, Term, Value, folded
 class Lowering:
     """The state of lowering one program: the block being written, names, captured constants.
 
-    ``dots`` are the operations on words of narrow numbers that the machine has.
+    ``dots`` are the operations on words of narrow numbers that the machine has. What will run only
+    a few times is lowered in haste: by what is compiled sooner, where either would do.
     """
 
-    def __init__(self, dots: frozenset[str] = frozenset()) -> None:
+    def __init__(self, dots: frozenset[str] = frozenset(), hasty: bool = False) -> None:
         self.dots = dots
+        self.hasty = hasty
         self.block = Block()
         self.constants: dict[Value, np.ndarray] = {}
         self.out_avals: list[ShapedArray] = []
@@ -264,15 +266,18 @@ class Lowering:
         return tensor
 
 
-def lower_jaxpr(closed: ClosedJaxpr, dots: frozenset[str] = frozenset()) -> Program:
+def lower_jaxpr(
+    closed: ClosedJaxpr, dots: frozenset[str] = frozenset(), hasty: bool = False
+) -> Program:
     """The program of terms that a jaxpr means.
 
     Calls (``jit``, custom derivative rules) are inlined; ``while``, ``cond`` and ``scan`` become
     loops and branches with blocks of their own. ``dots`` are the operations on words of narrow
-    numbers (`weft.terms.dots`) that contractions may use. What no result depends on is left out.
+    numbers (`weft.terms.dots`) that contractions may use; a ``hasty`` program is for few runs. What
+    no result depends on is left out.
     Raises ``MissingRuleError`` with the user's line for a primitive that has no lowering.
     """
-    ctx = Lowering(dots)
+    ctx = Lowering(dots, hasty)
     inputs = []
     for var in closed.jaxpr.invars:
         inputs.append(ctx.memory_of(var.aval))

@@ -1,0 +1,52 @@
+"""Insertion into sorted vectors: `searchsorted` and `digitize`, by comparison and by bisection."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import weft
+import weft.numpy as wnp
+
+#: On both sides of the number of edges that are all compared with.
+SIZES = (1, 2, 3, 7, 64, 65, 129)
+
+
+@settings(max_examples=40)
+@given(
+    st.sampled_from(SIZES),
+    st.sampled_from(["float32", "float64", "int32", "uint8"]),
+    st.sampled_from(["left", "right"]),
+    st.integers(0, 1 << 30),
+)
+def test_insertions_among_equal_elements_and_nans(size, dtype, side, seed):
+    rng = np.random.default_rng(seed)
+    a, v = rng.integers(0, 20, size).astype(dtype), rng.integers(0, 23, (2, 9)).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        a[: seed % size] = np.nan
+        v[0, :2], v[1, 0], v[1, 1] = np.nan, np.inf, -np.inf
+    a = np.sort(a)
+    found = np.asarray(weft.jit(lambda a, v: wnp.searchsorted(a, v, side))(a, v))
+    np.testing.assert_array_equal(found, np.searchsorted(a, v, side))
+    assert found.dtype == np.int32
+    assert int(wnp.searchsorted(a, v[0, 0], side)) == np.searchsorted(a, v[0, 0], side)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("right", [False, True])
+def test_bins_whose_edges_fall_own_the_edges_that_numpy_says(size, right):
+    rng = np.random.default_rng(size)
+    edges = np.sort(rng.integers(0, 20, size).astype(np.float32))
+    x = rng.integers(-2, 23, (4, 5)).astype(np.float32)
+    x[0, 0] = np.nan
+    for bins in (edges, edges[::-1].copy()):
+        found = wnp.digitize(x, bins, right)
+        np.testing.assert_array_equal(found, np.digitize(x, bins, right))
+
+
+def test_methods_are_checked():
+    for name in ("searchsorted", "digitize"):
+        with pytest.raises(ValueError, match=rf"weft\.numpy\.{name}: method is 'scan'"):
+            getattr(wnp, name)(np.ones(3), np.ones(2), method="fast")
