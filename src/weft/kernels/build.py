@@ -49,6 +49,10 @@ from weft.terms.term import (
     substitute,
 )
 
+#: Terms of which subterms are computed elsewhere or under guards.
+_APART = Fuse | Fold | Scan | Proj
+_REDUCTIONS = Fold | Scan
+
 
 @struct(eq=False)
 class Output:
@@ -541,7 +545,7 @@ class _Builder:
                 self._emit(term, guards)
                 continue
             stack.append((term, True))
-            if not isinstance(term, Fuse | Fold | Scan | Proj):
+            if not isinstance(term, _APART):
                 stack.extend((c, False) for c in reversed(term.children))
         found = self._lookup(root, guards)
         assert found is not None
@@ -556,7 +560,7 @@ class _Builder:
                 found = scope.known.get((term, some))
                 if found is not None:
                     return found
-            if isinstance(term, Fold | Scan) and term in scope.known:
+            if isinstance(term, _REDUCTIONS) and term in scope.known:
                 return scope.known[term][0]  # type: ignore[index]
             if isinstance(term, Proj) and term.fold in scope.known:
                 return scope.known[term.fold][term.position]  # type: ignore[index]

@@ -48,6 +48,11 @@ def region_key(region: Region, marked: Iterable[Value] = ()) -> tuple[Hashable, 
     return (tuple(writer.tokens), frozenset(numbers)), writer.values
 
 
+# Made once: a union takes longer to make than to look something up in.
+_SHARED = Term | Affine
+_RECORDS = Cone | Output | Def | Scatter
+
+
 class _Writer:
     def __init__(self) -> None:
         self.tokens: list[Hashable] = []
@@ -68,7 +73,7 @@ class _Writer:
         if isinstance(item, tuple):
             self.tokens.append(("tuple", len(item)))
             return item
-        if isinstance(item, Term | Affine):
+        if isinstance(item, _SHARED):
             return self._shared(item)
         if isinstance(item, Axis):
             number = self.axes.setdefault(item, len(self.axes))
@@ -82,7 +87,7 @@ class _Writer:
         elif isinstance(item, Dynamic):
             self.tokens.append("dynamic")
             return (item.source, item.lo, item.hi)
-        elif isinstance(item, Cone | Output | Def | Scatter):
+        elif isinstance(item, _RECORDS):
             self.tokens.append(type(item).__name__)
             return tuple(getattr(item, f.name) for f in fields(item) if f.name not in _LABELS)
         else:

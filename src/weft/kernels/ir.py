@@ -245,9 +245,14 @@ class Kernel:
         return replace(self, **changes)
 
 
+# Made once: a union takes longer to make than to look something up in.
+_OF_ONE = Const | Iota | Load | Map
+_OF_ARGUMENTS = Map | Fold
+
+
 def outputs_of(stmt: Stmt) -> tuple[Var, ...]:
     """Variables that ``stmt`` defines for the statements after it."""
-    if isinstance(stmt, Const | Iota | Load | Map):
+    if isinstance(stmt, _OF_ONE):
         return (stmt.out,)
     if isinstance(stmt, Fold):
         return stmt.outs
@@ -263,13 +268,13 @@ def index_vars(index: tuple[Affine, ...]) -> tuple[Var, ...]:
 
 def inputs_of(stmt: Stmt) -> tuple[Var, ...]:
     """Variables that ``stmt`` itself reads (for loops: their initial values only)."""
+    if isinstance(stmt, _OF_ARGUMENTS):
+        return stmt.args
     if isinstance(stmt, Load):
         return index_vars((*stmt.index, *(g.expr for g in stmt.guards)))
     if isinstance(stmt, Store):
         extra = () if stmt.predicate is None else (stmt.predicate,)
         return (stmt.value, *extra, *index_vars((*stmt.index, *(g.expr for g in stmt.guards))))
-    if isinstance(stmt, Map | Fold):
-        return stmt.args
     if isinstance(stmt, Iota):
         return index_vars((stmt.expr,))
     if isinstance(stmt, For):

@@ -11,6 +11,8 @@ from weft.kernels.machine import Machine
 from weft.structs import struct
 from weft.terms.affine import Axis, linearize
 
+_ACCESSES = Load | Store
+
 
 @struct(frozen=True)
 class Nest:
@@ -43,7 +45,7 @@ class Nest:
         often = 1.0
         for loop in reversed(self.path):
             for stmt in loop.body:
-                if isinstance(stmt, Load | Store):
+                if isinstance(stmt, _ACCESSES):
                     yield stmt, often
             often /= max(1, typical(loop.trip))
 

@@ -15,6 +15,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from weft.core.bounded import BoundedCache
 from weft.saturate.axes import CanonicalAxes
 from weft.saturate.instances import Instances
 from weft.saturate.language import OPERATORS, free_axes
@@ -32,6 +33,9 @@ Node = tuple[str, tuple[float, ...]]
 
 #: Multiplications that take as long as moving an element of an operand or a result.
 MOVED = 8.0
+
+#: The last orders of products, by all that they depend on: layers have the same ones.
+_orders: BoundedCache[tuple[float, Order] | None] = BoundedCache(1024)
 
 #: The dtypes that rules know, by code.
 DTYPES: dict[int, np.dtype] = {
@@ -158,8 +162,6 @@ class _Encoder:
         self.out = Encoded(CanonicalAxes([*defs, *instances.defs]))
         self.numbers: dict[Node, int] = {}
         self.leaf_ids: dict[Term, int] = {}
-        #: What orders of products cost, by all that this depends on: layers have the same ones.
-        self.cheapest: dict[Hashable, tuple[float, Order] | None] = {}
         self.operation_ids: dict[tuple[str, np.dtype], int] = {}
         self.monoid_ids: dict[tuple[str, np.dtype], int] = {}
 
@@ -188,10 +190,7 @@ class _Encoder:
                 product = flatten(self.out.nodes, self.out.free, uses, number, through)
                 if product is None:
                     continue
-                key = product.pattern(extents)
-                if key not in self.cheapest:
-                    self.cheapest[key] = cheapest_order(product, self.pair_cost)
-                found = self.cheapest[key]
+                found = self.cheapest_order(product, extents)
                 if found is not None:
                     saved = sum(self.pair_cost(*pair) for pair in product.pairs) - found[0]
                     if saved > (0 if best is None else best[0]):
@@ -201,6 +200,16 @@ class _Encoder:
                 if len(product.factors) > LONGEST:
                     other = write_order(self.node, int(args[0]), product, order)
                     self.out.equal.append((number, other))
+
+    def cheapest_order(
+        self, product: Product, extents: Sequence[int]
+    ) -> tuple[float, Order] | None:
+        """The cheapest order and its cost; found once for all products of one pattern."""
+
+        def find() -> tuple[float, Order] | None:
+            return cheapest_order(product, self.pair_cost)
+
+        return _orders.get(product.pattern(extents), find)
 
     def uses(self) -> list[int]:
         """How many nodes of the source, or of those who ask for its results, use each node."""

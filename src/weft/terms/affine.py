@@ -116,6 +116,7 @@ class Dynamic:
 
 
 Atom = Axis | FloorDiv | Dynamic
+_NUMBERS = int | Extent
 
 
 def _order(item: tuple[Atom, int]) -> tuple[Any, ...]:
@@ -131,11 +132,12 @@ def _order(item: tuple[Atom, int]) -> tuple[Any, ...]:
 class Affine:
     """``const + Σ coefficient·atom``; see the module docstring."""
 
-    __slots__ = ("_hash", "const", "terms")
+    __slots__ = ("_axes", "_hash", "const", "terms")
 
     def __init__(self, terms: Iterable[tuple[Atom, int]] = (), const: int = 0) -> None:
         self.terms: tuple[tuple[Atom, int], ...] = tuple(terms)
         self.const = const
+        self._axes: frozenset[Axis] | None = None
         self._hash = hash((self.terms, const))
 
     # -- construction ------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ class Affine:
             return value
         if isinstance(value, Axis):
             return value.expr
-        if isinstance(value, int | Extent):
+        if isinstance(value, _NUMBERS):
             return Affine((), value)
         return Affine(((value, 1),))
 
@@ -162,7 +164,7 @@ class Affine:
         return Affine(items, const)
 
     def __add__(self, other: Affine | Atom | int) -> Affine:
-        if isinstance(other, int | Extent):
+        if isinstance(other, _NUMBERS):
             return Affine(self.terms, self.const + other) if other != 0 else self
         other = Affine.of(other)
         if not other.terms:
@@ -177,7 +179,7 @@ class Affine:
         return self * -1
 
     def __sub__(self, other: Affine | Atom | int) -> Affine:
-        return self + (-other if isinstance(other, int | Extent) else Affine.of(other) * -1)
+        return self + (-other if isinstance(other, _NUMBERS) else Affine.of(other) * -1)
 
     def __rsub__(self, other: Affine | Atom | int) -> Affine:
         return Affine.of(other) + self * -1
@@ -284,17 +286,19 @@ class Affine:
 
     def axes(self) -> frozenset[Axis]:
         """All axes the value depends on, dynamic atoms' own axes included."""
-        found: set[Axis] = set()
-        stack: list[Affine] = [self]
-        while stack:
-            for atom, _ in stack.pop().terms:
-                if isinstance(atom, Axis):
-                    found.add(atom)
-                elif isinstance(atom, FloorDiv):
-                    stack.append(atom.numerator)
-                else:
-                    found.update(getattr(atom.source, "axes", ()))
-        return frozenset(found)
+        if self._axes is None:
+            found: set[Axis] = set()
+            stack: list[Affine] = [self]
+            while stack:
+                for atom, _ in stack.pop().terms:
+                    if isinstance(atom, Axis):
+                        found.add(atom)
+                    elif isinstance(atom, FloorDiv):
+                        stack.append(atom.numerator)
+                    else:
+                        found.update(getattr(atom.source, "axes", ()))
+            self._axes = frozenset(found)
+        return self._axes
 
     def coefficient(self, axis: Axis) -> int:
         """Coefficient of ``axis`` outside floor divisions (0 when it does not occur)."""
@@ -314,6 +318,8 @@ class Affine:
         """Dynamic atoms, those inside divisions included."""
         found: list[Dynamic] = []
         for atom, _ in self.terms:
+            if type(atom) is Axis:  # most are
+                continue
             if isinstance(atom, Dynamic):
                 found.append(atom)
             elif isinstance(atom, FloorDiv):

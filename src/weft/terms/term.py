@@ -114,6 +114,9 @@ class Term:
         return self._key
 
 
+_STRUCTURES = Term | Affine | FloorDiv | Dynamic
+
+
 def _same(a: Term, b: Term) -> bool:
     """Structural equality, with a stack of its own and each pair of subterms compared once.
 
@@ -132,7 +135,7 @@ def _same(a: Term, b: Term) -> bool:
             if len(x) != len(y):
                 return False
             stack.extend(zip(x, y, strict=True))
-        elif isinstance(x, Term | Affine | FloorDiv | Dynamic):
+        elif isinstance(x, _STRUCTURES):
             if hash(x) != hash(y):
                 return False
             seen.add((id(x), id(y)))

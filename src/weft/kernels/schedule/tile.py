@@ -174,18 +174,21 @@ def _dependents(top: For, loop: For) -> set[Var]:
     for around in (s for s in walk([top]) if isinstance(s, For)):
         if around is loop or (loop.carries and _contains(around, loop)):
             found.update(v for c in around.carries for v in (c.var, c.update, c.result))
+    # What each statement or carry makes of what, in order.
+    made: list[tuple[tuple[Var, ...], tuple[Var, ...]]] = []
+    for stmt in walk([top]):
+        if isinstance(stmt, For):
+            made += [((c.init, c.var, c.update), (c.var, c.result)) for c in stmt.carries]
+        elif any(loop.axis in e.axes() for e in expressions(stmt)):
+            found.update(outputs_of(stmt))
+        else:
+            made.append((inputs_of(stmt), outputs_of(stmt)))
     size = -1
     while size != len(found):
         size = len(found)
-        for stmt in walk([top]):
-            if isinstance(stmt, For):
-                for c in stmt.carries:
-                    if not found.isdisjoint((c.init, c.var, c.update)):
-                        found.update((c.var, c.result))
-            elif not found.isdisjoint(inputs_of(stmt)) or any(
-                loop.axis in e.axes() for e in expressions(stmt)
-            ):
-                found.update(outputs_of(stmt))
+        for inputs, outputs in made:
+            if not found.isdisjoint(inputs):
+                found.update(outputs)
     return found
 
 

@@ -191,11 +191,14 @@ def divides(body: Iterable[Stmt], axis: Axis) -> bool:
     )
 
 
+_ACCESSES = Load | Store
+
+
 def expressions(stmt: Stmt) -> tuple[Affine, ...]:
     """Index and guard expressions of one statement."""
     if isinstance(stmt, Iota):
         return (stmt.expr,)
-    if isinstance(stmt, Load | Store):
+    if isinstance(stmt, _ACCESSES):
         return (*stmt.index, *(g.expr for g in stmt.guards))
     return ()
 
