@@ -25,6 +25,7 @@ _ADVICE = {
         "host_count": _ONE_PROCESS,
         "host_id": _ONE_PROCESS,
         "enable_x64": _ALWAYS,
+        "effects_barrier": "effects have happened when a call returns",
         "default_matmul_precision": "products have the precision of their dtype",
         "check_tracer_leaks": "weft.checking_leaks looks for leaked tracers",
         "experimental": "what is there has its place in weft.lax, weft.numpy or weft itself",

@@ -201,6 +201,8 @@ class _Writer:
         self.defined: dict[Token, tuple[Any, ...]] = {}
         self.extents: dict[Token, Any] = {}
         self.order: list[Token] = []
+        #: Tokens whose relations leave one number, which is the same in every program of the class.
+        self.numbers: dict[Token, int] = {}
 
     def write(self) -> Family:
         relations = self.of.naming.relations
@@ -208,15 +210,41 @@ class _Writer:
             if relation[0] != "fits" and isinstance(relation[1], Token):
                 self.defined.setdefault(relation[1], relation)
         try:
-            for token in self.of.naming.values:
-                self._extent(token, ())
-            for relation in relations:
-                self._know(relation)
+            self._name_all()
+            while forced := self._forced():  # a number for one may force another one
+                self.numbers |= forced
+                self._name_all()
         except OpenExtentError as why:
             raise NoClassError("its extents hang together in a way that is not followed") from why
         if not self.order:  # the larger ones are made of small ones
             raise NoClassError("all extents are small")
         return Family(self._closed(), self.sizes, tuple(self.order))
+
+    def _name_all(self) -> None:
+        """Extents for all tokens, and what is known about them."""
+        self.sizes, self.extents, self.order = Sizes(), dict(self.numbers), []
+        for token in self.of.naming.values:
+            self._extent(token, ())
+        for relation in self.of.naming.relations:
+            self._know(relation)
+
+    def _forced(self) -> dict[Token, int]:
+        """Sizes that facts about them alone leave one number: where `x[s:]` is one element less
+        than `x`, s is 1, and is to be equal to 1.
+        """
+        tokens = dict(zip(self.sizes.sizes, self.order, strict=True))
+        lows = {size: size.lo for size in tokens}
+        highs = {size: size.hi for size in tokens}
+        for fact in self.sizes.facts:
+            ((monomial, k), *more) = fact.terms.items()
+            if more or len(monomial) != 1 or not isinstance(monomial[0], Size):
+                continue
+            size = monomial[0]
+            if k > 0:
+                lows[size] = max(lows[size], -(fact.const // k))
+            else:
+                highs[size] = min(highs[size], fact.const // -k)
+        return {tokens[s]: lows[s] for s in tokens if lows[s] == highs[s]}
 
     def _extent(self, dim: Dim, within: tuple[Token, ...]) -> Any:
         if not isinstance(dim, Token):

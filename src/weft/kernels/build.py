@@ -619,7 +619,7 @@ class _Builder:
 
     def _emit_fuse(self, term: Fuse, guards: tuple[ir.Guard, ...]) -> None:
         live = self._live(term)
-        if not live:  # the loop is between bounds of which one has to be known
+        if not live:  # a loop between cuts that are equal for all sizes, but not by structure
             raise OpenExtentError(f"which piece of {term} is read depends on its extents")
         if len(live) == 1:
             scope = self._scope_of(term.axes | self._guard_axes(guards))
