@@ -3,7 +3,7 @@
 A loop over an axis is cut where a `Fuse` changes its piece.  In each of the loops that this makes,
 terms are those of the pieces that its range leaves::
 
-    fuse[i] {0:1: a; 1:9: b[i-1]; 9:10: c}   in   for i in 1:9   is   b[i-1]
+    fuse[i] {0:1: a; 1:9: b[i-1]; 9:10: c}   in   for i in 1:9   is   fuse[i] {1:9: b[i-1]}
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def entered(terms: Sequence[Term], lead: Axis, axis: Axis, ranges: Ranges) -> tu
     """``terms`` in a loop over ``axis`` that walks ``lead``: without the pieces that are elsewhere.
 
     Only fuses of that axis lose pieces, so that folds that were computed outside stay what they
-    are. What terms share is visited once, and is shared afterwards.
+    are. One of a single piece stays a fuse: what is made of constants alone is then computed in the
+    loop, where the code generator knows them, and not passed into it. What terms share is visited
+    once, and is shared afterwards.
     """
     mapping = {lead: Affine.of(axis)}
     done: dict[Term, Term] = {}
@@ -59,7 +61,7 @@ def entered(terms: Sequence[Term], lead: Axis, axis: Axis, ranges: Ranges) -> tu
         if ready:
             if isinstance(term, Fuse) and term in live:
                 pieces = tuple((lo, hi, done[p]) for lo, hi, p in live[term])
-                done[term] = pieces[0][2] if len(pieces) == 1 else Fuse(moved(term.index), pieces)
+                done[term] = Fuse(moved(term.index), pieces)
             else:
                 done[term] = rebuild(term, done, moved)
             continue
