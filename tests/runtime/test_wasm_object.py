@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weft.runtime.elf import ObjectError
@@ -85,6 +85,22 @@ def test_damaged_objects_are_refused(code: bytes) -> None:
             WasmObject(code[:end])
         except ObjectError as error:
             assert "ends too early" in str(error)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_no_damage_goes_beyond_an_object_error(code: bytes, data: st.DataObject) -> None:
+    damaged = bytearray(code)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(8, len(code) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read = WasmObject(bytes(damaged))
+        module = read.module(1024, ["third"], {s.name: 64 for s in read.undefined()})
+    except ObjectError:
+        return
+    assert len(module) < 2 * len(code) and all(
+        s.place is None or s.place >= 0 for s in read.symbols
+    )
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -9,9 +9,11 @@ section ``linking`` (WebAssembly's tool conventions, ``Linking.md``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from weft.runtime.elf import ObjectError
+
+ItemT = TypeVar("ItemT")
 
 _MAGIC = b"\0asm\1\0\0\0"
 # Sections that matter here; the others are copied.
@@ -92,7 +94,17 @@ class _Reader:
         return self.take(self.unsigned())
 
     def name(self) -> str:
-        return self.blob().decode()
+        try:
+            return self.blob().decode()
+        except UnicodeDecodeError as why:
+            raise ObjectError("a name in a WebAssembly object is no text") from why
+
+
+def _item(items: Sequence[ItemT], index: int, what: str) -> ItemT:
+    """``items[index]``, for an index that an object gives."""
+    if index >= len(items):
+        raise ObjectError(f"a WebAssembly object mentions {what} {index} of {len(items)}")
+    return items[index]
 
 
 def unsigned(value: int, width: int = 1) -> bytes:
@@ -130,11 +142,11 @@ class WasmObject:
         self._relocations: dict[int, list[_Relocation]] = {}
         self._segments: list[tuple[int, bytes]] = []
         self.symbols: list[Symbol] = []
-        numbered: list[int] = []
+        numbered: list[tuple[int, int]] = []  # the number and the length of each section
         custom: list[tuple[str, _Reader]] = []
         while reader:
             number, body = reader.byte(), reader.blob()
-            numbered.append(number)
+            numbered.append((number, len(body)))
             if number == _CUSTOM:
                 inside = _Reader(body)
                 custom.append((inside.name(), inside))
@@ -166,7 +178,7 @@ class WasmObject:
             if flags != 0 or opcode != 0x41:  # memory 0, i32.const
                 raise ObjectError("a data segment of a WebAssembly object has no constant address")
             start, end = reader.signed(), reader.byte()
-            if end != 0x0B:
+            if start < 0 or end != 0x0B:
                 raise ObjectError("a data segment of a WebAssembly object has no constant address")
             self._segments.append((start, reader.blob()))
 
@@ -185,29 +197,39 @@ class WasmObject:
             name = reader.name()
             if not defined:
                 return Symbol(name, kind, None)
-            segment, offset, _ = reader.unsigned(), reader.unsigned(), reader.unsigned()
-            return Symbol(name, kind, self._segments[segment][0] + offset)
+            segment, offset, size = reader.unsigned(), reader.unsigned(), reader.unsigned()
+            start, data = _item(self._segments, segment, "data segment")
+            if offset + size > len(data):
+                raise ObjectError(f"{name!r} of a WebAssembly object is not within its segment")
+            return Symbol(name, kind, start + offset)
         index = reader.unsigned()
         if kind == _SECTION:
             return Symbol("", kind, index)
         if not defined and not flags & _EXPLICIT_NAME:
-            return Symbol(self._imported(kind)[index], kind, None)
+            return Symbol(_item(self._imported(kind), index, "import"), kind, None)
         return Symbol(reader.name(), kind, index if defined else None)
 
     def _imported(self, kind: int) -> list[str]:
         """Names of imports in the index space of a kind of symbols."""
-        which = {_FUNCTION: 0, _TABLE: 1, _GLOBAL: 3}[kind]
+        which = {_FUNCTION: 0, _TABLE: 1, _GLOBAL: 3}.get(kind)
+        if which is None:
+            raise ObjectError(f"a WebAssembly object has a symbol of the kind {kind}")
         body = next((body for number, body in self._sections if number == _IMPORT), b"\0")
         return [item.name for item in _imports(body) if item.kind == which]
 
-    def _read_relocations(self, reader: _Reader, numbered: Sequence[int]) -> None:
-        number = numbered[reader.unsigned()]
+    def _read_relocations(self, reader: _Reader, numbered: Sequence[tuple[int, int]]) -> None:
+        number, length = _item(numbered, reader.unsigned(), "section")
         found = self._relocations.setdefault(number, [])
         for _ in range(reader.unsigned()):
             kind, offset, symbol = reader.byte(), reader.unsigned(), reader.unsigned()
             moves = kind in (_ADDRESS_LEB, _ADDRESS_SLEB, _ADDRESS_I32)
             if not moves and kind not in _RIGHT and number != _CUSTOM:
                 raise ObjectError(f"a WebAssembly object has a relocation of the kind {kind}")
+            if moves and number != _CUSTOM:
+                if _item(self.symbols, symbol, "symbol").kind != _DATUM:
+                    raise ObjectError("a WebAssembly object has an address of what is no data")
+                if offset + (4 if kind == _ADDRESS_I32 else 5) > length:
+                    raise ObjectError("a WebAssembly object has an address beyond a section")
             found.append(_Relocation(kind, offset, symbol, reader.signed() if moves else 0))
 
     # -- writing -----------------------------------------------------------------------------------
