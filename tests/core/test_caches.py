@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 
 import numpy as np
@@ -157,3 +158,31 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_caches_are_cleared_while_other_threads_jit():
+    kept, failed = [], []
+
+    def work():
+        for _ in range(3000):
+            kept.append(weft.jit(lambda x: x))
+
+    def clear():
+        try:
+            while any(thread.is_alive() for thread in threads):
+                weft.clear_caches()
+        except RuntimeError as why:
+            failed.append(why)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        others = [threading.Thread(target=clear)]
+        for thread in (*threads, *others):
+            thread.start()
+        for thread in (*threads, *others):
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failed and len(kept) == 6000

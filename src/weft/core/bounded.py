@@ -11,13 +11,31 @@ from typing import Any, Generic, TypeVar
 ValueT = TypeVar("ValueT")
 
 
-#: For `clear_all`; a cache that nobody else keeps leaves it.
-_all: weakref.WeakSet[BoundedCache[Any]] = weakref.WeakSet()
+class Members(Generic[ValueT]):
+    """Objects that somebody else keeps, for whoever has to reach all of them; for many threads."""
+
+    def __init__(self) -> None:
+        self._members: weakref.WeakSet[ValueT] = weakref.WeakSet()
+        self._lock = threading.RLock()  # a finalizer may add one at any moment
+
+    def add(self, member: ValueT) -> None:
+        """Adds one, which leaves when nobody keeps it."""
+        with self._lock:
+            self._members.add(member)
+
+    def all(self) -> list[ValueT]:
+        """Those that there are."""
+        with self._lock:
+            return list(self._members)
+
+
+#: For `clear_all`.
+_all: Members[BoundedCache[Any]] = Members()
 
 
 def clear_all() -> None:
     """Clears every cache."""
-    for cache in list(_all):
+    for cache in _all.all():
         cache.clear()
 
 

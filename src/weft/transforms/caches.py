@@ -15,7 +15,7 @@ def clear_caches() -> None:
 
     >>> weft.clear_caches()
     """
-    for function in list(jitted):
+    for function in jitted.all():
         function.clear_cache()
     clear_all()
     forget_programs()

@@ -11,7 +11,6 @@ import functools
 import inspect
 import threading
 import types
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from weft.array.value import Array
 from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, aval_of
 from weft.core.axis_names import axes_in_scope
+from weft.core.bounded import Members
 from weft.core.collector import collector_paused
 from weft.core.interpret import eval_closed
 from weft.core.jaxpr import ClosedJaxpr
@@ -165,7 +165,7 @@ class _Call:
 
 
 #: Every jitted function that somebody holds, for `weft.clear_caches`.
-jitted: weakref.WeakSet[JitFunction] = weakref.WeakSet()
+jitted: Members[JitFunction] = Members()
 
 
 class JitFunction(FastCallable):
