@@ -25,13 +25,14 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.classify import conjugate, isclose, isnan, real
+from weft.numpy.division import remainder
 from weft.numpy.joining import concatenate
 from weft.numpy.reductions import all as all_of
 from weft.numpy.reductions import mean
 from weft.numpy.reductions import sum as sum_of
 from weft.numpy.select import clip, where
 from weft.numpy.taking import take
-from weft.numpy.ufuncs import absolute, equal, not_equal, remainder, sqrt, subtract
+from weft.numpy.ufuncs import absolute, equal, not_equal, sqrt, subtract
 
 
 @at_once

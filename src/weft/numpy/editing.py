@@ -33,6 +33,7 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.creation import asarray
+from weft.numpy.division import remainder
 from weft.numpy.indexing import wrap_negative, write
 from weft.numpy.joining import tile
 from weft.numpy.masks import concrete_mask
@@ -40,7 +41,7 @@ from weft.numpy.select import clip, nonzero, where
 from weft.numpy.shaping import diag, moveaxis, ravel
 from weft.numpy.sorting import argsort, sort
 from weft.numpy.taking import take
-from weft.numpy.ufuncs import remainder, truth
+from weft.numpy.ufuncs import truth
 
 
 def diagflat(v: ArrayLike, k: int = 0) -> Value:

@@ -27,11 +27,11 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.creation import array, asarray, ones
+from weft.numpy.division import floor_divide, remainder
 from weft.numpy.joining import concatenate, stack
 from weft.numpy.ranges import arange, linspace, meshgrid
 from weft.numpy.select import clip, nonzero, where
 from weft.numpy.shaping import expand_dims, transpose, tril_indices, triu_indices
-from weft.numpy.ufuncs import floor_divide, remainder
 
 #: Indices as objects: `s_[2::2]` is `slice(2, None, 2)`, `index_exp[2::2]` a tuple with it.
 s_, index_exp = np.s_, np.index_exp

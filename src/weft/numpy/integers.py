@@ -20,11 +20,12 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.creation import asarray
+from weft.numpy.division import remainder
 from weft.numpy.reductions import any as any_of
 from weft.numpy.reductions import sum as sum_of
 from weft.numpy.select import where
 from weft.numpy.shaping import moveaxis, ravel
-from weft.numpy.ufuncs import absolute, remainder, truth
+from weft.numpy.ufuncs import absolute, truth
 
 
 def _integers(name: str, x1: ArrayLike, x2: ArrayLike) -> list[Value]:

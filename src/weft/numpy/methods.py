@@ -28,6 +28,7 @@ from weft.numpy import (
     contraction,
     creation,
     dispatch,
+    division,
     indexing,
     joining,
     reductions,
@@ -77,10 +78,10 @@ _BINARY = {
     "sub": ufuncs.subtract,
     "mul": ufuncs.multiply,
     "truediv": ufuncs.true_divide,
-    "floordiv": ufuncs.floor_divide,
-    "mod": ufuncs.remainder,
-    "divmod": ufuncs.divmod,
-    "pow": ufuncs.power,
+    "floordiv": division.floor_divide,
+    "mod": division.remainder,
+    "divmod": division.divmod,
+    "pow": division.power,
     "matmul": contraction.matmul,
     "and": ufuncs.bitwise_and,
     "or": ufuncs.bitwise_or,
@@ -269,7 +270,7 @@ class IndexedUpdate:
 
     def power(self, values: ArrayLike, **options: Any) -> Value:
         """The array to the power of `values` at the index."""
-        return ufuncs.power(self.array, self._factors("power", values, options))
+        return division.power(self.array, self._factors("power", values, options))
 
     def _factors(self, kind: str, values: ArrayLike, options: dict[str, Any]) -> Value:
         """Ones, multiplied by `values` at the index."""

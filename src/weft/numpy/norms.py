@@ -18,11 +18,12 @@ from weft.numpy._common import (
     promote_inexact,
     shape_of,
 )
+from weft.numpy.division import power
 from weft.numpy.reductions import max as max_of
 from weft.numpy.reductions import min as min_of
 from weft.numpy.reductions import sum as sum_of
 from weft.numpy.shaping import expand_dims, moveaxis
-from weft.numpy.ufuncs import absolute, not_equal, power, sqrt
+from weft.numpy.ufuncs import absolute, not_equal, sqrt
 
 
 @at_once

@@ -161,7 +161,7 @@ def logspace(
     >>> np.logspace(0, 2, 3).round(3)
     Array([  1.,  10., 100.], dtype=float32)
     """
-    from weft.numpy.ufuncs import power
+    from weft.numpy.division import power
 
     result = power(base, linspace(start, stop, num, endpoint, axis=axis))
     return result if dtype is None else convert("logspace", result, dtypes.canonical_dtype(dtype))

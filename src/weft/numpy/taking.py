@@ -62,7 +62,7 @@ def take(
         raise TypeError(f"weft.numpy.take: indices must be integers, got dtype {dtype_of(indices)}")
     where_to = (slice(None),) * number
     if mode == "wrap":
-        from weft.numpy.ufuncs import remainder
+        from weft.numpy.division import remainder
 
         indices, mode = remainder(indices, shape_of(x)[number]), "clip"
     if isinstance(indices, int | np.integer | np.ndarray) and mode is None:
@@ -213,10 +213,10 @@ def choose(
     >>> choose(np.array([0, 1]), [np.array([1, 2]), np.array([3, 4])])
     Array([1, 4], dtype=int32)
     """
+    from weft.numpy.division import remainder
     from weft.numpy.joining import stack
     from weft.numpy.select import clip
     from weft.numpy.shaping import broadcast_arrays
-    from weft.numpy.ufuncs import remainder
 
     no_out("choose", out)
     index = asarray(a)

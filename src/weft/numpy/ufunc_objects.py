@@ -39,7 +39,7 @@ from weft.numpy.joining import concatenate
 from weft.numpy.select import where as choose
 from weft.numpy.shaping import moveaxis
 from weft.numpy.taking import take
-from weft.transforms.api import eval_shape
+from weft.transforms.abstract import eval_shape
 
 Function = Callable[..., Any]
 

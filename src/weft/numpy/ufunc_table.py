@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from weft import lax
-from weft.numpy import reductions, special, ufuncs
+from weft.numpy import division, reductions, special, ufuncs
 from weft.numpy._common import ArrayLike, DType, Value, convert
 from weft.numpy.indexing import write
 from weft.numpy.ufunc_objects import attach
@@ -57,8 +57,8 @@ def _logical(reduction: Callable[..., Value], combine: Callable[..., Value]) -> 
 
 #: Functions that fold from left to right, element by element.
 _OTHERS = (
-    *(ufuncs.arctan2, ufuncs.divide, ufuncs.floor_divide, ufuncs.float_power, ufuncs.fmod),
-    *(ufuncs.nextafter, ufuncs.power, ufuncs.remainder, ufuncs.left_shift, ufuncs.right_shift),
+    *(ufuncs.arctan2, ufuncs.divide, division.floor_divide, division.float_power, division.fmod),
+    *(ufuncs.nextafter, division.power, division.remainder, ufuncs.left_shift, ufuncs.right_shift),
     *(ufuncs.equal, ufuncs.not_equal, ufuncs.less, ufuncs.less_equal, ufuncs.greater),
     *(ufuncs.greater_equal, special.copysign, special.fmax, special.fmin, special.heaviside),
     special.hypot,

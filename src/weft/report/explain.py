@@ -19,7 +19,7 @@ from weft.saturate.derivation import Step, derivation
 from weft.terms.liveness import loaded
 from weft.terms.region import Region
 from weft.terms.term import Value
-from weft.transforms.api import make_jaxpr
+from weft.transforms.abstract import make_jaxpr
 from weft.transforms.functions import check_callable
 
 

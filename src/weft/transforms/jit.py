@@ -313,7 +313,7 @@ class JitFunction(FastCallable):
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
         """The shapes and dtypes of the results for these arguments, as `weft.eval_shape`."""
-        from weft.transforms.api import eval_shape
+        from weft.transforms.abstract import eval_shape
 
         return eval_shape(self, *args, **kwargs)
 

@@ -25,7 +25,8 @@ from weft.core.staging import trace_to_jaxpr
 from weft.primitives.arithmetic import neg, sub
 from weft.primitives.convert import convert_element_type
 from weft.primitives.shaping import instantiate
-from weft.transforms.api import eval_shape, jvp, linear_transpose, linearize
+from weft.transforms.abstract import eval_shape
+from weft.transforms.api import jvp, linear_transpose, linearize
 from weft.transforms.closed import (
     batch_closed,
     cut,
