@@ -344,3 +344,15 @@ def test_remainders_of_multiples_have_the_slope_of_their_neighbours():
             slopes = weft.grad(lambda a, b, f=f, wrap=wrap: wrap(f)(a, b).sum(), (0, 1))(x, y)
             assert slopes[0].tolist() == [1] * 7
             assert slopes[1].tolist() == (-np.floor(x / y)).tolist()
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, weft.jit])
+def test_functions_of_numbers_stay_weak(wrap):
+    """What is computed of a Python number takes the dtype of the array that it meets."""
+    small, half = np.ones(2, np.int8), np.ones(2, np.float16)
+    for f in (abs, np.sign, lambda v: v // 2, lambda v: v % 2, lambda v: divmod(v, 2)[1]):
+        assert wrap(lambda v, f=f: f(v) * small)(wnp.asarray(7)).dtype == np.int8
+        assert wrap(lambda v, f=f: f(v) * half)(wnp.asarray(2.5)).dtype == np.float16
+    for f in (weft.nn.relu, wnp.reciprocal, wnp.fabs, lambda v: wnp.hypot(v, v)):
+        assert wrap(lambda v, f=f: f(v) * half)(wnp.asarray(2.5)).dtype == np.float16
+    assert not wrap(lambda v: v == v)(wnp.asarray(7)).weak_type

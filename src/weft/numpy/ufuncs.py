@@ -111,9 +111,11 @@ def truth(x: ArrayLike) -> Value:
 
 
 def constant_like(x: Value, value: Any) -> Value:
-    """A number repeated in the shape and dtype of `x`."""
+    """A number repeated in the shape and dtype of `x`, weak if that is."""
     aval = aval_of(x)
     constant = np.asarray(value).astype(aval.dtype)
+    if aval.weak_type and dtypes.scalar_type(constant.item()) == (aval.dtype, True):
+        constant = constant.item()
     return lax.broadcast_in_dim(constant, aval.shape, ()) if aval.shape else constant
 
 

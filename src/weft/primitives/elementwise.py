@@ -66,9 +66,9 @@ def elementwise(
         check_same_dtype(name, *avals)
         check_accepts(name, accepts, *avals)
         check_same_shape(name, *avals)
-        if result is not None:
-            return ShapedArray(avals[0].shape, _result_dtype(result, avals[0].dtype))
-        return ShapedArray(avals[0].shape, avals[0].dtype, all_weak(*avals))
+        dtype = _result_dtype(result, avals[0].dtype)
+        weak = dtype == avals[0].dtype and all_weak(*avals)  # a truth value is what it is
+        return ShapedArray(avals[0].shape, dtype, weak)
 
     primitive.def_type(remembered(type_rule))
     primitive.def_numpy(numpy_meaning(numpy, result))
