@@ -372,6 +372,16 @@ def test_at_says_what_it_has():
         x.at[0].put(1)
     with pytest.raises(AttributeError, match=r"x\.at has no 'set': index it first, x\.at\["):
         x.at.set(1)
+    with pytest.raises(
+        TypeError, match=r"x\.at\[index\] = value changes nothing.* write x = x\.at\["
+    ):
+        x.at[0] = 1
+    with pytest.raises(
+        TypeError, match=r"x\.at\[index\] \+= value changes nothing.*\.add\(value\)"
+    ):
+        x.at[0] += 1
+    with pytest.raises(TypeError, match=r"in brackets: x\.at\[index\]\.set\(value\)"):
+        x.at(0).set(1)
 
 
 # ---------------------------------------------------------------- deletion

@@ -86,6 +86,15 @@ def test_least_squares(rank: int) -> None:
     assert la.lstsq(a, b, 1e-10, numpy_resid=True)[1].shape == wanted[1].shape
 
 
+def test_least_squares_of_a_nearly_singular_matrix_leave_no_residual() -> None:
+    # Products with the pseudo-inverse left 1e7 times as much.
+    near = np.vander(np.linspace(0.9, 1.0, 3)).astype(np.float32)
+    b = near @ np.array([300.0, -200.0, 100.0], np.float32)
+    x, residuals, *_ = la.lstsq(near, b)
+    assert residuals[0] < 1e-6
+    assert np.linalg.norm(near @ np.asarray(x) - b) < 1e-3
+
+
 def test_tensors_and_powers() -> None:
     a, b = draw(2, 3, 6), draw(2, 3)
     close(la.tensorsolve(a, b), np.linalg.tensorsolve(a, b))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,6 +71,12 @@ SAME_AS_NUMPY = {
     "pad wrap": lambda np: np.pad(V, (3, 1), "wrap"),
     "pad reflect": lambda np: np.pad(M, (2, 1), "reflect"),
     "pad symmetric": lambda np: np.pad(V, 3, "symmetric"),
+    "pad ramp": lambda np: np.pad(M, (2, 3), "linear_ramp", end_values=((3, -4), (1, 2))),
+    "pad mean": lambda np: np.pad(M, 1, "mean", stat_length=2),
+    "pad median": lambda np: np.pad(V, (0, 2), "median"),
+    "pad extremes": lambda np: np.pad(np.pad(M, 1, "maximum"), 2, "minimum"),
+    "pad odd": lambda np: np.pad(np.pad(V, (9, 1), "reflect", reflect_type="odd"), 1, "edge"),
+    "pad symmetric odd": lambda np: np.pad(M, 7, "symmetric", reflect_type="odd"),
     "pad values": lambda np: np.pad(V, (1, 2), constant_values=(8, 9)),
     "resize": lambda np: np.resize(V, (3, 3)),
     "atleast_1d": lambda np: np.atleast_1d(np.float32(3)),
@@ -245,7 +253,15 @@ def test_asarray_copies_numpy_data():
             "ragged: rows have shapes (2,), (3,)",
         ),
         (lambda: wnp.arange(0, 3, 0), ValueError, "step cannot be 0"),
-        (lambda: wnp.pad(V, 1, "mean"), ValueError, "mode 'mean' is not one of"),
+        (lambda: wnp.pad(V, 1, "average"), ValueError, "mode 'average' is not one of"),
+        (lambda: wnp.pad(V, 1, "edge", end_values=1), TypeError, "mode 'edge' takes no end_values"),
+        (lambda: wnp.pad(V, 1, lambda *_: None), TypeError, "it returned None"),
+        (lambda: wnp.pad(V, 1, "mean", stat_length=0), ValueError, "stat_length has to be posi"),
+        (
+            lambda: wnp.pad(V, 1, "reflect", reflect_type="o"),
+            ValueError,
+            "'even' or 'odd', got",
+        ),
         (lambda: wnp.pad(V, -1), ValueError, "pad_width cannot be negative"),
         (lambda: wnp.tril(V), ValueError, "needs at least two axes, got shape (4,)"),
         (lambda: wnp.zeros(3, "float128"), TypeError, "float128"),
@@ -293,3 +309,12 @@ def test_traced_sizes_name_the_argument():
 def test_compiled(case):
     check(weft.jit(lambda: SAME_AS_NUMPY[case](wnp))(), np.asarray(SAME_AS_NUMPY[case](np)))
     check(SAME_AS_NUMPY[case](wnp), np.asarray(SAME_AS_NUMPY[case](np)))
+
+
+def test_a_function_pads_each_vector_along_each_axis() -> None:
+    def border(vector: Any, width: tuple[int, int], axis: int, options: dict[str, Any]) -> Any:
+        vector = vector.at[: width[0]].set(options["value"] + axis)
+        return vector.at[vector.shape[0] - width[1] :].set(-1)
+
+    got = wnp.pad(wnp.ones((1, 2)), ((1, 0), (0, 1)), border, value=7)
+    assert got.tolist() == [[7.0, 7.0, -1.0], [1.0, 1.0, -1.0]]

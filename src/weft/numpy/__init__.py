@@ -136,7 +136,6 @@ from weft.numpy.joining import (
     dstack,
     hsplit,
     hstack,
-    pad,
     repeat,
     resize,
     row_stack,
@@ -161,6 +160,7 @@ from weft.numpy.nan_reductions import (
     nansum,
     nanvar,
 )
+from weft.numpy.padding import pad
 from weft.numpy.polynomials import (
     poly,
     polyadd,

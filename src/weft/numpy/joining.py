@@ -1,10 +1,9 @@
-"""Functions that join, split, repeat and pad arrays."""
+"""Functions that join, split and repeat arrays."""
 
 from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -348,117 +347,6 @@ def repeat(
     from weft.numpy.taking import take
 
     return take(x, np.repeat(np.arange(size, dtype=np.int32), counts), number)
-
-
-# ---------------------------------------------------------------- padding
-
-
-@at_once
-def pad(
-    array: ArrayLike,
-    pad_width: Any,
-    mode: str = "constant",
-    constant_values: Any = 0,
-    **kwargs: Any,
-) -> Value:
-    """The array with a border.
-
-    `pad_width` is a number, `(before, after)`, or one such pair for each axis. Modes: `constant`
-    (with `constant_values`), `edge`, `wrap`, `reflect`, `symmetric`, `empty`.
-
-    >>> np.pad(np.array([1, 2, 3]), 1, mode="edge")
-    Array([1, 1, 2, 3, 3], dtype=int32)
-    """
-    check_arraylike("pad", array)
-    if kwargs:
-        raise TypeError(f"weft.numpy.pad: unknown arguments {sorted(kwargs)}")
-    from weft.numpy.creation import asarray
-
-    x = asarray(array)
-    widths = _pairs("pad_width", pad_width, len(shape_of(x)))
-    widths = [(operator.index(low), operator.index(high)) for low, high in widths]
-    if any(low < 0 or high < 0 for low, high in widths):
-        raise ValueError(f"weft.numpy.pad: pad_width cannot be negative, got {pad_width!r}")
-    if mode in ("constant", "empty"):
-        return _pad_constant(x, widths, constant_values)
-    if mode not in ("edge", "wrap", "reflect", "symmetric"):
-        raise ValueError(
-            f"weft.numpy.pad: mode {mode!r} is not one of constant, edge, wrap, reflect, "
-            "symmetric, empty"
-        )
-    for axis, (low, high) in enumerate(widths):
-        if low or high:
-            size = shape_of(x)[axis]
-            if size == 0:
-                raise ValueError(
-                    f"weft.numpy.pad: axis {axis} is empty: mode {mode!r} has no values"
-                )
-            # NumPy knows which element each place repeats.
-            source = np.pad(np.arange(size, dtype=np.int32), (low, high), mode=mode)  # type: ignore[call-overload]
-            before, after = _pieces(x, source[:low], axis), _pieces(x, source[low + size :], axis)
-            x = concatenate([*before, x, *after], axis)
-    return x
-
-
-def _pieces(x: Value, source: np.ndarray, axis: int) -> list[Value]:
-    """``take(x, source, axis)`` in pieces that are views: slices, reversed ones, repeated ones."""
-    pieces: list[Value] = []
-    start = 0
-    while start < len(source):
-        steps = np.diff(source[start:])
-        step = int(steps[0]) if steps.size and abs(steps[0]) <= 1 else 1
-        same = steps == step
-        count = 1 + (int(np.argmin(same)) if not same.all() else steps.size)
-        first, last = int(source[start]), int(source[start + count - 1])
-        piece = lax.slice_in_dim(x, min(first, last), max(first, last) + 1, axis=axis)
-        if step == 0:
-            shape = list(shape_of(piece))
-            shape[axis] = count
-            piece = lax.broadcast_in_dim(piece, tuple(shape), tuple(range(len(shape))))
-        pieces.append(lax.rev(piece, (axis,)) if step < 0 else piece)
-        start += count
-    return pieces
-
-
-def _pairs(what: str, value: Any, ndim: int) -> list[tuple[Any, Any]]:
-    """A number, a pair, or a sequence of pairs (or 1-tuples) as one pair for each axis."""
-    if isinstance(value, dict):
-        return [_pair(value.get(d, value.get(d - ndim, 0))) for d in range(ndim)]
-    if not isinstance(value, list | tuple | np.ndarray):
-        return [(value, value)] * ndim
-    items = list(value)
-    if items and not isinstance(items[0], list | tuple | np.ndarray):
-        if len(items) == 1:
-            return [(items[0], items[0])] * ndim
-        items = [tuple(items)] if len(items) == 2 else items
-    pairs: list[Any] = [tuple(item) * (2 // len(item)) for item in items]
-    if len(pairs) == 1:
-        pairs = pairs * ndim
-    if len(pairs) != ndim or any(len(pair) != 2 for pair in pairs):
-        raise ValueError(
-            f"weft.numpy.pad: {what}={value!r} does not give a pair for each of {ndim} axes"
-        )
-    return pairs
-
-
-def _pair(value: Any) -> tuple[Any, Any]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
-
-
-def _pad_constant(x: Value, widths: Sequence[tuple[int, int]], constant_values: Any) -> Value:
-    dtype = dtype_of(x)
-    if not isinstance(constant_values, list | tuple):
-        value = convert("pad", constant_values, dtype)
-        padded = lax.pad(x, value, [(low, high, 0) for low, high in widths])
-        return as_result(x) if padded is x else padded
-    ndim = len(shape_of(x))
-    for axis, (before, after) in enumerate(_pairs("constant_values", constant_values, ndim)):
-        low, high = widths[axis]
-        for amounts, value in (((low, 0, 0), before), ((0, high, 0), after)):
-            config = [(0, 0, 0)] * ndim
-            config[axis] = amounts
-            x = lax.pad(x, convert("pad", value, dtype), config)
-    return x
 
 
 @at_once

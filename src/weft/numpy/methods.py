@@ -207,6 +207,15 @@ class IndexUpdater:
     def __getitem__(self, index: Any) -> IndexedUpdate:
         return IndexedUpdate(self.array, index)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "x.at[index] = value changes nothing, since arrays are values: write "
+            "x = x.at[index].set(value), or x[index] = value on an array of your own"
+        )
+
+    def __call__(self, *_: Any) -> NoReturn:
+        raise TypeError("x.at takes its index in brackets: x.at[index].set(value)")
+
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"x.at has no {name!r}: index it first, x.at[index].{name}(...)")
 
@@ -236,6 +245,18 @@ class IndexedUpdate:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"x.at[...] has no {name!r}; it has {_UPDATES}")
+
+    def __iadd__(self, value: Any) -> NoReturn:
+        raise _in_place("+=", "add")
+
+    def __isub__(self, value: Any) -> NoReturn:
+        raise _in_place("-=", "subtract")
+
+    def __imul__(self, value: Any) -> NoReturn:
+        raise _in_place("*=", "multiply")
+
+    def __itruediv__(self, value: Any) -> NoReturn:
+        raise _in_place("/=", "divide")
 
     def _write(self, kind: str, values: ArrayLike, options: dict[str, Any]) -> Value:
         unknown = set(options) - {"mode", "unique_indices", "indices_are_sorted"}
@@ -301,6 +322,13 @@ class IndexedUpdate:
         """The elements at the index."""
         GatherScatterMode.from_any(mode)
         return indexing.read(self.array, self.index, mode, fill_value, checked=mode is None)
+
+
+def _in_place(operator: str, method: str) -> TypeError:
+    return TypeError(
+        f"x.at[index] {operator} value changes nothing, since arrays are values: write "
+        f"x = x.at[index].{method}(value), or x[index] {operator} value on an array of your own"
+    )
 
 
 _UPDATES = "set, add, subtract, multiply, divide, power, min, max, apply and get"

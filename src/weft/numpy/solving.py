@@ -239,10 +239,14 @@ def pinv(
 def _pinv(x: Value, limit: Value) -> tuple[Value, Value]:
     """The pseudo-inverse and the singular values."""
     u, s, vh = routines.svd(x, full_matrices=False)
-    kept = _kept(s, limit)
-    inverse = where(kept, 1 / where(kept, s, 1), 0).astype(dtype_of(x))
-    left = conj(matrix_transpose(vh)) * inverse[..., None, :]
+    left = conj(matrix_transpose(vh)) * _inverse(s, limit, x)[..., None, :]
     return matmul(left, conj(matrix_transpose(u))), s
+
+
+def _inverse(s: Value, limit: Value, x: Value) -> Value:
+    """One by the singular values that count, in the dtype of `x`; 0 for the others."""
+    kept = _kept(s, limit)
+    return where(kept, 1 / where(kept, s, 1), 0).astype(dtype_of(x))
 
 
 def _kept(s: Value, limit: Value) -> Value:
@@ -254,17 +258,47 @@ def _kept(s: Value, limit: Value) -> Value:
 
 def _pinv_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
     (x, limit), (dx, _) = primals, tangents
-    u, _, vh = routines.svd(x, full_matrices=False)
     p, s = _pinv(x, limit)
     ph, dxh = (conj(matrix_transpose(y)) for y in (p, dx))
     rows, columns = (eye(n, dtype=dtype_of(x)) for n in shape_of(x)[-2:])
     dp = matmul(matmul(p, ph), matmul(dxh, rows - matmul(x, p))) - matmul(p, matmul(dx, p))
     dp = dp + matmul(columns - matmul(p, x), matmul(dxh, matmul(ph, p)))
-    inner = conj(u) * matmul(dx, conj(matrix_transpose(vh)))
-    return (p, s), (dp, real(sum_of(inner, -2)))
+    return (p, s), (dp, _values_jvp(x, dx))
+
+
+def _values_jvp(x: Value, dx: Value) -> Value:
+    """How the singular values change."""
+    u, _, vh = routines.svd(x, full_matrices=False)
+    return real(sum_of(conj(u) * matmul(dx, conj(matrix_transpose(vh))), -2))
 
 
 _pinv.defjvp(_pinv_jvp)
+
+
+@custom_jvp
+def _least_squares(x: Value, right: Value, limit: Value) -> tuple[Value, Value]:
+    """The shortest solutions and the singular values.
+
+    ``V (S⁻¹ (Uᴴ b))`` keeps ``a x`` near `b` however near to singular `x` is; the product of
+    `right` with a pseudo-inverse, whose elements are as large as ``1 / s``, would lose that.
+    """
+    u, s, vh = routines.svd(x, full_matrices=False)
+    parts = matmul(conj(matrix_transpose(u)), right) * _inverse(s, limit, x)[:, None]
+    return matmul(conj(matrix_transpose(vh)), parts), s
+
+
+def _least_squares_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
+    """As `_pinv_jvp`, each product taken with the right sides first."""
+    (x, right, limit), (dx, dright, _) = primals, tangents
+    solution, _ = _least_squares(x, right, limit)
+    p, s = _pinv(x, limit)
+    ph, dxh = (conj(matrix_transpose(y)) for y in (p, dx))
+    across = matmul(dxh, matmul(ph, solution))
+    change = matmul(ph, matmul(dxh, right - matmul(x, solution))) + dright - matmul(dx, solution)
+    return (solution, s), (matmul(p, change - matmul(x, across)) + across, _values_jvp(x, dx))
+
+
+_least_squares.defjvp(_least_squares_jvp)
 
 
 @at_once
@@ -294,10 +328,10 @@ def lstsq(
         )
     check_precision("linalg.lstsq", 0, x)
     limit = default_tolerance(x) if rcond is None or rcond < 0 else rcond
-    p, s = _pinv(x, asarray(limit, dtypes.real_dtype(dtype_of(x))))
-    rank = sum_of(_kept(s, asarray(limit, dtype_of(s))).astype(np.int32), -1)
+    bound = asarray(limit, dtypes.real_dtype(dtype_of(x)))
     right = y[:, None] if vector else y
-    solution = matmul(p, right)
+    solution, s = _least_squares(x, right, bound)
+    rank = sum_of(_kept(s, bound).astype(np.int32), -1)
     residuals = sum_of(absolute(right - matmul(x, solution)) ** 2, 0)
     if numpy_resid and (rows <= columns or int(rank) < columns):
         residuals = residuals[:0]
