@@ -144,7 +144,7 @@ def deg2rad(x: ArrayLike, /) -> Value:
     """Degrees to radians.
 
     >>> np.deg2rad(180.0)
-    Array(3.1415927, dtype=float32)
+    Array(3.1415927, dtype=float32, weak_type=True)
     """
     return _scaled(np.pi / 180, *promote_inexact("deg2rad", x))
 
