@@ -77,7 +77,7 @@ def solve(
     ``"diagonal"``, ``"tridiagonal"``, ``"banded"``, ``"upper triangular"``,
     ``"lower triangular"``, whose other elements are not read.
 
-    >>> a, b = np.array([[2., 0.], [0., 4.]]), np.array([2., 2.])
+    >>> a, b = np.array([[4., 0.], [0., 16.]]), np.array([4., 8.])
     >>> weft.scipy.linalg.solve(a, b, assume_a="pos")
     Array([1. , 0.5], dtype=float32)
     """
