@@ -30,8 +30,9 @@ from weft.core.primitive import Primitive
 if TYPE_CHECKING:
     from weft.executable import Executable
 
-#: Bytes of an operand or result up to which an operation counts as small.
-SMALL = 16384
+#: Bytes of an operand or result up to which an operation counts as small: on so many it takes
+#: about as long as recording it.
+SMALL = 1 << 18
 #: Recordings (about 10 µs each) that cost what loading a program does.
 WORTH_LOADING = 40
 #: Recordings that cost what compiling one does.
