@@ -346,8 +346,9 @@ def saturated(region: Region, machine: Machine) -> tuple[Region, list[Saturation
 
 
 def _is_open(closed: ClosedJaxpr) -> bool:
-    """Whether ``closed`` is for a class of shapes."""
-    return any(isinstance(d, Extent) for aval in closed.in_avals for d in aval.shape)
+    """Whether ``closed`` is for a class of shapes, be it that only arrays it makes have them."""
+    made = (v.aval for eqn in closed.jaxpr.eqns for v in eqn.outvars)
+    return any(isinstance(d, Extent) for aval in (*closed.in_avals, *made) for d in aval.shape)
 
 
 def _printed_terms(lowered: Any) -> str:

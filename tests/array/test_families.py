@@ -193,6 +193,15 @@ def test_slices_at_different_places_share_a_program(fresh: families.Counts) -> N
     assert fresh.compiled <= 2 and fresh.bound >= 12
 
 
+def test_a_class_of_which_only_arrays_that_it_makes_have_sizes(fresh: families.Counts) -> None:
+    number = wnp.asarray(np.float32(2))
+    number.materialise()
+    for size in (30, 41):
+        rows = wnp.reshape(wnp.broadcast_to(number, (size,)), (1, size))
+        assert np.asarray(wnp.concatenate([rows, -rows])).tolist() == [[2.0] * size, [-2.0] * size]
+    assert fresh.compiled == 1 and fresh.bound == 1
+
+
 def test_rows_of_small_arrays_share_a_program(fresh: families.Counts) -> None:
     x = wnp.asarray(np.arange(160, dtype=np.float32).reshape(16, 10))
     for row in range(1, 15):

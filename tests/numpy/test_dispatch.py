@@ -45,6 +45,8 @@ CALLS = [
     lambda x: np.where(x > 2, x, [7, 8, 9]),
     lambda x: np.reshape(x, (3, 2)),
     lambda x: np.pad(x, 1),
+    lambda x: np.pad(x, 1, constant_values=3),
+    lambda x: np.pad(x, 1, "mean", stat_length=2),
     lambda x: np.einsum("ij,kj->ik", x, X),
     lambda x: np.meshgrid(x[0], ROW)[1],
     lambda x: np.split(x, [1], axis=1)[1],

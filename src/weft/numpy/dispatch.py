@@ -165,6 +165,8 @@ def _arguments_for(
             keywords[key] = _as_taken(mine[key], value)
         elif renamed or (key in mine and place == len(positional)):
             positional.append(_as_taken(mine[here or key], value))
+        elif key not in theirs and _takes_any_keyword(ours):
+            keywords[key] = value
         elif key not in theirs or value is not theirs[key].default:
             raise TypeError(
                 f"numpy.{name} of weft arrays is weft.numpy.{name}, which has no argument {key!r}"
@@ -177,6 +179,12 @@ def _any_number(function: Callable[..., Any]) -> inspect.Parameter | None:
     """The parameter that stands for any number of operands, where they are all there is."""
     first = next(iter(inspect.signature(function).parameters.values()), None)
     return first if first is not None and first.kind is first.VAR_POSITIONAL else None
+
+
+@functools.cache
+def _takes_any_keyword(function: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def _is_no_number(x: Any) -> bool:
