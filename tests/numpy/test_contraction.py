@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,7 +26,8 @@ SHAPES = [
     ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
     ((2, 3), (5, 3, 4)), ((5, 2, 3), (5, 3, 4)), ((5, 1, 2, 3), (6, 3, 4)), ((3,), (5, 3, 4)),
     ((5, 2, 3), (3,)), ((1, 2, 3), (5, 3, 4)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
-    ((6, 1, 2, 3), (1, 5, 3, 4)),
+    ((6, 1, 2, 3), (1, 5, 3, 4)), ((2, 3), (1, 3, 4)), ((1, 1, 2, 3), (3, 4)),
+    ((2, 3), (1, 1, 3, 4)), ((1, 2, 3), (1, 1, 3, 4)),
 ]  # fmt: skip
 
 
@@ -246,3 +249,25 @@ def test_einsum_reads_narrow_operands_as_they_are():
         weft.make_jaxpr(lambda x: wnp.einsum("ij,kj->ik", x, x, preferred_element_type="int32"))(x)
     )
     assert "convert_element_type" not in text
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.sampled_from([0, 1, 3]), max_size=3),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from([1, 2]),
+)
+def test_batches_of_length_one_that_one_operand_lacks(lead, ones, left, right, inner):
+    """Each operand has some of the last batch axes, with length 1 here and there."""
+
+    def batch(axes, few):
+        kept = lead[min(axes, len(lead)) :]
+        return [1 if one else n for n, one in zip(kept, few, strict=False)]
+
+    shapes = (*batch(left, ones[:3]), 2, inner), (*batch(right, ones[3:]), inner, 3)
+    a, b = (np.arange(float(math.prod(shape))).reshape(shape) for shape in shapes)
+    found = wnp.matmul(a, b)
+    assert found.shape == np.matmul(a, b).shape
+    np.testing.assert_allclose(found, np.matmul(a, b))

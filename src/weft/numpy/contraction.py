@@ -109,9 +109,7 @@ def _batched_product(a: Value, b: Value, preferred: DType) -> Value:
     shared, a_axes, b_axes = [], [], []
     for k in range(len(lead)):
         a_axis, b_axis = k - (len(lead) - len(left) + 2), k - (len(lead) - len(right) + 2)
-        a_size = left[a_axis] if a_axis >= 0 else 1
-        b_size = right[b_axis] if b_axis >= 0 else 1
-        if a_size == b_size:
+        if a_axis >= 0 and b_axis >= 0 and left[a_axis] == right[b_axis]:
             shared.append(k)
             a_axes.append(a_axis)
             b_axes.append(b_axis)
