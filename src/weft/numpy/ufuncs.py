@@ -223,6 +223,7 @@ def negative(x: ArrayLike, /, *, out: None = None, where: None = None) -> Value:
 
 
 def refuse_bool(name: str, x: Value, advice: str) -> None:
+    """Raises `TypeError` for booleans, which ``name`` does not take, with advice on what to do."""
     if dtype_of(x) == np.bool_:
         raise TypeError(f"weft.numpy.{name}: booleans are not numbers; {advice}")
 
