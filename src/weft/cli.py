@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return devices(options.measure, options.forget)
         if options.pages is not None:
             return pages(options.pages)
-        return demo(options.names, options.picture)
+        return demo(options.names, options.picture, options.list)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -37,17 +37,17 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     show = commands.add_parser(
-        "demo", help="train a classifier and simulate a fluid, each beside NumPy"
+        "demo", help="train a classifier and simulate a fluid, each beside NumPy; more by name"
     )
     show.add_argument(
-        "names", nargs="*", metavar="digits|fluid", help="what to show (default: both)"
+        "names", nargs="*", metavar="NAME", help="what to show (default: digits fluid)"
     )
+    show.add_argument("--list", action="store_true", help="say which demos there are")
     show.add_argument(
         "--picture",
         type=Path,
-        default=Path("weft-fluid.png"),
         metavar="FILE",
-        help="where the fluid's picture goes (default: %(default)s)",
+        help="where the picture goes, if there is one (default: weft-NAME.png, or .svg)",
     )
     show.add_argument(
         "--pages",
@@ -71,27 +71,43 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def demo(names: Sequence[str], picture: Path) -> int:
-    """Run the named demos, or all of them."""
-    from weft.demo import NAMES
+def demo(names: Sequence[str], picture: Path | None = None, only_list: bool = False) -> int:
+    """Run the named demos, or the first two, or say which there are."""
+    from weft.demo import DEMOS, NAMES
 
-    unknown = [name for name in names if name not in NAMES]
+    chosen = list(names or NAMES)
+    unknown = [name for name in chosen if name not in DEMOS]
     if unknown:
         print(
-            f"weft demo: no demo {', '.join(unknown)}; there are {', '.join(NAMES)}",
+            f"weft demo: no demo {', '.join(unknown)}; there are {', '.join(DEMOS)}",
             file=sys.stderr,
         )
         return 2
-    if not picture.parent.is_dir():
+    painting = [name for name in chosen if DEMOS[name].suffix]
+    if picture is not None and len(painting) != 1:
+        print(
+            f"weft demo: --picture {picture} is for one picture, but "
+            f"{' and '.join(painting) or chosen[0]} {'make' if painting else 'makes'} "
+            f"{len(painting) or 'none'}",
+            file=sys.stderr,
+        )
+        return 2
+    if picture is not None and not picture.parent.is_dir():
         print(
             f"weft demo: --picture {picture}: there is no folder {picture.parent}", file=sys.stderr
         )
         return 2
     from rich.console import Console
 
-    from weft.demo.show import show
+    from weft.demo.show import overview, show
 
-    show(Console(), names or NAMES, picture)
+    console = Console()
+    if only_list:
+        overview(console)
+        return 0
+    show(console, chosen, picture)
+    if not names:
+        console.print("\nMore demos: [bold]weft demo --list[/bold]")
     return 0
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import weft
 from weft import cli
+from weft.demo import DEMOS
 
 
 def test_version_is_the_package_s(capsys):
@@ -28,7 +29,23 @@ def test_without_a_command_it_says_which_there_are(capsys):
 
 def test_unknown_demo_is_refused_with_the_known_ones(capsys):
     assert cli.main(["demo", "fluids"]) == 2
-    assert capsys.readouterr().err == "weft demo: no demo fluids; there are digits, fluid\n"
+    said = capsys.readouterr().err
+    assert said == f"weft demo: no demo fluids; there are {', '.join(DEMOS)}\n"
+
+
+def test_demos_are_listed(capsys):
+    assert cli.main(["demo", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(DEMOS)
+
+
+def test_a_picture_s_file_is_for_one_picture(capsys):
+    assert cli.main(["demo", "wave", "nbody", "--picture", "p.png"]) == 2
+    assert (
+        "--picture p.png is for one picture, but wave and nbody make 2" in capsys.readouterr().err
+    )
+    assert cli.main(["demo", "digits", "--picture", "p.png"]) == 2
+    assert "digits makes none" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_noticed_before_the_work(capsys, tmp_path):

@@ -1,7 +1,30 @@
-"""What ``weft demo`` shows: a classifier and a fluid, each beside the same program in NumPy.
+"""What ``weft demo`` shows: programs a person can read, each with a picture to look at.
 
-`digits` and `fluid` hold the programs, `marbling` and `png` turn a fluid into a picture, and
-`show` runs everything and prints what happened.
+One module a demo, named like it: the program first, then `show`, which runs it on a `stage.Stage`
+and says what happened. `digits` and `fluid` hold the same program in NumPy, too, and are what runs
+without a name. `png` and `svg` write pictures.
 """
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Demo(NamedTuple):
+    """What a demo does, in a line, and how its picture's file ends ("": it has none)."""
+
+    text: str
+    suffix: str
+
+
+DEMOS = {
+    "digits": Demo("a perceptron learns handwritten digits, beside NumPy", ""),
+    "fluid": Demo("a fluid marbles paper (Navier-Stokes), beside NumPy", ".png"),
+    "mandelbrot": Demo("the edge of the Mandelbrot set", ".png"),
+    "nbody": Demo("two galaxies meet, every star attracts every other", ".png"),
+    "wave": Demo("waves through two slits, in weft.lazy", ".png"),
+    "multigrid": Demo("charges in a box by multigrid, in weft.lazy", ".png"),
+}
+
+#: What runs when no demo is named.
 NAMES = ("digits", "fluid")

@@ -16,6 +16,7 @@ import numpy as np
 
 import weft
 import weft.numpy as wnp
+from weft.demo.stage import Stage, compiled, median_seconds, speed, timed
 
 WIDTHS = (64, 256, 128, 10)
 BATCH = 128
@@ -186,3 +187,43 @@ def numpy_train_step(
             v += (1 - decay2) * (g * g - v)
             p -= rate * (m / (1 - decay1**step)) / (np.sqrt(v / (1 - decay2**step)) + 1e-8)
     return state._replace(step=step), value
+
+
+# Beside each other
+
+
+def show(stage: Stage) -> None:
+    """Train the classifier twice and compare accuracy and speed."""
+    train, test = load()
+    widths = "-".join(map(str, WIDTHS))
+    stage.say(
+        f"[bold]Handwritten digits[/bold]: a {widths} perceptron, Adam, batches of "
+        f"{BATCH}; {len(train.labels):,} images to learn from, {len(test.labels)} to test"
+    )
+    state = initial_state()
+    numpy_side = numpy_state(state)
+    batch = next(batches(train))
+    _, first_call = timed(train_step, state, *batch)
+
+    with stage.progress("Weft", steps(train)) as advance:
+        for images, targets in batches(train):
+            state, loss = train_step(state, images, targets)
+            advance(1, f"loss {float(loss):.3f}")
+    # Before NumPy's turn: the threads of its BLAS keep a core busy for a while after each product.
+    per_step = median_seconds(train_step, state, *batch)
+    with stage.progress("NumPy", steps(train)) as advance:
+        for images, targets in batches(train):
+            numpy_side, loss = numpy_train_step(numpy_side, images, targets)
+            advance(1, f"loss {loss:.3f}")
+
+    numpy_per_step = median_seconds(numpy_train_step, numpy_side, *batch)
+
+    def share(state: State | NumpyState) -> str:
+        return f"{float(accuracy(state.layers, *test)):.1%}"
+
+    table = stage.table("", "test accuracy", "time per step", "")
+    table.add_row("Weft", share(state), *speed(per_step, numpy_per_step))
+    table.add_row("NumPy", share(numpy_side), *speed(numpy_per_step, numpy_per_step))
+    stage.console.print(table)
+    stats = train_step.trace(state, *batch).executable.stats
+    stage.say(compiled("train_step", stats, first_call - per_step))

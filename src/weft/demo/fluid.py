@@ -11,6 +11,7 @@ In Weft they are part of the program and are compiled with it.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,6 +21,9 @@ import numpy as np
 import weft
 import weft.numpy as wnp
 from weft import lax
+from weft.demo.marbling import picture
+from weft.demo.png import write_png
+from weft.demo.stage import Stage, compiled, speed, timed
 
 SIZE = 512  # cells along each side
 TIME_STEP = 1.0
@@ -27,6 +31,8 @@ SWEEPS = 20  # of Jacobi's method in each step
 CHUNK = 10  # steps in one call
 VORTICES = 40
 SPEED = 2.0  # cells per unit of time, roughly
+STEPS = 300
+NUMPY_STEPS = 30  # enough to time them and to compare the results
 
 
 class State(NamedTuple):
@@ -137,3 +143,44 @@ def numpy_simulate(state: State) -> State:
             pressure = sweep(np, pressure, outflow)
         state = accelerate(np, state, pressure)
     return state
+
+
+# Beside each other
+
+
+def show(stage: Stage) -> None:
+    """Simulate the fluid, compare its first steps with NumPy's, and paint it."""
+    stage.say(f"[bold]Stable fluids[/bold]: {SIZE} × {SIZE} cells, {SWEEPS} pressure sweeps a step")
+    start = initial_state()
+    _, first_call = timed(simulate, start)
+
+    state, checkpoint, times = start, start, []
+    with stage.progress("Weft", STEPS) as advance:
+        for done in range(CHUNK, STEPS + 1, CHUNK):
+            state, duration = timed(simulate, state)
+            times.append(duration / CHUNK)
+            checkpoint = state if done == NUMPY_STEPS else checkpoint
+            advance(CHUNK, "")
+
+    numpy_state, numpy_times = start, []
+    with stage.progress("NumPy", NUMPY_STEPS) as advance:
+        for _ in range(0, NUMPY_STEPS, CHUNK):
+            numpy_state, duration = timed(numpy_simulate, numpy_state)
+            numpy_times.append(duration / CHUNK)
+            advance(CHUNK, "")
+
+    apart = max(
+        float(np.abs(np.asarray(ours) - theirs).max())
+        for ours, theirs in zip(checkpoint, numpy_state, strict=True)
+    )
+    per_step, numpy_per_step = statistics.median(times), statistics.median(numpy_times)
+    table = stage.table("", "steps", "time per step", "")
+    table.add_row("Weft", str(STEPS), *speed(per_step, numpy_per_step))
+    table.add_row("NumPy", str(NUMPY_STEPS), *speed(numpy_per_step, numpy_per_step))
+    stage.console.print(table)
+    stats = simulate.trace(start).executable.stats
+    stage.say(compiled("simulate", stats, first_call - per_step * CHUNK))
+    same = "agree to the last bit" if apart == 0 else f"differ by at most {apart:.1g}"
+    stage.say(f"After {NUMPY_STEPS} steps the two {same}.")
+    write_png(stage.picture, picture(np.asarray(state.map_x), np.asarray(state.map_y)))
+    stage.show_picture("The fluid's picture")

@@ -13,6 +13,25 @@ from weft import tree
 from weft.lazy.spaces import Space
 from weft.numpy._common import Value, check_arraylike, shape_of
 
+Method = Callable[["LazyArray", Any], "LazyArray"]
+
+
+def _binary(name: str, swapped: bool = False) -> Method:
+    function = getattr(operator, name.strip("_"), None) or getattr(operator, name)
+
+    def method(self: LazyArray, other: Any) -> LazyArray:
+        from weft.lazy.operations import lazy
+
+        pair = (other, self) if swapped else (self, other)
+        return lazy(function, *pair)
+
+    return method
+
+
+def _both(name: str) -> tuple[Method, Method]:
+    """The operator for the left operand, and for the right one."""
+    return _binary(f"__{name}__"), _binary(f"__{name}__", swapped=True)
+
 
 @tree.register_node_class
 class LazyArray:
@@ -70,6 +89,19 @@ class LazyArray:
     def __abs__(self) -> LazyArray:
         return LazyArray(abs(self.values), self.space)
 
+    __add__, __radd__ = _both("add")
+    __sub__, __rsub__ = _both("sub")
+    __mul__, __rmul__ = _both("mul")
+    __truediv__, __rtruediv__ = _both("truediv")
+    __floordiv__, __rfloordiv__ = _both("floordiv")
+    __mod__, __rmod__ = _both("mod")
+    __pow__, __rpow__ = _both("pow")
+    __and__, __rand__ = _both("and")
+    __or__, __ror__ = _both("or")
+    __xor__, __rxor__ = _both("xor")
+    __lt__, __le__ = _binary("__lt__"), _binary("__le__")
+    __gt__, __ge__ = _binary("__gt__"), _binary("__ge__")
+
     # Beside NumPy's arrays, operators are those of lazy arrays.
     __array_ufunc__ = None
 
@@ -81,22 +113,3 @@ def as_lazy(x: Any) -> LazyArray:
     (3,)
     """
     return x if isinstance(x, LazyArray) else LazyArray(x)
-
-
-def _binary(name: str, swapped: bool) -> Callable[[LazyArray, Any], LazyArray]:
-    function = getattr(operator, name.strip("_"), None) or getattr(operator, name)
-
-    def method(self: LazyArray, other: Any) -> LazyArray:
-        from weft.lazy.operations import lazy
-
-        pair = (other, self) if swapped else (self, other)
-        return lazy(function, *pair)
-
-    return method
-
-
-for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"):
-    setattr(LazyArray, f"__{_name}__", _binary(f"__{_name}__", False))
-    setattr(LazyArray, f"__r{_name}__", _binary(f"__{_name}__", True))
-for _name in ("lt", "le", "gt", "ge"):
-    setattr(LazyArray, f"__{_name}__", _binary(f"__{_name}__", False))
