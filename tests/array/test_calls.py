@@ -233,13 +233,13 @@ def test_programs_on_disk_are_used_sooner(monkeypatch, tmp_path):
     monkeypatch.setattr(weft.config, "_cache_dir", str(tmp_path))
     x = ready([3, 1, 2])
     for _ in range(3):
-        x[::-1]
+        wnp.pad(x, 1)
     assert programs() == 1
     immediate.clear()
     monkeypatch.setattr(immediate, "WORTH_COMPILING", 10**6)
     monkeypatch.setattr(immediate, "WORTH_LOADING", 2)
-    assert [(x[::-1], programs())[1] for _ in range(3)] == [0, 1, 1]
-    assert x[::-1].tolist() == [2, 1, 3]
+    assert [(wnp.pad(x, 1), programs())[1] for _ in range(3)] == [0, 1, 1]
+    assert wnp.pad(x, 1).tolist() == [0, 3, 1, 2, 0]
 
 
 def test_numbers_that_never_recur_leave_counts_alone(monkeypatch):

@@ -274,7 +274,7 @@ def test_callbacks_without_results_run_outside_jit() -> None:
 
 def test_what_does_not_fit_in_memory_leaves_other_work_alone() -> None:
     x = ready([1.0, 2.0])
-    huge = wnp.broadcast_to(x[:1], (10**9, 10**6)) * 2
+    huge = wnp.broadcast_to(x, (10**9, 10**6, 2)) * 2
     y = x
     for _ in range(3 * SEGMENT_LIMIT):
         y = y + 1
@@ -300,7 +300,7 @@ def test_a_callback_that_fails_leaves_other_work_alone() -> None:
 
 def test_deleting_what_failing_work_reads_names_the_failure() -> None:
     x = ready([1.0, 2.0])
-    huge = wnp.broadcast_to(x[:1], (10**9, 10**6)) * 2
+    huge = wnp.broadcast_to(x, (10**9, 10**6, 2)) * 2
     with pytest.raises(MemoryError):
         x.delete()
     del huge

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
+from weft.array.value import from_numpy
+from weft.compile import compiled
 
 SHAPES = st.lists(st.integers(0, 4), min_size=1, max_size=4).map(tuple)
 
@@ -131,6 +133,33 @@ def test_updates_as_numpy_does(case, kind, scalar):
     with weft.disable_jit():
         result = getattr(wnp.asarray(x).at[index], kind)(values)
     np.testing.assert_array_equal(np.asarray(result), expected)
+
+
+@given(cases(advanced=False), st.sampled_from(["f4", "i8", "?", "c8", "i1"]), st.booleans())
+@settings(max_examples=200)
+def test_small_parts_of_arrays_with_values_are_read_without_a_program(case, dtype, weak):
+    shape, index = case
+    x = sample(shape).astype(dtype)
+    expected = numpy_reads(x, index)
+    if expected is None:
+        return
+    whole = from_numpy(x, weak_type=weak)
+    before = compiled.count
+    part = whole[index]
+    np.testing.assert_array_equal(np.asarray(part), expected)
+    assert compiled.count == before
+    with weft.disable_jit():
+        assert part.aval is whole[index].aval
+
+
+def test_reads_inside_transformations_are_operations():
+    x = wnp.arange(4.0).block_until_ready()
+    assert "slice" in str(weft.make_jaxpr(lambda: x[1])())
+    assert float(weft.grad(lambda x: x[1] * x[2])(x)[2]) == 1
+    keys = weft.random.split(weft.random.key(1), 4).block_until_ready()
+    for part in (keys[1], keys[1:3], keys[::2]):
+        assert part.dtype == keys.dtype
+    assert (weft.random.key_data(keys[::2]) == weft.random.key_data(keys)[::2]).all()
 
 
 @given(cases())

@@ -48,6 +48,7 @@ from weft.numpy.masks import (
     place_masks,
     unknown_mask,
 )
+from weft.numpy.parts import Part, at_hand, copied, part_of
 from weft.numpy.updates import cast_updates, combined, fitted, write_where
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
@@ -340,6 +341,23 @@ def _basic_reading(aval: ShapedArray, entries: tuple[Any, ...]) -> _Reading:
 def _basic_box(aval: ShapedArray, entries: tuple[Any, ...]) -> Box:
     index = tuple(slice(*e) if type(e) is tuple else e for e in entries)
     return plan_index(index, aval).box
+
+
+@lru_cache(4096)
+def _basic_part(aval: ShapedArray, entries: tuple[Any, ...]) -> Part | None:
+    """Where the elements of a small result lie; None if it is not small."""
+    starts, _, strides, reversed_axes, shape = _basic_reading(aval, entries)
+    together = strides is None and not reversed_axes
+    return part_of(aval, starts, _basic_box(aval, entries).box_shape if together else None, shape)
+
+
+def read_at_once(x: Value, index: Any) -> Array | None:
+    """`x[index]` for a static index and a small result, outside transformations; else None."""
+    entries = _basic_entries(index)
+    if entries is None or not at_hand(x):
+        return None
+    part = _basic_part(x.aval, entries)
+    return None if part is None else copied(x, part, index)
 
 
 def _basic_entries(index: Any) -> tuple[Any, ...] | None:

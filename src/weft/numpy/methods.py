@@ -113,10 +113,13 @@ def _round_method(self: Value, ndigits: int | None = None) -> Value:
 
 
 def _getitem(self: Value, index: Any) -> Value:
-    result = indexing.read(self, index)
-    if indexing.is_basic(index):
+    result = indexing.read_at_once(self, index)
+    if result is None:
+        result = indexing.read(self, index)
+        if not indexing.is_basic(index):
+            return result
         result = alias(result) if result is self else result
-        mark_view(result, self, "", strided=True, index=index)
+    mark_view(result, self, "", strided=True, index=index)
     return result
 
 
