@@ -51,6 +51,7 @@ _NAMES = {
     "pure_callback": "weft.transforms.callback",
     "io_callback": "weft.transforms.callback",
     "explain": "weft.report",
+    "profile": "weft.report.profile",
     "export": "weft.exporting.export",
     # arrays
     "Array": "weft.array",

@@ -34,15 +34,17 @@ from weft.runtime.buffer import Buffer
 from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
 from weft.runtime.record import ProgramRecord
+from weft.runtime.stamps import StampedProgram
 from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.codegen.scalar_llvm import Target
     from weft.kernels.assemble import Planned
-    from weft.kernels.plan import Picker
+    from weft.kernels.plan import Picker, Weighed
     from weft.runtime.figures import Figures
     from weft.runtime.native import CPU
     from weft.saturate.saturate import Saturation
+    from weft.terms.region import Program as TermProgram
     from weft.terms.region import Region
     from weft.tuning import Tuner
 
@@ -59,23 +61,40 @@ compiled = Compilations()
 
 @struct
 class PlannedRegion:
-    """What became of a region: as it was lowered, as rules left it, how they did, its kernels."""
+    """What became of a region: as it was lowered, as rules left it, how they did, its kernels, and
+    what else they could have been."""
 
     source: Region
     chosen: Region
     pieces: list[Saturation]
     kernels: list[Planned]
+    weighed: Weighed
+
+
+@struct(frozen=True, eq=False)
+class Profiled:
+    """What a program with time stamps was made of: its steps, how they came about, and for what
+    machine.
+
+    In a program for a class of shapes, ``closed`` and ``program`` are those of the shapes it runs.
+    """
+
+    closed: ClosedJaxpr
+    program: Program
+    record: Record
+    machine: Machine
 
 
 @struct
 class Record:
     """What compiling a program did, level by level, for who wants to look (`weft.explain`).
 
-    ``seconds`` are those of each pass.
+    ``seconds`` are those of each pass, ``lowered`` the terms before any rule.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     regions: list[PlannedRegion] = field(default_factory=list)
+    lowered: TermProgram | None = None
 
     def timed(self, name: str, run: Callable[[], Any]) -> Any:
         """The result of ``run``, a part of the pass ``name``."""
@@ -99,7 +118,9 @@ class OpenProgram:
         native: NativeProgram,
         stats: Stats,
         modules: Sequence[str] = (),
+        record: Record | None = None,
     ) -> None:
+        self.record = record
         self.family = family
         self.program = program
         self.native = native
@@ -124,6 +145,7 @@ class OpenProgram:
 
     def at(self, instance: ShapeClass) -> Executable:
         """The executable of a program whose class has the key of this one's family."""
+        from weft.codegen.stamps_llvm import stamped_steps
         from weft.kernels.instantiate import instantiate_program
         from weft.kernels.program_check import check_program
 
@@ -139,6 +161,10 @@ class OpenProgram:
             constants=[table, *self.native.constants],
             arena_nbytes=extent_at(self.program.arena_bytes, sizes),
         )
+        if self.record is not None:
+            program = instantiate_program(self.program, sizes)
+            subject = Profiled(closed, program, self.record, _target_machine())
+            native = StampedProgram.of(native, len(stamped_steps(program)), subject)
         return Executable(closed, native, self.stats, program=self.program)
 
 
@@ -150,17 +176,28 @@ def compile_jaxpr(
     tune: bool = False,
     hasty: bool = False,
     draft: bool = False,
+    stamped: bool = False,
 ) -> Executable:
     """Compile ``closed`` for this CPU, or what ``weft.config.cpu`` leaves of it.
 
     ``donated`` are the positions of arguments whose memory the results may take over. ``store``
     is given what another process needs to run the same program; ``record`` is told what is done.
     With ``tune`` the likeliest schedules are timed. A ``hasty`` program is for few runs, and its
-    ``draft`` is made even sooner and runs slower, with the same results.
+    ``draft`` is made even sooner and runs slower, with the same results. A ``stamped`` one takes
+    the time of its steps, as all do under ``weft.config.profiled``, where no drafts are made.
     """
+    stamped = stamped or config.profiled
+    if stamped:
+        record, draft = record or Record(), False
     program, stored, native, stats, _ = _compiled(
-        closed, record=record, tune=tune, hasty=hasty, draft=draft
+        closed, record=record, tune=tune, hasty=hasty, draft=draft, stamped=stamped
     )
+    if stamped:
+        from weft.codegen.stamps_llvm import stamped_steps
+
+        assert record is not None
+        subject = Profiled(closed, program, record, _target_machine())
+        native = StampedProgram.of(native, len(stamped_steps(program)), subject)
     if donated:
         from weft.kernels.donation import reuse
 
@@ -176,14 +213,15 @@ def compile_family(family: Family, *, draft: bool = False) -> OpenProgram:
     Raises `NoClassError` where the compiler needs to know more than the class says.
     """
     sizes = tuple(family.sizes.sizes)
-    draft = draft and not _some_are_large(sizes)
+    record = Record() if config.profiled else None
+    draft = draft and record is None and not _some_are_large(sizes)
     try:
         program, _, native, stats, modules = _compiled(
-            family.closed, sizes, hasty=True, draft=draft
+            family.closed, sizes, record, hasty=True, draft=draft, stamped=record is not None
         )
     except OpenExtentError as why:
         raise NoClassError("the compiler needs to know an extent") from why
-    return OpenProgram(family, program, native, stats, modules if draft else ())
+    return OpenProgram(family, program, native, stats, modules if draft else (), record)
 
 
 def _compiled(
@@ -193,6 +231,7 @@ def _compiled(
     tune: bool = False,
     hasty: bool = False,
     draft: bool = False,
+    stamped: bool = False,
 ) -> tuple[Program, ProgramRecord, NativeProgram, Stats, list[str]]:
     # Imported while LLVM, which knows the processor, is being loaded (`weft.runtime.ahead`).
     import weft.kernels.plan
@@ -204,9 +243,10 @@ def _compiled(
     stats = Stats(draft=draft)
     cpu = target_cpu()
     compilation = Compilation(cpu, draft=draft)
-    emitter = program_llvm.Emitter(target_of(cpu), config.threads, sizes, compilation.add)
+    emitter = program_llvm.Emitter(target_of(cpu), config.threads, sizes, compilation.add, stamped)
     early = Stopwatch()
-    shown = "llvm" in config.dump or "assembly" in config.dump
+    # What is printed is one module, without stamps.
+    shown = not stamped and ("llvm" in config.dump or "assembly" in config.dump)
     # Nothing else is compiled while schedules are timed.
     emit = None if shown or tune else early.timing(emitter.kernel)
     with collector_paused(), _picker(cpu, tune) as picker:
@@ -220,6 +260,7 @@ def _compiled(
     stats.passes["codegen"] += early.seconds
     objects = _timed(stats, "llvm", lambda: compilation.finish(text))
     stored = native_record(program, objects)
+    stored.stamped = stamped
     native = _timed(stats, "link", stored.link)
     compiled.count += 1
     kernels = {s.kernel for s in _launches(program)}
@@ -280,7 +321,7 @@ def plan_program(
     record = record or Record()
     from weft.kernels.assemble import assemble
     from weft.kernels.memory_plan import plan_memory
-    from weft.kernels.plan import plan
+    from weft.kernels.plan import Weighed, plan
     from weft.terms.lower import lower_jaxpr
     from weft.terms.windows import slide_windows
 
@@ -292,6 +333,7 @@ def plan_program(
     if machine is None:
         machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
     lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots, hasty))
+    record.lowered = lowered
     _dump("terms", lambda: _printed_terms(lowered))
     if check:
         from weft.terms.check import check_program as check_terms
@@ -308,12 +350,13 @@ def plan_program(
         region = slide_windows(region)
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
         exact = config.numerics == "exact"
+        weighed = Weighed()
         kernels = record.timed(
-            "plan", lambda: plan(chosen, machine, watch, shared, told, picker, exact)
+            "plan", lambda: plan(chosen, machine, watch, shared, told, picker, exact, weighed)
         )
         record.seconds["plan"] -= early.seconds
         early.seconds = 0.0
-        record.regions.append(PlannedRegion(region, chosen, pieces, kernels))
+        record.regions.append(PlannedRegion(region, chosen, pieces, kernels, weighed))
         return kernels
 
     program = assemble(lowered, planned)
@@ -418,6 +461,13 @@ def host_machine(threads: int) -> Machine:
     from weft.runtime.native import host_cpu
 
     return machine_of(host_cpu(), threads)
+
+
+def _target_machine() -> Machine:
+    """The machine model that programs are compiled for."""
+    from weft.runtime.processors import target_cpu
+
+    return machine_of(target_cpu(), config.threads)
 
 
 def machine_of(cpu: CPU, threads: int) -> Machine:

@@ -71,12 +71,14 @@ class Config:
         "_dump",
         "_extraction",
         "_numerics",
+        "_profiled",
         "_routines",
+        "_settings",
         "_threads",
         "compiled_for",
     )
 
-    #: What compiled code depends on; a new object after each change, so ``is`` tells.
+    #: What compiled code depends on; one object for equal settings, so ``is`` tells.
     compiled_for: tuple[object, ...]
 
     def __init__(self) -> None:
@@ -87,6 +89,8 @@ class Config:
         self._extraction = "greedy"
         self._dump: frozenset[str] = frozenset()
         self._check = False
+        self._profiled = False
+        self._settings: dict[tuple[object, ...], tuple[object, ...]] = {}
         self._cache_dir: str | None = default_cache_dir()
         self._compile_anew()
 
@@ -153,8 +157,19 @@ class Config:
         self._compile_anew()
 
     def _compile_anew(self) -> None:
-        settings = (self._numerics, self._cpu, self._routines, self._threads)
-        self.compiled_for = (*settings, self._extraction)
+        settings: tuple[object, ...] = (self._numerics, self._cpu, self._routines, self._threads)
+        settings += (self._extraction, *(["profiled"] if self._profiled else ()))
+        self.compiled_for = self._settings.setdefault(settings, settings)
+
+    @property
+    def profiled(self) -> bool:
+        """Whether programs take the time of their steps, as inside `weft.profile`."""
+        return self._profiled
+
+    def _set_profiled(self, value: bool) -> None:
+        """Programs as usual are found again afterwards; calls look at `compiled_for` only."""
+        self._profiled = value
+        self._compile_anew()
 
     @property
     def dump(self) -> frozenset[str]:

@@ -79,7 +79,7 @@ def _place(
     """The cache and the name there of a program; None if it has none."""
     from weft.runtime.cache import object_cache
 
-    cache = None if config.dump else object_cache()
+    cache = None if config.dump or config.profiled else object_cache()
     digest = None if cache is None else key_digest(key or jaxpr_key(closed))
     if cache is None or digest is None:
         return None

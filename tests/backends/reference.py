@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from weft.backends.device import Memory
-from weft.backends.programs import KernelDevice, Run
+from weft.backends.programs import KernelDevice, Launcher
 from weft.kernels.interpret import run_in_place
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import gpu_machine
@@ -44,13 +44,13 @@ class ReferenceDevice(KernelDevice):
     def copy(self, target: Memory, source: Memory, nbytes: int) -> None:
         target.handle[:nbytes] = source.handle[:nbytes]
 
-    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
+    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Launcher, tuple[int, ...]]]:
         return [(self._run(kernel), ()) for kernel in kernels]
 
     def finish(self) -> None:
         pass
 
-    def _run(self, kernel: Kernel) -> Run:
+    def _run(self, kernel: Kernel) -> Launcher:
         def run(arguments: Sequence[Memory]) -> None:
             self.launches += 1
             run_in_place(

@@ -231,3 +231,19 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(weft.errors.DeviceError, match=match):
             wnp.ones(3).to(platform)
     assert weft.devices() == ["cpu"]
+
+
+def test_a_profile_has_the_steps_of_a_device(pair: Pair) -> None:
+    x = weft.device_put(np.arange(6, dtype=np.float32), "reference:0")
+    f = weft.jit(lambda x: wnp.cumsum(x) * 2)
+    expected = np.asarray(f(x))
+    with weft.profile() as found:
+        result = f(x)
+    np.testing.assert_array_equal(np.asarray(result), expected)
+    (run,) = found.runs
+    assert run.calls.sum() == len(run.events) > 0 and not run.dropped
+    assert all(row.lines[0].file == __file__ for row in found.kernels if row.kind == "kernel")
+    assert found.memory.peak[1] >= 2 * x.nbytes
+    before = pair[0].launches
+    f(x)
+    assert len(found.runs) == 1 and pair[0].launches > before

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from weft.backends.device import Memory
-from weft.backends.programs import KernelDevice, Run
+from weft.backends.programs import KernelDevice, Launcher
 from weft.codegen import opencl as text
 from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
@@ -119,7 +119,7 @@ class OpenCL(KernelDevice):
 
     # -- kernels -----------------------------------------------------------------------------------
 
-    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
+    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Launcher, tuple[int, ...]]]:
         texts = [text.emit_kernel(kernel) for kernel in kernels]
         if not texts:
             return []
@@ -141,7 +141,7 @@ class OpenCL(KernelDevice):
             (self._run(program, t), _scratch(k, t)) for k, t in zip(kernels, texts, strict=True)
         ]
 
-    def _run(self, program: Any, kernel: KernelText) -> Run:
+    def _run(self, program: Any, kernel: KernelText) -> Launcher:
         compiled = self._cl.Kernel(program, kernel.symbol)
         x, y, z = kernel.grid
         everything, group = (x * kernel.block, y, z), (kernel.block, 1, 1)

@@ -16,7 +16,8 @@ import numpy as np
 
 from weft.backends.device import Device, DeviceProgram, Memory
 from weft.backends.dtypes import check_dtypes
-from weft.compile import plan_program
+from weft.compile import Record, plan_program
+from weft.config import config
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.ir import Kernel
 from weft.kernels.program import (
@@ -35,7 +36,7 @@ from weft.kernels.program import (
 )
 
 #: A kernel on a device: run it on its arguments, the parameters and then shared scratch.
-Run = Callable[[Sequence[Memory]], None]
+Launcher = Callable[[Sequence[Memory]], None]
 
 
 class KernelDevice(Device):
@@ -43,10 +44,14 @@ class KernelDevice(Device):
 
     def program(self, closed: ClosedJaxpr) -> DeviceProgram:
         check_dtypes(closed, self)
+        if config.profiled:
+            from weft.backends.stamped import StampedSteps
+
+            return StampedSteps(closed, self)
         return SteppedProgram(closed, self)
 
     @abstractmethod
-    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
+    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Launcher, tuple[int, ...]]]:
         """Compiles scheduled kernels of different names; gives the bytes of their shared scratch.
 
         Raises `weft.errors.DeviceError` with the driver's words for a kernel that it refuses,
@@ -57,27 +62,31 @@ class KernelDevice(Device):
 class SteppedProgram:
     """A jaxpr compiled for a device; call it with the memory of its arguments."""
 
-    def __init__(self, closed: ClosedJaxpr, device: KernelDevice) -> None:
+    def __init__(
+        self, closed: ClosedJaxpr, device: KernelDevice, record: Record | None = None
+    ) -> None:
         self.device = device
-        self.program = plan_program(closed, machine=device.machine)
+        self.program = plan_program(closed, record=record, machine=device.machine)
         self._kernels = self._compiled()
         self._constants = {slot: self._uploaded(slot) for slot in self.program.constants}
         self._last = self._last_uses()
 
     def __call__(self, arguments: Sequence[Memory]) -> list[Memory]:
         memory = dict(zip(self.program.inputs, arguments, strict=True)) | self._constants
-        run = _Run(self, memory)
+        return self._walk(Run(self, memory))
+
+    def _walk(self, run: Run) -> list[Memory]:
         for n, step in enumerate(self.program.steps):
             run.step(step)
             for slot in self._last.get(n, ()):
-                memory.pop(slot, None)
-        return [memory[slot] for slot in self.program.outputs]
+                run.memory.pop(slot, None)
+        return [run.memory[slot] for slot in self.program.outputs]
 
-    def launched(self, kernel: Kernel) -> tuple[Run, tuple[int, ...]]:
+    def launched(self, kernel: Kernel) -> tuple[Launcher, tuple[int, ...]]:
         """A compiled kernel and the bytes of its shared scratch."""
         return self._kernels[kernel]
 
-    def _compiled(self) -> dict[Kernel, tuple[Run, tuple[int, ...]]]:
+    def _compiled(self) -> dict[Kernel, tuple[Launcher, tuple[int, ...]]]:
         steps = walk_steps(self.program.steps)
         kernels = list(dict.fromkeys(s.kernel for s in steps if isinstance(s, Launch)))
         named = [kernel.evolve(name=f"{n}_{kernel.name}") for n, kernel in enumerate(kernels)]
@@ -102,7 +111,7 @@ class SteppedProgram:
         return found
 
 
-class _Run:
+class Run:
     """One call: what every slot is in memory just now."""
 
     def __init__(self, program: SteppedProgram, memory: dict[Slot, Memory]) -> None:

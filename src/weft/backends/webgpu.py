@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from weft.backends.device import Memory
-from weft.backends.programs import KernelDevice, Run
+from weft.backends.programs import KernelDevice, Launcher
 from weft.codegen import wgsl as text
 from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
@@ -130,10 +130,10 @@ class WebGPU(KernelDevice):
 
     # -- kernels -----------------------------------------------------------------------------------
 
-    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Run, tuple[int, ...]]]:
+    def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Launcher, tuple[int, ...]]]:
         return [self._compiled(kernel) for kernel in kernels]
 
-    def _compiled(self, kernel: Kernel) -> tuple[Run, tuple[int, ...]]:
+    def _compiled(self, kernel: Kernel) -> tuple[Launcher, tuple[int, ...]]:
         emitted = text.emit_kernel(kernel)
         count, most = len(emitted.arguments), self._limits[BUFFERS]
         if count > most:
@@ -153,7 +153,7 @@ class WebGPU(KernelDevice):
         except self._wgpu.GPUError as why:
             raise DeviceError(f"{self.name} refuses the kernel {kernel.name}:\n{why}") from why
 
-    def _run(self, kernel: KernelText) -> Run:
+    def _run(self, kernel: KernelText) -> Launcher:
         device = self._device
         stage = self._wgpu.ShaderStage.COMPUTE
         entries = [

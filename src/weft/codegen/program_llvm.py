@@ -20,6 +20,7 @@ from weft.codegen.library_llvm import emit_library_call
 from weft.codegen.llvm_text import Function, Module, Value
 from weft.codegen.parts import Call, Inline, Item, Parts, walk_items
 from weft.codegen.scalar_llvm import Target
+from weft.codegen.stamps_llvm import Stamps
 from weft.codegen.statements_llvm import read_interrupts
 from weft.core.extents import Extent, Size
 from weft.kernels import program as ir
@@ -93,7 +94,8 @@ class Emitter:
     """LLVM IR text of a program: of its kernels as they become known, then of the whole.
 
     Without ``ready`` that is one module. Otherwise it is several, each of which may use what those
-    before it define: ``ready`` is given all but the last.
+    before it define: ``ready`` is given all but the last. With ``stamped``, the program takes the
+    time of its steps (`weft.codegen.stamps_llvm`).
     """
 
     program: ir.Program
@@ -104,8 +106,11 @@ class Emitter:
         threads: int,
         sizes: Sequence[Size] = (),
         ready: Callable[[str], None] | None = None,
+        stamped: bool = False,
     ) -> None:
         self.target = target
+        self.stamped = stamped
+        self.stamps: Stamps | None = None
         self.threads = threads
         self.sizes = sizes
         self.ready = ready
@@ -140,6 +145,8 @@ class Emitter:
         if self.ready is not None:
             self._regions_are_ready(self.ready)
         self._next_module()
+        if self.stamped:
+            self.stamps = Stamps(self.module, program)
         for call, name in self.libraries.items():
             emit_library_call(self.module, name, call)
         for symbol in self.symbols.values():
@@ -227,6 +234,9 @@ class _Function:
                 return known[key]
 
             self.extent = ExtentValues(f, self.table, self.program.sizes, once).value
+        if program.stamps is not None:
+            last = len(program.places) + bool(self.program.sizes)
+            self.log = f.load("ptr", f.gep("i64", "%args", last))
         self._bind_slots()
 
     def emit(self, seen: str) -> None:
@@ -297,8 +307,11 @@ class _Function:
                 self._part(item)
             elif item.blocks:
                 self._CONTROL[type(item.step)](self, item.step, *item.blocks)
-            else:
+            elif self.top.stamps is None:
                 self._STEPS[type(item.step)](self, item.step)
+            else:
+                with self.top.stamps.around(self.f, item.step, self.log):
+                    self._STEPS[type(item.step)](self, item.step)
 
     def _part(self, item: Call) -> None:
         symbol = self.top.part(item.steps)

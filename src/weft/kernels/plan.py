@@ -10,6 +10,7 @@ is scheduled for the machine by the strategy of its kind (`weft.kernels.strategy
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,7 +25,7 @@ from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
 from weft.kernels.open_extents import is_open
 from weft.kernels.overwrite import overwrite_static
-from weft.kernels.partition import Partition, floor_seconds, partition
+from weft.kernels.partition import Partition, Trial, floor_seconds, partition
 from weft.kernels.streamed import SMALL, Streamed
 from weft.structs import struct
 from weft.terms.region import Region
@@ -71,6 +72,18 @@ class Picker(Protocol):
 SHORTLIST = 8
 
 
+@struct
+class Weighed:
+    """What was compared in planning a region, for who asks what else there was.
+
+    ``trials`` are the other partitions that were priced, ``schedules`` give so many schedules of a
+    kernel, the cheapest first; they make those that nobody needed so far.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    schedules: dict[Kernel, Callable[[int], list[Kernel]]] = field(default_factory=dict)
+
+
 #: Schedules of the last cones, by structure and machine.
 _entries: BoundedCache[_Entry] = BoundedCache(2048)
 
@@ -83,6 +96,7 @@ def plan(
     ready: Callable[[Kernel], None] | None = None,
     picker: Picker | None = None,
     exact: bool = False,
+    weighed: Weighed | None = None,
 ) -> list[Planned]:
     """Kernels for ``region`` in execution order, with the values of their parameters.
 
@@ -90,7 +104,9 @@ def plan(
     of the program's other regions, by structure; those of this one are added. ``ready`` is given
     each of them as soon as it is scheduled. Schedules are chosen by price, or by a ``picker``. With
     ``exact``, no fold is computed in another way than written: neither repaired nor in parts.
+    ``weighed`` is told what was compared.
     """
+    weighed = weighed or Weighed()
     planner = _Planner(machine, exact)
     planned: list[Planned] = []
     shared = {} if shared is None else shared
@@ -108,8 +124,10 @@ def plan(
                     _check(kernel)
                 if ready is not None:
                     ready(kernel)
+            weighed.schedules[kernel] = part.ranked
             planned.append((kernel, part.values, None))
             continue
+        weighed.trials += part.trials
         for grouped in part.cones:
             cone = grouped.cone
             if watch is not None:
@@ -125,6 +143,7 @@ def plan(
                     _check(kernel)
                 if ready is not None:
                     ready(kernel)
+            weighed.schedules[kernel] = entry.ranked
             values = list(numbers)
             planned.append((kernel, tuple(values[n] for n in entry.places), grouped.scatter))
     return planned

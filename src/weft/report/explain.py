@@ -8,17 +8,12 @@ from typing import Any
 
 from weft.compile import PlannedRegion, Record, compile_jaxpr, host_machine
 from weft.config import config
-from weft.core.source import Source
-from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
-from weft.kernels.open_extents import is_open
-from weft.kernels.price.price import Price, price
 from weft.kernels.print import print_kernel
+from weft.report.origins import computed, lines_of, written
 from weft.report.report import EGraph, KernelReport, Report
+from weft.report.steps import cost_of
 from weft.saturate.derivation import Step, derivation
-from weft.terms.liveness import loaded
-from weft.terms.region import Region
-from weft.terms.term import Value
 from weft.transforms.abstract import make_jaxpr
 from weft.transforms.functions import check_callable
 
@@ -40,7 +35,7 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
     executable = compile_jaxpr(closed, record=record)
     passes = {k: v for k, v in executable.stats.passes.items() if k != "plan"}
     machine = host_machine(config.threads)
-    kernels = [k for region in record.regions for k in _kernels(region, machine)]
+    kernels = _kernels(record.regions, machine)
     return Report(
         name=getattr(fun, "__name__", type(fun).__name__),
         kernels=tuple(kernels),
@@ -53,65 +48,26 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
     )
 
 
-def _kernels(region: PlannedRegion, machine: Machine) -> list[KernelReport]:
+def _kernels(regions: list[PlannedRegion], machine: Machine) -> list[KernelReport]:
     found: list[KernelReport] = []
-    stored = {v for kernel, values, _ in region.kernels for v in _written(kernel, values)}
-    for kernel, values, _ in region.kernels:
-        written = _written(kernel, values)
-        read = [v for v in values if v not in written]
-        warm, cold = _prices(kernel, machine)
+    launches = [planned for region in regions for planned in region.kernels]
+    for (kernel, values, _), inside in zip(launches, computed(regions), strict=True):
+        outputs = written(kernel, values)
+        flops, moved, predicted, at_best = cost_of(kernel, machine)
         found.append(
             KernelReport(
                 name=kernel.name,
-                inputs=tuple(v.name for v in read),
-                outputs=tuple(v.name for v in written),
-                bytes_moved=_by_server(cold, machine),
-                flops=0 if cold is None else cold.flops,
+                inputs=tuple(v.name for v in values if v not in outputs),
+                outputs=tuple(v.name for v in outputs),
+                bytes_moved=moved,
+                flops=flops,
                 schedule=print_kernel(kernel),
-                predicted_time=0.0 if warm is None else warm.seconds,
-                source_lines=_lines(region.chosen, written, stored),
+                predicted_time=predicted,
+                source_lines=lines_of(inside),
+                roof_time=at_best,
             )
         )
     return found
-
-
-def _written(kernel: Kernel, values: Iterable[Value]) -> list[Value]:
-    pairs = zip(kernel.params, values, strict=True)
-    return [v for buffer, v in pairs if buffer.role != "input"]
-
-
-def _prices(kernel: Kernel, machine: Machine) -> tuple[Price | None, Price | None]:
-    """With and without what earlier runs left in the caches; there are none for open extents."""
-    if is_open(kernel):
-        return None, None
-    return price(kernel, machine), price(kernel, machine, warm=False)
-
-
-def _by_server(cold: Price | None, machine: Machine) -> dict[str, float]:
-    """Bytes by the level that serves them, rather than the one that they go to."""
-    if cold is None:
-        return {}
-    names = [level.name for level in machine.levels]
-    servers = dict(zip(names, [*names[1:], "DRAM"], strict=True))
-    return {servers[name]: count for name, count in cold.bytes.items()}
-
-
-def _lines(region: Region, written: Iterable[Value], stored: set[Value]) -> tuple[Source, ...]:
-    """The lines of what a kernel computes: definitions up to those that others store."""
-    steps = {s.value: s for s in region.steps}
-    found: dict[Source, None] = {}
-    seen: set[Value] = set()
-    stack = list(written)
-    while stack:
-        value = stack.pop()
-        step = steps.get(value)
-        if step is None or value in seen:
-            continue
-        seen.add(value)
-        if step.source is not None:
-            found[step.source] = None
-        stack += [v for v in loaded(*step.terms) if v not in stored]
-    return tuple(sorted(found, key=lambda s: (s.file, s.line)))
 
 
 def _derivations(regions: Iterable[PlannedRegion], machine: Machine) -> list[Step]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from weft.core.source import Source
+from weft.report.units import bytes_text, count_text, seconds_text
 from weft.saturate.derivation import Step
 
 
@@ -16,7 +17,8 @@ class KernelReport:
     ``inputs`` and ``outputs`` are names of arrays; ``bytes_moved`` the bytes that each level of
     memory serves or takes back when nothing is in a cache before, by its name (``"DRAM"`` last);
     ``predicted_time`` the seconds of a launch that follows others of its kind. ``schedule`` is the
-    kernel as text, ``source_lines`` the lines of the user's program that it computes.
+    kernel as text, ``source_lines`` the lines of the user's program that it computes,
+    ``roof_time`` the seconds of its operations and bytes on a machine that does nothing else.
     """
 
     name: str
@@ -27,13 +29,14 @@ class KernelReport:
     schedule: str
     predicted_time: float
     source_lines: tuple[Source, ...]
+    roof_time: float = 0.0
 
     def __str__(self) -> str:
         lines = ", ".join(str(s.line) for s in self.source_lines)
-        moved = _bytes(self.bytes_moved.get("DRAM", 0.0))
+        moved = bytes_text(self.bytes_moved.get("DRAM", 0.0))
         return (
             f"{self.name}({', '.join(self.inputs)} -> {', '.join(self.outputs)})  "
-            f"{_seconds(self.predicted_time)}  {moved} of DRAM  {_count(self.flops)}FLOP"
+            f"{seconds_text(self.predicted_time)}  {moved} of DRAM  {count_text(self.flops)}FLOP"
             + (f"  line {lines}" if lines else "")
         )
 
@@ -94,10 +97,11 @@ class Report:
     def __str__(self) -> str:
         count = len(self.kernels)
         lines = [
-            f"{self.name}: {count} kernel{'s' * (count != 1)}, {_seconds(self.predicted_time)}, "
-            f"{_bytes(self.bytes_moved.get('DRAM', 0.0))} of DRAM, "
-            f"{_bytes(self.peak_intermediate_bytes)} between kernels, "
-            f"compiled in {_seconds(sum(self.compile_time.values()))}"
+            f"{self.name}: {count} kernel{'s' * (count != 1)}, "
+            f"{seconds_text(self.predicted_time)}, "
+            f"{bytes_text(self.bytes_moved.get('DRAM', 0.0))} of DRAM, "
+            f"{bytes_text(self.peak_intermediate_bytes)} between kernels, "
+            f"compiled in {seconds_text(sum(self.compile_time.values()))}"
         ]
         lines += [f"  {kernel}" for kernel in self.kernels]
         if self.derivation:
@@ -105,21 +109,3 @@ class Report:
             lines += [f"  {step}" for step in self.derivation]
         lines += [f"note: {text}" for text in self.fallbacks]
         return "\n".join(lines)
-
-
-def _seconds(value: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value * 1e9:.3g} ns"
-
-
-def _bytes(value: float) -> str:
-    return f"{_count(value)}B"
-
-
-def _count(value: float) -> str:
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.0f} "

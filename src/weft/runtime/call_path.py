@@ -84,9 +84,10 @@ class CallPath:
         self._layout = layout
         self._slow = slow
         self._single = single
-        #: The builtin, or `call` where there is none. It keeps alive what it needs.
+        #: The builtin, or `call` where there is none, as for programs with time stamps. It keeps
+        #: alive what it needs.
         self.native: Callable[..., Any] = self.call
-        if supports_native(layout):
+        if type(program) is NativeProgram and supports_native(layout):
             self.native = self._build_native()
 
     def call(self, *arrays: Any) -> Any:

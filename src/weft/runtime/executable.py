@@ -97,7 +97,7 @@ class NativeProgram:
     ) -> NativeProgram:
         """The same machine code for arrays of other sizes, which ``constants`` tell it."""
         other = object.__new__(NativeProgram)
-        for name in self.__slots__[1:]:
+        for name in NativeProgram.__slots__[1:]:
             setattr(other, name, getattr(self, name))
         other.input_nbytes = tuple(input_nbytes)
         other.output_nbytes = tuple(output_nbytes)
@@ -117,9 +117,14 @@ class NativeProgram:
         Raises `ValueError` when a buffer is missing or too small, `KeyboardInterrupt` when Ctrl-C
         interrupted the call, `MemoryError` when there is no room for the arena.
         """
+        self.enter(inputs, outputs)
+
+    def enter(self, inputs: Sequence[Buffer], outputs: Sequence[Buffer], *log: Buffer) -> None:
+        """As `run`; a program with stamps (`weft.runtime.stamps`) takes a ``log``, too."""
         _check("input", inputs, self.input_nbytes)
         _check("output", outputs, self.output_nbytes)
-        pointers = [buffer.ptr for group in (self.constants, inputs, outputs) for buffer in group]
+        groups = (self.constants, inputs, outputs, log)
+        pointers = [buffer.ptr for group in groups for buffer in group]
         arguments = (ctypes.c_void_p * len(pointers))(*pointers)
         arena = Buffer.alloc(self.arena_nbytes) if self.arena_nbytes else None
         if self.long:

@@ -12,6 +12,7 @@ from weft.runtime.buffer import Buffer
 from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
 from weft.runtime.libraries import library_address, library_symbol
+from weft.runtime.stamps import clock_address
 from weft.structs import struct
 
 _LENGTH_BYTES = 8
@@ -24,7 +25,8 @@ class ProgramRecord:
     ``objects`` are its object code, ``main`` in the last.
     ``constants`` are their bytes; ``reuse`` says which outputs may lie in the memory of which
     inputs; ``libraries`` names the routines of LAPACK and BLAS that it calls, and ``routines`` are
-    the functions of Python, by symbol; ``kernels`` and ``refused`` are statistics.
+    the functions of Python, by symbol; ``kernels`` and ``refused`` are statistics. ``stamped`` says
+    that it tells the time (`weft.runtime.stamps`); such a program is not kept.
     """
 
     objects: Sequence[bytes]
@@ -39,9 +41,13 @@ class ProgramRecord:
     reuse: Mapping[int, int] = field(default_factory=dict)
     kernels: int = 0
     refused: int = 0
+    stamped: bool = False
 
     def link(self) -> NativeProgram:
         """The program, ready to run."""
+        imports = {library_symbol(name): library_address(name) for name in self.libraries}
+        if self.stamped:
+            imports["clock_gettime"] = clock_address()
         return NativeProgram(
             self.objects,
             input_nbytes=self.input_nbytes,
@@ -51,7 +57,7 @@ class ProgramRecord:
             uses_pool=self.uses_pool,
             seconds=self.seconds,
             callbacks={symbol: r.callback() for symbol, r in self.routines.items()},
-            imports={library_symbol(name): library_address(name) for name in self.libraries},
+            imports=imports,
         )
 
     def pack(self) -> bytes:
