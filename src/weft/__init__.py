@@ -53,6 +53,7 @@ _NAMES = {
     "explain": "weft.report",
     "profile": "weft.report.profile",
     "export": "weft.exporting.export",
+    "kernel": "weft.tiles.kernel",
     # arrays
     "Array": "weft.array",
     "compute": "weft.array",
@@ -86,6 +87,7 @@ _NAMES = {
     "scipy": "",
     "tree": "",
     "test_util": "",
+    "tiles": "",
     "transforms": "",
     "tree_util": "",
 }

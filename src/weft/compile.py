@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from weft.saturate.saturate import Saturation
     from weft.terms.region import Program as TermProgram
     from weft.terms.region import Region
+    from weft.terms.term import Value
+    from weft.terms.tiles import TileProgram
     from weft.tuning import Tuner
 
 
@@ -359,7 +361,20 @@ def plan_program(
         record.regions.append(PlannedRegion(region, chosen, pieces, kernels, weighed))
         return kernels
 
-    program = assemble(lowered, planned)
+    def planned_tiles(tiles: TileProgram) -> tuple[Kernel, tuple[Value, ...]]:
+        from weft.kernels.tile_programs import build_tile_kernel
+
+        kernel, values = record.timed("plan", lambda: build_tile_kernel(tiles, machine))
+        if check:
+            from weft.kernels.check import check_kernel
+
+            check_kernel(kernel)
+        if told is not None:
+            told(kernel)
+            early.seconds = 0.0
+        return kernel, values
+
+    program = assemble(lowered, planned, planned_tiles)
     program.threads = machine.threads
     program = record.timed("memory", lambda: plan_memory(program))
     _dump("kernels", lambda: _printed_kernels(naive or []))

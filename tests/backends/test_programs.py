@@ -15,6 +15,7 @@ from tests.codegen.gpu_programs import (
     kernel_cases,
 )
 from tests.levels import programs as random_programs
+from tests.tiles import test_kernels as tile_kernels
 from weft import lax
 from weft import numpy as wnp
 from weft.backends.device import Device
@@ -180,3 +181,9 @@ def test_what_webgpu_does_not_have(webgpu: Device) -> None:
     arrays = [np.full(3, n, np.float32) for n in range(40)]
     with pytest.raises(DeviceError, match=r"binds \d+ buffers to a kernel, and .* stack arrays"):
         weft.jit(lambda xs: sum(xs[1:], xs[0]))(weft.device_put(arrays, webgpu))
+
+
+@pytest.mark.parametrize("name", tile_kernels.CASES)
+def test_kernels_of_the_users(device: Device, name: str) -> None:
+    kernel, arguments, expected = tile_kernels.CASES[name]
+    tile_kernels.close(kernel(*weft.device_put(arguments, device)), expected(*arguments))

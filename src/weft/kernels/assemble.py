@@ -18,15 +18,21 @@ from weft.terms import region as terms
 from weft.terms.liveness import loaded
 from weft.terms.region import Block, Carry, Def, Region, Scatter, Step
 from weft.terms.term import Value
+from weft.terms.tiles import TileProgram
 
 #: A kernel and the values of its parameters; a scatter's kernel updates its output in place.
 Planned = tuple[Kernel, tuple[Value, ...], Scatter | None]
 Plan = Callable[[Region], list[Planned]]
+#: The kernel of a user's program of tiles, and the values of its parameters.
+PlanTiles = Callable[[TileProgram], tuple[Kernel, tuple[Value, ...]]]
 
 
-def assemble(program: terms.Program, plan: Plan) -> out.Program:
-    """The launches, loops and copies that compute ``program``, each region planned by ``plan``."""
-    return _Assembler(program, plan).assemble()
+def assemble(
+    program: terms.Program, plan: Plan, plan_tiles: PlanTiles | None = None
+) -> out.Program:
+    """The launches, loops and copies that compute ``program``: regions are planned by ``plan``,
+    the user's kernels (where there are any) by ``plan_tiles``."""
+    return _Assembler(program, plan, plan_tiles).assemble()
 
 
 def defines(step: Step) -> tuple[Value, ...]:
@@ -79,9 +85,10 @@ class _Reads:
 
 
 class _Assembler:
-    def __init__(self, program: terms.Program, plan: Plan) -> None:
+    def __init__(self, program: terms.Program, plan: Plan, plan_tiles: PlanTiles | None) -> None:
         self.program = program
         self.plan = plan
+        self.plan_tiles = plan_tiles
         self.reads = _Reads()
         self.slots: dict[Value, out.Slot] = {}
         self.temporaries: list[out.Slot] = []
@@ -223,6 +230,10 @@ class _Assembler:
         if isinstance(step, terms.If):
             return self._if(step)
         assert isinstance(step, terms.Call)
+        if isinstance(step.routine, TileProgram):
+            assert self.plan_tiles is not None, "a program with kernels of the user's"
+            kernel, values = self.plan_tiles(step.routine)
+            return [out.Launch(kernel, tuple(map(self._slot, values)), step.source)]
         inputs = tuple(self._slot(v) for v in step.inputs)
         outputs = tuple(self._slot(v) for v in step.outputs)
         name = str(step.routine)

@@ -306,14 +306,15 @@ def _lower_equations(
     for var, tensor in zip(jaxpr.invars, args, strict=True):
         env[id(var)] = tensor
     for eqn in jaxpr.eqns:
-        for var, tensor in zip(eqn.outvars, _lower_equation(ctx, eqn, read), strict=True):
+        for var, tensor in zip(eqn.outvars, lower_equation(ctx, eqn, read), strict=True):
             env[id(var)] = tensor
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _lower_equation(
+def lower_equation(
     ctx: Lowering, eqn: Eqn, read: Callable[[Any], AnyTensor]
 ) -> Sequence[AnyTensor]:
+    """The results of one equation, whose operands ``read`` gives; emits steps."""
     ctx.source = eqn.source
     ctx.out_avals = [_stored_aval(v.aval) for v in eqn.outvars]
     on_complex = any(is_complex(x.aval.dtype) for x in (*eqn.invars, *eqn.outvars))
