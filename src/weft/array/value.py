@@ -380,6 +380,8 @@ class Array(metaclass=_ArrayType):
         return _rebuild, (content, aval.dtype.name, aval.shape, aval.weak_type)
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # NumPy asks for several of its protocols at each conversion
+            raise AttributeError(f"a weft array has no attribute {name!r}", name=name, obj=self)
         from weft.array.suggest import missing_attribute
 
         raise missing_attribute(self, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,8 @@ class ShapedArray:
     nbytes: int  # of a dense array of this type
 
     _interned: weakref.WeakValueDictionary[Any, ShapedArray] = weakref.WeakValueDictionary()
+    #: The last ones made: types of results that come and go need not be made each time.
+    _recent: deque[ShapedArray] = deque(maxlen=256)
     _lock = threading.Lock()
 
     def __new__(cls, shape: Iterable[int], dtype: Any, weak_type: bool = False) -> ShapedArray:
@@ -64,6 +67,7 @@ class ShapedArray:
                     aval.size *= d
                 aval.nbytes = aval.size * aval.dtype.itemsize
                 cls._interned[key] = aval
+                cls._recent.append(aval)
         return aval
 
     def update(self, **changes: Any) -> ShapedArray:

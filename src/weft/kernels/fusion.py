@@ -145,7 +145,8 @@ class _Chooser:
         if step.term.holds & FOLDS:
             self.folding.update(use.root.value for use in uses)
         if side == "row":
-            self.choice.rows[step.value] = _row_depth(uses)
+            depth = self.choice.rows[step.value] = _row_depth(uses)
+            uses = [_row_use(step, uses, depth)]
         for reading in readings(step.term):
             if reading.load.value in self.uses:
                 for use in uses:
@@ -411,6 +412,13 @@ def _row_depth(uses: list[Use]) -> int:
             break
         depth += 1
     return depth
+
+
+def _row_use(step: Def, uses: list[Use], depth: int) -> Use:
+    """How the row of ``step`` itself is computed: once for each iteration of the loops it is in."""
+    row = step.axes[depth:]
+    index = (*uses[0].index[:depth], *map(Affine.of, row))
+    return Use(uses[0].root, index, row, in_product=any(use.in_product for use in uses))
 
 
 def _is_epilogue(step: Def, use: Use) -> bool:

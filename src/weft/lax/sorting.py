@@ -10,6 +10,7 @@ from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.lax.operands import ArrayLike, Value, canonical_axis
 from weft.lax.operands import operand as array_operand
+from weft.lax.portable import sorting as _portable  # noqa: F401 registers the portable form
 from weft.primitives import sort as sorting
 from weft.primitives.arithmetic import neg
 from weft.primitives.creation import iota

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array import Array, from_numpy, immediate
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
@@ -75,8 +76,28 @@ def bincount(
             f"{shape_of(weights)}"
         )
     known = index.concrete() if isinstance(index, Tracer) else index
-    size = _bincount_size(index, known, operator.index(minlength), length)
+    least = operator.index(minlength)
+    if least < 0:
+        raise ValueError(f"weft.numpy.bincount: minlength must not be negative, got {least}")
+    few = type(index) is Array and immediate.is_small(index.aval)
+    if few and weights is None and length is None:
+        return _bincount_few(index, least)
+    size = _bincount_size(index, known, least, length)
     return _tally(clip(index, 0, None), weights, size)
+
+
+def _bincount_few(index: Array, minlength: int) -> Value:
+    """Its size is another one each time, so that a program would not be used again."""
+    values = index.numpy_view().astype(np.intp, copy=False)
+    try:
+        counts = np.bincount(values, minlength=minlength)
+    except ValueError:
+        raise _negative(values) from None
+    return from_numpy(counts.astype(np.int32), owned=True)
+
+
+def _negative(values: np.ndarray) -> ValueError:
+    return ValueError(f"weft.numpy.bincount: x has a negative element, {values.min()}")
 
 
 def _bincount_size(index: Value, known: Any, minlength: int, length: int | None) -> int:
@@ -87,10 +108,11 @@ def _bincount_size(index: Value, known: Any, minlength: int, length: int | None)
                 "The size of its result depends on values: fix it with length=...",
             )
         return operator.index(length)
-    values = np.asarray(known)
-    if values.size and values.min() < 0:
-        raise ValueError(f"weft.numpy.bincount: x has a negative element, {values.min()}")
-    found = int(values.max()) + 1 if values.size else 0
+    values = known.numpy_view() if type(known) is Array else np.asarray(known)
+    least, greatest = (int(values.min()), int(values.max())) if values.size else (0, -1)
+    if least < 0:
+        raise _negative(values)
+    found = greatest + 1
     return max(found, minlength) if length is None else operator.index(length)
 
 

@@ -453,21 +453,22 @@ def _gather_nothing(y: Value, plan: Plan, numbers: Any, mode: Any) -> Value:
     return lax.broadcast_in_dim(value, tuple(shape), ())
 
 
-@at_once
 def read(
     x: Value, index: Any, mode: Any = None, fill_value: Any = None, checked: bool = True
 ) -> Value:
     """`x[index]`; unless `checked`, static indices may be out of bounds too."""
+    chosen = chosen_at_once(x, index) if checked and type(index) is Array else None
+    return _read(x, index, mode, fill_value, checked) if chosen is None else chosen
+
+
+@at_once
+def _read(x: Value, index: Any, mode: Any, fill_value: Any, checked: bool) -> Value:
     entries = _basic_entries(index) if checked else None
     if entries is not None:
         return _read_steps(x, _basic_reading(aval_of(x), entries))
     truth = lone_truth(index)
     if truth is not None:
         return read(x, None) if truth else read(read(x, None), slice(0))
-    if checked:
-        chosen = chosen_at_once(x, index)
-        if chosen is not None:
-            return chosen
     plan = plan_index(index, aval_of(x), checked)
     y = read_box(x, plan.box)
     return _gather_advanced(y, plan, mode, fill_value) if plan.arrays else y

@@ -32,7 +32,7 @@ def concrete_mask(mask: Any) -> np.ndarray:
             "one value: x.at[mask].set(v).",
             NonConcreteBooleanIndexError,
         )
-    return np.asarray(mask)
+    return mask.numpy_view() if type(mask) is Array else np.asarray(mask)
 
 
 def unknown_mask(index: Any, values: ArrayLike, aval: ShapedArray) -> Value | None:
@@ -53,11 +53,11 @@ def chosen_at_once(x: ArrayLike, index: Any) -> Value | None:
 
     How many elements that are is another number each time, so a program would not be used again.
     """
-    if type(x) is not Array or not immediate.is_small(x.aval) or is_key(x.aval.dtype):
+    if type(index) is not Array or index.aval.dtype != np.bool_ or type(x) is not Array:
         return None
-    if type(index) is not Array or index.aval.dtype != np.bool_ or detour() is not None:
+    if not index.aval.shape or index.aval.shape != x.aval.shape or detour() is not None:
         return None
-    if not index.aval.shape or index.aval.shape != x.aval.shape:
+    if not immediate.is_small(x.aval) or is_key(x.aval.dtype):
         return None
     return from_numpy(x.numpy_view()[index.numpy_view()], x.aval.weak_type, owned=True)
 

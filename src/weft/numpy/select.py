@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array import Array, from_numpy
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.trace import Tracer
@@ -78,8 +79,6 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
     ConcretizationError: for a traced argument without `size`.
     ValueError: for an array without axes.
     """
-    from weft.array import from_numpy
-
     check_arraylike("nonzero", a)
     if not shape_of(a):
         raise ValueError(
@@ -94,7 +93,7 @@ def nonzero(a: ArrayLike, *, size: int | None = None, fill_value: Any = None) ->
             "Use weft.numpy.where(condition, x, y), whose shape does not depend on values, or say "
             "how many there are at most (size=...).",
         )
-    found = np.nonzero(np.asarray(a))
+    found = np.nonzero(a.numpy_view() if type(a) is Array else np.asarray(a))
     return tuple(from_numpy(index.astype(np.int32), owned=True) for index in found)
 
 

@@ -7,6 +7,7 @@ out. The traced form sorts, marks where values begin, and is composed from primi
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weft import lax
-from weft.array import from_numpy
+from weft.array import Array, from_numpy
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
@@ -99,12 +100,13 @@ def _unique(
     x = ravel(x) if axis is None else x
     if size is None:
         _check_concrete(name, ar)
-        values, *found = _concrete_unique(x, axis, number, equal_nan)
+        values, *asked = _concrete_unique(x, wanted, axis, number, equal_nan)
     else:
-        values, *found = _sized_unique(name, x, number, equal_nan, operator.index(size), fill_value)
-    if axis is None:
-        found[1] = lax.reshape(found[1], shape_of(ar))
-    asked = [part for part, want in zip(found, wanted, strict=True) if want]
+        every = _sized_unique(name, x, number, equal_nan, operator.index(size), fill_value)
+        values, *asked = itertools.compress(every, (True, *wanted))
+    if axis is None and wanted[1]:
+        place = int(wanted[0])
+        asked[place] = lax.reshape(asked[place], shape_of(ar))
     return (values, *asked) if asked else values
 
 
@@ -118,22 +120,27 @@ def _check_concrete(name: str, x: ArrayLike) -> None:
         )
 
 
-def _concrete_unique(x: Value, axis: int | None, number: int, equal_nan: bool) -> list[Value]:
-    """Values, first indices, inverse and counts, by NumPy."""
-    values, *found = np.unique(
-        np.asarray(x.concrete() if isinstance(x, Tracer) else x),
-        return_index=True,
-        return_inverse=True,
-        return_counts=True,
-        axis=None if axis is None else number,
-        equal_nan=equal_nan,
+def _concrete_unique(
+    x: Value, wanted: tuple[bool, bool, bool], axis: int | None, number: int, equal_nan: bool
+) -> list[Value]:
+    """Values, and what is wanted of first indices, inverse and counts, by NumPy."""
+    traced = isinstance(x, Tracer)
+    known = x.concrete() if traced else x
+    asked: Any = {
+        "return_index": traced or wanted[0],
+        "return_inverse": wanted[1],
+        "return_counts": wanted[2],
+    }
+    array = known.numpy_view() if type(known) is Array else np.asarray(known)
+    found: Any = np.unique(
+        array, axis=None if axis is None else number, equal_nan=equal_nan, **asked
     )
-    first, inverse, counts = (index.astype(np.int32) for index in found)
-    if isinstance(x, Tracer):  # read from the array itself, so that values have derivatives
-        result = take(x, first, number)
-    else:
-        result = from_numpy(values, aval_of(x).weak_type)
-    return [result, *map(asarray, (first, inverse.ravel(), counts))]
+    values, *indices = found if isinstance(found, tuple) else (found,)
+    parts = [from_numpy(i.ravel().astype(np.int32), owned=True) for i in indices]
+    if not traced:
+        return [from_numpy(values, aval_of(x).weak_type, owned=True), *parts]
+    # Read from the array itself, so that values have derivatives.
+    return [take(x, parts[0], number), *parts[not wanted[0] :]]
 
 
 def _sized_unique(

@@ -46,6 +46,7 @@ class HostCallback:
     """``function(*inputs) -> outputs`` behind a native address, for arrays of fixed types.
 
     ``name`` is what error messages call it.  The object must outlive the code that calls it.
+    A function that ``borrows`` keeps no array it is given, and gets them without a copy.
     """
 
     def __init__(
@@ -54,12 +55,15 @@ class HostCallback:
         function: Callable[..., Sequence[Any]],
         inputs: Sequence[ArraySpec],
         outputs: Sequence[ArraySpec],
+        borrows: bool = False,
     ) -> None:
         self.name = name
         self._function = function
-        self._inputs = tuple(inputs)
-        self._outputs = tuple(outputs)
+        self._inputs = tuple(map(_Place, inputs))
+        self._outputs = tuple(map(_Place, outputs))
         self.count = len(self._inputs) + len(self._outputs)
+        self._table = ctypes.c_void_p * self.count
+        self._borrows = borrows
         self._native = _prototype(self.call)
         address = ctypes.cast(self._native, ctypes.c_void_p).value
         assert address is not None
@@ -74,20 +78,20 @@ class HostCallback:
         inputs: Sequence[ArraySpec],
         outputs: Sequence[ArraySpec],
     ) -> HostCallback:
-        """A callback of a function with parameters."""
-        return cls(name, partial(function, **params), inputs, outputs)
+        """A callback of a function with parameters; it borrows if the function says so."""
+        borrows = getattr(function, "borrows", False)
+        bound = partial(function, **params) if params else function
+        return cls(name, bound, inputs, outputs, borrows)
 
     def call(self, table: int) -> int:
         """What native code calls: `table` is the address of ``count`` pointers."""
         try:
-            pointers = (ctypes.c_void_p * self.count).from_address(table)
-            views = [
-                _view(p, spec)
-                for p, spec in zip(pointers, (*self._inputs, *self._outputs), strict=True)
-            ]
-            # Copies: the function may keep its arguments, the memory is only ours during the call.
-            results = list(self._function(*(v.copy() for v in views[: len(self._inputs)])))
-            self._store(results, views[len(self._inputs) :])
+            pointers = iter(self._table.from_address(table))
+            arguments = [place.at(next(pointers)) for place in self._inputs]
+            if not self._borrows:  # what is kept is read later, and the memory is ours only now
+                arguments = [x.copy() for x in arguments]
+            results = list(self._function(*arguments))
+            self._store(results, [place.at(next(pointers)) for place in self._outputs])
         except BaseException as error:  # it goes on in raise_pending, on the other side of the code
             _waiting.error = error
             return CALLBACK_FAILED
@@ -100,9 +104,10 @@ class HostCallback:
             )
         for n, (result, target) in enumerate(zip(results, targets, strict=True)):
             array = np.asarray(result)
-            if array.shape != target.shape or not np.can_cast(
+            same = array.dtype is target.dtype or np.can_cast(
                 array.dtype, target.dtype, "same_kind"
-            ):
+            )
+            if array.shape != target.shape or not same:
                 raise ValueError(
                     f"result {n} of callback {self.name} is {array.dtype}{list(array.shape)}, but "
                     f"{target.dtype}{list(target.shape)} was promised"
@@ -110,14 +115,18 @@ class HostCallback:
             target[...] = array
 
 
-def _view(pointer: int | None, spec: ArraySpec) -> np.ndarray:
-    """Memory as an array."""
-    shape, dtype = spec
-    nbytes = math.prod(shape) * dtype.itemsize
-    if not nbytes:
-        return np.empty(shape, dtype)
-    raw = (ctypes.c_uint8 * nbytes).from_address(pointer or 0)
-    return np.frombuffer(memoryview(raw), dtype).reshape(shape)
+class _Place:
+    """Memory of a type, which is an array once its address is known."""
+
+    __slots__ = ("_bytes", "_dtype", "_shape")
+
+    def __init__(self, spec: ArraySpec) -> None:
+        self._shape, self._dtype = spec
+        self._bytes = ctypes.c_uint8 * (math.prod(self._shape) * self._dtype.itemsize)
+
+    def at(self, pointer: int | None) -> np.ndarray:
+        memory: Any = self._bytes.from_address(pointer or 0)
+        return np.ndarray(self._shape, self._dtype, memory)
 
 
 def raise_pending() -> None:
