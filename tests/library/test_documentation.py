@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import inspect
-import re
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import weft
-import weft.numpy as wnp
 
 _TEXT = """
     weft weft.numpy weft.numpy.linalg weft.numpy.fft weft.lax weft.lax.linalg weft.nn
@@ -51,13 +45,3 @@ def test_every_function_says_what_it_does() -> None:
 def test_functions_show_an_example() -> None:
     missing = {name for name, f in public_functions() if ">>>" not in (inspect.getdoc(f) or "")}
     assert missing == set(), "public functions without an example"
-
-
-def test_what_the_page_on_differences_shows_is_so() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "differences.md").read_text()
-    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    names = {"np": wnp, "weft": weft, "lax": weft.lax}
-    examples = doctest.DocTestParser().get_doctest(
-        "".join(blocks), names, "differences.md", None, 0
-    )
-    assert doctest.DocTestRunner().run(examples) == (0, len(examples.examples))
