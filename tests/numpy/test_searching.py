@@ -28,9 +28,10 @@ def test_insertions_among_equal_elements_and_nans(size, dtype, side, seed):
         a[: seed % size] = np.nan
         v[0, :2], v[1, 0], v[1, 1] = np.nan, np.inf, -np.inf
     a = np.sort(a)
-    found = np.asarray(weft.jit(lambda a, v: wnp.searchsorted(a, v, side))(a, v))
-    np.testing.assert_array_equal(found, np.searchsorted(a, v, side))
-    assert found.dtype == np.int32
+    compiled = weft.jit(lambda a, v: wnp.searchsorted(a, v, side))
+    for found in compiled(a, v), wnp.searchsorted(wnp.asarray(a), wnp.asarray(v), side):
+        np.testing.assert_array_equal(found, np.searchsorted(a, v, side))
+        assert found.dtype == np.int32 and not found.weak_type
     assert int(wnp.searchsorted(a, v[0, 0], side)) == np.searchsorted(a, v[0, 0], side)
 
 
@@ -42,8 +43,9 @@ def test_bins_whose_edges_fall_own_the_edges_that_numpy_says(size, right):
     x = rng.integers(-2, 23, (4, 5)).astype(np.float32)
     x[0, 0] = np.nan
     for bins in (edges, edges[::-1].copy()):
-        found = wnp.digitize(x, bins, right)
-        np.testing.assert_array_equal(found, np.digitize(x, bins, right))
+        traced = weft.jit(wnp.digitize, static_argnums=2)(x, bins, right)
+        for found in traced, wnp.digitize(x, bins, right):
+            np.testing.assert_array_equal(found, np.digitize(x, bins, right))
 
 
 def test_methods_are_checked():

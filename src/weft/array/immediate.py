@@ -20,12 +20,15 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from weft.array import families
 from weft.array.value import Array
-from weft.config import config
+from weft.config import config, detour
 from weft.core.avals import ShapedArray
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Jaxpr, Var
 from weft.core.primitive import Primitive
+from weft.core.trace import current_trace, eval_trace
 
 if TYPE_CHECKING:
     from weft.executable import Executable
@@ -64,6 +67,19 @@ _called: dict[Hashable, float] = {}
 def is_small(aval: ShapedArray) -> bool:
     """Whether recording an operation on an array of this type costs more than running it."""
     return aval.nbytes <= SMALL
+
+
+def small_views(*arrays: Any) -> list[np.ndarray] | None:
+    """The values of small arrays, computed now, for a library that is quick on them.
+
+    None for anything else, inside of transformations, and where another device is to be used.
+    """
+    if current_trace() is not eval_trace or detour() is not None:
+        return None
+    for x in arrays:
+        if type(x) is not Array or not is_small(x.aval):
+            return None
+    return [x.numpy_view() for x in arrays]
 
 
 def note_recorded(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from weft import lax
+from weft.array import from_numpy, immediate
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.numpy._common import (
@@ -322,6 +323,11 @@ def _insertion(a: Value, v: Value, after: bool) -> Value:
 
     Bisection without branches: each step halves what is left, whatever the comparison says.
     """
+    known = immediate.small_views(a, v) if dtype_of(a).isbuiltin == 1 else None
+    if known is not None:
+        table, values = known
+        found = np.searchsorted(table, values, "right" if after else "left")
+        return from_numpy(np.asarray(found, np.int32), owned=True)
     left = shape_of(a)[0]
     inexact = dtypes.is_inexact(dtype_of(a))
     precedes = operator.le if after else operator.lt

@@ -14,7 +14,7 @@ import enum
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -167,10 +167,16 @@ def _(
 
 # ---------------------------------------------------------------- forms
 
+#: Numbers up to which NumPy is as fast as SciPy, whose import takes 50 ms.
+FEW = 1 << 12
+
 
 @struct(frozen=True)
 class FftRoutine:
-    """The transform by SciPy's pocketfft, with at most so many threads."""
+    """The transform by SciPy with at most so many threads, of few numbers by NumPy."""
+
+    #: It keeps none of the arrays (see `HostCallback`).
+    borrows: ClassVar[bool] = True
 
     kind: FftType
     axes: Axes
@@ -181,14 +187,17 @@ class FftRoutine:
         return self.kind.value
 
     def __call__(self, x: np.ndarray) -> list[np.ndarray]:
+        where: Any
+        name, where = self.kind.value, (self.lengths, self.axes)
+        if len(self.axes) == 1:  # which is checked in half the time
+            where = self.lengths[0], self.axes[0]
+        else:
+            name += "n"
+        if x.size <= FEW:
+            return [getattr(np.fft, name)(x, *where)]
         import scipy.fft
 
-        name = self.kind.value
-        if len(self.axes) == 1:  # which SciPy checks in half the time
-            function = getattr(scipy.fft, name)
-            return [function(x, self.lengths[0], self.axes[0], workers=self.workers)]
-        function = getattr(scipy.fft, f"{name}n")
-        return [function(x, self.lengths, self.axes, workers=self.workers)]
+        return [getattr(scipy.fft, name)(x, *where, workers=self.workers)]
 
 
 #: Prime factors up to this are sums of so many products; lengths with greater ones are convolved.
@@ -234,7 +243,7 @@ def convolved_length(n: int) -> int:
 
 #: Seconds of a call of SciPy from compiled code, of copying an element there and back, and of its
 #: work for each element and halving: in vectors along a batch, and for few transforms.
-_CALL, _COPY, _VECTOR, _SINGLE = 25e-6, 1.5e-9, 0.15e-9, 0.5e-9
+_CALL, _COPY, _VECTOR, _SINGLE = 12e-6, 1.5e-9, 0.15e-9, 0.5e-9
 #: Seconds until the portable form starts, of its pass over an element, and of each product there.
 _START, _PASS, _PRODUCT = 2e-6, 1.5e-9, 0.07e-9
 #: Transforms that take longer are shared by threads.
