@@ -40,12 +40,13 @@ from weft.structs import struct
 if TYPE_CHECKING:
     from weft.codegen.scalar_llvm import Target
     from weft.kernels.assemble import Planned
+    from weft.kernels.passes import Pass
     from weft.kernels.plan import Picker, Weighed
     from weft.runtime.figures import Figures
     from weft.runtime.native import CPU
     from weft.saturate.saturate import Saturation
+    from weft.terms.region import For, Region
     from weft.terms.region import Program as TermProgram
-    from weft.terms.region import Region
     from weft.terms.term import Value
     from weft.terms.tiles import TileProgram
     from weft.tuning import Tuner
@@ -322,8 +323,9 @@ def plan_program(
     """
     record = record or Record()
     from weft.kernels.assemble import assemble
+    from weft.kernels.check import check_kernel
     from weft.kernels.memory_plan import plan_memory
-    from weft.kernels.plan import Weighed, plan
+    from weft.kernels.plan import Weighed, plan, seconds_of
     from weft.terms.lower import lower_jaxpr
     from weft.terms.windows import slide_windows
 
@@ -366,15 +368,39 @@ def plan_program(
 
         kernel, values = record.timed("plan", lambda: build_tile_kernel(tiles, machine))
         if check:
-            from weft.kernels.check import check_kernel
-
             check_kernel(kernel)
         if told is not None:
             told(kernel)
             early.seconds = 0.0
         return kernel, values
 
-    program = assemble(lowered, planned, planned_tiles)
+    def in_passes(loop: For) -> list[Pass]:
+        from weft.kernels import passes
+
+        body = None if _is_open(closed) else passes.body_of(loop, machine)
+        if body is None:
+            return []
+        region = slide_windows(body)
+        chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
+        exact = config.numerics == "exact"
+        found = record.timed(
+            "plan",
+            lambda: passes.in_passes(
+                loop, chosen, machine, lambda: seconds_of(chosen, machine, exact)
+            ),
+        )
+        for kernel in (p.kernel for p in found if p.kernel not in shared):
+            shared[kernel] = kernel
+            if check:
+                check_kernel(kernel)
+            if told is not None:
+                told(kernel)
+        if found:
+            kernels: list[Planned] = [(p.kernel, p.values, None) for p in found]
+            record.regions.append(PlannedRegion(region, chosen, pieces, kernels, Weighed()))
+        return found
+
+    program = assemble(lowered, planned, planned_tiles, in_passes)
     program.threads = machine.threads
     program = record.timed("memory", lambda: plan_memory(program))
     _dump("kernels", lambda: _printed_kernels(naive or []))

@@ -31,9 +31,10 @@ class Access:
     def index(self) -> tuple[Affine, ...]:
         return self.stmt.index
 
-    @property
+    @cached_property
     def guards(self) -> tuple[Guard, ...]:
-        return self.stmt.guards
+        """Its own guards, and those of the iterations of loops that take part."""
+        return (*self.stmt.guards, *(g for loop in self.loops for g in loop.where))
 
     @cached_property
     def ranges(self) -> dict[Axis, Interval]:

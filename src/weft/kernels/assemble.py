@@ -14,6 +14,7 @@ from weft.core.deep import deep
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
 from weft.kernels.overwrite import is_in_place
+from weft.kernels.passes import Pass
 from weft.terms import region as terms
 from weft.terms.liveness import loaded
 from weft.terms.region import Block, Carry, Def, Region, Scatter, Step
@@ -25,14 +26,23 @@ Planned = tuple[Kernel, tuple[Value, ...], Scatter | None]
 Plan = Callable[[Region], list[Planned]]
 #: The kernel of a user's program of tiles, and the values of its parameters.
 PlanTiles = Callable[[TileProgram], tuple[Kernel, tuple[Value, ...]]]
+#: What of a loop's iterations runs in passes of several, if that is cheaper.
+PlanLoop = Callable[[terms.For], Sequence[Pass]]
+
+
+#: So many passes of a loop are written one after the other: nothing is copied or swapped then.
+APART = 8
 
 
 def assemble(
-    program: terms.Program, plan: Plan, plan_tiles: PlanTiles | None = None
+    program: terms.Program,
+    plan: Plan,
+    plan_tiles: PlanTiles | None = None,
+    plan_loop: PlanLoop | None = None,
 ) -> out.Program:
     """The launches, loops and copies that compute ``program``: regions are planned by ``plan``,
-    the user's kernels (where there are any) by ``plan_tiles``."""
-    return _Assembler(program, plan, plan_tiles).assemble()
+    the user's kernels (where there are any) by ``plan_tiles``, loops in passes by ``plan_loop``."""
+    return _Assembler(program, plan, plan_tiles, plan_loop or (lambda loop: ())).assemble()
 
 
 def defines(step: Step) -> tuple[Value, ...]:
@@ -85,10 +95,17 @@ class _Reads:
 
 
 class _Assembler:
-    def __init__(self, program: terms.Program, plan: Plan, plan_tiles: PlanTiles | None) -> None:
+    def __init__(
+        self,
+        program: terms.Program,
+        plan: Plan,
+        plan_tiles: PlanTiles | None,
+        plan_loop: PlanLoop,
+    ) -> None:
         self.program = program
         self.plan = plan
         self.plan_tiles = plan_tiles
+        self.plan_loop = plan_loop
         self.reads = _Reads()
         self.slots: dict[Value, out.Slot] = {}
         self.temporaries: list[out.Slot] = []
@@ -97,6 +114,8 @@ class _Assembler:
         self.born: dict[out.Slot, int] = {}
         self.inside = 0
         self.entries: set[out.Slot] = set()
+        #: Outputs that are copied at the end from what computes them.
+        self.pending: dict[Value, out.Slot] = {}
 
     def assemble(self) -> out.Program:
         program = self.program
@@ -107,8 +126,13 @@ class _Assembler:
             slot.data = data
             constants.append(slot)
         outputs, copies = self._outputs()
+        self.pending = {value: slot for slot, value in reversed(copies)}
         steps = self._block(program.block, set(program.outputs))
-        steps += [out.Copy(target, self.slots[source]) for target, source in copies]
+        steps += [
+            out.Copy(target, self.slots[source])
+            for target, source in copies
+            if self.slots[source] is not target
+        ]
         return out.Program(inputs, outputs, tuple(constants), tuple(self.temporaries), steps)
 
     def _fixed_slot(self, value: Value, role: str) -> out.Slot:
@@ -288,10 +312,51 @@ class _Assembler:
         return steps + swaps
 
     def _for(self, step: terms.For) -> list[out.Step]:
+        passes = self.plan_loop(step)
+        if 0 < sum(p.times for p in passes) <= APART:
+            return self._apart(passes, step.carries)
         copies = self._enter(step.carries)
         counter = self._slot(step.counter)
+        if passes:
+            return [*copies, *(self._pass(p, step.carries, counter) for p in passes)]
         body = self._iteration(step.body, step.carries, set())
         return [*copies, out.For(step.length, counter, body)]
+
+    def _pass(self, found: Pass, carries: Sequence[Carry], counter: out.Slot) -> out.Step:
+        """A kernel of several iterations, as often as it runs."""
+        launch = out.Launch(found.kernel, tuple(self._slot(v) for v in found.values))
+        swaps = [
+            out.Swap(self._slot(c.entry), self._slot(c.exit))
+            for c in carries
+            if c.exit is not c.entry
+        ]
+        return out.For(found.times, counter, [launch, *swaps])
+
+    def _apart(self, passes: Sequence[Pass], carries: Sequence[Carry]) -> list[out.Step]:
+        """A few passes one after the other: the first reads what the loop starts from."""
+        now = {c.entry: self._slot(c.init) for c in carries}
+        every = [p for p in passes for _ in range(p.times)]
+        moving = [c for c in carries if c.exit is not c.entry]
+        steps: list[out.Step] = []
+        for place, found in enumerate(every, 1):
+            last = place == len(every)
+            after = {c.exit: self._after(c, last) for c in moving}
+            bound = {**now, **after}
+            slots = (bound.get(v) or self._slot(v) for v in found.values)
+            steps.append(out.Launch(found.kernel, tuple(slots)))
+            now.update((c.entry, after[c.exit]) for c in moving)
+        self.slots.update((c.result, now[c.entry]) for c in carries)
+        return steps
+
+    def _after(self, carry: Carry, last: bool) -> out.Slot:
+        """Where a pass leaves what is carried: in an output of the program, if it is one."""
+        if last and carry.result in self.pending:
+            slot = self.pending[carry.result]
+        else:
+            slot = out.Slot(carry.result.name, carry.result.shape, carry.result.dtype)
+            self.temporaries.append(slot)
+        self.born[slot] = len(self.born)
+        return slot
 
     def _while(self, step: terms.While) -> list[out.Step]:
         copies = self._enter(step.carries)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from weft.kernels.build import Cone, Output
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
-from weft.terms.region import Def, Region, Scatter
+from weft.terms.region import Carry, Def, Region, Scatter
 from weft.terms.term import Term, Value
 
 if TYPE_CHECKING:
@@ -46,6 +46,13 @@ def region_key(region: Region, marked: Iterable[Value] = ()) -> tuple[Hashable, 
     writer.write((region.steps, region.outputs))
     numbers = (writer.values[v] for v in marked if v in writer.values)
     return (tuple(writer.tokens), frozenset(numbers)), writer.values
+
+
+def loop_key(region: Region, carries: Iterable[Carry]) -> tuple[Hashable, dict[Value, int]]:
+    """The same for the body of a loop, a region."""
+    writer = _Writer()
+    writer.write((region.steps, tuple((c.entry, c.exit) for c in carries)))
+    return tuple(writer.tokens), writer.values
 
 
 # Made once: a union takes longer to make than to look something up in.

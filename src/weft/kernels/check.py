@@ -272,7 +272,8 @@ class _Checker:
             self.fail(stmt, f"{len(index)} indices for {buffer.name}{list(buffer.shape)}")
         if self.never_runs(stmt):
             return
-        intervals = [access_interval(expr, stmt.guards, self.ranges) for expr in index]
+        guards = Access(stmt, tuple(self.enclosing)).guards
+        intervals = [access_interval(expr, guards, self.ranges) for expr in index]
         if any(is_empty(i) for i in intervals):
             return
         for d, ((lo, hi), size) in enumerate(zip(intervals, buffer.shape, strict=True)):

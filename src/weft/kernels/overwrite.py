@@ -19,12 +19,12 @@ from weft.terms.term import Fuse, Load, Map, Term, substitute
 SMALL = 8  # an update of less than an eighth of the array stays in place, if nothing else reads it
 
 
-def overwrite_static(region: Region) -> Region:
-    """``region`` with large static updates written as definitions."""
+def overwrite_static(region: Region, small: bool = False) -> Region:
+    """``region`` with large static updates written as definitions, with ``small`` all of them."""
     steps: list[Def | Scatter] = []
     for step in region.steps:
         box = _box(step) if isinstance(step, Scatter) else None
-        if isinstance(step, Scatter) and box is not None and _worth(step):
+        if isinstance(step, Scatter) and box is not None and (small or _worth(step)):
             steps.append(_definition(step, box))
         else:
             steps.append(step)

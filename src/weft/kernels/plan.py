@@ -166,6 +166,11 @@ def cut(region: Region, machine: Machine) -> Partition:
     return _Planner(machine).partition(region)
 
 
+def seconds_of(region: Region, machine: Machine, exact: bool = False) -> float:
+    """The price of the kernels that `plan` makes of ``region``."""
+    return sum(part.seconds for part in _Planner(machine, exact).parts(region))
+
+
 def _has_open_extents(region: Region) -> bool:
     """Whether some extent is known only when the program is called."""
     values = (*region.inputs, *(s.value for s in region.steps))

@@ -7,7 +7,8 @@ Loops bound their axes by ``lo``, ``hi`` and ``step``, tiles by their extent, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+
+import numpy as np
 
 from weft.core.extents import OpenExtentError, larger, smaller, surely_less
 from weft.kernels.ir import For, Guard
@@ -52,26 +53,28 @@ def taken(loop: For, around: Sequence[For]) -> int:
     """How many iterations of a loop take part on average, of some of the loops ``around`` it."""
     guards = (*loop.where, *loop.unless)
     axes = {a for g in guards for a in g.expr.axes()}
-    loops = [x for x in around if x.axis in axes]
-    samples = [_some(x) for x in loops]
-    count = total = 0
-    for place in product(*samples):
-        at = dict(zip((x.axis for x in loops), place, strict=True))
-        for position in range(loop.lo, loop.hi, loop.step):
-            at[loop.axis] = position
-            out = loop.unless and _hold(loop.unless, at)
-            count += _hold(loop.where, at) and not out
-        total += 1
+    samples = {x.axis: _some(x) for x in around if x.axis in axes}
+    samples[loop.axis] = np.arange(loop.lo, loop.hi, loop.step)
+    at = dict(zip(samples, np.ix_(*samples.values()), strict=True))
+    shape = tuple(len(s) for s in samples.values())
+    takes = np.broadcast_to(_hold(loop.where, at), shape)
+    if loop.unless:
+        takes = takes & ~_hold(loop.unless, at)
+    count, total = int(np.count_nonzero(takes)), takes.size // max(1, shape[-1])
     return -(-count // max(1, total))
 
 
-def _some(loop: For) -> list[int]:
+def _some(loop: For) -> np.ndarray:
     every = -(-loop.trip // _SAMPLED)
-    return list(range(loop.lo, loop.hi, loop.step * max(1, every)))
+    return np.arange(loop.lo, loop.hi, loop.step * max(1, every))
 
 
-def _hold(guards: Iterable[Guard], at: Mapping[Axis, int]) -> bool:
-    return all(g.lo <= g.expr.evaluate(at, _no_variable) < g.hi for g in guards)
+def _hold(guards: Iterable[Guard], at: Mapping[Axis, np.ndarray]) -> np.ndarray:
+    found = np.True_
+    for g in guards:
+        value = g.expr.evaluate(at, _no_variable)
+        found = found & (g.lo <= value) & (value < g.hi)
+    return np.asarray(found)
 
 
 def _no_variable(source: object) -> int:
