@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable
 
 from weft.config import available_cpus, config
+from weft.core.collector import collector_paused
 from weft.runtime import ahead
 from weft.runtime.once import once
 
@@ -106,7 +107,7 @@ def _load() -> None:
         ahead.start()
     main = threading.main_thread()
     for step in _PROGRAMS + _COMPILER if compiles else _PROGRAMS:
-        with ahead.importing:
+        with ahead.importing, collector_paused():
             if not _wanted or not main.is_alive():
                 return
             step()

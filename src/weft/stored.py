@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from weft import preload
 from weft.config import config
 from weft.core.canonical import JaxprKey, jaxpr_key, key_digest
+from weft.core.collector import collector_paused
 from weft.core.jaxpr import ClosedJaxpr
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def _compile(
     from weft.runtime import ahead
 
     ahead.start()
-    from weft.compile import compile_jaxpr
+    with collector_paused():  # while the compiler is imported, too
+        from weft.compile import compile_jaxpr
 
-    return compile_jaxpr(closed, donated, store, tune=tune, hasty=hasty, draft=draft)
+        return compile_jaxpr(closed, donated, store, tune=tune, hasty=hasty, draft=draft)

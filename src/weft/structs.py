@@ -4,7 +4,8 @@
 made, a third of a millisecond for a frozen one. The compiler has more than a hundred such classes,
 all of which are made before the first program runs, and a program needs few of their methods. So
 `struct` lets `dataclass` do the rest, so that `dataclasses.fields` and `replace` work as ever, and
-puts in place of ``__init__``, ``__eq__`` and ``__hash__`` functions that write them.
+puts in place of ``__init__``, ``__eq__`` and ``__hash__`` functions that do the same by looking at
+the fields, and write the methods when they have been called `PATIENCE` times.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from dataclasses import MISSING, FrozenInstanceError, field, fields
 from typing import Any, ClassVar, TypeVar, dataclass_transform, overload
 
 ClassT = TypeVar("ClassT", bound=type)
+
+#: Calls after which writing a method is worth its time, about that of so many slower ones.
+PATIENCE = 24
 
 
 @overload
@@ -60,25 +64,90 @@ def _struct(cls: Any, eq: bool, frozen: bool, slots: bool) -> Any:
         if name not in own:
             setattr(cls, name, value)
 
-    put("__init__", _written_later(cls, "__init__", lambda: _init(cls, frozen)))
+    put("__init__", _written_later(cls, "__init__", _plain_init, lambda: _init(cls, frozen)))
     put("__repr__", _repr)
     if eq:
-        put("__eq__", _written_later(cls, "__eq__", lambda: _eq(cls)))
+        put("__eq__", _written_later(cls, "__eq__", _plain_eq, lambda: _eq(cls)))
         if not explicit_hash:
-            cls.__hash__ = _written_later(cls, "__hash__", lambda: _hash(cls)) if frozen else None
+            later = _written_later(cls, "__hash__", _plain_hash, lambda: _hash(cls))
+            cls.__hash__ = later if frozen else None
     if frozen:
         _freeze(cls)
     return cls
 
 
-def _written_later(cls: Any, name: str, write: Callable[[], Any]) -> Any:
+def _written_later(
+    cls: Any, name: str, plain: Callable[[Any], Any], write: Callable[[], Any]
+) -> Any:
+    """A method that is ``plain`` at first, and writes itself later or for a call out of order."""
+    first: Any = None
+    calls = 0
+
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        nonlocal first, calls
+        calls += 1
+        if calls <= PATIENCE:
+            first = first or plain(cls)
+            result = first(self, *args, **kwargs)
+            if result is not _NOT_PLAIN:
+                return result
         function = write()
         function.__qualname__ = f"{cls.__qualname__}.{name}"
         setattr(cls, name, function)
         return function(self, *args, **kwargs)
 
     return method
+
+
+# ---- methods that look at the fields -------------------------------------------------------
+
+#: What a plain method gives for a call that it does not know how to treat.
+_NOT_PLAIN = object()
+
+
+def _plain_init(cls: Any) -> Any:
+    given = [f for f in fields(cls) if f.init]
+    names = [f.name for f in given]
+    defaults = {f.name: f.default for f in given if f.default is not MISSING}
+    factories = {f.name: f.default_factory for f in fields(cls) if f.default_factory is not MISSING}
+    known = set(names)
+    after = hasattr(cls, "__post_init__")
+    put = object.__setattr__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> Any:
+        values = {**defaults, **dict(zip(names, args, strict=False)), **kwargs}
+        for name, make in factories.items():
+            if name not in values:
+                values[name] = make()
+        complete = known.issubset(values) and kwargs.keys() <= known
+        if not complete or len(args) > len(names) or kwargs.keys() & set(names[: len(args)]):
+            return _NOT_PLAIN  # the method that is written says what is wrong
+        for name, value in values.items():
+            put(self, name, value)
+        if after:
+            self.__post_init__()
+        return None
+
+    return init
+
+
+def _plain_eq(cls: Any) -> Any:
+    names = [f.name for f in fields(cls) if f.compare]
+
+    def eq(self: Any, other: Any) -> Any:
+        if other.__class__ is not self.__class__:
+            return NotImplemented
+        return [getattr(self, n) for n in names] == [getattr(other, n) for n in names]
+
+    return eq
+
+
+def _plain_hash(cls: Any) -> Any:
+    names = [f.name for f in _hashed(cls)]
+    return lambda self: hash(tuple([getattr(self, n) for n in names]))
+
+
+# ---- methods that are written --------------------------------------------------------------
 
 
 def _function(name: str, parameters: str, lines: list[str], names: dict[str, Any]) -> Any:
@@ -115,9 +184,8 @@ def _compared(cls: Any, of: str) -> str:
     return "".join(f"{of}.{f.name}, " for f in fields(cls) if f.compare)
 
 
-def _hashed(cls: Any) -> str:
-    hashed = (f for f in fields(cls) if (f.compare if f.hash is None else f.hash))
-    return "".join(f"self.{f.name}, " for f in hashed)
+def _hashed(cls: Any) -> list[Any]:
+    return [f for f in fields(cls) if (f.compare if f.hash is None else f.hash)]
 
 
 def _eq(cls: Any) -> Any:
@@ -129,7 +197,8 @@ def _eq(cls: Any) -> Any:
 
 
 def _hash(cls: Any) -> Any:
-    return _function("__hash__", "self", [f"return hash(({_hashed(cls)}))"], {})
+    hashed = "".join(f"self.{f.name}, " for f in _hashed(cls))
+    return _function("__hash__", "self", [f"return hash(({hashed}))"], {})
 
 
 @reprlib.recursive_repr()

@@ -379,10 +379,12 @@ def _reads(step: Def | Scatter) -> tuple[Value, ...]:
 
 
 def least_seconds(terms: Iterable[Term], machine: Machine) -> float:
-    """Seconds of the operations of ``terms``, each done once and as cheap as the cheapest."""
+    """Seconds of the operations of ``terms``, each done once, in half the time it usually takes."""
     maps = (t for term in terms for t in postorder(term) if isinstance(t, Map))
-    points = sum(prod(a.extent for a in t.axes) for t in maps)
-    return points * CHEAP_NS / 2 / machine.threads * 1e-9
+    nanoseconds = sum(
+        OPERATION_NS.get(t.op, CHEAP_NS) * prod(a.extent for a in t.axes) for t in maps
+    )
+    return nanoseconds / 2 / machine.threads * 1e-9
 
 
 def floor_seconds(cone: Cone, machine: Machine) -> float:
