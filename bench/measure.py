@@ -98,7 +98,9 @@ def memory(field: str) -> int:
 
 def measure(framework: str, name: str, check_only: bool = False) -> dict:
     """Run one workload: first call, correctness check, then timed runs."""
+    begin = time.perf_counter()
     workload, peer = WORKLOADS[name], peers.load(framework)
+    importing = time.perf_counter() - begin
     result = {"framework": framework, "workload": name}
     if not peer.supports(name):
         return result | {"status": "unsupported"}
@@ -119,7 +121,7 @@ def measure(framework: str, name: str, check_only: bool = False) -> dict:
         if workload.calls > 1:
             checked += peer.leaves(outputs)
     peak = memory("VmHWM") - idle  # before the reference is loaded or computed
-    result |= {"status": "ok", "first_call": first, "memory": peak}
+    result |= {"status": "ok", "first_call": first, "start": importing + first, "memory": peak}
     result["error"] = check(workload, checked)
     if check_only:
         return result

@@ -17,6 +17,7 @@ END = "<!-- measured: end -->"
 TITLES = {
     "median": "Time per call",
     "first_call": "First call, everything compiled from nothing",
+    "start": "Importing the library and the first call",
     "memory": "Peak of memory up to the first call, above idle after import",
 }
 

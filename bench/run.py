@@ -41,7 +41,12 @@ TUNED_MALLOC = {
 MARKER = "RESULT "
 
 # What a table can show: key in a result -> (unit, value of one unit)
-QUANTITIES = {"median": ("ms", 1e-3), "first_call": ("ms", 1e-3), "memory": ("MiB", 2.0**20)}
+QUANTITIES = {
+    "median": ("ms", 1e-3),
+    "first_call": ("ms", 1e-3),
+    "start": ("ms", 1e-3),
+    "memory": ("MiB", 2.0**20),
+}
 
 
 # Measuring
@@ -273,7 +278,7 @@ def write_record(options: argparse.Namespace, measured: dict, frameworks: list[s
     """Put every quantity of this run into the file that ``--record`` names."""
     lines = [*record.introduction(frameworks, options.rounds, TUNED), ""]
     for quantity in QUANTITIES:
-        compiled = quantity == "first_call"
+        compiled = quantity in ("first_call", "start")
         shown = [x for x in frameworks if not compiled or x.removesuffix(TUNED) in COMPILING]
         kept = {name: {x: results[x] for x in shown} for name, results in measured.items()}
         lines += record.section(quantity, whole_table(kept, shown, peaks, quantity))
@@ -358,8 +363,8 @@ def parse_arguments() -> argparse.Namespace:
         "--quantity",
         choices=QUANTITIES,
         default="median",
-        help="what the table shows: time per call, time of the first call with compilation, or "
-        "memory above idle after import",
+        help="what the table shows: time per call, time of the first call with compilation "
+        "(start: of the import, too), or memory above idle after import",
     )
     timing.add_argument("--json", metavar="FILE", help="write all results to this file")
     timing.add_argument("--markdown", metavar="FILE", help="write the table to this file")
