@@ -50,6 +50,26 @@ def test_corners_of_the_kernel_language(kernel_device: Device, case: int) -> Non
         np.testing.assert_array_equal(found[buffer], expected, buffer.name)
 
 
+@pytest.mark.parametrize("case", range(len(kernel_cases())))
+def test_corners_with_vectors_for_threads(opencl: Device, case: int) -> None:
+    kernel, arrays = kernel_cases()[case]
+    found = run_kernel_on(opencl, kernel.evolve(vectors=True), arrays)
+    for buffer, expected in run_kernel(kernel, arrays).items():
+        np.testing.assert_array_equal(found[buffer], expected, buffer.name)
+
+
+@pytest.mark.parametrize("shape", [(40, 64, 33), (9, 17, 48), (1, 100, 32), (64, 8, 7)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_contractions(opencl: Device, shape: tuple[int, int, int], dtype: Any) -> None:
+    m, k, n = shape
+    a = (np.arange(m * k) % 7 - 3).reshape(m, k).astype(dtype)
+    b = (np.arange(n * k) % 5 - 2).reshape(n, k).astype(dtype)
+    x, y = weft.device_put((a, b), opencl)
+    np.testing.assert_array_equal(np.asarray(weft.jit(lambda x, y: x @ y.T + 1)(x, y)), a @ b.T + 1)
+    columns = weft.jit(lambda x, y: wnp.maximum(x @ y, 0))(x, weft.device_put(b.T.copy(), opencl))
+    np.testing.assert_array_equal(np.asarray(columns), np.maximum(a @ b.T, 0))
+
+
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=random_programs.programs)
 def test_random_programs(device: Device, program: random_programs.Program) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from weft.codegen import opencl as text
 from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
 from weft.kernels.ir import Kernel
-from weft.kernels.machine import Machine, gpu_machine
+from weft.kernels.machine import Machine, cpu_machine, gpu_machine
 
 #: Work-items of a group that the planner starts from.
 BLOCK = 64
@@ -65,7 +66,7 @@ class OpenCL(KernelDevice):
         self._lock = threading.RLock()
         self._idle: dict[int, list[Any]] = {}
         self._idle_bytes = 0
-        self.machine = _machine(self.name, device)
+        self.machine = _machine(cl, self.name, device)
 
     def supports(self, dtype: np.dtype) -> bool:
         return dtype.kind in "biu" or dtype == np.float32 or (dtype == np.float64 and self._double)
@@ -159,9 +160,9 @@ def _scratch(kernel: Kernel, emitted: KernelText) -> tuple[int, ...]:
     return tuple(buffer.extent * buffer.dtype.itemsize for buffer in shared)
 
 
-def _machine(name: str, device: Any) -> Machine:
+def _machine(cl: Any, name: str, device: Any) -> Machine:
     """What is known of a device: what OpenCL tells, and the bandwidth of an ordinary one."""
-    return gpu_machine(
+    machine = gpu_machine(
         name,
         multiprocessors=device.max_compute_units,
         block=min(BLOCK, device.max_work_group_size),
@@ -170,3 +171,8 @@ def _machine(name: str, device: Any) -> Machine:
         l2_bytes=device.global_mem_cache_size or 1 << 20,
         ghz=(device.max_clock_frequency or 1000) / 1000,
     )
+    if not device.type & cl.device_type.CPU:
+        return machine
+    l3_bytes = device.global_mem_cache_size or 8 << 20
+    vector_bytes = 4 * max(1, device.native_vector_width_float)
+    return replace(machine, processor=cpu_machine(1, vector_bytes, (32 << 10, 1 << 20, l3_bytes)))

@@ -26,7 +26,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -78,7 +78,7 @@ def aligned(nbytes: int) -> int:
 
 def emit(kernel: Kernel, dialect: Dialect) -> KernelText:
     """``kernel`` in the language of ``dialect``."""
-    return _Lowering(kernel, dialect).emit()
+    return Lowering(kernel, dialect).emit()
 
 
 class _Names:
@@ -98,7 +98,9 @@ class _Names:
         return name
 
 
-class _Lowering:
+class Lowering:
+    """The text of one kernel, statement by statement."""
+
     def __init__(self, kernel: Kernel, dialect: Dialect) -> None:
         self.block = block_size(kernel)
         # For one thread, lanes of one element are like any other tile axis.
@@ -213,7 +215,7 @@ class _Lowering:
 
     def body(self, body: list[ir.Stmt]) -> None:
         for stmt in body:
-            self._STATEMENTS[type(stmt)](self, stmt)
+            getattr(self, self._STATEMENTS[type(stmt)])(stmt)
 
     def const(self, stmt: ir.Const) -> None:
         text = self.dialect.literal(stmt.value, stmt.out.dtype)
@@ -259,7 +261,7 @@ class _Lowering:
             # Barriers inside of iterations that were left out did not happen.
             self.sync(("global", "shared"))
         for c, names in zip(stmt.carries, mutable, strict=True):
-            self.values[c.result] = names
+            self.close_carry(c, names)
 
     def taken(self, stmt: ir.For) -> list[str]:
         """When an iteration is not left out: all threads of a block agree on it."""
@@ -296,20 +298,31 @@ class _Lowering:
 
     def close_iteration(self, stmt: ir.For, mutable: list[dict[Position, str]]) -> None:
         """Assign the updates, all at once when one of them is what another replaces."""
-        moves: list[tuple[str, str, np.dtype]] = []
+        moves: list[tuple[str, str, ir.Carry]] = []
         for c, names in zip(stmt.carries, mutable, strict=True):
-            for position, where in positions(self.unrolled(c.var)):
-                new = self.value(c.update, where)
+            for position, new in self.updates(c):
                 if new != names[position]:
-                    moves.append((names[position], new, c.var.dtype))
+                    moves.append((names[position], new, c))
         replaced = {target for target, _, _ in moves}
-        for n, (target, new, dtype) in enumerate(moves):
+        for n, (target, new, c) in enumerate(moves):
             if new in replaced:
                 copy = self.names.fresh(f"{new}_old")
-                self.line(self.dialect.define(copy, dtype, new))
-                moves[n] = (target, copy, dtype)
+                self.line(self.define_moved(c, copy, new))
+                moves[n] = (target, copy, c)
         for target, new, _ in moves:
             self.line(f"{target} = {new};")
+
+    def updates(self, carry: ir.Carry) -> list[tuple[Position, str]]:
+        """What a carry becomes in the next iteration."""
+        return [(p, self.value(carry.update, at)) for p, at in positions(self.unrolled(carry.var))]
+
+    def define_moved(self, carry: ir.Carry, name: str, value: str) -> str:
+        """The line that keeps the value of a carry for a moment."""
+        return self.dialect.define(name, carry.var.dtype, value)
+
+    def close_carry(self, carry: ir.Carry, names: dict[Position, str]) -> None:
+        """What a carry is after its loop."""
+        self.values[carry.result] = names
 
     def barrier(self, stmt: ir.Barrier) -> None:
         del stmt
@@ -532,15 +545,16 @@ class _Lowering:
         source: Var = atom.source
         return self.dialect.clamp(self.value(source, where), source.dtype, atom.lo, atom.hi)
 
-    _STATEMENTS: ClassVar[dict[type, Any]] = {
-        ir.Const: const,
-        ir.Iota: iota,
-        ir.Load: load,
-        ir.Store: store,
-        ir.Map: map,
-        ir.Fold: fold,
-        ir.For: loop,
-        ir.Barrier: barrier,
+    #: The method for each kind of statement, by name, so that others can be put in its place.
+    _STATEMENTS: ClassVar[dict[type, str]] = {
+        ir.Const: "const",
+        ir.Iota: "iota",
+        ir.Load: "load",
+        ir.Store: "store",
+        ir.Map: "map",
+        ir.Fold: "fold",
+        ir.For: "loop",
+        ir.Barrier: "barrier",
     }
 
 

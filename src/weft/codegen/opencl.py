@@ -20,7 +20,8 @@ import numpy as np
 from weft.codegen import c_scalar
 from weft.codegen.c_functions import erf_inv
 from weft.codegen.clike import KernelText, emit
-from weft.codegen.dialect import Dialect, Frame
+from weft.codegen.clike_vectors import VectorDialect, emit_vectors
+from weft.codegen.dialect import Frame
 from weft.kernels.ir import Kernel
 
 PREAMBLE = f"""\
@@ -77,12 +78,14 @@ def emit_kernel(kernel: Kernel) -> KernelText:
     Raises ``TypeError`` for dtypes and operations that it has no code for, and ``ValueError`` for
     kernels that do not fit a work-group (see `weft.codegen.clike`).
     """
-    return emit(kernel, _OpenCL())
+    return emit_vectors(kernel, _OpenCL()) if kernel.vectors else emit(kernel, _OpenCL())
 
 
-class _OpenCL(Dialect):
+class _OpenCL(VectorDialect):
     language: ClassVar[str] = "OpenCL"
     reserved: ClassVar[frozenset[str]] = c_scalar.KEYWORDS | _KEYWORDS
+
+    vectors: ClassVar[frozenset[np.dtype]] = frozenset(map(np.dtype, ("f4", "f8", "i4")))
 
     def type_of(self, dtype: np.dtype) -> str:
         return c_scalar.type_of(_WORDS, dtype)
@@ -125,6 +128,26 @@ class _OpenCL(Dialect):
     def stored(self, value: str, dtype: np.dtype, space: str) -> str:
         del space
         return f"(uchar)({value})" if dtype == np.bool_ else value
+
+    def vector(self, dtype: np.dtype, width: int, parts: Sequence[str]) -> str:
+        return f"({self.type_of(dtype)}{width})({', '.join(parts)})"
+
+    def define_vector(
+        self, name: str, dtype: np.dtype, width: int, value: str, mutable: bool = False
+    ) -> str:
+        return f"{'' if mutable else 'const '}{self.type_of(dtype)}{width} {name} = {value};"
+
+    def element(self, vector: str, number: int) -> str:
+        return f"{vector}.s{number:x}"
+
+    def half(self, vector: str, upper: bool) -> str:
+        return f"{vector}.{'hi' if upper else 'lo'}"
+
+    def load_vector(self, width: int, place: str) -> str:
+        return f"vload{width}(0, &{place})"
+
+    def store_vector(self, width: int, place: str, value: str) -> str:
+        return f"vstore{width}({value}, 0, &{place});"
 
     def loop(self, name: str, lo: str, hi: str, step: str, wide: bool) -> str:
         kind = "long" if wide else "int"

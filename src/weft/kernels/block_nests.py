@@ -17,8 +17,8 @@ from weft.kernels.machine import Machine
 from weft.kernels.schedule.contraction import schedule_contraction
 from weft.kernels.schedule.errors import ScheduleError, refused
 from weft.kernels.schedule.find import find_contractions
-from weft.kernels.schedule.numbers import default_params
 from weft.kernels.schedule.tree import Renaming, find_loop, without_dead_code
+from weft.kernels.strategy_vectors import in_place
 from weft.terms.affine import Axis
 from weft.terms.term import Value
 
@@ -29,8 +29,11 @@ Around = tuple[tuple[Axis, int, int, int], ...]
 class Nests:
     """The nests of one blocked kernel, which share its buffers."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = replace(machine, threads=1)
+    def __init__(self, machine: Machine, vectors: bool = False) -> None:
+        #: Whether an ordinary processor runs the blocks of a grid: lanes are those of its vectors.
+        self.vectors = vectors and machine.processor is not None
+        processor = machine.processor if vectors else None
+        self.machine = processor or replace(machine, threads=1)
         self.buffers: dict[Value, Buffer] = {}
         self.own: list[Buffer] = []
         self.lanes: set[Axis] = set()
@@ -96,19 +99,7 @@ class Nests:
         contractions = find_contractions(kernel, inside, mixed=True)
         if len(contractions) == 1:
             c = contractions[0]
-            machine = self.machine
-            params = default_params(c, 1, machine.vector_bytes, machine.registers)
-            params = replace(
-                params,
-                parallel="none",
-                pack_left=False,
-                pack_right=False,
-                column_block=0,
-                block=c.sizes[3],
-                row_block=max(params.rows, c.sizes[1]),
-                sweep=False,
-                turned=False,
-            )
+            params = in_place(c, self.machine)
             try:
                 if not in_order or params.lanes == "columns":
                     return schedule_contraction(kernel, params, c)

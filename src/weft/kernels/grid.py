@@ -19,6 +19,8 @@ def index_axes(stmt: ir.Stmt) -> tuple[Axis, ...]:
 
 def block_size(kernel: Kernel) -> int:
     """Threads of a block: the widest lane axis in whole warps; one without lanes."""
+    if kernel.vectors:
+        return 1
     found = [
         a.extent
         for s in ir.walk(kernel.body)

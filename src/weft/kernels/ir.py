@@ -230,7 +230,8 @@ class Kernel:
     """One launch: buffers in call order (inputs before outputs), private scratch, and the body.
 
     Statements outside parallel loops are executed by every thread of the launch with the same
-    result.
+    result. With ``vectors``, blocks of a grid have one thread each, and lanes are those of its
+    vectors.
     """
 
     name: str
@@ -239,6 +240,7 @@ class Kernel:
     body: list[Stmt]
     lanes: frozenset[Axis] = frozenset()
     notes: dict[str, Any] = field(default_factory=dict)
+    vectors: bool = False
 
     def evolve(self, **changes: Any) -> Kernel:
         """A copy with some fields replaced (bodies are shared; operations never mutate)."""

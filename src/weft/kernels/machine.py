@@ -145,7 +145,8 @@ class Machine:
     ``cpu`` (vector lanes, threads) or ``gpu`` (blocks of ``block`` threads; ``threads`` then counts
     the multiprocessors, ``fork_ns`` is the cost of a launch and ``multiprocessor`` says what one of
     them is). Intermediate values that no cache has room for cost ``held_ns`` per byte, beyond
-    moving them: what it takes to touch fresh memory.
+    moving them: what it takes to touch fresh memory. Where the blocks of a grid are run by an
+    ordinary processor, ``processor`` is one of its threads: its vectors do what threads would do.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Machine:
     dots: frozenset[str] = frozenset()
     held_ns: float = 0.0
     multiprocessor: Multiprocessor = Multiprocessor()
+    processor: Machine | None = None
 
     @property
     def launch_ns(self) -> float:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TypeGuard
 
+from weft.kernels import strategy_vectors
 from weft.kernels.candidates import Contest
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
@@ -48,6 +49,9 @@ class Choice:
 
 def contest(kernel: Kernel, machine: Machine) -> Contest:
     """The default schedule of a naive kernel and a few alternatives, to be compared by price."""
+    wide = strategy_vectors.contract(kernel, machine)
+    if wide is not None:
+        return Contest(kernel, machine, (lambda: _over_blocks(wide),), WORTH)
     proposals = (partial(schedule, kernel, machine, c) for c in choices(machine.block))
     return Contest(kernel, machine, proposals, WORTH)
 

@@ -32,7 +32,7 @@ def build_tile_kernel(
 class _Builder:
     def __init__(self, program: TileProgram, machine: Machine) -> None:
         self.program = program
-        self.nests = Nests(machine)
+        self.nests = Nests(machine, vectors=True)
         #: A machine with one thread has no parallel loops.
         self.kind = "parallel" if machine.kind == "gpu" or machine.threads > 1 else "serial"
         #: Blocks of memory that programs of the grid have, whichever runs, and those still free.
@@ -52,6 +52,7 @@ class _Builder:
             body,
             frozenset(self.nests.lanes),
             {"refused": tuple(self.nests.refused)} if self.nests.refused else {},
+            self.nests.vectors,
         )
         return kernel, (*inputs, *outputs)
 
