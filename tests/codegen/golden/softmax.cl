@@ -34,7 +34,6 @@ __kernel __attribute__((reqd_work_group_size(32, 1, 1)))
 void k_1_v8(__global const float *v3, __global float *v8)
 {
   __local float v6[37];
-  __local float v5[37];
   __local float fold0[32];
   const int lane = get_local_id(0);
   const float t1 = as_float(0xff800000u);
@@ -72,7 +71,6 @@ void k_1_v8(__global const float *v3, __global float *v8)
     const float t10 = t5 > t9 || t5 != t5 ? t5 : t9;
     const float t12 = v3[i * 37 + lane];
     const float t13 = t12 - t10;
-    v5[lane] = t13;
     const float t14 = exp(t13);
     v6[lane] = t14;
     const float t15 = 0.0f + t14;
@@ -89,9 +87,6 @@ void k_1_v8(__global const float *v3, __global float *v8)
     barrier(CLK_LOCAL_MEM_FENCE);
     const float t18 = lane < 5 ? v3[i * 37 + lane + 32] : 0.0f;
     const float t19 = t18 - t10;
-    if (lane < 5) {
-      v5[lane + 32] = t19;
-    }
     const float t20 = exp(t19);
     if (lane < 5) {
       v6[lane + 32] = t20;

@@ -34,7 +34,6 @@ extern "C" __global__ void __launch_bounds__(32)
 k_1_v8(const float* v3, float* v8)
 {
   __shared__ float v6[37];
-  __shared__ float v5[37];
   __shared__ float fold0[32];
   const int lane = threadIdx.x;
   const float t1 = __int_as_float(0xff800000);
@@ -72,7 +71,6 @@ k_1_v8(const float* v3, float* v8)
     const float t10 = t5 > t9 || t5 != t5 ? t5 : t9;
     const float t12 = v3[i * 37 + lane];
     const float t13 = t12 - t10;
-    v5[lane] = t13;
     const float t14 = expf(t13);
     v6[lane] = t14;
     const float t15 = 0.0f + t14;
@@ -89,9 +87,6 @@ k_1_v8(const float* v3, float* v8)
     __syncthreads();
     const float t18 = lane < 5 ? v3[i * 37 + lane + 32] : 0.0f;
     const float t19 = t18 - t10;
-    if (lane < 5) {
-      v5[lane + 32] = t19;
-    }
     const float t20 = expf(t19);
     if (lane < 5) {
       v6[lane + 32] = t20;

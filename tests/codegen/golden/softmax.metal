@@ -50,7 +50,6 @@ void k_1_v8(
     uint thread_index [[thread_index_in_threadgroup]])
 {
   threadgroup float v6[37];
-  threadgroup float v5[37];
   threadgroup float fold0[32];
   const int lane = thread_index;
   const float t1 = as_type<float>(0xff800000u);
@@ -88,7 +87,6 @@ void k_1_v8(
     const float t10 = t5 > t9 || t5 != t5 ? t5 : t9;
     const float t12 = v3[i * 37 + lane];
     const float t13 = t12 - t10;
-    v5[lane] = t13;
     const float t14 = exp(t13);
     v6[lane] = t14;
     const float t15 = 0.0f + t14;
@@ -105,9 +103,6 @@ void k_1_v8(
     threadgroup_barrier(mem_flags::mem_threadgroup);
     const float t18 = lane < 5 ? v3[i * 37 + lane + 32] : 0.0f;
     const float t19 = t18 - t10;
-    if (lane < 5) {
-      v5[lane + 32] = t19;
-    }
     const float t20 = exp(t19);
     if (lane < 5) {
       v6[lane + 32] = t20;

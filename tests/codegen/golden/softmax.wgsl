@@ -56,7 +56,6 @@ fn weft_nan(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 var<workgroup> v6: array<f32, 37>;
-var<workgroup> v5: array<f32, 37>;
 var<workgroup> fold0: array<f32, 32>;
 
 @compute @workgroup_size(32)
@@ -106,7 +105,6 @@ fn k_1_v8(
     let t11: f32 = 0.0f;
     let t12: f32 = v3[i * 37 + lane];
     let t13: f32 = t12 - t10;
-    v5[lane] = t13;
     let t14: f32 = exp(t13);
     v6[lane] = t14;
     let t15: f32 = t11 + t14;
@@ -127,9 +125,6 @@ fn k_1_v8(
       t18 = v3[i * 37 + lane + 32];
     }
     let t19: f32 = t18 - t10;
-    if (lane < 5) {
-      v5[lane + 32] = t19;
-    }
     let t20: f32 = exp(t19);
     if (lane < 5) {
       v6[lane + 32] = t20;

@@ -147,29 +147,21 @@ k_5_v25(const float* v16, const float* v4, const float* v5, const float* v13, co
 {
   __shared__ float v20[9];
   __shared__ bool v6[9];
-  __shared__ float v19[9];
-  __shared__ float v17[9];
   __shared__ float fold0[9];
   const int lane = threadIdx.x;
   for (int i = (int)blockIdx.x; i < 5; i += (int)gridDim.x) {
     const float t1 = v5[i];
-    const float t2 = v11[i];
-    const float t5 = lane < 9 ? v16[i * 9 + lane] : 0.0f;
-    const float t6 = 0.0f + t5;
-    const float t7 = lane < 9 ? v4[i * 9 + lane] : 0.0f;
-    const bool t8 = t7 == t1;
+    const float t4 = lane < 9 ? v16[i * 9 + lane] : 0.0f;
+    const float t5 = 0.0f + t4;
+    const float t6 = lane < 9 ? v4[i * 9 + lane] : 0.0f;
+    const bool t7 = t6 == t1;
     if (lane < 9) {
-      v6[lane] = t8;
+      v6[lane] = t7;
     }
-    const float t9 = (float)t8;
-    const float t10 = 0.0f + t9;
-    const float t11 = lane < 9 ? v13[i * 9 + lane] : 0.0f;
-    const float t12 = t11 / t2;
+    const float t8 = (float)t7;
+    const float t9 = 0.0f + t8;
     if (lane < 9) {
-      v17[lane] = t12;
-    }
-    if (lane < 9) {
-      fold0[lane] = t6;
+      fold0[lane] = t5;
     }
     __syncthreads();
     for (int span = 8; span > 0; span /= 2) {
@@ -179,10 +171,10 @@ k_5_v25(const float* v16, const float* v4, const float* v5, const float* v13, co
       }
       __syncthreads();
     }
-    const float t13 = fold0[0];
+    const float t10 = fold0[0];
     __syncthreads();
     if (lane < 9) {
-      fold0[lane] = t10;
+      fold0[lane] = t9;
     }
     __syncthreads();
     for (int span = 8; span > 0; span /= 2) {
@@ -192,22 +184,21 @@ k_5_v25(const float* v16, const float* v4, const float* v5, const float* v13, co
       }
       __syncthreads();
     }
-    const float t14 = fold0[0];
+    const float t11 = fold0[0];
     __syncthreads();
-    const float t16 = lane < 9 ? v17[lane] : 0.0f;
-    const float t17 = t16 + t13;
+    const float t12 = v11[i];
+    const float t14 = lane < 9 ? v13[i * 9 + lane] : 0.0f;
+    const float t15 = t14 / t12;
+    const float t16 = t15 + t10;
+    const float t17 = lane < 9 ? v10[i * 9 + lane] : 0.0f;
+    const float t18 = t16 * t17;
     if (lane < 9) {
-      v19[lane] = t17;
+      v20[lane] = t18;
     }
-    const float t18 = lane < 9 ? v10[i * 9 + lane] : 0.0f;
-    const float t19 = t17 * t18;
+    const float t19 = -t18;
+    const float t20 = 0.0f + t19;
     if (lane < 9) {
-      v20[lane] = t19;
-    }
-    const float t20 = -t19;
-    const float t21 = 0.0f + t20;
-    if (lane < 9) {
-      fold0[lane] = t21;
+      fold0[lane] = t20;
     }
     __syncthreads();
     for (int span = 8; span > 0; span /= 2) {
@@ -217,15 +208,15 @@ k_5_v25(const float* v16, const float* v4, const float* v5, const float* v13, co
       }
       __syncthreads();
     }
-    const float t22 = fold0[0];
+    const float t21 = fold0[0];
     __syncthreads();
-    const float t23 = t22 / t14;
-    const float t24 = lane < 9 ? v20[lane] : 0.0f;
-    const bool t25 = lane < 9 ? v6[lane] : false;
-    const float t26 = t25 ? t23 : 0.0f;
-    const float t27 = t24 + t26;
+    const float t22 = t21 / t11;
+    const float t23 = lane < 9 ? v20[lane] : 0.0f;
+    const bool t24 = lane < 9 ? v6[lane] : false;
+    const float t25 = t24 ? t22 : 0.0f;
+    const float t26 = t23 + t25;
     if (lane < 9) {
-      v25[i * 9 + lane] = t27;
+      v25[i * 9 + lane] = t26;
     }
   }
 }

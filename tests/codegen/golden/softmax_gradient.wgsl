@@ -223,8 +223,6 @@ fn k_4_v13(
 
 var<workgroup> v20: array<f32, 9>;
 var<workgroup> v6: array<bool, 9>;
-var<workgroup> v19: array<f32, 9>;
-var<workgroup> v17: array<f32, 9>;
 var<workgroup> fold0: array<f32, 9>;
 
 @compute @workgroup_size(32)
@@ -237,34 +235,25 @@ fn k_5_v25(
   let t0: f32 = 0.0f;
   for (var i: i32 = i32(group.x); i < 5; i += i32(groups.x)) {
     let t1: f32 = v5[i];
-    let t2: f32 = v11[i];
+    let t2: f32 = 0.0f;
     let t3: f32 = 0.0f;
-    let t4: f32 = 0.0f;
-    var t5: f32 = 0.0f;
+    var t4: f32 = 0.0f;
     if (lane < 9) {
-      t5 = v16[i * 9 + lane];
+      t4 = v16[i * 9 + lane];
     }
-    let t6: f32 = t3 + t5;
-    var t7: f32 = 0.0f;
+    let t5: f32 = t2 + t4;
+    var t6: f32 = 0.0f;
     if (lane < 9) {
-      t7 = v4[i * 9 + lane];
+      t6 = v4[i * 9 + lane];
     }
-    let t8: bool = t7 == t1;
+    let t7: bool = t6 == t1;
     if (lane < 9) {
-      v6[lane] = t8;
+      v6[lane] = t7;
     }
-    let t9: f32 = f32(t8);
-    let t10: f32 = t4 + t9;
-    var t11: f32 = 0.0f;
+    let t8: f32 = f32(t7);
+    let t9: f32 = t3 + t8;
     if (lane < 9) {
-      t11 = v13[i * 9 + lane];
-    }
-    let t12: f32 = t11 / t2;
-    if (lane < 9) {
-      v17[lane] = t12;
-    }
-    if (lane < 9) {
-      fold0[lane] = t6;
+      fold0[lane] = t5;
     }
     workgroupBarrier();
     for (var span: i32 = 8; span > 0; span /= 2) {
@@ -274,10 +263,10 @@ fn k_5_v25(
       }
       workgroupBarrier();
     }
-    let t13: f32 = fold0[0];
+    let t10: f32 = fold0[0];
     workgroupBarrier();
     if (lane < 9) {
-      fold0[lane] = t10;
+      fold0[lane] = t9;
     }
     workgroupBarrier();
     for (var span: i32 = 8; span > 0; span /= 2) {
@@ -287,29 +276,28 @@ fn k_5_v25(
       }
       workgroupBarrier();
     }
-    let t14: f32 = fold0[0];
+    let t11: f32 = fold0[0];
     workgroupBarrier();
-    let t15: f32 = 0.0f;
-    var t16: f32 = 0.0f;
+    let t12: f32 = v11[i];
+    let t13: f32 = 0.0f;
+    var t14: f32 = 0.0f;
     if (lane < 9) {
-      t16 = v17[lane];
+      t14 = v13[i * 9 + lane];
     }
-    let t17: f32 = t16 + t13;
+    let t15: f32 = t14 / t12;
+    let t16: f32 = t15 + t10;
+    var t17: f32 = 0.0f;
     if (lane < 9) {
-      v19[lane] = t17;
+      t17 = v10[i * 9 + lane];
     }
-    var t18: f32 = 0.0f;
+    let t18: f32 = t16 * t17;
     if (lane < 9) {
-      t18 = v10[i * 9 + lane];
+      v20[lane] = t18;
     }
-    let t19: f32 = t17 * t18;
+    let t19: f32 = -t18;
+    let t20: f32 = t13 + t19;
     if (lane < 9) {
-      v20[lane] = t19;
-    }
-    let t20: f32 = -t19;
-    let t21: f32 = t15 + t20;
-    if (lane < 9) {
-      fold0[lane] = t21;
+      fold0[lane] = t20;
     }
     workgroupBarrier();
     for (var span: i32 = 8; span > 0; span /= 2) {
@@ -319,21 +307,21 @@ fn k_5_v25(
       }
       workgroupBarrier();
     }
-    let t22: f32 = fold0[0];
+    let t21: f32 = fold0[0];
     workgroupBarrier();
-    let t23: f32 = t22 / t14;
-    var t24: f32 = 0.0f;
+    let t22: f32 = t21 / t11;
+    var t23: f32 = 0.0f;
     if (lane < 9) {
-      t24 = v20[lane];
+      t23 = v20[lane];
     }
-    var t25: bool = false;
+    var t24: bool = false;
     if (lane < 9) {
-      t25 = v6[lane];
+      t24 = v6[lane];
     }
-    let t26: f32 = select(t0, t23, t25);
-    let t27: f32 = t24 + t26;
+    let t25: f32 = select(t0, t22, t24);
+    let t26: f32 = t23 + t25;
     if (lane < 9) {
-      v25[i * 9 + lane] = t27;
+      v25[i * 9 + lane] = t26;
     }
   }
 }
