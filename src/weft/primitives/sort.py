@@ -23,7 +23,7 @@ from weft.core.linear import is_zero
 from weft.core.primitive import Primitive
 from weft.primitives.creation import iota
 from weft.primitives.indexing import GatherDimensionNumbers, GatherScatterMode, gather
-from weft.primitives.routines import Price, def_routine
+from weft.primitives.routines import Price, apply, def_routine
 from weft.primitives.rules import (
     KEY_REMEDY,
     Dims,
@@ -40,6 +40,8 @@ from weft.terms.tensor import AnyTensor
 
 #: Elements up to which one call of NumPy's stable sort is faster than several of its fast ones.
 FEW = 256
+#: Elements up to which it is faster than sorting words of key and index.
+WORDS = 4000
 
 sort_p = Primitive("sort", multiple_results=True)
 
@@ -54,14 +56,31 @@ def sort(
 
 
 @struct(frozen=True)
-class SortRoutine:
-    """``routine(*arrays)`` gives the arrays in the order of the first ``num_keys``.
+class OrderRoutine:
+    """``routine(*keys)`` gives the positions that sort along ``dimension``; equal ones stay.
 
-    Equal elements keep their order, unless a single array is sorted that need not be ``is_stable``.
     Routines of equal parameters are equal, so that programs that differ in nothing else are shared.
     """
 
     #: It keeps none of the arrays (see `HostCallback`).
+    borrows: ClassVar[bool] = True
+
+    dimension: int
+
+    def __str__(self) -> str:
+        return "order"
+
+    def __call__(self, *keys: np.ndarray) -> list[np.ndarray]:
+        return [_order(keys, self.dimension)]
+
+
+@struct(frozen=True)
+class SortRoutine:
+    """``routine(*arrays)`` gives the arrays in the order of the first ``num_keys``.
+
+    Equal elements keep their order, unless a single array is sorted that need not be ``is_stable``.
+    """
+
     borrows: ClassVar[bool] = True
 
     dimension: int
@@ -72,42 +91,58 @@ class SortRoutine:
         return "sort"
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
-        if arrays[0].size <= FEW:
-            return self.by_numpy(*arrays)
-        sorted_natively = self.by_digits(*arrays)
-        return self.by_numpy(*arrays) if sorted_natively is None else sorted_natively
+        if len(arrays) == 1 and _is_for_digits(arrays, self.dimension):
+            from weft.runtime import radix_sort
 
-    def by_digits(self, *arrays: np.ndarray) -> list[np.ndarray] | None:
-        """The arrays sorted by the native radix sort; None if it is not for them."""
-        from weft.runtime import radix_sort
-
-        key = arrays[0]
-        long = key.size == key.shape[self.dimension] and self.num_keys == 1
-        if not long or not radix_sort.sorts(key.dtype, key.size):
-            return None
-        keys = np.ascontiguousarray(key).reshape(-1)
-        if len(arrays) == 1:
-            out = np.empty_like(keys)
-            if radix_sort.sort_keys(keys, out) or not self.is_stable:
-                return [out.reshape(key.shape)]
-        order = np.empty(keys.shape, np.int32)
-        radix_sort.sort_order(keys, order)
-        return [x.reshape(-1)[order].reshape(x.shape) for x in arrays]
+            (key,) = arrays
+            out = np.empty(key.shape, key.dtype)
+            keys = np.ascontiguousarray(key).reshape(-1)
+            if radix_sort.sort_keys(keys, out.reshape(-1)) or not self.is_stable:
+                return [out]
+        return self._moved(arrays, _order)
 
     def by_numpy(self, *arrays: np.ndarray) -> list[np.ndarray]:
         """The meaning."""
+        return self._moved(arrays, _order_by_numpy)
+
+    def _moved(self, arrays: Sequence[np.ndarray], order_of: Any) -> list[np.ndarray]:
         keys = [part for x in arrays[: self.num_keys] for part in _comparable(x)]
         if len(arrays) == len(keys) == 1:
             key = keys[0]
-            few = key.size <= FEW
+            few = key.size <= FEW or _has_few_digits(key)
             if few or not (self.is_stable and _tells_zeros_apart(key)):
                 ordered = np.sort(key, axis=self.dimension, kind="stable" if few else None)
                 return [ordered.astype(arrays[0].dtype, copy=False)]
-        order = _stable_order(keys, self.dimension)
+        order = order_of(arrays[: self.num_keys], self.dimension)
         if order.ndim == 1:
             return [x[order] for x in arrays]
         flat = _flat_positions(order, self.dimension)
         return [x.reshape(-1)[flat] for x in arrays]
+
+
+def _is_for_digits(keys: Sequence[np.ndarray], axis: int) -> bool:
+    """Whether the native radix sort is for them."""
+    (key, *more) = keys
+    if more or key.size <= FEW or key.size != key.shape[axis]:
+        return False
+    from weft.runtime import radix_sort
+
+    return radix_sort.sorts(key.dtype, key.size)
+
+
+def _order(keys: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """The positions along ``axis`` that sort stably by ``keys``, the first being primary."""
+    if not _is_for_digits(keys, axis):
+        return _order_by_numpy(keys, axis)
+    from weft.runtime import radix_sort
+
+    order = np.empty(keys[0].size, np.int32)
+    radix_sort.sort_order(np.ascontiguousarray(keys[0]).reshape(-1), order)
+    return order.reshape(keys[0].shape)
+
+
+def _order_by_numpy(keys: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    return _stable_order([part for key in keys for part in _comparable(key)], axis)
 
 
 def _comparable(x: np.ndarray) -> list[np.ndarray]:
@@ -127,13 +162,19 @@ def _stable_order(keys: Sequence[np.ndarray], axis: int) -> np.ndarray:
     if len(keys) > 1:
         return np.lexsort(tuple(reversed(keys)), axis=axis)
     (key,) = keys
-    if key.size <= FEW or key.itemsize > 4 or key.shape[axis] >= 2**32:
+    plain = key.size <= WORDS or _has_few_digits(key)
+    if plain or key.itemsize > 4 or key.shape[axis] >= 2**32:
         return np.argsort(key, axis=axis, kind="stable")
     # Key and index in one word: those sort by vector instructions, ten times as fast.
     words = np.ascontiguousarray(np.moveaxis(_ordered_words(key) << 32, axis, -1))
     words |= np.arange(key.shape[axis])
     words.sort(axis=-1)
     return np.moveaxis(words & (2**32 - 1), -1, axis)
+
+
+def _has_few_digits(x: np.ndarray) -> bool:
+    """Whether NumPy sorts ``x`` stably by its digits: integers of at most two bytes."""
+    return x.dtype.kind in "iub" and x.itemsize <= 2
 
 
 def _ordered_words(x: np.ndarray) -> np.ndarray:
@@ -226,15 +267,24 @@ def _price(*xs: AnyTensor, dimension: int, is_stable: bool, num_keys: int) -> Pr
     if len(xs) == 1 and not dtypes.is_complex(xs[0].dtype):
         library = 6e-6 + rows * 40e-9 + rows * n * 1e-9
     else:
-        library = (6e-6 if rows * n <= FEW else 25e-6) + rows * 60e-9 + rows * n * 6e-9
+        library = 8e-6 + rows * 60e-9 + rows * n * 6e-9
     portable = rows * n * (n * 0.06e-9 * words + 0.8e-9 * len(xs))
     return Price(library, portable if n <= COUNTED else math.inf)
 
 
 def _library(ctx: Lowering, *xs: AnyTensor, **params: Any) -> Sequence[AnyTensor]:
-    if xs[0].shape[params["dimension"]] < 2:
+    axis, count = params["dimension"], params["num_keys"]
+    length = xs[0].shape[axis]
+    if length < 2:
         return list(xs)
-    return ctx.call(SortRoutine(**params), xs, ctx.out_avals)
+    alone = len(xs) == 1 or any(dtypes.is_key(x.dtype) for x in xs)
+    if alone or ctx.hasty:  # which has nothing to compile then
+        return ctx.call(SortRoutine(**params), xs, ctx.out_avals)
+    # What nobody needs is not moved, and the others are read where they are used.
+    order_dtype = np.dtype(np.int32 if length < 2**31 else np.int64)
+    order_type = [ShapedArray(xs[0].shape, order_dtype)]
+    order = ctx.call(OrderRoutine(axis), xs[:count], order_type)
+    return apply(ctx, lambda order, *ys: [along(y, order, axis) for y in ys], *order, *xs)
 
 
 def_routine(sort_p, _price, _library, lambda *xs, **_: list(xs))
