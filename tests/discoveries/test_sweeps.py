@@ -39,6 +39,10 @@ def blur(u: Any) -> Any:
     return (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
 
 
+def torus(u: Any) -> Any:
+    return 0.25 * (wnp.roll(u, 1, 0) + wnp.roll(u, -1, 0) + wnp.roll(u, 1, 1) + wnp.roll(u, -1, 1))
+
+
 def repeated(step: Callable[[Any], Any], start: Any, length: int, form: str) -> Any:
     if form == "scan":
         return lax.scan(lambda state, _: (step(state), None), start, None, length=length)[0]
@@ -67,6 +71,7 @@ def traffic(program: Program, record: Record) -> float:
         (nine_points, 1, (3000, 5000), np.float32),
         (wave, 2, (4096, 4096), np.float32),
         (blur, 1, (4096, 4096), np.float32),
+        (torus, 1, (4096, 4096), np.float32),
     ],
 )
 def test_sweeps_share_a_pass(

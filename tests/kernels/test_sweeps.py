@@ -18,10 +18,10 @@ from tests.levels.test_levels import trace
 from weft import lax
 from weft.compile import host_machine, plan_program
 from weft.core.bounded import BoundedCache
-from weft.kernels import passes
+from weft.kernels import passes, sweeps
 from weft.kernels.program import Launch, walk_steps
 from weft.kernels.program_interpret import run_program
-from weft.kernels.sweep_kernel import Size, least_columns
+from weft.kernels.sweep_kernel import Size, fits, least_columns
 from weft.kernels.sweeps import Sweep
 
 Arrays = list[np.ndarray]
@@ -37,15 +37,19 @@ def forced(size: Size | None, narrow: bool = False) -> Iterator[list[Sweep]]:
 
     def cheapest(sweep: Sweep, length: int, machine: Any, alone: float) -> Size | None:
         found.append(sweep)
-        if size is None or not narrow or sweep.across is None:
-            return size
-        columns = least_columns(sweep, size.count, machine)
-        return Size(size.count, size.step, size.chunks, min(columns, sweep.columns))
+        if size is None:
+            return None
+        count = next(n for n in range(size.count, -1, -1) if fits(sweep, n))
+        columns = 0
+        if narrow and sweep.across is not None:
+            columns = min(least_columns(sweep, count, machine), sweep.columns)
+        return Size(count, size.step, size.chunks, columns) if count else None
 
     with (
         mock.patch.object(passes, "_cheapest", cheapest),
         mock.patch.object(passes, "_known", BoundedCache(8)),
         mock.patch.object(passes, "LARGE", 0.0),
+        mock.patch.object(sweeps, "REACH", 4),
     ):
         yield found
 
@@ -77,11 +81,11 @@ def numbers(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(dtype)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     size=sizes,
     stencils=st.lists(st.lists(points, min_size=1, max_size=3), min_size=1, max_size=2),
-    border=st.sampled_from(["edge", "constant", "kept", "zero"]),
+    border=st.sampled_from(["edge", "constant", "kept", "zero", "wrap", "wrapped rows"]),
     rows=st.integers(5, 8),
     length=st.integers(1, 5),
     columns=st.sampled_from([5, 9, 100]),
@@ -98,6 +102,11 @@ def test_random_stencils(
 
     def stencil(u: Any, around: list[tuple[int, int]]) -> Any:
         n, m = u.shape
+        if border == "wrap":
+            return sum(0.3 * wnp.roll(u, (a, b), (0, 1)) for a, b in around)
+        if border == "wrapped rows":
+            p = wnp.pad(u, ((0, 0), (2, 2)))
+            return sum(0.3 * wnp.roll(p[:, 2 + b : 2 + b + m], a, 0) for a, b in around)
         if border in ("edge", "constant"):
             p = wnp.pad(u, 2, mode=border)
             return sum(0.3 * p[2 + a : 2 + a + n, 2 + b : 2 + b + m] for a, b in around)
@@ -115,6 +124,8 @@ def test_random_stencils(
 
         return lax.fori_loop(0, length, step, (u, u))
 
+    if border.startswith("wrap"):
+        rows += 20
     arrays = [numbers(rows, columns), numbers(columns)]
     sweep = check(run, arrays, size, narrow=columns == 100)
     assert length < 2 or sweep is not None

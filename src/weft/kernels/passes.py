@@ -19,7 +19,7 @@ from weft.kernels.machine import Machine
 from weft.kernels.partition import CLEARLY
 from weft.kernels.price.price import estimate_of
 from weft.kernels.schedule.errors import ScheduleError
-from weft.kernels.sweep_kernel import Size, build_pass, bytes_of_column, halo, least_columns
+from weft.kernels.sweep_kernel import Size, build_pass, bytes_of_column, fits, halo, least_columns
 from weft.kernels.sweeps import Sweep, find_sweep
 from weft.structs import struct
 from weft.terms.region import Def, For, Region, Scatter
@@ -151,7 +151,7 @@ def _sizes(sweep: Sweep, length: int, machine: Machine) -> Iterator[Size]:
     tried: set[int] = set()
     for most in COUNTS:
         count = -(-length // -(-length // most))
-        if count < 2 or count in tried:
+        if count < 2 or count in tried or not fits(sweep, count):
             continue
         tried.add(count)
         for step in PLANES if planes else STEPS:

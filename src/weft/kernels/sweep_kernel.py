@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise, product
 from math import prod
 
 from weft.kernels.block_nests import Around, Nests
@@ -52,6 +53,15 @@ class Size:
         return replace(self, count=count)
 
 
+@struct(frozen=True)
+class Columns:
+    """Columns ``lo`` to ``hi`` of a window, of an array that begins at column ``turn``."""
+
+    lo: int
+    hi: int
+    turn: int
+
+
 @struct(frozen=True, eq=False)
 class Strip:
     """Columns that are computed alike: a loop over ``axis``, if there are several such strips.
@@ -72,19 +82,33 @@ class Strip:
 def strips(sweep: Sweep, size: Size, machine: Machine) -> Iterator[Strip]:
     """The strips of a pass: those between the first and the last are one loop."""
     total = max([sweep.columns, *(s.columns for s in sweep.stages)])
+    around = sweep.wraps[1]
+    left, right = (0, 0) if sweep.across is None else halo(sweep, size.count, machine)
+    before, after = (left, right) if around else (0, 0)
     if not size.columns or sweep.columns < 2 * size.columns:
-        yield Strip(None, NOWHERE, total, 0, sweep.columns, True, True)
+        start = Affine((), -before)
+        yield Strip(None, start, before + total + after, before, sweep.columns, True, True)
         return
     count, width = sweep.columns // size.columns, size.columns
-    left, right = halo(sweep, size.count, machine)
-    yield Strip(None, NOWHERE, width + right, 0, width, True, False)
+    start = Affine((), -before)
+    yield Strip(None, start, before + width + right, before, width, True, False)
     if count > 2:
         axis = Axis("p", count - 2)
         start = (Affine.of(axis) + 1) * width - left
         yield Strip(axis, start, left + width + right, left, width, False, False)
     begin = (count - 1) * width
     start = Affine((), begin - left)
-    yield Strip(None, start, total - begin + left, left, sweep.columns - begin, False, True)
+    columns = left + total - begin + after
+    yield Strip(None, start, columns, left, sweep.columns - begin, False, True)
+
+
+def fits(sweep: Sweep, count: int) -> bool:
+    """Whether so many iterations go around an array once at most."""
+    rows = not sweep.wraps[0] or count * (sweep.reach + sweep.period) < sweep.rows // 2
+    columns = (
+        not sweep.wraps[1] or sweep.across is None or count * sum(sweep.across) < sweep.columns // 2
+    )
+    return rows and columns
 
 
 def halo(sweep: Sweep, count: int, machine: Machine) -> tuple[int, int]:
@@ -219,20 +243,36 @@ class _Part:
         first = Affine.of(self.chunk) * self.share - self.size.count * self.sweep.reach
         return first + Affine.of(self.place) * self.size.step + within - lag
 
-    def columns(self, extent: int, margin: int) -> tuple[int, int]:
-        """The columns of a window that are there of an array, but for a margin where it goes on."""
-        strip = self.strip
-        lo = 0 if strip.first else margin
-        return lo, extent - strip.start.const if strip.last else strip.columns - margin
+    def columns(self, extent: int, margin: int) -> list[Columns]:
+        """The columns of a window that are there of an array, but for a margin where it goes on.
 
-    def across(self, value: Value, lo: int, hi: int) -> tuple[tuple[Axis, ...], tuple[Affine, ...]]:
+        Where columns wrap around, those beyond its ends are ranges of their own.
+        """
+        strip, around = self.strip, self.sweep.wraps[1]
+        lo = margin if around or not strip.first else 0
+        end = strip.columns - margin
+        if not around:
+            return [Columns(lo, extent - strip.start.const if strip.last else end, 0)]
+        if strip.axis is not None:
+            return [Columns(lo, end, 0)]
+        start = strip.start.const
+        cuts = sorted({lo, end, *(c for c in (-start, extent - start) if lo < c < end)})
+        return [Columns(a, b, (start + a) // extent * extent) for a, b in pairwise(cuts)]
+
+    def across(self, value: Value, part: Columns) -> tuple[tuple[Axis, ...], tuple[Affine, ...]]:
         """Axes over columns of a window and whatever is beyond them, and the index in a window."""
-        axes = tuple(Axis(f"x{n}", d) for n, d in enumerate((hi - lo, *value.shape[2:])))
-        return axes, (Affine.of(axes[0]) + lo, *map(Affine.of, axes[1:]))
+        shape = (part.hi - part.lo, *value.shape[2:])
+        axes = tuple(Axis(f"x{n}", d) for n, d in enumerate(shape))
+        return axes, (Affine.of(axes[0]) + part.lo, *map(Affine.of, axes[1:]))
 
-    def whole(self, index: tuple[Affine, ...]) -> tuple[Affine, ...]:
+    def whole(self, index: tuple[Affine, ...], turn: int = 0) -> tuple[Affine, ...]:
         """An index in a window, without the row, as one in the array."""
-        return (index[0] + self.strip.start, *index[1:])
+        return (index[0] + self.strip.start - turn, *index[1:])
+
+    def turns(self) -> tuple[int, ...]:
+        """Where rows of an array begin: several times, if they wrap around."""
+        rows = self.sweep.rows
+        return (0, -rows, rows) if self.sweep.wraps[0] and self.edges else (0,)
 
     # -- rows --------------------------------------------------------------------------------------
 
@@ -249,14 +289,21 @@ class _Part:
 
     def entering(self, entry: Value) -> list[Stmt]:
         """The rows of a step of what is carried in."""
+        body: list[Stmt] = []
+        for part, turn in product(self.columns(entry.shape[1], 0), self.turns()):
+            body += self.entering_part(entry, part, turn)
+        return body
+
+    def entering_part(self, entry: Value, part: Columns, turn: int) -> list[Stmt]:
+        """Some columns of `entering`, of an array that begins at row ``turn``."""
         kept = self.sweep.kept[entry]
-        axes, index = self.across(entry, *self.columns(entry.shape[1], 0))
+        axes, index = self.across(entry, part)
 
         def guards(b: Axis) -> list[Guard]:
-            return [Guard(self.row(b, NOWHERE), 0, self.sweep.rows)]
+            return [Guard(self.row(b, NOWHERE) - turn, 0, self.sweep.rows)]
 
         def output(b: Axis) -> Output:
-            term = Load(entry, (self.row(b, NOWHERE), *self.whole(index)))
+            term = Load(entry, (self.row(b, NOWHERE) - turn, *self.whole(index, part.turn)))
             at = (NOWHERE, Affine.of(b) + kept, *index)
             return Output(self.windows[entry], axes, at, term)
 
@@ -264,12 +311,21 @@ class _Part:
 
     def computed(self, stage: Stage, piece: Piece) -> list[Stmt]:
         """The rows of a step of a stage that are in a piece of it."""
+        apart = 0 if self.sweep.across is None else margin(self.sweep, self.machine)
+        body: list[Stmt] = []
+        for part, turn in product(self.columns(stage.columns, apart), self.turns()):
+            body += self.computed_part(stage, piece, part, turn)
+        return body
+
+    def computed_part(self, stage: Stage, piece: Piece, part: Columns, turn: int) -> list[Stmt]:
+        """Some columns of `computed`, of an array that begins at row ``turn``."""
         sweep, t = self.sweep, Affine.of(self.iteration)
         lag = t * sweep.period + sweep.lag[stage.value]
         target = stage.value if stage.carry is None else stage.carry.entry
         level = t if stage.carry is None else t + 1
-        apart = 0 if sweep.across is None else margin(sweep, self.machine)
-        axes, index = self.across(stage.value, *self.columns(stage.columns, apart))
+        axes, index = self.across(stage.value, part)
+        term = piece.turned if sweep.wraps[1] else piece.term
+        assert term is not None
 
         def guards(b: Axis) -> list[Guard]:
             row = self.row(b, lag)
@@ -277,11 +333,12 @@ class _Part:
             before = (self.size.count - 1 - t) * sweep.reach + sweep.above[stage.value]
             own = row - Affine.of(self.chunk) * self.share + before
             most = self.place.extent * self.size.step + self.size.count * sweep.reach
-            return [Guard(row, piece.lo, piece.hi), Guard(own, 0, most + sweep.reach + 1)]
+            found = [Guard(row - turn, piece.lo, piece.hi)]
+            return [*found, Guard(own, 0, most + sweep.reach + 1)]
 
         def output(b: Axis) -> Output:
-            here = piece.fixed.get(piece.row, self.row(b, lag))
-            mapping = dict(zip(stage.axes[1:], self.whole(index), strict=True))
+            here = self.row(b, lag) - turn
+            mapping = dict(zip(stage.axes[1:], self.whole(index, part.turn), strict=True))
             mapping[piece.row] = here
 
             def load(read: Load) -> Term:
@@ -290,11 +347,11 @@ class _Part:
                     return read
                 ahead = sweep.lag[read.value] - sweep.lag[stage.value] + sweep.kept[read.value]
                 row = read.index[0] - here + b + ahead
-                column = read.index[1] - self.strip.start
+                column = read.index[1] - self.strip.start + part.turn
                 return Load(window, (t, row, column, *read.index[2:]))
 
             at = (level, Affine.of(b) + sweep.kept[target], *index)
-            return Output(self.windows[target], axes, at, substitute(piece.term, mapping, load))
+            return Output(self.windows[target], axes, at, substitute(term, mapping, load))
 
         return self.rows(self.inside, guards, output)
 
@@ -302,7 +359,8 @@ class _Part:
         """The rows of a step that the last iteration has made."""
         count, sweep, strip = self.size.count, self.sweep, self.strip
         lag = Affine((), count * sweep.period)
-        axes, index = self.across(entry, strip.skipped, strip.skipped + strip.own)
+        own = Columns(strip.skipped, strip.skipped + strip.own, 0)
+        axes, index = self.across(entry, own)
 
         def guards(b: Axis) -> list[Guard]:
             row = self.row(b, lag)
@@ -324,7 +382,8 @@ class _Part:
         window = self.windows[value]
         t, d = Axis("t", self.size.count), Axis("d", kept)
         loops = ((t, 0, t.extent, 1), (d, 0, kept, 1))
-        axes, index = self.across(value, *self.columns(value.shape[1], 0))
+        parts = self.columns(value.shape[1], 0)
+        axes, index = self.across(value, Columns(parts[0].lo, parts[-1].hi, 0))
         old = Load(window, (Affine.of(t), Affine.of(d) + self.size.step, *index))
         output = Output(window, axes, (Affine.of(t), Affine.of(d), *index), old)
         body = self.nests.nest((output,), (*self.around, *loops))

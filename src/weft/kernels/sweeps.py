@@ -14,7 +14,7 @@ how many rows around those of a thread have to be computed besides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from weft.kernels.overwrite import overwrite_static
@@ -36,11 +36,15 @@ from weft.terms.term import (
     postorder,
     rebuild,
     rename_bound,
+    replace_subterms,
     substitute,
 )
 
 #: Rows that an iteration reads away from its own, at most: more would be computed twice than once.
 REACH = 16
+
+#: So many rows may be a border, of which each is computed in its own way.
+SHORT = 4
 
 #: Ranges of rows that a term is cut into, at most.
 PIECES = 12
@@ -61,17 +65,17 @@ class Read:
 
 @struct(frozen=True, eq=False)
 class Piece:
-    """Rows ``lo`` to ``hi`` (exclusive) of a stage, all computed by ``term`` over ``row``."""
+    """Rows ``lo`` to ``hi`` (exclusive) of a stage, all computed by ``term`` over ``row``.
+
+    It reads rows of other stages relative to its own: beyond an array's end, where they wrap
+    around. ``turned`` does so with columns, too; None where they are not all computed alike.
+    """
 
     lo: int
     hi: int
     row: Axis
     term: Term
-
-    @property
-    def fixed(self) -> dict[Axis, Affine]:
-        """Where the row is if there is only one."""
-        return {self.row: Affine((), self.lo)} if self.hi == self.lo + 1 else {}
+    turned: Term | None
 
 
 @struct(frozen=True, eq=False)
@@ -82,6 +86,7 @@ class Stage:
     axes: tuple[Axis, ...]
     pieces: tuple[Piece, ...]
     reads: tuple[Read, ...]
+    wraps: tuple[bool, bool]
     carry: Carry | None = None
 
     @property
@@ -99,6 +104,7 @@ class Sweep:
     that are carried out, and ``reach`` those of what is carried in; ``kept`` are the rows that have
     to be kept of each array before the latest ones. ``across`` are the columns to the left and to
     the right of its own that an iteration reads of what is carried in; None if some are far away.
+    With ``wraps``, rows and columns go on at the other end of an array.
     """
 
     carries: tuple[Carry, ...]
@@ -109,6 +115,7 @@ class Sweep:
     reach: int
     kept: Mapping[Value, int]
     across: tuple[int, int] | None
+    wraps: tuple[bool, bool]
 
     @property
     def columns(self) -> int:
@@ -216,27 +223,91 @@ def _stage(d: Def, known: set[Value], carry: Carry | None) -> Stage | None:
     """A definition as a stage, if its rows are cut into few pieces that read nearby rows."""
     if len(d.axes) < 2 or d.value.size == 0:
         return None
+    rows = _relative(d.term, d.axes[0], 0, known)
+    if rows is None or not all(rows.near):
+        return None
     pieces: list[Piece] = []
-    reads: list[Read] = []
-    for lo, hi, row, term in _cut(d.term, d.axes[0]) or ():
-        pieces.append(Piece(lo, hi, row, term))
-        columns = _cut(term, d.axes[1])
-        for first, last, column, part in columns or ((0, 0, d.axes[1], term),):
+    reads: dict[Read, None] = {}
+    around = False
+    for lo, hi, row, term in rows.ranges:
+        columns = _relative(term, d.axes[1], 1, known)
+        parts = [(d.axes[1], term)] if columns is None else [r[2:] for r in columns.ranges]
+        nearby = [False] if columns is None else columns.near
+        around = around or (columns is not None and columns.wraps)
+        for near, (column, part) in zip(nearby, parts, strict=True):
             for load in postorder(part):
                 if isinstance(load, Load) and load.value in known:
-                    rows = _away(load, 0, row, lo, hi)
-                    if rows is None:
-                        return None
-                    beside = _away(load, 1, column, first, last) if columns else None
-                    reads.append(Read(load.value, *rows, beside))
-    return (
-        Stage(d.value, d.axes, tuple(pieces), tuple(dict.fromkeys(reads)), carry)
-        if pieces
-        else None
-    )
+                    above = (load.index[0] - row).bounds()
+                    beside = (load.index[1] - column).bounds() if near else None
+                    reads[Read(load.value, *above, beside)] = None
+        turned = None
+        if len(parts) == 1:
+            turned = substitute(parts[0][1], {parts[0][0]: Affine.of(d.axes[1])})
+        pieces.append(Piece(lo, hi, row, term, turned))
+    return Stage(d.value, d.axes, tuple(pieces), tuple(reads), (rows.wraps, around), carry)
 
 
-def _cut(term: Term, axis: Axis) -> list[tuple[int, int, Axis, Term]] | None:
+@struct(frozen=True, eq=False)
+class _Ranges:
+    """Ranges of an axis with the terms there, each over an axis of its own.
+
+    Whether each of them reads ``near`` itself along the axis, and whether some do so around the end
+    of an array.
+    """
+
+    ranges: tuple[_Range, ...]
+    near: tuple[bool, ...]
+    wraps: bool
+
+
+def _relative(term: Term, axis: Axis, place: int, known: set[Value]) -> _Ranges | None:
+    """``term`` by ranges of an axis, what it reads of ``known`` in dimension ``place`` relative to
+    it; neighbours that are alike then are one."""
+    cut = _cut(term, axis)
+    if cut is None:
+        return None
+    ranges: list[_Range] = []
+    near: list[bool] = []
+    wraps = False
+    for lo, hi, own, part in _one_by_one(cut):
+        made: dict[Term, Term] = {}
+        loads = [t for t in postorder(part) if isinstance(t, Load) and t.value in known]
+        for t in loads:
+            away = _away(t, place, own, lo, hi)
+            if away is None:
+                continue
+            made[t] = Load(t.value, (*t.index[:place], away + own, *t.index[place + 1 :]))
+            at = {own: Affine((), lo)} if hi == lo + 1 else {}
+            wraps = wraps or (away + own).substitute(at) != t.index[place].substitute(at)
+        far = len(made) < len(loads)
+        new = replace_subterms(part, made)
+        alike = False
+        if ranges and not far and near[-1]:
+            first, _, before, old = ranges[-1]
+            alike = substitute(new, {own: Affine.of(before)}) == old
+            if alike:
+                ranges[-1] = (first, hi, before, old)
+        if not alike:
+            ranges.append((lo, hi, own, new))
+            near.append(not far)
+    return _Ranges(tuple(ranges), tuple(near), wraps)
+
+
+_Range = tuple[int, int, Axis, Term]
+
+
+def _one_by_one(cut: Sequence[_Range]) -> Iterator[_Range]:
+    """The same ranges, short ones one by one: each may read the same row of a border."""
+    for lo, hi, own, part in cut:
+        if hi - lo == 1 or hi - lo > SHORT:
+            yield lo, hi, own, part
+            continue
+        for place in range(lo, hi):
+            axis = Axis(own.name, own.extent)
+            yield place, place + 1, axis, substitute(part, {own: Affine.of(axis)})
+
+
+def _cut(term: Term, axis: Axis) -> list[_Range] | None:
     """The ranges of an axis in which no fuse changes its piece, and what ``term`` is there.
 
     It is over an axis of its own in each. None where there are too many, or unknown ones.
@@ -251,7 +322,7 @@ def _cut(term: Term, axis: Axis) -> list[tuple[int, int, Axis, Term]] | None:
     edges = sorted(c for c in cuts if 0 <= c <= axis.extent)
     if len(edges) > PIECES:
         return None
-    ranges: list[tuple[int, int, Axis, Term]] = []
+    ranges: list[_Range] = []
     for lo, hi in pairwise(edges):
         own = Axis(axis.name, axis.extent)
         (part,) = entered((term,), axis, own, {own: (lo, hi - 1)})
@@ -270,21 +341,28 @@ def _settled(term: Term, row: Axis) -> Term:
     return done[term]
 
 
-def _away(load: Load, place: int, axis: Axis, lo: int, hi: int) -> tuple[int, int] | None:
-    """How far from ``axis``, in its range, a load is in its dimension ``place``; None if far."""
+def _away(load: Load, place: int, axis: Axis, lo: int, hi: int) -> Affine | None:
+    """How far from ``axis``, in its range, a load is in its dimension ``place``; None if far.
+
+    An array may go on at its other end.
+    """
     at = {axis: Affine((), lo)} if hi == lo + 1 else {}
     away = load.index[place].substitute(at) - Affine.of(axis).substitute(at)
     if axis in away.axes() or any(i.dynamics() for i in load.index):
         return None
-    least, most = away.bounds()
-    return (least, most) if max(-least, most) <= REACH else None
+    extent = load.value.shape[place]
+    for turn in (0, -extent, extent):
+        least, most = (away + turn).bounds()
+        if max(-least, most) <= REACH:
+            return away + turn
+    return None
 
 
 # -- layout ----------------------------------------------------------------------------------------
 
 
-def _laid_out(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> Sweep:
-    """Who lags behind whom, and by how much."""
+def _laid_out(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> Sweep | None:
+    """Who lags behind whom, and by how much; None if arrays of several lengths wrap around."""
     lag: dict[Value, int] = {c.entry: 0 for c in carries}
     for stage in stages:
         lag[stage.value] = max([0, *(lag[r.source] + r.hi for r in stage.reads)])
@@ -299,8 +377,17 @@ def _laid_out(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> Sweep:
             kept[r.source] = max(kept[r.source], lag[stage.value] - lag[r.source] - r.lo)
             above[r.source] = max(above[r.source], above[stage.value] - r.lo)
     reach = max(above[c.entry] for c in carries)
+    wraps = any(s.wraps[0] for s in stages), any(s.wraps[1] for s in stages)
     across = _across(carries, stages)
-    return Sweep(carries, tuple(stages), lag, period, above, reach, kept, across)
+    shape = carries[0].entry.shape
+    if wraps[0] and any(s.axes[0].extent != shape[0] for s in stages):
+        return None
+    if wraps[1] and not all(
+        s.columns == shape[1] and all(p.turned is not None for p in s.pieces) for s in stages
+    ):
+        across = None
+    wraps = wraps[0], wraps[1] and across is not None
+    return Sweep(carries, tuple(stages), lag, period, above, reach, kept, across, wraps)
 
 
 def _across(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> tuple[int, int] | None:
