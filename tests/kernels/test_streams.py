@@ -19,7 +19,7 @@ import weft.numpy as wnp
 from tests.levels import programs as random_programs
 from tests.levels.test_levels import check_levels, run_launches, trace
 from weft import lax
-from weft.compile import Executable, compile_jaxpr, host_machine
+from weft.compile import Executable, compile_jaxpr, host_machine, plan_program
 from weft.core.bounded import BoundedCache
 from weft.kernels import plan, streaming
 from weft.kernels.blocked import Blocks
@@ -515,3 +515,13 @@ def test_streams_that_wait_for_each_other_through_steps_between_them_are_not_bot
     one = weft.jit(weft.grad(loss))
     for n in range(2):
         np.testing.assert_allclose(slope[n], one(x[n]), rtol=1e-4, atol=1e-7)
+
+
+def test_a_scatter_that_only_a_stream_reads_is_not_part_of_it() -> None:
+    def program(u: Any, w: Any, index: Any) -> Any:
+        product = w * u + 0.01 * wnp.zeros_like(u).at[index].add(2 * u[index])
+        return [product, wnp.vdot(u, product)]
+
+    u, index = np.ones(24_000), np.arange(48_000, dtype=np.int32) % 24_000
+    planned = plan_program(trace(program, [u, u, index]), machine=host_machine(2))
+    assert len(planned.steps) > 1  # `weft.config.check` finds what is read before it is written

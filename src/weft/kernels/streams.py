@@ -199,6 +199,7 @@ class _Finder:
         self.steps = _without_views(region)
         self.place = {d.value: n for n, d in enumerate(self.steps)}
         self.definition = {d.value: d for d in self.steps}
+        self.inlined = {s.value for s in region.steps if isinstance(s, Def)} - self.place.keys()
         self.folds = {d.value: _folds_over(d.term, lambda a: True) for d in self.steps}
         self.contractions = {d.value for d in self.steps if is_contraction(d.term)}
         self.reads: dict[Value, list[Load]] = {
@@ -455,7 +456,7 @@ class _Finder:
         stack = [v for value in kind for v in self.uses[value]]
         while stack:
             view = stack.pop()
-            if view in gone or view in self.definition or view not in self.uses:
+            if view in gone or view not in self.inlined:
                 continue
             if view not in self.wanted and all(r in gone for r in self.users[view]):
                 gone.add(view)
