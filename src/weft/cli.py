@@ -1,4 +1,4 @@
-"""The ``weft`` command: ``weft demo``, ``weft devices`` and ``weft bench``."""
+"""The ``weft`` command: ``weft demo``, ``weft explain``, ``weft devices`` and ``weft bench``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if arguments[:1] == ["bench"]:
             return bench(arguments[1:])
         options = parser().parse_args(arguments)
+        if options.command == "explain":
+            return explain(options.place, options.arguments, options.save, options.level)
         if options.command == "devices":
             return devices(options.measure, options.forget)
         if options.pages is not None:
@@ -55,6 +57,19 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="write live pages for a browser there instead: draw a digit, stir the fluid",
     )
+    what = commands.add_parser(
+        "explain", help="what becomes of a function: kernels, bytes, rules, times, instructions"
+    )
+    what.add_argument("place", metavar="script.py:function", help="runs until its first call")
+    what.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="ARGUMENT",
+        help="arguments instead of those: types such as f32[64,784], or expressions over the "
+        "names of the script",
+    )
+    what.add_argument("--save", type=Path, metavar="FILE", help="write a page for a browser there")
+    what.add_argument("--level", metavar="NAME", help="print a level, such as kernels or assembly")
     model = commands.add_parser(
         "devices", help="what programs run on, and the model that they are planned with"
     )
@@ -123,6 +138,31 @@ def pages(folder: Path) -> int:
     print(f"Wrote {' and '.join(map(str, written))}. To see them:")
     print(f"  {sys.executable} -m http.server --bind 127.0.0.1 --directory {folder}")
     print("and open http://127.0.0.1:8000 in a browser.")
+    return 0
+
+
+def explain(place: str, arguments: Sequence[str], save: Path | None, level: str | None) -> int:
+    """Explain a function of a script, measured if there is something to run it on."""
+    from rich.console import Console
+
+    from weft.report.script import ScriptError, explain_script
+
+    try:
+        report = explain_script(place, arguments)
+        if level is not None:
+            if level not in report.levels:
+                raise ScriptError(f"--level is one of {', '.join(report.levels)}, not {level!r}")
+            print(report.levels[level])
+            return 0
+        if report.measurable:
+            report.measure()
+        Console(highlight=False).print(report)
+        if save is not None:
+            report.save(save)
+            print(f"wrote {save}")
+    except (ScriptError, OSError) as why:
+        print(f"weft explain: {why}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -14,6 +14,8 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _SKIPPED = (_PACKAGE, _LIBRARY + "functools", _LIBRARY + "threading")
+#: What takes trees of arguments apart calls back, too.
+_TREES = f"{os.sep}optree{os.sep}"
 #: By name of the file: its hash is kept, that of a code object is computed anew each time.
 _is_internal: dict[str, bool] = {}
 
@@ -48,7 +50,7 @@ def _nearest(frame: FrameType | None) -> FrameType | None:
         if internal is None:
             if len(_is_internal) > 10_000:
                 _is_internal.clear()
-            internal = _is_internal[file] = file.startswith(_SKIPPED)
+            internal = _is_internal[file] = file.startswith(_SKIPPED) or _TREES in file
         if not internal:
             return frame
         frame = frame.f_back

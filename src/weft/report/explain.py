@@ -6,22 +6,26 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from weft import tree
 from weft.compile import PlannedRegion, Record, compile_jaxpr, host_machine
 from weft.config import config
+from weft.core.avals import ShapedArray
 from weft.kernels.machine import Machine
 from weft.kernels.print import print_kernel
+from weft.report.levels import Levels
 from weft.report.origins import computed, lines_of, written
-from weft.report.report import EGraph, KernelReport, Report
+from weft.report.report import EGraph, KernelReport, Report, Work
 from weft.report.steps import cost_of
 from weft.saturate.derivation import Step, derivation
-from weft.transforms.abstract import make_jaxpr
+from weft.transforms.abstract import ShapeDtypeStruct, make_jaxpr
 from weft.transforms.functions import check_callable
 
 
 def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
     """What becomes of ``fun`` when it is compiled for ``args``: kernels, bytes, rules, time.
 
-    ``fun`` is a function of arrays (or trees of them), jitted or not; nothing is run.
+    ``fun`` is a function of arrays (or trees of them), jitted or not. Nothing is run, until the
+    report is asked to `Report.measure`; so arguments may be `weft.ShapeDtypeStruct` as well.
 
     >>> report = explain(lambda a, b: (a @ b)[3], np.ones((200, 300)), np.ones((300, 200)))
     >>> report.flops  # two for each element of b
@@ -32,7 +36,10 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
     closed = make_jaxpr(fun)(*args, **kwargs)
     record = Record()
     record.seconds["trace"] = time.perf_counter() - start
-    executable = compile_jaxpr(closed, record=record)
+    executable = compile_jaxpr(closed, record=record, stamped=True)
+    subject = executable.native.subject
+    leaves = tree.leaves((args, kwargs))
+    typed = any(isinstance(x, ShapeDtypeStruct | ShapedArray) for x in leaves)
     passes = {k: v for k, v in executable.stats.passes.items() if k != "plan"}
     machine = host_machine(config.threads)
     kernels = _kernels(record.regions, machine)
@@ -44,7 +51,8 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
         egraph=_egraph(record),
         compile_time={**record.seconds, **passes},
         fallbacks=tuple(_fallbacks(record.regions)),
-        levels={"jaxpr": str(closed)},
+        levels=Levels(subject),
+        work=Work(subject, executable.native, None if typed else leaves),
     )
 
 

@@ -16,6 +16,7 @@ from weft.report.units import bytes_text, seconds_text
 
 if TYPE_CHECKING:
     from weft.report.profile import KernelTime, Profile
+    from weft.report.report import Report
 
 #: Rows of a table; what is left is counted.
 ROWS = 30
@@ -106,3 +107,55 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[Any]], left: int) -> Tabl
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def report_view(report: Report) -> Any:
+    """A report for `rich`."""
+    measured = report.measured
+    facts = [
+        f"{len(report.kernels)} kernels",
+        f"{seconds_text(report.predicted_time)} predicted",
+        *([f"{seconds_text(measured.seconds)} measured"] if measured else ()),
+        f"{bytes_text(report.bytes_moved.get('DRAM', 0.0))} of DRAM",
+        f"{bytes_text(report.peak_intermediate_bytes)} between kernels",
+        f"compiled in {seconds_text(sum(report.compile_time.values()))}",
+    ]
+    parts: list[Any] = [Text(f"{report.name}: ", style="bold").append(", ".join(facts), "not bold")]
+    if report.kernels:
+        heads = ("time", "", "predicted", "of roof", "GFLOP/s", "DRAM", "kernel", "lines")
+        parts.append(grid(heads, _kernel_rows(report), left=2))
+    if report.derivation:
+        first, last = report.derivation[0].before, report.derivation[-1].after
+        rules = dict.fromkeys(rule for step in report.derivation for rule in step.rules)
+        gain = f"{seconds_text(first * 1e-9)} → {seconds_text(last * 1e-9)}: "
+        parts.append(
+            Text("found by rules: ", style="bold").append(gain + ", ".join(rules), "not bold")
+        )
+    if report.egraph.searched:
+        graph = report.egraph
+        text = f"{graph.nodes} nodes, {graph.classes} classes, {graph.iterations} iterations"
+        parts.append(Text("e-graph: ", style="bold").append(text, "not bold"))
+    parts += [Text(f"note: {text}", style="yellow") for text in report.fallbacks]
+    return Group(*parts)
+
+
+def _kernel_rows(report: Report) -> list[list[Any]]:
+    took = {n: k.measured_time or k.predicted_time for n, k in enumerate(report.kernels)}
+    total = sum(took.values()) or 1.0
+    rows = []
+    for number, kernel in enumerate(report.kernels):
+        seconds = took[number]
+        share = kernel.roof_time / seconds if seconds else 0.0
+        rows.append(
+            [
+                seconds_text(seconds),
+                Text(f"{100 * seconds / total:.0f}%", style="dim"),
+                seconds_text(kernel.predicted_time),
+                Text(f"{100 * share:.0f}%", style=share_style(share)),
+                f"{kernel.flops / seconds / 1e9:.3g}" if kernel.flops and seconds else "",
+                bytes_text(kernel.bytes_moved.get("DRAM", 0.0)),
+                kernel.name,
+                lines_cell(kernel.source_lines),
+            ]
+        )
+    return rows
