@@ -75,20 +75,25 @@ def logmeanexp(
 def softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Value:
     """exp(x) over its sum along `axis`, shifted by the maximum so that nothing overflows.
 
-    Elements where `where` does not hold get 0.
+    Elements where `where` does not hold get 0, and so do all where it holds for none.
 
     >>> weft.nn.softmax(np.array([0.0, 0.0]))
     Array([0.5, 0.5], dtype=float32)
     """
     x = floating("softmax", x)
     axes = canonical_axes("nn.softmax", axis, len(shape_of(x)))
-    largest = max_of(
-        x, axes, keepdims=True, initial=None if where is None else -np.inf, where=where
-    )
+    largest = _largest(x, axes, where)
     unnormalised = exp(x - lax.stop_gradient(largest))
     if where is not None:
         unnormalised = where_mask(unnormalised, where, 0)
-    return unnormalised / sum_of(unnormalised, axes, keepdims=True)
+    result = unnormalised / sum_of(unnormalised, axes, keepdims=True)
+    return result if where is None else where_mask(result, where, 0)
+
+
+def _largest(x: Value, axes: tuple[int, ...], where: ArrayLike | None) -> Value:
+    """The largest of the elements over `axes` where `where` holds; −∞ where there is none."""
+    none = where is not None or any(shape_of(x)[d] == 0 for d in axes)
+    return max_of(x, axes, keepdims=True, initial=-np.inf if none else None, where=where)
 
 
 def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -> Value:
@@ -99,9 +104,7 @@ def log_softmax(x: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None) -
     """
     x = floating("log_softmax", x)
     axes = canonical_axes("nn.log_softmax", axis, len(shape_of(x)))
-    largest = max_of(
-        x, axes, keepdims=True, initial=None if where is None else -np.inf, where=where
-    )
+    largest = _largest(x, axes, where)
     shifted = x - lax.stop_gradient(largest)
     result = shifted - log(sum_of(exp(shifted), axes, keepdims=True, where=where))
     if where is None:

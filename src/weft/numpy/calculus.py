@@ -201,8 +201,8 @@ def trapezoid(
     (y,) = promote_inexact("trapezoid", y)
     number = canonical_axis("trapezoid", axis, len(shape_of(y)))
     size = shape_of(y)[number]
-    later = lax.slice_in_dim(y, 1, size, axis=number)
-    earlier = lax.slice_in_dim(y, 0, size - 1, axis=number)
+    later = lax.slice_in_dim(y, min(1, size), size, axis=number)
+    earlier = lax.slice_in_dim(y, 0, max(size - 1, 0), axis=number)
     if x is None:
         width = dx
     elif len(shape_of(x)) == 1:

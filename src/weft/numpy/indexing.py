@@ -126,6 +126,8 @@ def plan_index(index: Any, aval: ShapedArray, checked: bool = True) -> Plan:
     Unless `checked`, numbers out of bounds are left to the mode of the access.
     """
     entries = _expand(index if isinstance(index, tuple) else (index,), aval)
+    if not checked:
+        entries = [_left_to_the_mode(entry) for entry in entries]
     box = Box(aval.shape)
     advanced: list[tuple[int, Any, int]] = []  # axis of the basic result, index, place in the index
     positions: list[int] = []  # places in the index of arrays and integers
@@ -160,6 +162,11 @@ def plan_index(index: Any, aval: ShapedArray, checked: bool = True) -> Plan:
     shape = broadcast_shape("indexing", *(shape_of(array) for _, array, _ in advanced))
     arrays = {d: broadcast_to_shape(array, shape) for d, array, _ in advanced}
     return Plan(box, arrays, shape, (before_first or 0) if adjacent else 0)
+
+
+def _left_to_the_mode(entry: Any) -> Any:
+    """An entry of an index, whose mode says what to do where a number is out of bounds."""
+    return np.asarray(entry) if type(entry) is int else entry
 
 
 def _is_advanced(entry: Any) -> bool:

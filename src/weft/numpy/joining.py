@@ -19,6 +19,7 @@ from weft.numpy._common import (
     DType,
     Value,
     as_result,
+    broadcast_to_shape,
     canonical_axis,
     check_arraylike,
     convert,
@@ -317,7 +318,8 @@ def repeat(
 ) -> Value:
     """Each element (slice along `axis`) repeated; `repeats` is a number or one for each.
 
-    The numbers must be concrete: the shape of the result depends on them.
+    The numbers must be concrete, as the shape of the result depends on them; or else say how long
+    it is: `total_repeat_length` cuts what is more, and repeats the last one where there is less.
 
     >>> np.repeat(np.array([1, 2]), 2)
     Array([1, 1, 2, 2], dtype=int32)
@@ -326,9 +328,12 @@ def repeat(
     x = ravel(a) if axis is None else a
     number = canonical_axis("repeat", 0 if axis is None else axis, len(shape_of(x)))
     size = shape_of(x)[number]
+    if total_repeat_length is not None:
+        return _repeated_to(x, repeats, number, operator.index(total_repeat_length))
     if isinstance(repeats, Tracer) and repeats.concrete() is None:
         raise repeats._concretization_error(
-            "weft.numpy.repeat: use as repeats", "The shape of the result depends on it."
+            "weft.numpy.repeat: use as repeats",
+            "The shape of the result depends on it: say how long it is, total_repeat_length=n.",
         )
     counts = np.asarray(repeats)
     if counts.size and not dtypes.is_integer(counts.dtype):
@@ -347,6 +352,29 @@ def repeat(
     from weft.numpy.taking import take
 
     return take(x, np.repeat(np.arange(size, dtype=np.int32), counts), number)
+
+
+def _repeated_to(x: Value, repeats: ArrayLike, axis: int, total: int) -> Value:
+    """The first `total` of the repeated slices, or all and then the last one again."""
+    from weft.numpy.calculus import searchsorted
+    from weft.numpy.taking import take
+
+    check_arraylike("repeat", repeats)
+    size, counts = shape_of(x)[axis], shape_of(repeats)
+    if not dtypes.is_integer(dtype_of(repeats)):
+        raise TypeError(f"weft.numpy.repeat: repeats are integers, got {dtype_of(repeats)}")
+    if total < 0 or (total and not size):
+        raise ValueError(
+            f"weft.numpy.repeat: total_repeat_length={total} of {size} elements along axis {axis}"
+        )
+    if counts not in ((), (1,), (size,)):
+        raise ValueError(
+            f"weft.numpy.repeat: repeats of shape {counts} for {size} elements along axis {axis}"
+        )
+    every = broadcast_to_shape(lax.convert_element_type(repeats, np.int32), (size,))
+    wanted = lax.iota(np.int32, total)
+    index = searchsorted(lax.cumsum(every), wanted, side="right")
+    return take(x, index, axis, mode="clip")
 
 
 @at_once

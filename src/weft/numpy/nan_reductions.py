@@ -208,26 +208,36 @@ def nanstd(
 def nanargmax(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
-    """The index of the first largest element that is not NaN.
+    """The index of the first largest element that is not NaN; −1 where there is none.
 
     >>> np.nanargmax(np.array([1.0, np.nan, 3.0]))
     Array(2, dtype=int32)
     """
     no_out("nanargmax", out)
-    return argmax(_without_nan(as_array("nanargmax", a), -np.inf), axis, keepdims=keepdims)
+    return _place(argmax, as_array("nanargmax", a), -np.inf, axis, keepdims)
 
 
 @at_once
 def nanargmin(
     a: ArrayLike, axis: int | None = None, out: None = None, keepdims: bool | None = None
 ) -> Value:
-    """The index of the first smallest element that is not NaN.
+    """The index of the first smallest element that is not NaN; −1 where there is none.
 
     >>> np.nanargmin(np.array([1.0, np.nan, 3.0]))
     Array(0, dtype=int32)
     """
     no_out("nanargmin", out)
-    return argmin(_without_nan(as_array("nanargmin", a), np.inf), axis, keepdims=keepdims)
+    return _place(argmin, as_array("nanargmin", a), np.inf, axis, keepdims)
+
+
+def _place(
+    search: Callable[..., Value], x: Value, nan: float, axis: int | None, keepdims: bool | None
+) -> Value:
+    """What `search` finds with `nan` in place of NaN, which it may not find."""
+    if not dtypes.is_inexact(dtype_of(x)):
+        return search(x, axis, keepdims=keepdims)
+    index = search(_without_nan(x, nan), axis, keepdims=keepdims)
+    return choose(all_of(isnan(x), axis, keepdims=bool(keepdims)), np.int32(-1), index)
 
 
 @at_once

@@ -40,7 +40,16 @@ from weft.numpy.ufuncs import constant_like, divide
 _ROUNDING = {"lower": "floor", "higher": "ceil", "nearest": "round"}
 #: The method that reads the first element up to which a part of all weights lies.
 _BY_WEIGHT = "inverted_cdf"
-_METHODS = ("linear", "midpoint", *_ROUNDING, _BY_WEIGHT)
+#: Plotting positions (Hyndman and Fan, Sample quantiles in statistical packages, 1996): a quantile
+#: q of n elements lies at q·(n + 1 − α − β) + α − 1, for the α and β of a method.
+_PLOTTING = {
+    "interpolated_inverted_cdf": (0.0, 1.0),
+    "hazen": (0.5, 0.5),
+    "weibull": (0.0, 0.0),
+    "median_unbiased": (1 / 3, 1 / 3),
+    "normal_unbiased": (3 / 8, 3 / 8),
+}
+_METHODS = ("linear", "midpoint", *_ROUNDING, _BY_WEIGHT, *_PLOTTING)
 
 
 @at_once
@@ -60,7 +69,9 @@ def quantile(
     Between two elements, `method` is "linear" interpolation, the "lower" or "higher" element, their
     "midpoint", or the "nearest" one (halfway, that at an even position); "inverted_cdf" is the
     first element up to which a part `q` of all `weights` lies (of the shape of `a`, or one for each
-    element along `axis`; 1 each by default). The dtype is that of `a`, float32 for integers.
+    element along `axis`; 1 each by default). "interpolated_inverted_cdf", "hazen", "weibull",
+    "median_unbiased" and "normal_unbiased" interpolate as NumPy's do. The dtype is that of `a`,
+    float32 for integers.
 
     >>> quantile(np.array([3.0, 1.0, 2.0, 4.0]), np.array([0.5, 1.0]))
     Array([2.5, 4. ], dtype=float32)
@@ -310,14 +321,14 @@ def _at_positions(rows: Value, q: Value, method: str) -> Value:
     top = shape_of(rows)[-1] - 1
     work = _work_dtype(rows)
     if isinstance(q, np.ndarray):
-        position = _rounded(np, np.atleast_1d(q) * top, method)
+        position = _position(np, np.atleast_1d(q), top, method)
         low = np.floor(position)
         weight: Value = asarray((position - low).astype(work))
         below = low.astype(np.int32)
         above = np.minimum(below + 1, top)
         return _between(take(rows, below, -1), take(rows, above, -1), weight, method, work)
-    position = clip(lax.reshape(asarray(q, work), shape_of(q) or (1,)) * top, 0, top)
-    position = _rounded(ufuncs, position, method)
+    parts = clip(lax.reshape(asarray(q, work), shape_of(q) or (1,)), 0, 1)
+    position = _position(ufuncs, parts, np.asarray(top, work), method)
     low = ufuncs.floor(position)
     below = low.astype(np.int32)
     above = clip(below + 1, 0, top)
@@ -329,8 +340,8 @@ def _at_counted_positions(rows: Value, counts: Value, q: Value, method: str) -> 
     """Elements at q·(n−1) where each row has its own n; NaN, the first element, where it is 0."""
     work = _work_dtype(rows)
     top = clip(counts - 1, 0)[..., None]
-    position = lax.reshape(asarray(q, work), shape_of(q) or (1,)) * top.astype(work)
-    position = _rounded(ufuncs, position, method)
+    parts = lax.reshape(asarray(q, work), shape_of(q) or (1,))
+    position = _position(ufuncs, parts, top.astype(work), method)
     low = ufuncs.floor(position)
     below = clip(low.astype(np.int32), 0, top)
     above = clip(below + 1, 0, top)
@@ -338,9 +349,15 @@ def _at_counted_positions(rows: Value, counts: Value, q: Value, method: str) -> 
     return _between(lower, upper, position - low, method, work)
 
 
-def _rounded(functions: Any, position: Value, method: str) -> Value:
-    """Where methods that read one element read it; `functions` are NumPy's or those of arrays."""
-    return getattr(functions, _ROUNDING[method])(position) if method in _ROUNDING else position
+def _position(functions: Any, q: Value, top: Value, method: str) -> Value:
+    """Where a method reads rows from 0 to `top`; `functions` are NumPy's or those of arrays."""
+    if method in _ROUNDING:
+        return getattr(functions, _ROUNDING[method])(q * top)
+    if method not in _PLOTTING:
+        return q * top
+    alpha, beta = _PLOTTING[method]
+    position = q * (top + (2 - alpha - beta)) + (alpha - 1)
+    return functions.minimum(functions.maximum(position, 0), top)
 
 
 def _work_dtype(x: Value) -> np.dtype:

@@ -142,8 +142,8 @@ def linspace(
     result = moveaxis(result, 0, canonical_axis("linspace", axis, len(full_shape)))
     if not retstep:
         return result
-    step = (stop - start) / divisions if divisions else np.nan
-    return result, step
+    span = lax.sub(last, first)
+    return result, lax.div(span, constant_like(span, divisions or np.nan))
 
 
 @at_once

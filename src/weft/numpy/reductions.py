@@ -36,7 +36,7 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.select import extremum_limits, where_mask
-from weft.numpy.ufuncs import constant_like, divide, sqrt, subtract, truth
+from weft.numpy.ufuncs import divide, sqrt, subtract, truth
 from weft.primitives import reduction
 
 Reducer = Callable[[Value, tuple[int, ...]], Value]
@@ -436,7 +436,7 @@ def average(
     if weights is None:
         result = mean(x, axis, keepdims=keepdims)
         axes = canonical_axes("average", axis, len(shape_of(x)))
-        total: Value = constant_like(result, _counts(x, axes, None, keepdims))
+        total: Value = lax.full_like(result, _counts(x, axes, None, keepdims))
     else:
         x, weights = promote_inexact("average", x, as_array("average", weights))
         if shape_of(weights) != shape_of(x):

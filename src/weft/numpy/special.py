@@ -292,6 +292,7 @@ def spacing(x: ArrayLike, /) -> Value:
     above = lax.nextafter(size, constant_like(size, np.inf))
     below = lax.nextafter(size, constant_like(size, 0))
     # Above the greatest float there is none: there the distance is that to the one below.
-    greatest = lax.eq(above, constant_like(size, np.inf))
+    infinity = constant_like(size, np.inf)
+    greatest = lax.bitwise_and(lax.eq(above, infinity), lax.ne(size, infinity))
     distance = lax.select_n(greatest, lax.sub(above, size), lax.sub(size, below))
     return lax.select_n(lax.lt(x, constant_like(x, 0)), distance, lax.neg(distance))

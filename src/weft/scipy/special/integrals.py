@@ -245,11 +245,13 @@ def expn(n: ArrayLike, x: ArrayLike) -> Value:
 def sici(x: ArrayLike) -> tuple[Value, Value]:
     """``(Si, Ci)``: the integrals of ``sin(t)/t`` from 0, and of ``cos(t)/t`` from inf, to `x`.
 
+    Ci is that of the magnitude of `x`, the real part of what it is for negative numbers.
+
     >>> weft.scipy.special.sici(np.array([1.0]))[0].round(4)
     Array([0.9461], dtype=float32)
     """
     (x,) = reals("sici", x)
-    return p.si(x), p.ci(x)
+    return p.si(x), p.ci(lax.abs(x))
 
 
 def spence(x: ArrayLike) -> Value:
