@@ -60,6 +60,11 @@ class Config:
       kernel; compiling takes longer. Off by default, on in Weft's own tests.
     - ``cache_dir``: where compiled code is kept between processes; None keeps none.
 
+    - ``warn_recompiles``: a jitted function warns at every so-manyth signature that it is compiled
+      for, with the arguments that changed: 32 by default, 1 for each, None for never.
+    - ``warn_constants``: a jitted function warns of arrays of so many bytes that it closes over,
+      which become part of its program: 64 MiB by default, None for never.
+
     >>> weft.config.threads = 1
     >>> weft.config.dump = {"jaxpr", "kernels"}
     """
@@ -75,6 +80,8 @@ class Config:
         "_routines",
         "_settings",
         "_threads",
+        "_warn_constants",
+        "_warn_recompiles",
         "compiled_for",
     )
 
@@ -89,6 +96,8 @@ class Config:
         self._extraction = "greedy"
         self._dump: frozenset[str] = frozenset()
         self._check = False
+        self._warn_recompiles: int | None = 32
+        self._warn_constants: int | None = 1 << 26
         self._profiled = False
         self._settings: dict[tuple[object, ...], tuple[object, ...]] = {}
         self._cache_dir: str | None = default_cache_dir()
@@ -201,6 +210,24 @@ class Config:
         self._check = value
 
     @property
+    def warn_recompiles(self) -> int | None:
+        """At every which signature a jitted function warns."""
+        return self._warn_recompiles
+
+    @warn_recompiles.setter
+    def warn_recompiles(self, value: int | None) -> None:
+        self._warn_recompiles = _count("warn_recompiles", value)
+
+    @property
+    def warn_constants(self) -> int | None:
+        """From how many bytes on a jitted function warns of what it closes over."""
+        return self._warn_constants
+
+    @warn_constants.setter
+    def warn_constants(self, value: int | None) -> None:
+        self._warn_constants = _count("warn_constants", value)
+
+    @property
     def cache_dir(self) -> str | None:
         """The folder of compiled code, or None."""
         return self._cache_dir
@@ -239,7 +266,20 @@ _SETTINGS = (
     "dump",
     "check",
     "cache_dir",
+    "warn_recompiles",
+    "warn_constants",
 )
+
+
+def _count(name: str, value: int | None) -> int | None:
+    """A positive number, or None."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"config.{name} is an int or None, got {value!r} ({type(value).__name__})")
+    if value < 1:
+        raise ValueError(f"config.{name} is at least 1, or None, got {value}")
+    return value
 
 
 def _quoted(names: Iterable[str]) -> str:

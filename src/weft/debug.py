@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import builtins
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from weft.config import DUMP_LEVELS, config
 from weft.transforms.debug_callback import debug_callback
 
-__all__ = ["callback", "print"]
+__all__ = ["callback", "levels", "print"]
+
+
+@contextmanager
+def levels(*names: str) -> Iterator[None]:
+    """Prints what is compiled inside of a ``with`` block, level by level, to standard error.
+
+    Parameters
+    ----------
+    names: of `weft.config.dump`: ``"jaxpr"``, ``"terms"``, ``"saturated"``, ``"kernels"`` (before
+        they are scheduled), ``"schedule"``, ``"program"``, ``"llvm"``, ``"assembly"``; all if none
+        is given.
+
+    Programs that were compiled before are not compiled again. `weft.explain` has the same levels of
+    one function, with the lines that they come from.
+
+    >>> with weft.debug.levels("jaxpr"):
+    ...     y = weft.jit(lambda x: x + x)(np.ones(3))
+
+    Raises ValueError for a name that is none.
+    """
+    before = config.dump
+    config.dump = before | frozenset(names or DUMP_LEVELS)
+    try:
+        yield
+    finally:
+        config.dump = before
 
 
 def callback(callback: Callable[..., Any], *args: Any, ordered: bool = True, **kwargs: Any) -> None:

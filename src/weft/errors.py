@@ -1,4 +1,6 @@
-"""The errors the front end raises, each a subclass of the built-in error it refines.
+"""The errors and warnings of the front end, each a subclass of the built-in one it refines.
+
+docs/errors.md shows each with a program that causes it, and what to do.
 
 JAX's names are aliases where one of these errors is that error.
 """
@@ -44,6 +46,14 @@ class NonlinearError(TypeError):
 
 class DeviceError(RuntimeError):
     """A device is missing, was lost, or refuses a kernel: the message says what to do."""
+
+
+class RecompilationWarning(UserWarning):
+    """A jitted function was compiled for many signatures: the message says what changed."""
+
+
+class LargeConstantWarning(UserWarning):
+    """A jitted function closed over a large array: the message says which, and where."""
 
 
 ConcretizationTypeError = ConcretizationError

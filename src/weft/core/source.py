@@ -13,7 +13,7 @@ from typing import NamedTuple
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
-_SKIPPED = (_PACKAGE, _LIBRARY + "functools", _LIBRARY + "threading")
+_SKIPPED = (_PACKAGE, _LIBRARY + "functools", _LIBRARY + "threading", "<weft ")  # made by Weft
 #: What takes trees of arguments apart calls back, too.
 _TREES = f"{os.sep}optree{os.sep}"
 #: By name of the file: its hash is kept, that of a code object is computed anew each time.

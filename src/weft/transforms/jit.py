@@ -31,6 +31,7 @@ from weft.runtime import ahead
 from weft.runtime.fast_call import Conditions, FastCallable
 from weft.structs import struct
 from weft.transforms.call import device_results, executable_of, jit_p
+from weft.transforms.captured import note_constants
 from weft.transforms.functions import (
     FlatFunction,
     argument_names,
@@ -42,6 +43,7 @@ from weft.transforms.functions import (
     signature_of,
 )
 from weft.transforms.lowered import Lowered
+from weft.transforms.retraced import Signature, note_trace
 from weft.transforms.unpack import NO_MATCH, tree_call
 
 #: Signatures kept for each jitted function.
@@ -210,6 +212,8 @@ class JitFunction(FastCallable):
         self._fast_tree: Callable[..., Any] | None = None
         self._fast_for: Any = None
         self._last: Traced | None = None
+        self._traces = 0
+        self._signature: Signature | None = None
         jitted.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -329,6 +333,7 @@ class JitFunction(FastCallable):
         """Forgets every trace and compiled program of this function."""
         with self._lock:
             self._cache.clear()
+            self._traces, self._signature = 0, None
             self.set_fast(None)
             self._fast = self._fast_tree = self._last = None
 
@@ -345,6 +350,7 @@ class JitFunction(FastCallable):
                         self._cache.move_to_end(key)
             return traced
         traced = self._trace_call(call)
+        self._note_trace(call, traced)
         # A program that closes over values of an outer trace is valid there only.
         if not traced.local:
             with self._lock:
@@ -375,6 +381,18 @@ class JitFunction(FastCallable):
             tune=self._tune,
             device=self._device,
         )
+
+    def _note_trace(self, call: _Call, traced: Traced) -> None:
+        """Warns of many signatures and of large constants."""
+        roots = positional_names(self._fun, max([i for i, _ in call.static_args], default=-1) + 1)
+        static = [(roots[i], value) for i, value in call.static_args]
+        names = argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
+        now = Signature(call.treedef, call.avals, (*static, *call.static_kwargs), names)
+        before, self._signature = self._signature, now
+        self._traces += 1
+        note_trace(self._name, self._traces, before, now)
+        if traced.closed.consts and current_trace() is eval_trace:
+            note_constants(self._name, self._fun, traced.closed)
 
     def _donated_leaves(self, call: _Call) -> tuple[int, ...]:
         if not (self._donate_argnums or self._donate_argnames):
