@@ -198,9 +198,24 @@ def test_what_webgpu_does_not_have(webgpu: Device) -> None:
     for kind in (np.float64, np.int64, np.int8, np.uint64, np.complex128):
         with pytest.raises(TypeError, match=f"does not compute with {np.dtype(kind)}"):
             weft.device_put(np.ones(3, kind), webgpu)
-    arrays = [np.full(3, n, np.float32) for n in range(40)]
-    with pytest.raises(DeviceError, match=r"binds \d+ buffers to a kernel, and .* stack arrays"):
-        weft.jit(lambda xs: sum(xs[1:], xs[0]))(weft.device_put(arrays, webgpu))
+
+
+def test_many_arrays_on_webgpu(webgpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is more than a kernel may have is put together for it."""
+    monkeypatch.setitem(webgpu._limits, "max-storage-buffers-per-shader-stage", 4)
+    arrays = [np.full(3, n, np.float32) for n in range(20)]
+    counts = [np.arange(3, dtype=np.int32) + n for n in range(4)]
+
+    def sums(xs: Any, ns: Any) -> Any:
+        total = sum(xs[1:], xs[0]) + sum(ns)
+        return total, total + xs[0], total * 2
+
+    found = weft.jit(sums)(*weft.device_put((arrays, counts), webgpu))
+    for a, e in zip(found, sums(arrays, counts), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), e)
+    monkeypatch.setitem(webgpu._limits, "max-storage-buffers-per-shader-stage", 1)
+    with pytest.raises(DeviceError, match=r"binds 1 buffers to a kernel, and .* has 2: compute"):
+        weft.jit(lambda x: x * 3)(weft.device_put(arrays[1], webgpu))
 
 
 @pytest.mark.parametrize("name", tile_kernels.CASES)

@@ -61,7 +61,8 @@ def test_stirring_moves_fluid_and_colours_it() -> None:
     for _ in range(5):
         found = step(pool, pointer(SIDE - 2, 40, 2.0, 0.0, (0.5, 0, 0)))
         pool = Pool(found["u"], found["v"], found["ink"], found["pressure"])
-    picture = np.asarray(found["picture"])
+    words = np.asarray(found["picture"]).astype("<u4")
+    picture = words[..., None].view(np.uint8)
     assert picture.shape == (SIDE, SIDE, 4) and (picture[..., 3] == 255).all()
     assert picture[40, SIDE - 2, 0] > 100 and not picture[..., 1].any()
     assert picture[40, 3, 0] > 0, "across the edge, too"
@@ -93,7 +94,8 @@ def test_a_browser_shows_the_page(address: str, page: str, tmp_path: Path) -> No
         [CHROMIUM, *options, f"{address}/{page}/"], capture_output=True, text=True, timeout=120
     )
     assert 'data-ready="yes"' in done.stdout, done.stderr
-    assert "CONSOLE" not in done.stderr, done.stderr
+    said = [x for x in done.stderr.splitlines() if "CONSOLE" in x]
+    assert all("No available adapters" in x for x in said), done.stderr  # of WebGPU
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,10 +115,12 @@ def test_control_flow_constants_and_other_dtypes(tmp_path: Path) -> None:
 
 def test_the_page_runs_the_modules() -> None:
     exported = weft.export(lambda x: wnp.cumsum(x), np.ones(5, F32), target="web", name="sums")
-    assert sorted(exported.files) == ["index.html", "sums.js", "sums.wasm"]
+    assert sorted(exported.files) == ["index.html", "sums.gpu.js", "sums.js", "sums.wasm"]
     text = exported.files["index.html"]
     assert (
-        isinstance(text, str) and 'from "./sums.js"' in text and "$" not in text.replace("${", "")
+        isinstance(text, str)
+        and 'from "./sums.gpu.js"' in text
+        and "$" not in text.replace("${", "")
     )
     assert exported.files["sums.wasm"][:4] == b"\0asm"
 

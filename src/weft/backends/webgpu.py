@@ -21,6 +21,7 @@ from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import gpu_machine
+from weft.kernels.packing import Packed, pack
 
 #: Threads of a workgroup that the planner starts from.
 BLOCK = 64
@@ -134,17 +135,55 @@ class WebGPU(KernelDevice):
         return [self._compiled(kernel) for kernel in kernels]
 
     def _compiled(self, kernel: Kernel) -> tuple[Launcher, tuple[int, ...]]:
-        emitted = text.emit_kernel(kernel)
-        count, most = len(emitted.arguments), self._limits[BUFFERS]
+        most = self._limits[BUFFERS]
+        shared = sum(b.level == "shared" for b in kernel.scratch)
+        packed = pack(kernel, most - shared)
+        emitted = text.emit_kernel(packed.kernel)
+        count = len(emitted.arguments)
         if count > most:
             raise DeviceError(
                 f"{self.name} ({self.description}) binds {most} buffers to a kernel, and "
-                f"{kernel.name} has {count}: stack arrays, or compute some of the results apart"
+                f"{kernel.name} has {count}: compute some of the results apart"
             )
         with self._explained(kernel):
             run = self._run(emitted)
-        shared = emitted.arguments[len(kernel.params) :]
-        return run, tuple(4 * buffer.extent for buffer in shared)
+        if packed.kernel is not kernel:
+            run = self._packing(packed, run)
+        scratch = emitted.arguments[len(packed.kernel.params) :]
+        return run, tuple(4 * buffer.extent for buffer in scratch)
+
+    def _packing(self, packed: Packed, run: Launcher) -> Launcher:
+        """Puts arguments together, runs, and takes results apart."""
+        params = packed.kernel.params
+        several = [n for n, parts in enumerate(packed.parts) if len(parts) > 1]
+        count = sum(map(len, packed.parts))
+
+        def launch(arguments: Sequence[Memory]) -> None:
+            bound = [arguments[parts[0][0]] for parts in packed.parts]
+            for n in several:
+                bound[n] = self.alloc(4 * params[n].extent)
+                if params[n].role != "output":
+                    self._parts(packed, n, bound[n], arguments, back=False)
+            run([*bound, *arguments[count:]])
+            for n in several:
+                if params[n].role != "input":
+                    self._parts(packed, n, bound[n], arguments, back=True)
+
+        return launch
+
+    def _parts(
+        self, packed: Packed, n: int, whole: Memory, arguments: Sequence[Memory], back: bool
+    ) -> None:
+        """Copies the parts of a packed argument there, or back."""
+        ends = [at for _, at in packed.parts[n][1:]] + [packed.kernel.params[n].extent]
+        with self._lock:
+            encoder = self._device.create_command_encoder()
+            for (place, at), end in zip(packed.parts[n], ends, strict=True):
+                inside, own = (whole.handle, 4 * at), (arguments[place].handle, 0)
+                source, target = (inside, own) if back else (own, inside)
+                if end > at:
+                    encoder.copy_buffer_to_buffer(*source, *target, 4 * (end - at))
+            self._queue.submit([encoder.finish()])
 
     @contextlib.contextmanager
     def _explained(self, kernel: Kernel) -> Iterator[None]:

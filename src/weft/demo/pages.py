@@ -1,4 +1,4 @@
-"""Live pages: the trained classifier and a fluid, compiled to WebAssembly, to draw into."""
+"""Live pages to draw into: the trained classifier and a fluid, for WebGPU and WebAssembly."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def write_pages(folder: Path) -> list[Path]:
 
 
 def _page(folder: Path, function: Any, *args: Any) -> Path:
-    weft.export(function, *args, target="wasm", name="program").save(folder)
+    weft.export(function, *args, target="web", name="program").save(folder)
     page = folder / "index.html"
     page.write_bytes(files("weft.demo").joinpath(f"{folder.name}.html").read_bytes())
     return page
@@ -82,7 +82,10 @@ def pointer(
 
 
 def stir(pool: Pool, pointer: Pointer) -> dict[str, Any]:
-    """One step of the fluid, pushed and coloured by the pointer, and its picture (RGBA)."""
+    """One step of the fluid, pushed and coloured by the pointer, and its picture.
+
+    A pixel is a word, its lowest byte red, then green, blue, and how opaque it is.
+    """
     cells = wnp.arange(SIDE, dtype=np.float32)
     dy, dx = (_around(cells - place) for place in (pointer.y, pointer.x))
     near = wnp.exp(-(dy[:, None] ** 2 + dx[None, :] ** 2) / (2 * REACH**2))
@@ -94,9 +97,8 @@ def stir(pool: Pool, pointer: Pointer) -> dict[str, Any]:
     pressure = lax.fori_loop(0, SWEEPS, lambda _, p: fluid.sweep(wnp, p, outflow), pool.pressure)
     u = u - fluid.along_columns(wnp, pressure)
     v = v - fluid.along_rows(wnp, pressure)
-    shades = [255 * (1 - wnp.exp(-x)) for x in ink]
-    opaque = wnp.full((SIDE, SIDE), 255.0)
-    picture = wnp.stack([*shades, opaque], axis=-1).astype(np.uint8)
+    red, green, blue = ((255 * (1 - wnp.exp(-x))).astype(np.uint32) for x in ink)
+    picture = red | green << 8 | blue << 16 | np.uint32(255 << 24)
     return {"u": u, "v": v, "ink": wnp.stack(ink), "pressure": pressure, "picture": picture}
 
 

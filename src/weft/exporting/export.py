@@ -52,7 +52,9 @@ def export(
         for temporaries. ``cc -O3 -march=native -ffp-contract=off -c name.c`` builds it.
         ``"wasm"``, a WebAssembly module and one of JavaScript: ``const f = await load()``, then
         ``f(x, …)`` takes typed arrays and gives an object of them, and ``f.dispose()`` ends it.
-        ``"web"``, these and a page, ``index.html``, that runs it and shows the time.
+        ``"web"``, these, ``name.gpu.js``, which does the same by WebGPU where there is one
+        (``const f = await load()``, ``await f(x, …)``, ``f.device``; dtypes of 32 bits), and
+        a page, ``index.html``, that runs it and shows the time.
     name: of the function and the files; by default that of ``fun``.
 
     Complex numbers are pairs, booleans bytes, half types words of 16 bits. It runs on one thread.

@@ -1,4 +1,4 @@
-"""Programs for browsers: a WebAssembly module, a module of JavaScript, and a page that runs it.
+"""Programs for browsers: a WebAssembly module, modules of JavaScript, and a page that runs it.
 
 Everything has its place in one memory from the start: the table of arguments, constants, the stack,
 arrays and temporaries. The module brings the table and the constants along as data.
@@ -6,6 +6,7 @@ arrays and temporaries. The module brings the table and the constants along as d
 
 from __future__ import annotations
 
+import html
 import json
 from importlib.resources import files as resources
 from typing import Any
@@ -18,6 +19,7 @@ from weft.compile import machine_of, plan_program, target_of
 from weft.core.avals import ShapedArray
 from weft.core.dtypes import stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
+from weft.exporting import shaders
 from weft.kernels.program import Program, Routine, walk_steps
 from weft.runtime.native import compile_module
 from weft.runtime.processors import browser
@@ -86,8 +88,21 @@ def page(
     takes: dict[str, ShapedArray],
     gives: dict[str, ShapedArray],
 ) -> dict[str, str | bytes]:
-    """The modules, and a page that runs them on random numbers."""
-    return {**files(closed, name, takes, gives), "index.html": _filled("page.html", NAME=name)}
+    """The modules, the same program for WebGPU, and a page that runs it on random numbers.
+
+    A program that WGSL has no code for has no module for WebGPU, and the page says why.
+    """
+    found = files(closed, name, takes, gives)
+    try:
+        program = shaders.program_text(closed)
+    except TypeError as why:
+        lacks = html.escape(f"On WebAssembly, because {why}.")
+        found["index.html"] = _filled("page.html", NAME=name, MODULE=f"{name}.js", LACKS=lacks)
+        return found
+    parameters = ", ".join(takes)
+    found[f"{name}.gpu.js"] = _filled("gpu.js", NAME=name, PARAMETERS=parameters, PROGRAM=program)
+    found["index.html"] = _filled("page.html", NAME=name, MODULE=f"{name}.gpu.js", LACKS="")
+    return found
 
 
 class _Layout:
