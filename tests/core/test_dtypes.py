@@ -80,8 +80,10 @@ def test_integers_of_more_than_64_bits_are_refused():
 def test_unknown_dtypes_are_refused():
     with pytest.raises(TypeError, match="dtype object is not supported; Weft has bool"):
         canonical_dtype(object)
-    with pytest.raises(TypeError, match="'nonsense' is not a dtype"):
+    with pytest.raises(TypeError, match=r"'nonsense' is not a dtype$"):
         canonical_dtype("nonsense")
+    with pytest.raises(TypeError, match=r"'flaot32' is not a dtype; did you mean 'float32'\?"):
+        canonical_dtype("flaot32")
 
 
 def test_python_types_mean_the_defaults():

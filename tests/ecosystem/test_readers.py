@@ -27,6 +27,11 @@ def test_pandas() -> None:
     groups = frame.groupby(np.asarray(x[:, 0] > 0)).mean()
     for data in (frame, groups, series, pd.Index(X[0])):
         np.testing.assert_array_equal(wnp.asarray(data), data.to_numpy())
+    chosen = np.where(wnp.asarray(x[0] > 0), series, 0)  # NumPy's function, given to Weft
+    assert type(chosen) is weft.Array
+    np.testing.assert_array_equal(chosen, np.where(X[0] > 0, X[0], 0))
+    mask = np.asarray(x[:, 0] > 0)  # pandas takes masks of its own and of NumPy
+    assert len(frame[mask]) == len(frame.loc[mask]) == int(mask.sum())
     jitted = weft.jit(lambda a: a.sum(0))
     np.testing.assert_allclose(jitted(wnp.asarray(frame)), X.sum(0), rtol=1e-6)
 

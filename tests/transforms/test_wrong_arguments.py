@@ -80,6 +80,18 @@ doubled.defjvp(lambda primals, tangents: (2 * primals[0], (tangents[0], tangents
             TypeError,
             "a has dtype float32, but holomorphic=True needs complex arguments",
         ),
+        (lambda: weft.grad(lambda x: x * 1j)(1.0), TypeError, "for a holomorphic function say"),
+        (lambda: weft.grad(first, argnums=3)(1.0), ValueError, "argnums has 3, but it was called"),
+        (lambda: weft.grad(first, argnums="a")(1.0), TypeError, "argnums is an int or a tuple"),
+        (lambda: weft.jacrev(first, argnums=3)(1.0), ValueError, "argnums has 3, but it was"),
+        (lambda: weft.jacrev(first)(1j), TypeError, "for a holomorphic function give"),
+        (lambda: weft.jit(first, static_argnums=2), ValueError, "static_argnums has 2, but the"),
+        (lambda: weft.jit(first, static_argnames="b"), ValueError, "static_argnames has 'b'"),
+        (
+            lambda: weft.jit(first, static_argnums=0)([1]),
+            TypeError,
+            "the static argument a is not hashable: [1] of type list",
+        ),
         (lambda: weft.jacfwd(first)(3), TypeError, "jacfwd of 'first': a has dtype int32"),
         (
             lambda: weft.vmap(first, in_axes=None)(1.0),

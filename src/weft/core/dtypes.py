@@ -84,6 +84,15 @@ _CANONICAL.update({bool: bool_, int: int32, float: float32, complex: complex64})
 _CANONICAL.update(dict.fromkeys([key_fry, key_fry.dtype, key_fry.name], key_fry))
 
 
+def _suggestion(dtype: Any) -> str:
+    """The name that somebody may have meant."""
+    import difflib  # which nobody needs who knows how dtypes are called
+
+    names = [d.name for d in SHORT_NAMES]
+    close = difflib.get_close_matches(dtype, names, n=1) if isinstance(dtype, str) else []
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
 def canonical_dtype(dtype: Any) -> np.dtype:
     """The one ``np.dtype`` object for ``dtype``; Python's ``int``, ``float``, … mean the defaults.
 
@@ -96,7 +105,7 @@ def canonical_dtype(dtype: Any) -> np.dtype:
     try:
         found = np.dtype(dtype).newbyteorder("=")
     except TypeError:
-        raise TypeError(f"{dtype!r} is not a dtype") from None
+        raise TypeError(f"{dtype!r} is not a dtype{_suggestion(dtype)}") from None
     if found not in _CANONICAL:
         names = ", ".join(d.name for d in SHORT_NAMES)
         raise TypeError(f"dtype {found} is not supported; Weft has {names}")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from weft.array import Array, is_array
+from weft.core.avals import is_array_like
 from weft.core.trace import Tracer
 from weft.numpy import creation
 from weft.numpy._common import Value
@@ -193,9 +194,11 @@ def _is_no_number(x: Any) -> bool:
 
 
 def _as_taken(parameter: inspect.Parameter, value: Any) -> Any:
-    """Nested sequences as an array, where that is what Weft's function takes."""
-    wants_array = str(parameter.annotation).startswith("ArrayLike")
-    return creation.asarray(value) if wants_array and isinstance(value, list | tuple) else value
+    """Sequences, and arrays of other libraries, as an array where that is what is taken."""
+    if not str(parameter.annotation).startswith("ArrayLike") or is_array_like(value):
+        return value
+    foreign = hasattr(type(value), "__array__")
+    return creation.asarray(value) if foreign or isinstance(value, list | tuple) else value
 
 
 @functools.cache

@@ -406,7 +406,9 @@ def _check_argnums(transform: str, argnums: Any) -> int | tuple[int, ...]:
         return argnums
     if isinstance(argnums, tuple | list) and argnums and all(isinstance(i, int) for i in argnums):
         return tuple(argnums)
-    raise TypeError(f"{transform}: argnums is an int or a tuple of ints, got {argnums!r}")
+    raise TypeError(
+        f"{transform}: argnums is an int or a tuple of ints, got {argnums!r}{at_user_line()}"
+    )
 
 
 def _places(transform: str, chosen: int | tuple[int, ...], count: int, name: str) -> list[int]:
@@ -416,6 +418,7 @@ def _places(transform: str, chosen: int | tuple[int, ...], count: int, name: str
             raise ValueError(
                 f"{transform} of '{name}': argnums has {number}, but it was called with {count} "
                 "positional arguments; arguments to differentiate are passed by position"
+                f"{at_user_line()}"
             )
         places.append(number % count)
     return places
@@ -485,12 +488,15 @@ def _unit_cotangent(name: str, flat: FlatFunction, outs: list[Any], holomorphic:
     if holomorphic and not dtypes.is_complex(aval.dtype):
         raise TypeError(
             f"grad of '{name}': holomorphic=True, but the result is {aval}, not complex"
+            f"{at_user_line()}"
         )
     if dtypes.is_complex(aval.dtype) and not holomorphic:
         raise TypeError(
             f"grad of '{name}': the result is {aval}; for a holomorphic function say "
-            "holomorphic=True, otherwise return a real number"
+            f"holomorphic=True, otherwise return a real number{at_user_line()}"
         )
     if not is_differentiable(aval):
-        raise TypeError(f"grad of '{name}': the result is {aval}, which has no derivative")
+        raise TypeError(
+            f"grad of '{name}': the result is {aval}, which has no derivative{at_user_line()}"
+        )
     return full((), 1, aval.dtype)

@@ -48,7 +48,7 @@ def _chosen(
         if not -len(args) <= number < len(args):
             raise ValueError(
                 f"{what} of '{name}': argnums has {number}, but it was called with {len(args)} "
-                "positional arguments"
+                f"positional arguments{at_user_line()}"
             )
         places.append(number % len(args))
     for place in places:
@@ -72,6 +72,7 @@ def _chosen(
                         else "for a holomorphic function give holomorphic=True; otherwise "
                         "differentiate with respect to the real and the imaginary part"
                     )
+                    + at_user_line()
                 )
 
     @functools.wraps(fun)

@@ -36,6 +36,7 @@ from weft.transforms.functions import (
     FlatFunction,
     argument_names,
     as_array,
+    at_user_line,
     check_callable,
     check_leaves,
     function_name,
@@ -446,6 +447,7 @@ class JitFunction(FastCallable):
                     f"jit of '{self._name}': the static argument {name} is not hashable: "
                     f"{value!r} of type {type(value).__name__}. Static arguments are compared by "
                     "value; use a tuple in place of a list, or pass arrays as ordinary arguments"
+                    f"{at_user_line()}"
                 )
         return TypeError(f"jit of '{self._name}': the containers of the arguments are not hashable")
 
@@ -486,14 +488,14 @@ def _both_ways(
         if not variadic and not -len(positional) <= number < len(positional):
             raise ValueError(
                 f"jit of '{function_name(fun)}': {what}_argnums has {number}, but the function "
-                f"takes {len(positional)} positional arguments"
+                f"takes {len(positional)} positional arguments{at_user_line()}"
             )
     free_names = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for name in argnames:
         if not free_names and name not in signature.parameters:
             raise ValueError(
                 f"jit of '{function_name(fun)}': {what}_argnames has {name!r}, but the function "
-                f"takes {', '.join(signature.parameters) or 'no arguments'}"
+                f"takes {', '.join(signature.parameters) or 'no arguments'}{at_user_line()}"
             )
     argnums = tuple(n + len(positional) if n < 0 else n for n in argnums)
     numbers = set(argnums) | {positional.index(n) for n in argnames if n in positional}
