@@ -139,7 +139,8 @@ def as_markdown(text: str) -> str:
     """A docstring as Markdown: examples become sessions, what is indented stays as it is."""
     lines: list[str] = []
     session = False
-    for line in text.splitlines():
+    # Headings of numpydoc's sections.
+    for line in re.sub(r"^(\w[\w ]*)\n-{3,}$", r"**\1**\n", text, flags=re.M).splitlines():
         starts = line.startswith(">>> ")
         if starts and not session:
             lines += ["", "```pycon"]
@@ -147,7 +148,7 @@ def as_markdown(text: str) -> str:
         elif session and not line.strip():
             lines.append("```")
             session = False
-        lines.append(line)
+        lines.append(line if session else re.sub(r":[a-z]+:(?=`)", "", line))
     if session:
         lines.append("```")
     return "\n".join(_escaped(lines))
@@ -163,6 +164,6 @@ def _escaped(lines: list[str]) -> Iterator[str]:
             continue
         pieces = re.split(r"(``?[^`]*``?)", line)
         yield "".join(
-            piece if place % 2 else re.sub(r"([\[\]<>*_])", r"\\\1", piece)
+            piece if place % 2 else re.sub(r"([\[\]<>_]|(?<!\*)\*(?!\*))", r"\\\1", piece)
             for place, piece in enumerate(pieces)
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
+from importlib.resources import files
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +16,21 @@ from rich.console import Console
 
 import weft
 import weft.numpy as wnp
-from weft.demo import DEMOS, mandelbrot, multigrid, nbody, wave
+from weft.demo import (
+    DEMOS,
+    automata,
+    compression,
+    digits,
+    geodesics,
+    mandelbrot,
+    multigrid,
+    nbody,
+    pca,
+    statistics,
+    svg,
+    transformer,
+    wave,
+)
 from weft.demo.png import write_animation
 from weft.demo.stage import Stage
 from weft.lazy import LazyArray
@@ -117,3 +134,111 @@ def test_every_demo_is_a_module_that_shows():
     from importlib import import_module
 
     assert all(callable(import_module(f"weft.demo.{name}").show) for name in DEMOS)
+
+
+def test_newton_finds_the_maximum_and_chains_the_mean():
+    x = wnp.asarray(statistics.scaled(np.array(statistics.TEMPERATURE, np.float32)))
+    y, ones = wnp.asarray(np.array(statistics.DAMAGED, np.float32)), wnp.ones(len(x))
+    best = weft.jit(statistics.fit)(x, y, ones)
+    np.testing.assert_allclose(weft.grad(statistics.log_density)(best, x, y, ones), 0, atol=1e-4)
+    fits = weft.jit(lambda key: statistics.bootstrap(key, x, y, 16))(weft.random.key(0))
+    assert np.isfinite(fits).all() and len(np.unique(np.asarray(fits)[:, 0])) > 8
+
+    # The posterior's mean by a sum over a grid.
+    grid = np.stack(np.meshgrid(np.linspace(-6, 4, 120), np.linspace(-9, 3, 120)), -1)
+    z = grid[..., :1] + grid[..., 1:] * np.asarray(x)
+    density = np.sum(np.asarray(y) * z - np.logaddexp(0, z), -1)
+    density -= 0.5 * np.sum((grid / np.array(statistics.PRIOR)) ** 2, -1)
+    weight = np.exp(density - density.max())
+    expected = np.einsum("ij,ijk->k", weight, grid) / weight.sum()
+    starts = wnp.zeros((4, 2)) + best
+    chains = weft.vmap(lambda key, at: statistics.sample(key, at, x, y, 3000))
+    theta = np.asarray(weft.jit(chains)(weft.random.split(weft.random.key(1), 4), starts).theta)
+    np.testing.assert_allclose(theta.mean(axis=(0, 1)), expected, atol=0.1)
+    assert np.all(statistics.r_hat(theta) < 1.03)
+
+
+def test_components_are_singular_vectors_and_neighbours_are_nearest():
+    train, _ = digits.load()
+    images = train.images[:60]
+    found = pca.components(images)
+    singular = np.linalg.svd(images - images.mean(0), compute_uv=False)
+    np.testing.assert_allclose(found.variance[:20], singular[:20] ** 2 / 59, rtol=1e-4)
+    apart = ((images[:, None] - images[None]) ** 2).sum(-1) + np.diag(np.full(60, np.inf))
+    assert np.array_equal(pca.neighbours(images), apart.argmin(axis=1))
+
+
+def test_a_sketch_finds_a_matrix_of_low_rank():
+    rng = np.random.default_rng(0)
+    matrix = (rng.normal(size=(30, 4)) @ rng.normal(size=(4, 50))).astype(np.float32)
+    u, s, v = weft.jit(lambda key, a: compression.sketch(key, a, 4))(weft.random.key(0), matrix)
+    np.testing.assert_allclose((u * s) @ v, matrix, atol=1e-4)
+    np.testing.assert_allclose(s, np.linalg.svd(matrix, compute_uv=False)[:4], rtol=1e-4)
+    image = rng.uniform(size=(5, 7, 3))
+    assert np.array_equal(compression.picture(compression.flat(image), 7), image)
+
+
+def test_the_language_model_sees_the_past_alone_and_reads_as_it_learns(monkeypatch):
+    for name, value in (("WIDTH", 16), ("LAYERS", 1), ("CONTEXT", 24)):
+        monkeypatch.setattr(transformer, name, value)
+    text, unseen, alphabet = transformer.load()
+    assert len(text) > 7000 and len(unseen) > 500 and len(alphabet) < 64
+    note = files("weft.demo").joinpath("DATA.md").read_text()
+    data = files("weft.demo").joinpath("sonnets.txt").read_bytes()
+    assert hashlib.sha256(data).hexdigest() in note
+    model = transformer.initial(weft.random.key(0), len(alphabet))
+    scores = weft.jit(transformer.scores)
+    piece = text[: transformer.CONTEXT]
+    changed = np.append(piece[:-1], (piece[-1] + 1) % len(alphabet)).astype(np.int32)
+    before, after = scores(model, piece), scores(model, changed)
+    np.testing.assert_allclose(before[:-1], after[:-1], atol=1e-5)
+    assert np.abs(np.asarray(before - after)[-1]).max() > 1e-3
+    bits = np.asarray(transformer.read(model, text[:40]))
+    last = transformer.surprise(model, text[15:40])
+    assert bits.shape == (39,) and bits[-1] == pytest.approx(float(last[-1]), abs=1e-4)
+
+
+def test_cells_do_not_change_before_they_learn_and_do_not_reach_farther_than_neighbours():
+    rules = automata.initial(weft.random.key(0))
+    cells = automata.seed(1, 9)
+    still = automata.step(rules, cells, weft.random.key(1))
+    assert np.array_equal(still, cells)
+    rules = rules._replace(outer=rules.outer + 0.1, bias=rules.bias + 1)
+    grown = np.asarray(automata.grow(rules, cells, weft.random.key(1), 3))[:, 0]
+    reach = [np.argwhere(state.any(-1)) - 4 for state in grown]
+    assert [abs(r).max() <= n + 1 for n, r in enumerate(reach)] == [True] * 3
+    ramp = np.broadcast_to(np.arange(9.0)[:, None, None], (1, 9, 9, 1))
+    down, right = np.asarray(automata.perceive(ramp))[0, 4, 4, 1:]
+    assert (down, right) == (1, 0)
+
+
+def test_heat_finds_distances_on_a_flat_torus(monkeypatch):
+    monkeypatch.setattr(geodesics, "SWEEPS", 400)
+    # Flat in four dimensions; in three, a slender torus whose rings are nearly straight.
+    along, around, radius = 96, 12, 30.0
+    t, a = np.arange(along) * 2 * np.pi / along, np.arange(around) * 2 * np.pi / around
+    ring = radius + 1.0 * np.cos(a)[None, :]
+    x, y = ring * np.cos(t)[:, None], ring * np.sin(t)[:, None]
+    places = np.stack([x, y, np.broadcast_to(np.sin(a), x.shape)], -1).reshape(-1, 3)
+    mesh = geodesics.Mesh(places, geodesics.torus_faces(along, around))
+    far = np.asarray(geodesics.distances(mesh, np.int32(0))).reshape(along, around)
+    shape = geodesics.geometry(mesh)
+    area = 4 * np.pi**2 * radius
+    assert float(np.sum(shape.areas)) == pytest.approx(area, rel=0.05)
+    # On the outer circle, where it starts, the inside is not longer than half of the way around.
+    steps = np.arange(10, 40)
+    expected = steps * 2 * np.pi * (radius - 1) / along
+    np.testing.assert_allclose(far[steps].min(axis=1), expected, rtol=0.12)
+
+
+def test_charts_are_xml_with_data_where_the_axes_say(tmp_path):
+    chart = svg.Chart(200, 100)
+    panel = svg.Panel(chart, (20, 10, 160, 80), (0, 4), (0, 2), "A < B")
+    panel.line([0, 4], [0, 2], "#123456")
+    panel.bars(np.array([0, 2, 4]), np.array([1, 2]), "#abcdef")
+    chart.save(tmp_path / "chart.svg")
+    root = ElementTree.parse(tmp_path / "chart.svg").getroot()
+    name = "{http://www.w3.org/2000/svg}"
+    assert root.find(f"{name}polyline").get("points") == "20.0,90.0 180.0,10.0"
+    assert [r.get("height") for r in root.findall(f"{name}rect")[1:]] == ["40.0", "80.0"]
+    assert "A < B" in [text.text for text in root.iter(f"{name}text")]

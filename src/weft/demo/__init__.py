@@ -24,6 +24,12 @@ DEMOS = {
     "nbody": Demo("two galaxies meet, every star attracts every other", ".png"),
     "wave": Demo("waves through two slits, in weft.lazy", ".png"),
     "multigrid": Demo("charges in a box by multigrid, in weft.lazy", ".png"),
+    "transformer": Demo("a language model of Shakespeare's sonnets", ".svg"),
+    "statistics": Demo("regression, bootstrap and HMC: was the launch too cold?", ".svg"),
+    "automata": Demo("cells learn to grow a flower", ".png"),
+    "geodesics": Demo("distances along a knot, by the heat method", ".png"),
+    "pca": Demo("all digits on a map, by principal components", ".png"),
+    "compression": Demo("an image in few numbers, by SVD and QR", ".png"),
 }
 
 #: What runs when no demo is named.
