@@ -326,6 +326,7 @@ def plan_program(
     from weft.kernels.check import check_kernel
     from weft.kernels.memory_plan import plan_memory
     from weft.kernels.plan import Weighed, plan, seconds_of
+    from weft.kernels.repeats import Repeats
     from weft.terms.lower import lower_jaxpr
     from weft.terms.windows import slide_windows
 
@@ -374,32 +375,35 @@ def plan_program(
             early.seconds = 0.0
         return kernel, values
 
-    def in_passes(loop: For) -> list[Pass]:
-        from weft.kernels import passes
+    exact = config.numerics == "exact"
+    searched: dict[Region, list[Saturation]] = {}
 
-        body = None if _is_open(closed) else passes.body_of(loop, machine)
-        if body is None:
-            return []
-        region = slide_windows(body)
-        chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        exact = config.numerics == "exact"
-        found = record.timed(
-            "plan",
-            lambda: passes.in_passes(
-                loop, chosen, machine, lambda: seconds_of(chosen, machine, exact)
-            ),
-        )
-        for kernel in (p.kernel for p in found if p.kernel not in shared):
+    def prepared(region: Region) -> Region:
+        chosen, pieces = saturated(slide_windows(region), machine)
+        searched[chosen] = pieces
+        return chosen
+
+    def taken(body: Region, chosen: Region, passes: list[Pass]) -> None:
+        for kernel in (p.kernel for p in passes if p.kernel not in shared):
             shared[kernel] = kernel
             if check:
                 check_kernel(kernel)
             if told is not None:
                 told(kernel)
-        if found:
-            kernels: list[Planned] = [(p.kernel, p.values, None) for p in found]
-            record.regions.append(PlannedRegion(region, chosen, pieces, kernels, Weighed()))
-        return found
+        record.seconds["plan"] = record.seconds.get("plan", 0.0) - early.seconds
+        early.seconds = 0.0
+        kernels: list[Planned] = [(p.kernel, p.values, None) for p in passes]
+        record.regions.append(PlannedRegion(body, chosen, searched[chosen], kernels, Weighed()))
 
+    repeats = Repeats(machine, prepared, lambda r: seconds_of(r, machine, exact), taken)
+
+    def in_passes(loop: For) -> list[Pass]:
+        return record.timed("plan", lambda: [] if _is_open(closed) else repeats.passes(loop))
+
+    if not _is_open(closed):
+        lowered = record.timed("plan", lambda: repeats.rolled(lowered))
+        if check:
+            check_terms(lowered)
     program = assemble(lowered, planned, planned_tiles, in_passes)
     program.threads = machine.threads
     program = record.timed("memory", lambda: plan_memory(program))

@@ -44,6 +44,10 @@ def torus(u: Any) -> Any:
 
 
 def repeated(step: Callable[[Any], Any], start: Any, length: int, form: str) -> Any:
+    if form == "unrolled":
+        for _ in range(length):
+            start = step(start)
+        return start
     if form == "scan":
         return lax.scan(lambda state, _: (step(state), None), start, None, length=length)[0]
     return lax.fori_loop(0, length, lambda _, state: step(state), start)
@@ -62,7 +66,7 @@ def traffic(program: Program, record: Record) -> float:
     return total
 
 
-@pytest.mark.parametrize("form", ["fori_loop", "scan"])
+@pytest.mark.parametrize("form", ["fori_loop", "scan", "unrolled"])
 @pytest.mark.parametrize(
     ("step", "arrays", "shape", "dtype"),
     [

@@ -81,13 +81,14 @@ def numbers(*shape: int, dtype: Any = np.float32) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape).astype(dtype)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=7, deadline=None)
 @given(
     size=sizes,
     stencils=st.lists(st.lists(points, min_size=1, max_size=3), min_size=1, max_size=2),
     border=st.sampled_from(["edge", "constant", "kept", "zero", "wrap", "wrapped rows"]),
     rows=st.integers(5, 8),
     length=st.integers(1, 5),
+    unrolled=st.booleans(),
     columns=st.sampled_from([5, 9, 100]),
 )
 def test_random_stencils(
@@ -96,6 +97,7 @@ def test_random_stencils(
     border: str,
     rows: int,
     length: int,
+    unrolled: bool,
     columns: int,
 ) -> None:
     """One stencil after the other in each iteration, with whatever border, and another array."""
@@ -122,13 +124,18 @@ def test_random_stencils(
                 new = stencil(new, around)
             return new + 0.1 * before + f, now
 
+        if unrolled:
+            state = (u, u * 2)
+            for n in range(length):
+                state = step(n, state)
+            return state
         return lax.fori_loop(0, length, step, (u, u))
 
     if border.startswith("wrap"):
         rows += 20
     arrays = [numbers(rows, columns), numbers(columns)]
     sweep = check(run, arrays, size, narrow=columns == 100)
-    assert length < 2 or sweep is not None
+    assert length < 2 or unrolled or sweep is not None
 
 
 @pytest.mark.parametrize("size", [Size(2, 1, 1), Size(3, 4, 2)])
@@ -186,6 +193,41 @@ def test_results_of_loops_in_programs() -> None:
         return v, v, w.sum(), v.at[0, 0].set(1)
 
     assert check(run, [numbers(9, 20)], Size(2, 2, 2)) is not None
+
+
+def smooth(u: Any) -> Any:
+    return u.at[1:-1].set(0.5 * (u[:-2] + u[2:]))
+
+
+@pytest.mark.parametrize("length", [2, 5])
+def test_unrolled_loops(length: int) -> None:
+    """Loops in Python: what is repeated is a loop again, between what comes before and after."""
+
+    def one(u: Any) -> Any:
+        for _ in range(length):
+            u = smooth(u)
+        return [u.sum(0), u]
+
+    def two(u: Any) -> Any:
+        v = wnp.tanh(u)
+        for _ in range(length):
+            u, v = 2 * u - v + 0.1 * wnp.roll(u, 1, 0), u
+        return [u, v * 2]
+
+    for function in (one, two):
+        assert check(function, [numbers(24, 7)], Size(2, 2, 2)) is not None
+
+
+def test_repeated_steps_that_are_no_loop() -> None:
+    """What is in between is needed afterwards."""
+
+    def kept(u: Any) -> Any:
+        states = [u]
+        for _ in range(4):
+            states.append(smooth(states[-1]))
+        return states
+
+    assert check(kept, [numbers(12, 7)], Size(2, 2, 2)) is None
 
 
 def test_compiled_code_gives_the_same_bits() -> None:

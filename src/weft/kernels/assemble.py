@@ -56,7 +56,7 @@ def defines(step: Step) -> tuple[Value, ...]:
     return tuple(c.result for c in step.carries)
 
 
-class _Reads:
+class Reads:
     """What steps read, looked for once for each: in a nest, every level asks for all inside it."""
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class _Assembler:
         self.plan = plan
         self.plan_tiles = plan_tiles
         self.plan_loop = plan_loop
-        self.reads = _Reads()
+        self.reads = Reads()
         self.slots: dict[Value, out.Slot] = {}
         self.temporaries: list[out.Slot] = []
         #: When each slot came to be; those before ``inside`` belong to somebody outside of the loop

@@ -48,6 +48,13 @@ def region_key(region: Region, marked: Iterable[Value] = ()) -> tuple[Hashable, 
     return (tuple(writer.tokens), frozenset(numbers)), writer.values
 
 
+def steps_key(steps: Iterable[Def | Scatter]) -> tuple[Hashable, dict[Value, int]]:
+    """The same for steps, whatever is needed of them."""
+    writer = _Writer()
+    writer.write(tuple(steps))
+    return tuple(writer.tokens), writer.values
+
+
 def loop_key(region: Region, carries: Iterable[Carry]) -> tuple[Hashable, dict[Value, int]]:
     """The same for the body of a loop, a region."""
     writer = _Writer()

@@ -256,7 +256,7 @@ class _Part:
         if strip.axis is not None:
             return [Columns(lo, end, 0)]
         start = strip.start.const
-        cuts = sorted({lo, end, *(c for c in (-start, extent - start) if lo < c < end)})
+        cuts = sorted({lo, end, *(c for c in range(-start % extent, end, extent) if c > lo)})
         return [Columns(a, b, (start + a) // extent * extent) for a, b in pairwise(cuts)]
 
     def across(self, value: Value, part: Columns) -> tuple[tuple[Axis, ...], tuple[Affine, ...]]:
