@@ -5,6 +5,7 @@
     weft bench times jax
     weft bench check numpy,jax
     weft bench list
+    weft bench scaling scaling.svg
 
 Every measurement runs in a process of its own; with several rounds, the frameworks take turns.
 A result counts only if it agrees with the float64 reference. See README.md.
@@ -26,6 +27,7 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+import plot
 import record
 import roofs
 from peers import COMPILING, ENVIRONMENT, FRAMEWORKS, PACKAGES
@@ -291,6 +293,9 @@ def write_files(options: argparse.Namespace, lines: list[str], document: dict):
         Path(options.markdown).write_text("\n".join(lines) + "\n")
     if options.json:
         Path(options.json).write_text(json.dumps(document, indent=1) + "\n")
+    if options.plot and len(document["frameworks"]) > 1:
+        drawing = plot.ratios(document["workloads"], document["frameworks"])
+        Path(options.plot).write_text(drawing, encoding="utf-8")
 
 
 def report_times(options: argparse.Namespace, frameworks: list[str], names: list[str]) -> int:
@@ -368,6 +373,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     timing.add_argument("--json", metavar="FILE", help="write all results to this file")
     timing.add_argument("--markdown", metavar="FILE", help="write the table to this file")
+    timing.add_argument("--plot", metavar="FILE", help="draw the ratios to this file, as SVG")
 
     versus = commands.add_parser(
         "versus", parents=[common, timing], help="compare one framework with others"
@@ -382,6 +388,8 @@ def parse_arguments() -> argparse.Namespace:
     check = commands.add_parser("check", parents=[common], help="only check results")
     check.add_argument("frameworks", metavar="A[,B..]")
     commands.add_parser("list", help="show the workloads and frameworks")
+    sizes = commands.add_parser("scaling", help="draw times over sizes, in Weft and NumPy")
+    sizes.add_argument("file", metavar="FILE", help="where the drawing goes, as SVG")
     for command in (versus, times, check):  # after the other positional arguments
         command.add_argument(
             "patterns", nargs="*", metavar="PATTERN", help="names or globs of workloads"
@@ -434,6 +442,11 @@ def main() -> int:
         print("frameworks:", ", ".join(FRAMEWORKS))
         for workload in WORKLOADS.values():
             print(f"{workload.name:20} {workload.note}".rstrip())
+        return 0
+    if options.command == "scaling":
+        import scaling
+
+        Path(options.file).write_text(plot.scaling(scaling.measure()), encoding="utf-8")
         return 0
     frameworks, names = selected_frameworks(options), selected_workloads(options.patterns)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the child process as well
