@@ -151,15 +151,15 @@ def fresnel(x: ArrayLike) -> tuple[Value, Value]:
 def _fresnel(x: Value) -> tuple[Value, Value]:
     dtype = dtype_of(x)
     size = abs(x)
-    small = wnp.where(size < 1.6, size, 0)
+    small = wnp.where(size < 1.2, size, 0)
     # Power series of C + iS in (iπx²/2), 4k + 1 and 4k + 3 apart.
     square = small * small * (math.pi / 2)
     fourth = -square * square
     cosine, sine = wnp.zeros_like(x), wnp.zeros_like(x)
-    for k in range(13, -1, -1):
+    for k in range(11, -1, -1):
         cosine = cosine * fourth + 1 / (math.factorial(2 * k) * (4 * k + 1))
         sine = sine * fourth + 1 / (math.factorial(2 * k + 1) * (4 * k + 3))
-    large = wnp.where(size < 1.6, 2, wnp.where(size < 1e8, size, 1e8)).astype(dtype)
+    large = wnp.where(size < 1.2, 2, wnp.where(size < 1e8, size, 1e8)).astype(dtype)
     # C + iS = (1 + i)/2 (1 - exp(iπx²/2) w(z)), z = √π (1 + i) x / 2; the phase by turns.
     z = large * (math.sqrt(math.pi) / 2)
     w = _wofz(lax.complex(z, z))
@@ -169,7 +169,7 @@ def _fresnel(x: Value) -> tuple[Value, Value]:
     phase = phase.astype(dtype)
     turn = lax.complex(wnp.cos(phase), wnp.sin(phase))
     whole = (0.5 + 0.5j) * (1 - turn * w)
-    is_small = size < 1.6
+    is_small = size < 1.2
     c = wnp.where(is_small, small * cosine, wnp.real(whole))
     s = wnp.where(is_small, small * square * sine, wnp.imag(whole))
     sign = wnp.sign(x)
