@@ -22,8 +22,8 @@ _BLOCK = re.compile(
 )
 
 
-#: Pages with tests of their own (`tests/tiles/test_page.py`).
-ELSEWHERE = {"kernels.md"}
+#: Pages that show errors, and are held to their programs by tests of their own.
+ELSEWHERE = {"kernels.md", "errors.md"}
 
 
 def pages() -> list[str]:
