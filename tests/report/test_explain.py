@@ -49,6 +49,7 @@ def test_a_derivation_shows_rules_and_prices(report: weft.report.Report) -> None
     assert "add products" in {r for step in report.derivation for r in step.rules}
     for step in report.derivation:
         assert step.after < step.before
+        assert step.gone and step.new and not set(step.gone) & set(step.new)
     for step, later in zip(report.derivation, report.derivation[1:], strict=False):
         assert later.before == step.after
 

@@ -17,6 +17,7 @@ from weft.report.origins import computed, lines_of, written
 from weft.report.report import EGraph, KernelReport, Report, Work
 from weft.report.steps import cost_of
 from weft.saturate.derivation import Step, derivation
+from weft.saturate.pieces import pieces
 from weft.transforms.abstract import ShapeDtypeStruct, make_jaxpr
 from weft.transforms.functions import check_callable
 
@@ -81,9 +82,11 @@ def _kernels(regions: list[PlannedRegion], machine: Machine) -> list[KernelRepor
 def _derivations(regions: Iterable[PlannedRegion], machine: Machine) -> list[Step]:
     found: list[Step] = []
     for region in regions:
-        for piece in region.pieces:
+        sources = pieces(region.source) if len(region.pieces) > 1 else [region.source]
+        for source, piece in zip(sources, region.pieces, strict=True):
             if piece.changed and piece.search is not None:
-                found += derivation(piece.search, piece.before, machine, config.numerics)
+                numerics = config.numerics
+                found += derivation(piece.search, piece.before, machine, numerics, source)
     return found
 
 

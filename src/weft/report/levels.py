@@ -145,7 +145,7 @@ def _instructions(assembly: str) -> str:
     kept = []
     for line in assembly.splitlines():
         text = line.strip()
-        if (text and not text.startswith((".", "#"))) or text.startswith(".L"):
+        if (text and not text.startswith((".", "#"))) or text.startswith(".LBB"):
             kept.append(line.replace("\t", "  "))
     return "\n".join(kept)
 

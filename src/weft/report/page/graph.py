@@ -34,10 +34,14 @@ def graph(program: Program, labels: Sequence[str], seconds: Sequence[float]) -> 
     places = _placed(layer, edges)
     width = max(x for x, _ in places.values()) + BOX / 2 + 6
     parts = [open_svg(width, ROW * (max(layer) + 1), "graph", fixed=True)]
-    for a, b in edges:
-        between: list[Node] = [(a, row) for row in range(layer[a] + 1, layer[b])]
-        points = [places[node] for node in [(a, None), *between, (b, None)]]
-        parts.append(_thread(points, numbers[a], numbers[b]))
+    for a, readers in _readers(layer, edges).items():
+        start = layer[a]  # what several read has one thread, which goes on from the row above each
+        for n, b in enumerate(readers):
+            between = [(a, row) for row in range(start + 1, layer[b])]
+            begin: Node = (a, None if start == layer[a] else start)
+            points = [places[node] for node in [begin, *between, (b, None)]]
+            parts.append(_thread(points, numbers[a], [numbers[r] for r in readers[n:]]))
+            start = max(layer[a], layer[b] - 1)
     longest = max(seconds, default=0.0) or 1.0
     for n, (step, number) in enumerate(zip(steps, numbers, strict=True)):
         if number is None:
@@ -60,16 +64,26 @@ def _edges(steps: Sequence[Launch | Routine]) -> list[tuple[int, int]]:
     return edges
 
 
+def _readers(layer: Sequence[int], edges: Sequence[tuple[int, int]]) -> dict[int, list[int]]:
+    """Who reads of each box, from above to below."""
+    found: dict[int, list[int]] = {}
+    for a, b in edges:
+        found.setdefault(a, []).append(b)
+    return {a: sorted(readers, key=lambda b: layer[b]) for a, readers in found.items()}
+
+
 def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     """The row of each box; those that read nothing stand just above their first reader."""
     layer = [0] * count
     for a, b in edges:
         layer[b] = max(layer[b], layer[a] + 1)
+    first: dict[int, int] = {}
+    for a, b in edges:
+        first[a] = min(first.get(a, layer[b]), layer[b])
     reads = {b for _, b in edges}
-    for n in range(count):
-        readers = [layer[b] for a, b in edges if a == n]
-        if n not in reads and readers:
-            layer[n] = min(readers) - 1
+    for n, row in first.items():
+        if n not in reads:
+            layer[n] = row - 1
     return layer
 
 
@@ -114,7 +128,7 @@ def _spread(
         places[node] = x + shift, depth * ROW + 4
 
 
-def _thread(points: Sequence[Point], a: int | None, b: int | None) -> str:
+def _thread(points: Sequence[Point], a: int | None, readers: Sequence[int | None]) -> str:
     """A line from the lower side of a box through the rows between to the next box."""
     (x, y), rest = points[0], points[1:]
     drawn = [f"M{x:.0f} {y + HEIGHT:.0f}"]
@@ -126,8 +140,9 @@ def _thread(points: Sequence[Point], a: int | None, b: int | None) -> str:
         at = (x, y + HEIGHT if through else y)
         if through:
             drawn.append(f"V{y + HEIGHT:.0f}")
-    ends = ["" if end is None else str(end) for end in (a, b)]
-    return f'<path class="edge" data-a="{ends[0]}" data-b="{ends[1]}" d="{"".join(drawn)}"/>'
+    source = "" if a is None else str(a)
+    ends = " ".join(str(b) for b in readers if b is not None)
+    return f'<path class="edge" data-a="{source}" data-b="{ends}" d="{"".join(drawn)}"/>'
 
 
 def _box(place: Point, mark: str, label: str, title: str, share: float) -> str:

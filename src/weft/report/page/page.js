@@ -32,13 +32,19 @@
     }
     for (const edge of all(".edge", root))
       edge.classList.toggle("on", ["a", "b"].every((end) =>
-        edge.dataset[end] !== "" && chosen.kernels.has(Number(edge.dataset[end]))));
+        touches(chosen.kernels, numbers(edge.dataset[end]))));
     one("#clear").hidden = !chosen.lines.size && !chosen.kernels.size;
   };
 
+  const centre = (box, node) => {
+    const middle = (rect) => rect.left + rect.width / 2;
+    box.scrollLeft += middle(node.getBoundingClientRect()) - middle(box.getBoundingClientRect());
+  };
+
   const reveal = (box) => {
-    const first = box && box.querySelector(".on");
+    const first = box && box.querySelector(".on:not(.edge)");
     if (!first) return;
+    if (first.matches(".node")) centre(box, first);
     const delta = first.getBoundingClientRect().top - box.getBoundingClientRect().top;
     if (delta < 0 || delta > box.clientHeight - 30) box.scrollTop += delta - 24;
   };
@@ -98,6 +104,8 @@
   for (const tab of all(".tabs button")) tab.addEventListener("click", () => show(tab.dataset.level));
   one("#clear").addEventListener("click", () => choose([], []));
 
+  const top = one("#graph .node");
+  if (top) centre(one("#graph .scroll"), top);
   show("kernels");
   const wanted = location.hash.match(/^#(line|kernel)-(\d+)$/);
   if (wanted) (wanted[1] === "line" ? chooseLines : chooseKernels)([Number(wanted[2])]);

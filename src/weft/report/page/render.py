@@ -25,7 +25,7 @@ from weft.report.rivals import Rival, loops_text
 from weft.report.roof import roof
 from weft.report.terminal import lines_text
 from weft.report.units import bytes_text, count_text, seconds_text
-from weft.terms.print import format_step
+from weft.saturate.derivation import Step
 
 #: Levels of the page; the program is drawn.
 SHOWN = tuple(name for name in TITLES if name != "program")
@@ -212,24 +212,21 @@ def _derivation(report: Report) -> str:
         prices = f"{step.before * 1e-3:,.2f} → {step.after * 1e-3:,.2f} µs"
         rows.append(
             f'<li><b>{prices}</b><span class="saved">−{saved:.2f}%</span>'
-            f'<ul class="rules">{rules}</ul></li>'
+            f'<ul class="rules">{rules}</ul>{_changes(step)}</li>'
         )
-    gone, new = _changes(report)
-    changes = "".join(f'<li class="gone">{escape(text)}</li>' for text in gone)
-    changes += "".join(f'<li class="new">{escape(text)}</li>' for text in new)
+    return f'<ol class="steps">{"".join(rows)}</ol>'
+
+
+def _changes(step: Step) -> str:
+    """The definitions that a step took away, and those that it put in their place."""
+    if not step.gone and not step.new:
+        return ""
+    lines = "".join(f'<li class="gone">{escape(text)}</li>' for text in step.gone)
+    lines += "".join(f'<li class="new">{escape(text)}</li>' for text in step.new)
     return (
-        f'<ol class="steps">{"".join(rows)}</ol><details><summary>{len(gone)} definitions became '
-        f'{len(new)}</summary><ul class="changes">{changes}</ul></details>'
+        f"<details><summary>{len(step.gone)} definitions became {len(step.new)}</summary>"
+        f'<ul class="changes">{lines}</ul></details>'
     )
-
-
-def _changes(report: Report) -> tuple[list[str], list[str]]:
-    """Definitions that rules took away, and those that they put in their place."""
-    regions = _work(report).subject.record.regions
-    before = [format_step(step) for region in regions for step in region.source.steps]
-    after = [format_step(step) for region in regions for step in region.chosen.steps]
-    kept = set(before) & set(after)
-    return [s for s in before if s not in kept], [s for s in after if s not in kept]
 
 
 def _egraph(report: Report) -> str:
