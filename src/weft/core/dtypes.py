@@ -97,6 +97,9 @@ def canonical_dtype(dtype: Any) -> np.dtype:
     """The one ``np.dtype`` object for ``dtype``; Python's ``int``, ``float``, … mean the defaults.
 
     Raises TypeError for dtypes that Weft does not have (strings, objects, structured types, …).
+
+    >>> weft.dtypes.canonicalize_dtype(float), weft.dtypes.canonicalize_dtype("f8")
+    (dtype('float32'), dtype('float64'))
     """
     try:
         return _CANONICAL[dtype]

@@ -47,7 +47,11 @@ def squared_error(predictions: ArrayLike, targets: ArrayLike | None = None) -> V
 
 
 def l2_loss(predictions: ArrayLike, targets: ArrayLike | None = None) -> Value:
-    """Half of `squared_error`."""
+    """Half of `squared_error`.
+
+    >>> weft.nn.losses.l2_loss(np.array([3.0]), np.array([1.0]))
+    Array([2.], dtype=float32)
+    """
     return 0.5 * square(_difference("l2_loss", predictions, targets))
 
 
@@ -78,13 +82,21 @@ def huber_loss(
 
 
 def log_cosh(predictions: ArrayLike, targets: ArrayLike | None = None) -> Value:
-    """log(cosh(predictions − targets)): quadratic near 0, linear far away, smooth, no overflow."""
+    """log(cosh(predictions − targets)): quadratic near 0, linear far away, smooth, no overflow.
+
+    >>> weft.nn.losses.log_cosh(np.array([0.0, 100.0])).round(4)
+    Array([ 0.    , 99.3069], dtype=float32)
+    """
     x = _difference("log_cosh", predictions, targets)
     return x + softplus(-2.0 * x) - np.log(2.0)
 
 
 def hinge_loss(predictor_outputs: ArrayLike, targets: ArrayLike) -> Value:
-    """max(0, 1 − output · target) for targets of −1 and 1."""
+    """max(0, 1 − output · target) for targets of −1 and 1.
+
+    >>> weft.nn.losses.hinge_loss(np.array([0.5, 3.0]), np.array([1, 1]))
+    Array([0.5, 0. ], dtype=float32)
+    """
     x = floating("losses.hinge_loss", predictor_outputs)
     return maximum(0, 1 - x * asarray(targets))
 
@@ -195,14 +207,23 @@ def _unit(x: Value, axis: Axis, epsilon: float) -> Value:
 def cosine_distance(
     predictions: ArrayLike, targets: ArrayLike, epsilon: float = 0.0, axis: Axis = -1
 ) -> Value:
-    """1 − `cosine_similarity`."""
+    """1 − `cosine_similarity`.
+
+    >>> weft.nn.losses.cosine_distance(np.array([1.0, 0.0]), np.array([1.0, 1.0])).round(4)
+    Array(0.2929, dtype=float32)
+    """
     return 1.0 - cosine_similarity(predictions, targets, epsilon, axis)
 
 
 def poly_loss_cross_entropy(
     logits: ArrayLike, labels: ArrayLike, epsilon: float = 2.0, axis: Axis = -1
 ) -> Value:
-    """Cross-entropy + epsilon · (1 − probability of the labels) (PolyLoss, Leng et al., 2022)."""
+    """Cross-entropy + epsilon · (1 − probability of the labels) (PolyLoss, Leng et al., 2022).
+
+    >>> logits, labels = np.array([0.0, 0.0]), np.array([1.0, 0.0])
+    >>> weft.nn.losses.poly_loss_cross_entropy(logits, labels).round(4)
+    Array(1.6931, dtype=float32)
+    """
     x = floating("losses.poly_loss_cross_entropy", logits)
     chance = sum_of(labels * lax.exp(log_softmax(x, axis)), axis)
     return softmax_cross_entropy(x, labels, axis) + epsilon * (1 - chance)
@@ -214,6 +235,9 @@ def sigmoid_focal_loss(
     """Binary cross-entropy times (1 − p)^gamma, p the chance of the label (Lin et al., 2017).
 
     With `alpha`, examples of label 1 weigh alpha and others 1 − alpha.
+
+    >>> weft.nn.losses.sigmoid_focal_loss(np.array([0.0, 2.0]), np.array([1, 1])).round(4)
+    Array([0.1733, 0.0018], dtype=float32)
     """
     x = floating("losses.sigmoid_focal_loss", logits)
     y = asarray(labels).astype(x.dtype)

@@ -341,10 +341,12 @@ _UPDATES = "set, add, subtract, multiply, divide, power, min, max, apply and get
 
 
 def _reshape(self: Value, *shape: Any, order: str = "C") -> Value:
+    """The elements in another shape, given as a tuple or as numbers; one may be -1."""
     return shaping.reshape(self, _variadic(shape), order)
 
 
 def _transpose(self: Value, *axes: Any) -> Value:
+    """The array with its axes in another order, reversed if none is given."""
     if not axes or axes == (None,):
         return shaping.transpose(self)
     return shaping.transpose(self, _variadic(axes))
@@ -393,26 +395,32 @@ def _astype(
 def _compress(
     self: Value, condition: ArrayLike, axis: int | None = None, out: None = None
 ) -> Value:
+    """The elements (slices along `axis`) where `condition` holds."""
     return taking.compress(condition, self, axis, out=out)
 
 
 def _flatten(self: Value, order: str = "C") -> Value:
+    """The elements along one axis."""
     return shaping.ravel(self, order)
 
 
 def _copy(self: Value, order: str | None = None) -> Value:
+    """An array of the same value, which `x[i] = v` does not change."""
     return alias(self)
 
 
 def _round(self: Value, decimals: int = 0) -> Value:
+    """The elements rounded to that many decimals, ties to even."""
     return ufuncs.round(self, decimals)
 
 
 def _dot(self: Value, b: ArrayLike) -> Value:
+    """The product with `b` (see `weft.numpy.dot`)."""
     return contraction.dot(self, b)
 
 
 def _searchsorted(self: Value, v: ArrayLike, side: str = "left") -> Value:
+    """Where to insert each of `v` into this increasing vector (see `weft.numpy.searchsorted`)."""
     from weft.numpy.calculus import searchsorted
 
     return searchsorted(self, v, side)

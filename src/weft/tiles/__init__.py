@@ -44,6 +44,16 @@ def grid(*ranges: Any) -> Iterator[Any]:
     ``n``, single positions. Each program gets a `Block` or `Position` for each range (not a tuple
     for one). Blocks at the end may be smaller: the body is traced again for them.
 
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def twice(x):
+    ...     out = tiles.output(x.shape, x.dtype)
+    ...     for i, j in tiles.grid(x.shape[0], (x.shape[1], 2)):
+    ...         out[i, j] = 2 * x[i, j]
+    ...     return out
+    >>> twice(np.ones((1, 4)))
+    Array([[2., 2., 2., 2.]], dtype=float32)
+
     Raises TypeError outside of kernels and for ranges of other forms, `TileError` for a second grid
     or one inside a loop.
     """
@@ -66,6 +76,19 @@ def steps(*range_: int) -> Iterator[Any]:
 
     What is to last from one iteration to the next lies in memory made before the loop by `zeros` or
     `full`. Raises TypeError outside of kernels and for other ranges.
+
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def sums(x):
+    ...     out = tiles.output(x.shape[:1], x.dtype)
+    ...     for i in tiles.grid(x.shape[0]):
+    ...         total = tiles.zeros((), x.dtype)
+    ...         for k in tiles.steps(x.shape[1], 2):
+    ...             total += x[i, k].sum()
+    ...         out[i] = total[...]
+    ...     return out
+    >>> sums(np.ones((2, 4)))
+    Array([4., 4.], dtype=float32)
     """
     owner = building("tiles.steps")
     depth = sum(x.kind == "serial" for x in owner.loops)
@@ -75,7 +98,20 @@ def steps(*range_: int) -> Iterator[Any]:
 
 
 def block(start: Position | int, size: int) -> Block:
-    """``size`` indices from a position on."""
+    """``size`` indices from a position on.
+
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def pairs(x):
+    ...     out = tiles.output((3,), x.dtype)
+    ...     for i in tiles.grid(3):
+    ...         out[i] = x[tiles.block(i, 2)].sum()
+    ...     return out
+    >>> pairs(np.arange(4.0))
+    Array([1., 3., 5.], dtype=float32)
+
+    Raises TypeError for a start that is no position, and a size that is no whole number.
+    """
     position = position_of(start)
     if position is None:
         raise TypeError(f"tiles.block: start is a position or a whole number, got {start!r}")
@@ -84,7 +120,20 @@ def block(start: Position | int, size: int) -> Block:
 
 
 def output(shape: Any, dtype: Any) -> Ref:
-    """An array for results, which the programs write: each element exactly one of them."""
+    """An array for results, which the programs write: each element exactly one of them.
+
+    See `grid` for an example. Raises `TileError` inside of loops, TypeError outside of kernels.
+
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def ones():
+    ...     out = tiles.output((4,), "int32")
+    ...     for i in tiles.grid((4, 2)):
+    ...         out[i] = 1
+    ...     return out
+    >>> ones()
+    Array([1, 1, 1, 1], dtype=int32)
+    """
     owner = building("tiles.output")
     if owner.loops:
         raise owner.error("tiles.output is for the kernel as a whole: make it before the grid")
@@ -98,18 +147,57 @@ def full(shape: Any, value: Any, dtype: Any) -> Ref:
     """Memory of each program, ``value`` everywhere at first; blocks in ``shape`` are their sizes.
 
     ``acc[...]`` reads all of it, ``acc[...] = tile`` and ``acc += tile`` write it.
+
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def least(x):
+    ...     out = tiles.output(x.shape[:1], x.dtype)
+    ...     for i in tiles.grid(x.shape[0]):
+    ...         low = tiles.full((), np.inf, x.dtype)
+    ...         for k in tiles.steps(x.shape[1]):
+    ...             low[...] = np.minimum(low[...], x[i, k])
+    ...         out[i] = low[...]
+    ...     return out
+    >>> least(np.arange(8.0).reshape(2, 4))
+    Array([0., 4.], dtype=float32)
     """
     return _local("tiles.full", shape, value, dtype)
 
 
 def zeros(shape: Any, dtype: Any = "float32") -> Ref:
-    """Memory of each program, zero at first (see `full`)."""
+    """Memory of each program, zero at first (see `full`).
+
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def total(x):
+    ...     out = tiles.output((1,), x.dtype)
+    ...     for i in tiles.grid(1):
+    ...         acc = tiles.zeros((), x.dtype)
+    ...         for k in tiles.steps(x.shape[0]):
+    ...             acc += x[k]
+    ...         out[i] = acc[...]
+    ...     return out
+    >>> total(np.arange(4.0))
+    Array([6.], dtype=float32)
+    """
     return _local("tiles.zeros", shape, 0, dtype)
 
 
 def stage(tile: Any) -> Any:
     """``tile`` kept in memory of the program: a contraction that follows reads it there instead of
-    computing it, or reading it from the arguments, again and again."""
+    computing it, or reading it from the arguments, again and again.
+
+    >>> from weft import tiles
+    >>> @weft.kernel
+    ... def product(a, b):
+    ...     out = tiles.output((a.shape[0], b.shape[1]), a.dtype)
+    ...     for i, j in tiles.grid((a.shape[0], 2), (b.shape[1], 2)):
+    ...         out[i, j] = tiles.stage(a[i] + 1) @ b[:, j]
+    ...     return out
+    >>> product(np.ones((2, 3)), np.ones((3, 2)))
+    Array([[6., 6.],
+           [6., 6.]], dtype=float32)
+    """
     building("tiles.stage").ready("a tile is staged")
     return stage_p.bind(tile)
 

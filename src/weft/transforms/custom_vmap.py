@@ -163,7 +163,14 @@ class custom_vmap(CustomFunction[F]):
 
 
 def sequential_vmap(f: F) -> custom_vmap[F]:
-    """The function with a rule that runs it element by element, as `weft.lax.map` does."""
+    """The function with a rule that runs it element by element, as `weft.lax.map` does.
+
+    >>> @weft.custom_batching.sequential_vmap
+    ... def twice(x):
+    ...     return 2 * x
+    >>> weft.vmap(twice)(np.arange(3.0))
+    Array([0., 2., 4.], dtype=float32)
+    """
     mapped = custom_vmap(f)
 
     @mapped.def_vmap

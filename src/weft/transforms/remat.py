@@ -292,7 +292,12 @@ remat = checkpoint
 
 
 def print_saved_residuals(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-    """Prints the values that the gradient of ``fun`` at these arguments keeps, one a line."""
+    """Prints the values that the gradient of ``fun`` at these arguments keeps, one a line.
+
+    >>> from weft.ad_checkpoint import print_saved_residuals
+    >>> print_saved_residuals(lambda x: np.sin(x) * 2.0, 1.0)  # doctest: +ELLIPSIS
+    f32[] It depends on the argument x. It was computed at ...
+    """
     flat, leaves = flat_function("print_saved_residuals", fun, args, kwargs)
     lines: list[str] = []
 
