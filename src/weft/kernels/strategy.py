@@ -202,7 +202,7 @@ def plan_contraction(kernel: Kernel, machine: Machine) -> ContractionPlan | None
     else:
         operands = ()
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
-    if prod(found[0].sizes) < SHARED_CONTRACTION or machine.threads == 1:
+    if machine.threads == 1 or not _is_worth_sharing(found[0], machine):
         params = replace(params, parallel="none")
     if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
         params = replace(params, pack_left=False, pack_right=False)
@@ -215,6 +215,14 @@ def plan_contraction(kernel: Kernel, machine: Machine) -> ContractionPlan | None
             params, pack_left=params.pack_left or left, pack_right=params.pack_right or right
         )
     return ContractionPlan(kernel, found[0], params, operands)
+
+
+def _is_worth_sharing(contraction: Contraction, machine: Machine) -> bool:
+    """Whether there is so much to multiply, or to read for few products each, that threads pay."""
+    batch, _, n, k = contraction.sizes
+    itemsize = contraction.k[0].carries[0].var.dtype.itemsize
+    read = batch * contraction.sums * n * k * itemsize
+    return prod(contraction.sizes) >= SHARED_CONTRACTION or read >= machine.levels[1].capacity // 2
 
 
 def _contract(kernel: Kernel, machine: Machine, choice: Choice) -> Kernel | None:

@@ -58,7 +58,8 @@ def default_params(
         width = 2 * lanes if rows == 1 else lanes
         shape = Params(rows, max(1, 8 // rows), lanes="fold", width=width)
         return replace(shape, parallel="columns", pack_left=False, pack_right=False)
-    if any(_divides(x, c) for x in (*c.left, *c.right)):
+    packed = (*c.left, *c.right) if not few else c.right
+    if any(_divides(x, c) for x in packed):
         # Blocks of a divided axis are no boxes of the operands: read them in place, in one piece.
         whole = replace(Params(min(8, row_trip), 2 * lanes), block=k)
         return replace(whole, parallel="columns", pack_left=False, pack_right=False)
@@ -86,8 +87,9 @@ def default_params(
         shape = replace(shape, parallel="columns", pack_left=False, pack_right=False, chains=chains)
         if column_trip * k * itemsize <= _CACHED or k < 4 * _STREAMED:
             return shape
-        share = -(-column_trip // (threads * shape.columns)) * shape.columns
-        return replace(shape, column_block=share, block=_STREAMED, unroll=1)
+        columns = min(shape.columns, 2 * lanes)
+        share = -(-column_trip // (threads * columns)) * columns
+        return replace(shape, columns=columns, column_block=share, block=_STREAMED, unroll=4)
     block = _row_block(row_trip, rows, threads)
     # What a core's cache holds is read in place as fast as from panels, and others need not wait.
     held = c.sums * n * k * itemsize <= _CACHED and all(stride(x, c.column) == 1 for x in c.right)
