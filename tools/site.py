@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 _TEXT = """
     weft weft.numpy weft.numpy.linalg weft.numpy.fft weft.lax weft.lax.linalg weft.nn
-    weft.nn.initializers weft.random weft.optim weft.lazy weft.image weft.ops weft.tree
+    weft.nn.initializers weft.random weft.optim weft.lazy weft.tiles weft.image weft.ops weft.tree
     weft.scipy.special weft.scipy.linalg weft.scipy.fft weft.scipy.signal
     weft.scipy.ndimage weft.scipy.integrate weft.scipy.cluster.vq weft.scipy.optimize
     weft.scipy.interpolate weft.scipy.stats weft.scipy.sparse.linalg weft.debug

@@ -13,6 +13,7 @@ import numpy as np
 from weft.backends.device import Memory
 from weft.backends.programs import KernelDevice, Launcher
 from weft.codegen import opencl as text
+from weft.codegen.c_halves import is_half
 from weft.codegen.clike import KernelText
 from weft.errors import DeviceError
 from weft.kernels.ir import Kernel
@@ -69,7 +70,8 @@ class OpenCL(KernelDevice):
         self.machine = _machine(cl, self.name, device)
 
     def supports(self, dtype: np.dtype) -> bool:
-        return dtype.kind in "biu" or dtype == np.float32 or (dtype == np.float64 and self._double)
+        plain = dtype.kind in "biu" or dtype == np.float32 or is_half(dtype)
+        return plain or (dtype == np.float64 and self._double)
 
     # -- memory ------------------------------------------------------------------------------------
 
@@ -105,11 +107,11 @@ class OpenCL(KernelDevice):
             word = data.reshape(1).view(f"u{data.itemsize}")[0]
             self._cl.enqueue_fill_buffer(self._queue, target.handle, word, 0, data.itemsize)
         elif data.nbytes:
-            self._cl.enqueue_copy(self._queue, target.handle, data, is_blocking=True)
+            self._cl.enqueue_copy(self._queue, target.handle, _words(data), is_blocking=True)
 
     def read(self, source: Memory, out: np.ndarray) -> None:
         if out.nbytes:
-            self._cl.enqueue_copy(self._queue, out, source.handle, is_blocking=True)
+            self._cl.enqueue_copy(self._queue, _words(out), source.handle, is_blocking=True)
 
     def copy(self, target: Memory, source: Memory, nbytes: int) -> None:
         if nbytes:
@@ -153,6 +155,11 @@ class OpenCL(KernelDevice):
                 self._cl.enqueue_nd_range_kernel(self._queue, compiled, everything, group)
 
         return run
+
+
+def _words(data: np.ndarray) -> np.ndarray:
+    """Memory of half types as numbers that every library knows."""
+    return data.view(np.uint16) if is_half(data.dtype) else data
 
 
 def _scratch(kernel: Kernel, emitted: KernelText) -> tuple[int, ...]:

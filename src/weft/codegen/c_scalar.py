@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from weft.codegen import c_halves
 from weft.structs import struct
 
 TYPES = {
@@ -136,6 +137,8 @@ def literal(value: Any, dtype: np.dtype) -> str:
     """A finite constant; a negative one in brackets, so that a sign may stand before it."""
     if dtype == np.bool_:
         return "true" if value else "false"
+    if c_halves.is_half(dtype):
+        return c_halves.literal(value, dtype)
     if dtype.kind == "f":
         exact = dtype.type(value)
         text = f"{exact!s}f" if dtype == np.float32 else repr(float(exact))
@@ -156,6 +159,14 @@ def operation(
         return f"{args[0]} ? {args[1]} : {args[2]}"
     if op == "cast":
         return convert(words, args[0], operand, result)
+    if c_halves.is_half(operand):
+        if op == "nextafter":
+            raise TypeError(f"the {words.language} code generator has no {op!r} for {operand.name}")
+        single = np.dtype(np.float32)
+        kind = single if result == operand else result
+        wide = [f"({c_halves.widened(a, operand)})" for a in args]
+        text = operation(words, op, wide, single, kind)
+        return c_halves.narrowed(text, result) if kind is single else text
     if op in _COMPARE:
         return f"{args[0]} {_COMPARE[op]} {args[1]}"
     template = words.own.get(f"{op}.{operand.name}", _template(op, operand))
@@ -204,6 +215,13 @@ def convert(words: Words, value: str, source: np.dtype, target: np.dtype) -> str
     kind = type_of(words, target)
     if source == target:
         return value
+    if c_halves.is_half(source):
+        single = np.dtype(np.float32)
+        return convert(words, f"({c_halves.widened(value, source)})", single, target)
+    if c_halves.is_half(target):
+        rounded = convert(words, value, source, np.dtype(np.float32))
+        odd = source == np.float64
+        return c_halves.narrowed(f"weft_odd_f32({value})" if odd else rounded, target)
     if target == np.bool_:
         return f"{value} != 0"
     if source.kind != "f" or target.kind == "f":

@@ -12,12 +12,13 @@ never the fast intrinsics.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from weft.codegen import c_scalar
+from weft.codegen import c_halves, c_scalar
 from weft.codegen.clike import ALIGNMENT, KernelText, aligned, emit
 from weft.codegen.dialect import Dialect, Frame
 from weft.kernels.ir import Kernel
@@ -45,7 +46,11 @@ _BITS_OF = {
     ("int64", "float64"): "__longlong_as_double({0})",
     ("uint64", "float64"): "__longlong_as_double((long long){0})",
 }
-_WORDS = c_scalar.Words("CUDA", own=_OWN)
+_HALVES = {"float16": "unsigned short", "bfloat16": "unsigned short"}
+_WORDS = c_scalar.Words("CUDA", {**c_scalar.TYPES, **_HALVES}, _OWN)
+_DEFINITIONS = c_halves.definitions(
+    "__device__ __forceinline__", "__uint_as_float", "__float_as_uint", "rintf"
+)
 _AXES = "xyz"
 
 
@@ -68,6 +73,8 @@ class _Cuda(Dialect):
         return c_scalar.type_of(_WORDS, dtype)
 
     def literal(self, value: Any, dtype: np.dtype) -> str:
+        if c_halves.is_half(dtype):
+            return c_scalar.literal(value, dtype)
         if dtype.kind == "f" and not np.isfinite(value):
             function = "__int_as_float" if dtype.itemsize == 4 else "__longlong_as_double"
             bits = int(dtype.type(value).view(f"u{dtype.itemsize}"))
@@ -82,6 +89,8 @@ class _Cuda(Dialect):
         return c_scalar.operation(_WORDS, op, args, operand, result)
 
     def index_value(self, expr: str, dtype: np.dtype) -> str:
+        if c_halves.is_half(dtype):
+            return c_halves.narrowed(f"(float)({expr})", dtype)
         return f"({self.type_of(dtype)})({expr})"
 
     def clamp(self, name: str, dtype: np.dtype, lo: int, hi: int) -> str:
@@ -146,4 +155,9 @@ class _Cuda(Dialect):
         if frame.block > 1:
             kind = "long long" if frame.wide else "int"
             text.append(f"  const {kind} lane = threadIdx.x;")
-        return "\n".join([*text, *frame.lines, "}"]) + "\n"
+        found = "\n".join([*text, *frame.lines, "}"]) + "\n"
+        return "".join(d for d in _DEFINITIONS if _calls(d, found)) + found
+
+
+def _calls(definitions: str, text: str) -> bool:
+    return any(name in text for name in re.findall(r"weft_\w+", definitions))

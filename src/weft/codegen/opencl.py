@@ -17,17 +17,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from weft.codegen import c_scalar
+from weft.codegen import c_halves, c_scalar
 from weft.codegen.c_functions import erf_inv
 from weft.codegen.clike import KernelText, emit
 from weft.codegen.clike_vectors import VectorDialect, emit_vectors
 from weft.codegen.dialect import Frame
 from weft.kernels.ir import Kernel
 
+_HALVES = c_halves.definitions("static inline", "as_float", "as_uint", "rint")
 PREAMBLE = f"""\
 #pragma OPENCL FP_CONTRACT OFF
-{erf_inv("", double=False)}#ifdef cl_khr_fp64
-{erf_inv("").removeprefix(erf_inv("", double=False))}#endif
+{_HALVES[0]}{erf_inv("", double=False)}#ifdef cl_khr_fp64
+{_HALVES[1]}{erf_inv("").removeprefix(erf_inv("", double=False))}#endif
 """
 #: For devices that say they can round so.
 BUILD_OPTIONS = "-cl-fp32-correctly-rounded-divide-sqrt"
@@ -42,6 +43,8 @@ _TYPES = {
     "uint16": "ushort",
     "uint32": "uint",
     "uint64": "ulong",
+    "float16": "ushort",
+    "bfloat16": "ushort",
     "float32": "float",
     "float64": "double",
 }
@@ -96,6 +99,8 @@ class _OpenCL(VectorDialect):
 
     def literal(self, value: Any, dtype: np.dtype) -> str:
         kind = self.type_of(dtype)
+        if c_halves.is_half(dtype):
+            return c_scalar.literal(value, dtype)
         if dtype.kind == "f" and not np.isfinite(value):
             bits = int(dtype.type(value).view(f"u{dtype.itemsize}"))
             return f"as_{kind}(0x{bits:0{2 * dtype.itemsize}x}{'u' if kind == 'float' else 'ul'})"
@@ -110,6 +115,8 @@ class _OpenCL(VectorDialect):
         return c_scalar.operation(_WORDS, op, args, operand, result)
 
     def index_value(self, expr: str, dtype: np.dtype) -> str:
+        if c_halves.is_half(dtype):
+            return c_halves.narrowed(f"(float)({expr})", dtype)
         return f"({self.type_of(dtype)})({expr})"
 
     def clamp(self, name: str, dtype: np.dtype, lo: int, hi: int) -> str:
