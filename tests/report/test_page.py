@@ -125,7 +125,7 @@ def test_rivals_cost_no_less_but_for_a_margin(report: weft.report.Report) -> Non
 
 def test_types_can_be_explained_but_not_measured(tmp_path: Path) -> None:
     x = weft.ShapeDtypeStruct((100, 100), F32)
-    report = weft.explain(lambda x: wnp.linalg.eigh(x @ x.T)[1].sum(), x)
+    report = weft.explain(lambda x: wnp.sort(x @ x.T, None).sum(), x)
     with pytest.raises(ValueError, match=r"some arguments are types only.*explain it for arrays"):
         report.measure()
     report.save(tmp_path / "report.html")

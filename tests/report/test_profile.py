@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from weft import numpy as wnp
 from weft.compile import compile_jaxpr
 from weft.core.interpret import eval_jaxpr_numpy
 from weft.report.origins import computed, launches_of, planned_values
+from weft.report.profile import program_name
 from weft.report.steps import step_infos
+from weft.report.units import bytes_text
 from weft.runtime import stamps
 from weft.runtime.buffer import Buffer
 
@@ -125,6 +128,19 @@ def test_the_text_is_a_table(measured: Any) -> None:
     assert columns.split()[:3] == ["time", "calls", "each"]
     assert any("in use, at" in line for line in text)
     assert all(len(line) <= 120 for line in text)
+
+
+def test_notebooks_show_a_table_and_a_curve(measured: Any) -> None:
+    html = measured._repr_html_()
+    assert html.count("<tr>") == len(measured.kernels) + 1 and "<script" not in html
+    start, end = html.index("<svg"), html.index("</svg>") + 6
+    drawing = ElementTree.fromstring(html[start:end])
+    assert bytes_text(measured.memory.peak[1]) in "".join(drawing.itertext())
+
+
+def test_programs_are_called_what_functions_are(measured: Any) -> None:
+    names = {program_name(run.subject) for run in measured.runs}
+    assert "<lambda>" in names and len(names) == 2
 
 
 def test_the_trace_nests_steps_in_programs(measured: Any, tmp_path: Path) -> None:

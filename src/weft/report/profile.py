@@ -190,6 +190,11 @@ class Profile:
 
         return profile_view(self)
 
+    def _repr_html_(self) -> str:
+        from weft.report.page.profiled import notebook
+
+        return notebook(self)
+
     def __repr__(self) -> str:
         return f"<profile: {len(self.runs)} calls of programs, {seconds_text(self.seconds)}>"
 
@@ -227,7 +232,9 @@ def profile() -> Iterator[Profile]:
 
 
 def program_name(subject: Profiled) -> str:
-    """The function that a program's last lines are in; ``weft`` if it has none."""
+    """The function that was traced, or the one that a program's last lines are in."""
+    if subject.closed.jaxpr.debug_name:
+        return subject.closed.jaxpr.debug_name
     for eqn in reversed(subject.closed.jaxpr.eqns):
         if eqn.source is not None:
             return eqn.source.function
