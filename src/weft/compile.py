@@ -366,6 +366,7 @@ def plan_program(
 
     def planned_tiles(tiles: TileProgram) -> tuple[Kernel, tuple[Value, ...]]:
         from weft.kernels.tile_programs import build_tile_kernel
+        from weft.saturate.saturate import Saturation
 
         kernel, values = record.timed("plan", lambda: build_tile_kernel(tiles, machine))
         if check:
@@ -373,6 +374,10 @@ def plan_program(
         if told is not None:
             told(kernel)
             early.seconds = 0.0
+        region = tiles.written()
+        left = [Saturation(region, skipped="the user's kernel")]
+        kernels: list[Planned] = [(kernel, values, None)]
+        record.regions.append(PlannedRegion(region, region, left, kernels, Weighed()))
         return kernel, values
 
     exact = config.numerics == "exact"

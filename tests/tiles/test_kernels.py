@@ -160,6 +160,14 @@ def test_a_program_on_disk_knows_its_kernels() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_reports_know_kernels_of_the_users() -> None:
+    report = weft.explain(lambda a, b: wnp.tanh(kernels.matmul(a + 1, b)), *normal(2, 20, 20))
+    (own,) = (k for k in report.kernels if k.name == "matmul")
+    assert own.flops >= 2 * 20**3
+    assert [line.file for line in own.source_lines] == [kernels.__file__]
+    assert "matmul" in str(report)
+
+
 # -- random kernels --------------------------------------------------------------------------------
 
 UNARY = (lambda t: -t, wnp.tanh, lambda t: t * t, lambda t: wnp.where(t > 0, t, 0.5 * t))

@@ -52,7 +52,10 @@ def _schedules(subject: Profiled) -> list[Rival]:
     seconds = {k: price(k, machine).seconds for k in known if not is_open(k)}
     for kernel in sorted(seconds, key=lambda k: -seconds[k])[:KERNELS]:
         number = known[kernel]
-        ranked = launches[number][1].schedules[kernel](SCHEDULES + 1)
+        schedules = launches[number][1].schedules
+        if kernel not in schedules:  # made in one way: passes over stencils, the user's kernels
+            continue
+        ranked = schedules[kernel](SCHEDULES + 1)
         for other in ranked[1:]:
             took = price(other, machine).seconds
             found.append(Rival(number, loops_text(other), took, seconds[kernel]))

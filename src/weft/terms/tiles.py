@@ -21,7 +21,7 @@ import numpy as np
 
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis
-from weft.terms.region import Def
+from weft.terms.region import Def, Region
 from weft.terms.term import Term, Value
 
 
@@ -63,6 +63,18 @@ class TileProgram:
     items: list[Item]
     staged: frozenset[Value]
     reference: Callable[..., Sequence[np.ndarray]]
+
+    def written(self) -> Region:
+        """What is stored in outputs, as definitions: for reports, which name values and lines."""
+        steps: list[Def] = []
+        waiting = list(self.items)
+        while waiting:
+            item = waiting.pop(0)
+            if isinstance(item, Loop):
+                waiting[:0] = item.items
+            elif isinstance(item, Write) and item.value in self.outputs:
+                steps.append(Def(item.value, item.axes, item.term, item.source))
+        return Region(self.inputs, tuple(steps), self.outputs)
 
     def __call__(self, *arrays: np.ndarray) -> Sequence[np.ndarray]:
         return self.reference(*arrays)
