@@ -45,3 +45,16 @@ def test_other_names_are_just_not_there():
         assert not hasattr(module, "__nothing__")
         with pytest.raises(AttributeError, match=r"has no attribute 'qqqqqq'$"):
             module.qqqqqq  # noqa: B018
+
+
+def test_errors_name_the_module_that_was_called():
+    for call, name in (
+        (lambda: weft.lazy.as_lazy("s"), "weft.lazy.LazyArray"),
+        (lambda: weft.ops.segment_sum("s", wnp.arange(2)), "weft.ops.segment_sum"),
+        (lambda: weft.flatten_util.ravel_pytree("s"), "weft.flatten_util.ravel_pytree"),
+        (lambda: weft.image.resize("s", (2,), "nearest"), "weft.image.resize"),
+        (lambda: weft.nn.gelu("s"), "weft.nn.gelu"),
+        (lambda: wnp.sin("s"), "weft.numpy.sin"),
+    ):
+        with pytest.raises(TypeError, match=rf"^{re.escape(name)}: "):
+            call()

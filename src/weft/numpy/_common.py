@@ -34,10 +34,12 @@ _REALS = frozenset([int, float])
 _SCALARS = *PYTHON_SCALARS, np.generic
 
 
+_BESIDE = ("nn.", "random.", "scipy.", "lazy.", "ops.", "image.", "flatten_util.")
+
+
 def public_name(name: str) -> str:
-    """What users call the function: `nn`, `random` and `scipy` stand beside `numpy`."""
-    beside = name.startswith(("nn.", "random.", "scipy."))
-    return f"weft.{name}" if beside else f"weft.numpy.{name}"
+    """What users call the function: `nn`, `random`, `scipy` and others stand beside `numpy`."""
+    return f"weft.{name}" if name.startswith(_BESIDE) else f"weft.numpy.{name}"
 
 
 def check_arraylike(name: str, *args: Any) -> None:
