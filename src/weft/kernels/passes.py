@@ -25,7 +25,7 @@ from weft.terms.region import Def, For, Region, Scatter
 from weft.terms.term import Value
 
 #: What a loop carries at least, as parts of a core's own cache.
-LARGE = 1.0
+LARGE = 2.0
 
 #: Seconds of a loop for which one more size is worth its compile time, then twice that, …
 WORTH = 1e-3
