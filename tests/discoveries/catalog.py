@@ -20,7 +20,18 @@ import weft
 from weft import numpy as wnp
 from weft.compile import Record, host_machine, plan_program
 from weft.core.bounded import BoundedCache
-from weft.kernels import blocked, fusion, merging, moments, plan, streaming, streams, wide_folds
+from weft.kernels import (
+    blocked,
+    fusion,
+    merging,
+    moments,
+    passes,
+    plan,
+    repeats,
+    streaming,
+    streams,
+    wide_folds,
+)
 from weft.kernels.price.price import price
 from weft.saturate import encode, search
 from weft.saturate import engine as engines
@@ -143,6 +154,21 @@ def _convolution(np_: Any, x: Any, w: Any) -> Any:
     return np_.einsum("knchw,ock->nohw", np_.stack(cut), w.reshape(*w.shape[:2], 9))
 
 
+def _sweep(u: Any) -> Any:
+    return u.at[1:-1, 1:-1].set(0.25 * (u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:]))
+
+
+def _sweeps(np_: Any, u: Any) -> Any:
+    return weft.lax.fori_loop(0, SWEEPS, lambda _, u: _sweep(u), u)
+
+
+def _sweeps_in_python(np_: Any, u: Any) -> Any:
+    for _ in range(SWEEPS):
+        u = _sweep(u)
+    return u
+
+
+SWEEPS, GRID = 20, 4096
 SQUARE = ((N, N), (N, N))
 HEAD = ((S, D), (S, D), (S, D))
 DISCOVERIES: tuple[Discovery, ...] = (
@@ -301,6 +327,20 @@ DISCOVERIES: tuple[Discovery, ...] = (
         lambda m: m.kernels == 1 and m.peak < 4 * 4 * 16 * 34 * 34,
     ),
     Discovery(
+        17,
+        "sweeps over a grid",
+        _sweeps,
+        ((GRID, GRID),),
+        lambda m: m.kernels == 1 and m.peak < GRID * GRID,
+    ),
+    Discovery(
+        17,
+        "sweeps of a loop in Python",
+        _sweeps_in_python,
+        ((GRID, GRID),),
+        lambda m: m.kernels == 1 and m.peak < GRID * GRID,
+    ),
+    Discovery(
         19,
         "end of a running sum",
         lambda np_, x: np_.cumsum(x, 0)[-1],
@@ -353,6 +393,8 @@ PARTS: dict[str, Callable[[], Patches]] = {
     "price of memory": lambda: [(streaming, "rent", lambda *_: 0.0)],
     "moments of blocks": lambda: [(moments, "in_blocks", lambda region, machine: region)],
     "windows that slide": lambda: [(windows, "slide_windows", lambda region: region)],
+    "several iterations in a pass": lambda: [(passes, "body_of", lambda loop, machine: None)],
+    "repeated steps as loops": lambda: [(repeats, "find_repetitions", lambda *_: iter(()))],
     "several sums in a tile": lambda: [
         (module, "share_loops", lambda a, b: False) for module in (fusion, merging)
     ],
@@ -368,7 +410,12 @@ def lost(*parts: str) -> list[Discovery]:
 @contextmanager
 def without(*parts: str) -> Iterator[None]:
     """Plan without some parts of the optimiser, and without what is remembered of earlier plans."""
-    caches = [(plan, "_entries"), (search, "_found"), (streaming, "_known")]
+    caches = [
+        (plan, "_entries"),
+        (search, "_found"),
+        (streaming, "_known"),
+        (passes, "_known"),
+    ]
     with ExitStack() as stack:
         for module, name in caches:
             stack.enter_context(mock.patch.object(module, name, BoundedCache(512)))
