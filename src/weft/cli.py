@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--picture",
         type=Path,
         metavar="FILE",
-        help="where the picture goes, if there is one (default: weft-NAME.png, or .svg)",
+        help="where the picture goes, if it is one (default: weft-NAME.png, or .svg)",
     )
     show.add_argument(
         "--pages",
@@ -98,12 +98,12 @@ def demo(names: Sequence[str], picture: Path | None = None, only_list: bool = Fa
             file=sys.stderr,
         )
         return 2
-    painting = [name for name in chosen if DEMOS[name].suffix]
+    # Without names there is one picture, the fluid's.
+    painting = list(dict.fromkeys(names)) or ["fluid"]
     if picture is not None and len(painting) != 1:
         print(
             f"weft demo: --picture {picture} is for one picture, but "
-            f"{' and '.join(painting) or chosen[0]} {'make' if painting else 'makes'} "
-            f"{len(painting) or 'none'}",
+            f"{' and '.join(painting)} make {len(painting)}",
             file=sys.stderr,
         )
         return 2
@@ -120,7 +120,8 @@ def demo(names: Sequence[str], picture: Path | None = None, only_list: bool = Fa
     if only_list:
         overview(console)
         return 0
-    show(console, chosen, picture)
+    pictures = {name: picture or Path(f"weft-{name}{DEMOS[name].suffix}") for name in painting}
+    show(console, chosen, pictures)
     if not names:
         console.print("\nMore demos: [bold]weft demo --list[/bold]")
     return 0

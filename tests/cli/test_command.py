@@ -44,8 +44,6 @@ def test_a_picture_s_file_is_for_one_picture(capsys):
     assert (
         "--picture p.png is for one picture, but wave and nbody make 2" in capsys.readouterr().err
     )
-    assert cli.main(["demo", "digits", "--picture", "p.png"]) == 2
-    assert "digits makes none" in capsys.readouterr().err
 
 
 def test_a_missing_folder_is_noticed_before_the_work(capsys, tmp_path):

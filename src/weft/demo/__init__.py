@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 
 class Demo(NamedTuple):
-    """What a demo does, in a line, and how its picture's file ends ("": it has none)."""
+    """What a demo does, in a line, and how the name of its picture's file ends."""
 
     text: str
     suffix: str
 
 
 DEMOS = {
-    "digits": Demo("a perceptron learns handwritten digits, beside NumPy", ""),
+    "digits": Demo("a perceptron learns handwritten digits, beside NumPy", ".svg"),
     "fluid": Demo("a fluid marbles paper (Navier-Stokes), beside NumPy", ".png"),
     "mandelbrot": Demo("the edge of the Mandelbrot set", ".png"),
     "nbody": Demo("two galaxies meet, every star attracts every other", ".png"),

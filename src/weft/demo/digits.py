@@ -17,6 +17,7 @@ import numpy as np
 import weft
 import weft.numpy as wnp
 from weft.demo.stage import Stage, compiled, median_seconds, speed, timed
+from weft.demo.svg import COLOURS, Chart
 
 WIDTHS = (64, 256, 128, 10)
 BATCH = 128
@@ -225,5 +226,28 @@ def show(stage: Stage) -> None:
     table.add_row("Weft", share(state), *speed(per_step, numpy_per_step))
     table.add_row("NumPy", share(numpy_side), *speed(numpy_per_step, numpy_per_step))
     stage.console.print(table)
+    if stage.paints:
+        draw(stage, test, np.asarray(weft.nn.softmax(scores(state.layers, test.images))))
     stats = train_step.trace(state, *batch).executable.stats
     stage.say(compiled("train_step", stats, first_call - per_step))
+
+
+def draw(stage: Stage, test: Split, probabilities: np.ndarray) -> None:
+    """Draw the images of the test set that the network was least sure of, and what it thought."""
+    columns, rows, cell, height, side = 7, 4, 138, 98, 76
+    chart = Chart(40 + columns * cell, 92 + rows * height)
+    chart.text(30, 36, "What it was least sure of", 16, font_weight="bold")
+    unsure = np.argsort(probabilities.max(axis=1), kind="stable")[: columns * rows]
+    for place, n in enumerate(unsure):
+        x, y = 30 + place % columns * cell, 56 + place // columns * height
+        grey = 255 - (test.images[n].reshape(8, 8, 1) * 215).astype(np.uint8)
+        chart.image(x, y, side, np.repeat(grey, 3, axis=2))
+        for rank, digit in enumerate(np.argsort(-probabilities[n])[:3]):
+            chance, line = float(probabilities[n, digit]), y + 18 + 24 * rank
+            weight, colour = ("bold", 2) if digit == test.labels[n] else ("normal", 1)
+            chart.rectangle(x + side + 18, line - 9, 40 * chance, 11, COLOURS[colour])
+            chart.text(x + side + 6, line, f"{digit}", 13, font_weight=weight)
+    legend = "bars: probabilities of its three best guesses; green and bold: right"
+    chart.text(30, 76 + rows * height, legend, 12)
+    chart.save(stage.picture)
+    stage.show_picture("What it was least sure of")

@@ -20,13 +20,18 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 
     Raises `TypeError` for another dtype and `ValueError` for another shape.
     """
+    path.write_bytes(png(pixels))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """What `write_png` writes."""
     _require_bytes("write_png", "pixels", pixels)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise ValueError(f"write_png: pixels have shape {pixels.shape}, not (height, width, 3)")
     height, width, _ = pixels.shape
     data = _compressed(pixels.reshape(height, -1))
     chunks = _header(height, width, RGB), _chunk(b"IDAT", data), _chunk(b"IEND", b"")
-    path.write_bytes(SIGNATURE + b"".join(chunks))
+    return SIGNATURE + b"".join(chunks)
 
 
 def write_animation(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from weft.demo import DEMOS
 from weft.demo.stage import Stage
 
 
-def show(console: Console, names: Sequence[str], picture: Path | None) -> None:
-    """Run the named demos; pictures go to ``weft-NAME``, or the only one to `picture`."""
+def show(console: Console, names: Sequence[str], pictures: Mapping[str, Path]) -> None:
+    """Run the named demos; some have files that their pictures go to."""
     threads = weft.config.threads
     console.print(
         f"[bold]Weft {weft.__version__}[/bold] beside NumPy {np.__version__}, "
@@ -24,9 +24,9 @@ def show(console: Console, names: Sequence[str], picture: Path | None) -> None:
     )
     for name in names:
         console.print()
-        demo = DEMOS[name]
-        path = picture if picture is not None and demo.suffix else Path(f"weft-{name}{demo.suffix}")
-        import_module(f"weft.demo.{name}").show(Stage(console, path))
+        import_module(f"weft.demo.{name}").show(
+            Stage(console, pictures.get(name, Path()), paints=name in pictures)
+        )
 
 
 def overview(console: Console) -> None:

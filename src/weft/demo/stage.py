@@ -22,10 +22,11 @@ SAMPLES = 30  # calls that a time is the median of
 
 @dataclass(frozen=True)
 class Stage:
-    """A console that a demo prints on, and the file that its picture goes to."""
+    """A console that a demo prints on, and the file that its picture goes to, if it paints one."""
 
     console: Console
     picture: Path
+    paints: bool = True
 
     def say(self, text: str) -> None:
         """Print a line, which may have rich's markup."""

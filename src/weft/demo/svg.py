@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from weft.demo.png import png
 
 INK, FAINT, PAPER = "#2a2f3a", "#d9dce3", "#fbfaf7"
 COLOURS = ("#2f6f9f", "#d9773c", "#4c9a6a", "#b0486a")
@@ -37,6 +40,14 @@ class Chart:
         self.parts.append(
             f"<rect x='{x:.1f}' y='{y:.1f}' width='{width:.1f}' height='{height:.1f}' "
             f"fill='{fill}'/>"
+        )
+
+    def image(self, x: float, y: float, side: float, pixels: np.ndarray) -> None:
+        """Put a square picture, uint8 of shape (n, n, 3), with its top left corner at (x, y)."""
+        data = base64.b64encode(png(pixels)).decode()
+        self.parts.append(
+            f"<image x='{x:.1f}' y='{y:.1f}' width='{side:.1f}' height='{side:.1f}' "
+            f"style='image-rendering: pixelated' href='data:image/png;base64,{data}'/>"
         )
 
     def save(self, path: Path) -> None:
