@@ -80,12 +80,14 @@ class Profiled:
     machine.
 
     In a program for a class of shapes, ``closed`` and ``program`` are those of the shapes it runs.
+    Of one that is timed as a ``whole``, it has one step.
     """
 
     closed: ClosedJaxpr
     program: Program
     record: Record
     machine: Machine
+    whole: bool = False
 
 
 @struct

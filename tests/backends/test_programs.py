@@ -222,3 +222,18 @@ def test_many_arrays_on_webgpu(webgpu: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_kernels_of_the_users(device: Device, name: str) -> None:
     kernel, arguments, expected = tile_kernels.CASES[name]
     tile_kernels.close(kernel(*weft.device_put(arguments, device)), expected(*arguments))
+
+
+def test_profiles_have_a_row_for_each_step_or_for_the_program(device: Device) -> None:
+    x = weft.device_put(np.arange(12, dtype=np.float32), device.name)
+    f = weft.jit(lambda x: wnp.cumsum(wnp.exp(-x)) * 2)
+    expected = np.asarray(f(x))
+    with weft.profile() as found:
+        result = f(x)
+    np.testing.assert_array_equal(np.asarray(result), expected)
+    (run,) = found.runs
+    assert run.calls.sum() == len(run.events) > 0
+    rows = found.kernels
+    assert {row.kind for row in rows} <= {"kernel", "copy", "program"}
+    assert any(row.lines and row.lines[0].file == __file__ for row in rows)
+    assert len(str(found).splitlines()) > len(rows)

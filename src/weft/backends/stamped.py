@@ -1,7 +1,8 @@
-"""Programs on a device whose steps are timed one by one, for `weft.profile`.
+"""Programs on a device that are timed, for `weft.profile`.
 
-The host waits for the device after each step, so steps that would run side by side or be asked for
-ahead do not: the times are those of the steps, the whole takes longer than usual.
+Where the host asks for one step after the other, it waits for the device after each, so that steps
+that would run side by side or be asked for ahead do not: the times are those of the steps, the
+whole takes longer than usual. What a device runs in one go is timed as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from weft.backends.device import Memory
+from weft.backends.device import DeviceProgram, Memory
 from weft.backends.programs import Run, SteppedProgram
 from weft.codegen.stamps_llvm import stamped_steps
 from weft.compile import Profiled, Record
@@ -56,6 +57,35 @@ class StampedSteps(SteppedProgram):
             tuple(arguments),
             tuple(results),
             run.scratch,
+        )
+        for listener in tuple(stamps.listeners):
+            listener(seen)
+        return results
+
+
+class TimedProgram:
+    """A program that its device runs in one go, and that is timed as a whole."""
+
+    def __init__(self, program: DeviceProgram, subject: Profiled) -> None:
+        self.program = program
+        self.subject = subject
+
+    def __call__(self, arguments: Sequence[Memory]) -> list[Memory]:
+        begin = time.perf_counter_ns()
+        results = self.program(arguments)
+        end = time.perf_counter_ns()
+        seen = Observation(
+            self.subject,
+            threading.get_ident(),
+            begin,
+            end,
+            np.ones(1, np.int64),
+            np.array([(end - begin) * 1e-9]),
+            np.array([[0, begin, end]], np.int64),
+            0,
+            tuple(arguments),
+            tuple(results),
+            self.subject.program.arena_bytes,
         )
         for listener in tuple(stamps.listeners):
             listener(seen)

@@ -23,7 +23,8 @@ from weft.backends.dtypes import check_dtypes
 from weft.backends.interrupts import Interrupts
 from weft.backends.linear_memory import LinearMemory
 from weft.codegen.program_llvm import Emitter, routines_of, stack_bytes
-from weft.compile import machine_of, plan_program, target_of
+from weft.compile import Profiled, Record, machine_of, plan_program, target_of
+from weft.config import config
 from weft.core.jaxpr import ClosedJaxpr
 from weft.errors import DeviceError
 from weft.kernels.program import Program, Routine, walk_steps
@@ -132,9 +133,15 @@ class Wasm(Device):
 
     def program(self, closed: ClosedJaxpr) -> DeviceProgram:
         check_dtypes(closed, self)
-        program = WasmProgram(self, plan_program(closed, machine=self.machine))
+        record = Record()
+        planned = plan_program(closed, record=record, machine=self.machine)
+        program = WasmProgram(self, planned)
         self._programs.add(program)
-        return program
+        if not config.profiled:
+            return program
+        from weft.backends.stamped import TimedProgram
+
+        return TimedProgram(program, Profiled(closed, planned, record, self.machine, whole=True))
 
 
 class WasmProgram:

@@ -21,7 +21,7 @@ from weft.structs import struct
 
 @struct(frozen=True)
 class StepInfo:
-    """One step: a ``kernel``, a ``routine`` or a ``copy``.
+    """One step: a ``kernel``, a ``routine`` or a ``copy``, or a whole ``program``.
 
     ``bytes_moved`` are those that each level of memory serves when nothing is in a cache before;
     ``predicted`` the seconds of a run that follows others of its kind, ``least`` what the machine
@@ -44,7 +44,31 @@ class StepInfo:
 
 
 def step_infos(subject: Profiled) -> list[StepInfo]:
-    """What each stamped step of a program is."""
+    """What each stamped step of a program is; one for all where it is timed as a whole."""
+    found = _each(subject)
+    return [_whole(found)] if subject.whole else found
+
+
+def _whole(steps: list[StepInfo]) -> StepInfo:
+    """All of a program's steps as one; those in loops count once."""
+    lines = dict.fromkeys(line for step in steps for line in step.lines)
+    moved: dict[str, float] = {}
+    for step in steps:
+        for level, nbytes in step.bytes_moved.items():
+            moved[level] = moved.get(level, 0.0) + nbytes
+    return StepInfo(
+        "program",
+        f"{len(steps)} steps",
+        "",
+        tuple(lines),
+        sum(step.flops for step in steps),
+        moved,
+        sum(step.predicted for step in steps),
+        sum(step.least for step in steps),
+    )
+
+
+def _each(subject: Profiled) -> list[StepInfo]:
     inside = computed(subject.record.regions)
     lines = dict(zip(launches_of(subject.program), map(lines_of, inside), strict=True))
     known: dict[Kernel, tuple[int, dict[str, float], float, float]] = {}
