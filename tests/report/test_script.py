@@ -25,7 +25,13 @@ def plain(x, *more, scale):
 def inner(x):
     return x.sum()
 
-outer = weft.jit(lambda x: inner(x * 2))
+outer = [weft.jit(lambda x: inner(x * 2))]
+
+@weft.jit
+def around(x):
+    def nested(y):
+        return y * 2
+    return weft.grad(lambda y: nested(y).sum())(x)
 
 def never(a, b):
     return a @ b
@@ -33,7 +39,8 @@ def never(a, b):
 if __name__ == "__main__":
     wave(np.ones(3000, np.float32), rate=2.0)
     plain(wnp.ones(4), wnp.ones(4), scale=3.0)
-    outer(wnp.ones(7))
+    outer[0](wnp.ones(7))
+    around(wnp.ones(3))
     raise SystemExit("nobody calls `never`")
 """
 
@@ -60,11 +67,14 @@ def test_calls_with_all_kinds_of_arguments(script: str) -> None:
 def test_what_is_traced_has_types_only(script: str) -> None:
     report = explain_script(f"{script}:inner")
     assert not report.measurable and "f32[7]" in report.levels["jaxpr"]
+    assert explain_script(f"{script}:nested").name == "nested"
 
 
 def test_arguments_are_types_or_expressions(script: str) -> None:
     report = explain_script(f"{script}:never", ["f32[20,30]", "np.ones((30, 4)) * pi"])
     assert "f32[20,30]" in report.levels["jaxpr"] and not report.measurable
+    with pytest.raises(ScriptError, match=r"never cannot be traced: TypeError: .*'b'"):
+        explain_script(f"{script}:never", ["f32[20,30]"])
     with pytest.raises(ScriptError, match=r"'what\[3' is neither a type .* SyntaxError"):
         explain_script(f"{script}:never", ["what[3"])
 
@@ -73,7 +83,7 @@ def test_what_is_not_there(script: str, capsys: pytest.CaptureFixture[str]) -> N
     for place, words in (
         ("waves", "write script.py:function, not 'waves'"),
         ("nothing.py:f", "there is no file nothing.py"),
-        (f"{script}:tide", "has no function 'tide'; it has wave, plain, inner, outer, never"),
+        (f"{script}:tide", "has no function 'tide'; it has wave, plain, inner, around, never"),
     ):
         assert main(["explain", place, "f32[3]"]) == 2
         assert words in capsys.readouterr().err

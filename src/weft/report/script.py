@@ -38,8 +38,8 @@ class _Called(BaseException):
 def explain_script(place: str, arguments: Sequence[str] = ()) -> Report:
     """The report of ``script.py:function``; with ``arguments``, for those.
 
-    Raises `ScriptError` for a script or function that is not there, one that is never called, and
-    arguments that mean nothing.
+    Raises `ScriptError` for a script or function that is not there, one that is never called or
+    cannot be traced, and arguments that mean nothing.
     """
     name, colon, function = place.rpartition(":")
     if not colon or not function.isidentifier():
@@ -50,9 +50,14 @@ def explain_script(place: str, arguments: Sequence[str] = ()) -> Report:
     if arguments:
         names = runpy.run_path(str(path))
         target = _function(names, function, name)
-        return weft.explain(target, *(_argument(text, names) for text in arguments))
-    target, args, kwargs = _first_call(path, function)
-    return weft.explain(target, *args, **kwargs)
+        args = [_argument(text, names) for text in arguments]
+        kwargs: dict[str, Any] = {}
+    else:
+        target, args, kwargs = _first_call(path, function)
+    try:
+        return weft.explain(target, *args, **kwargs)
+    except Exception as why:
+        raise ScriptError(f"{function} cannot be traced: {type(why).__name__}: {why}") from why
 
 
 def _function(names: dict[str, Any], function: str, script: str) -> Any:
@@ -81,18 +86,16 @@ def _argument(text: str, names: dict[str, Any]) -> Any:
         ) from why
 
 
-def _first_call(path: Path, function: str) -> tuple[Any, Sequence[Any], dict[str, Any]]:
+def _first_call(path: Path, function: str) -> tuple[Any, list[Any], dict[str, Any]]:
     """The function of a script and the arguments of the first call of it."""
     script = str(path)
-    calls: list[tuple[Sequence[Any], dict[str, Any]]] = []
-    scripts: list[dict[str, Any]] = []
+    calls: list[tuple[Any, list[Any], dict[str, Any]]] = []
 
     def watch(frame: types.FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         if event == "call" and code.co_name == function and code.co_filename == script:
-            scripts.append(frame.f_globals)
-            calls.append(_arguments(frame))
             sys.setprofile(None)
+            calls.append((_called(frame), *_arguments(frame)))
             raise _Called
 
     before, folder = sys.argv, str(path.parent.resolve())
@@ -114,18 +117,31 @@ def _first_call(path: Path, function: str) -> tuple[Any, Sequence[Any], dict[str
             f"{script} never calls {getattr(target, '__name__', function)!r}: give its arguments, "
             f"such as weft explain {script}:{function} 'f32[64,784]'"
         )
-    args, kwargs = calls[0]
-    return _function(scripts[0], function, script), args, kwargs
+    return calls[0]
 
 
-def _arguments(frame: types.FrameType) -> tuple[Sequence[Any], dict[str, Any]]:
+def _called(frame: types.FrameType) -> Any:
+    """The function that a frame runs, as its callers know it."""
+    code, outer = frame.f_code, frame.f_back
+    names: list[dict[str, Any]] = [frame.f_globals]
+    while outer is not None:
+        names.append(outer.f_locals)
+        outer = outer.f_back
+    for variables in names:
+        for value in [variables.get(code.co_name), *variables.values()]:
+            if getattr(getattr(value, "__wrapped__", value), "__code__", None) is code:
+                return value
+    raise ScriptError(f"{code.co_name!r} is called, but its callers have no name for it")
+
+
+def _arguments(frame: types.FrameType) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call: those of the jitted function, if it is one that is traced."""
     outer = frame.f_back
     while outer is not None:
         if outer.f_code is JitFunction._call.__code__:
             jitted = outer.f_locals["self"]
             if getattr(jitted.__wrapped__, "__code__", None) is frame.f_code:
-                return outer.f_locals["args"], outer.f_locals["kwargs"]
+                return list(outer.f_locals["args"]), outer.f_locals["kwargs"]
         outer = outer.f_back
     code, values = frame.f_code, frame.f_locals
     names = code.co_varnames
