@@ -13,8 +13,10 @@ import pytest
 
 import weft
 from tests.codegen.gpu_programs import attention_inputs, causal_attention
+from tests.kernels.test_sweeps import forced
 from weft import lax, tree
 from weft import numpy as wnp
+from weft.kernels.sweep_kernel import Size
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="cc is not installed")
 F32 = np.float32
@@ -79,6 +81,17 @@ def test_loops_branches_and_updates(tmp_path: Path) -> None:
         return k, b.at[1:3].add(chosen[:2]), last, x.at[k].set(7.0), x[k - 2]
 
     check(tmp_path, f, np.array([1.0, -2.0, 3.0, 0.5], F32), np.int32(2))
+
+
+@needs_cc
+def test_loops_in_passes(tmp_path: Path) -> None:
+    def sweep(_: Any, u: Any) -> Any:
+        return 0.25 * (wnp.roll(u, 1, 0) + wnp.roll(u, -1, 0) + wnp.roll(u, 1, 1) + u)
+
+    u = np.random.default_rng(0).standard_normal((48, 150)).astype(np.float32)
+    with forced(Size(3, 2, 2), narrow=True) as found:
+        check(tmp_path, lambda u: lax.fori_loop(0, 8, sweep, u), u)
+    assert found
 
 
 @needs_cc

@@ -19,6 +19,7 @@ from weft import lax
 from weft.compile import host_machine, plan_program
 from weft.core.bounded import BoundedCache
 from weft.kernels import passes, sweeps
+from weft.kernels.ir import loops
 from weft.kernels.program import Launch, walk_steps
 from weft.kernels.program_interpret import run_program
 from weft.kernels.sweep_kernel import Size, fits, least_columns
@@ -246,6 +247,16 @@ def test_compiled_code_gives_the_same_bits() -> None:
         got = np.asarray(weft.jit(lambda u: run(u) * 1)(u))
     assert found
     np.testing.assert_array_equal(got, expected)
+
+
+def test_one_thread_has_no_parallel_loops() -> None:
+    """Programs for one thread (C, WebAssembly) have no pool to ask."""
+    closed = trace(lambda u: [lax.fori_loop(0, 4, lambda _, u: smooth(u), u)], [numbers(30, 200)])
+    with forced(Size(2, 2, 1), narrow=True):
+        program = plan_program(closed, machine=host_machine(1))
+    for step in walk_steps(program.steps):
+        if isinstance(step, Launch):
+            assert all(loop.kind != "parallel" for loop in loops(step.kernel.body))
 
 
 def test_sizes_stay_within_the_cache() -> None:

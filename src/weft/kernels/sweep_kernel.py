@@ -212,8 +212,8 @@ class _Part:
         self.place = Axis("s", -(-(self.share + before) // self.size.step))
         self.iteration = Axis("t", self.size.count)
         outer = [self.chunk] if strip.axis is None else [strip.axis, self.chunk]
-        self.parallel = [(axis, 0, axis.extent, 1) for axis in outer]
-        self.around: Around = (*self.parallel, (self.place, 0, self.place.extent, 1))
+        self.outer = [(axis, 0, axis.extent, 1) for axis in outer]
+        self.around: Around = (*self.outer, (self.place, 0, self.place.extent, 1))
         self.inside: Around = (*self.around, (self.iteration, 0, self.size.count, 1))
 
     def body(self) -> list[Stmt]:
@@ -232,8 +232,9 @@ class _Part:
         for value in self.windows:
             body += self.moved(value)
         body = [For(self.place, 0, self.place.extent, 1, body)]
-        for axis, lo, hi, step in reversed(self.parallel):
-            body = [For(axis, lo, hi, step, body, "parallel")]
+        kind = "parallel" if self.machine.threads > 1 else "serial"
+        for axis, lo, hi, step in reversed(self.outer):
+            body = [For(axis, lo, hi, step, body, kind)]
         return body
 
     # -- places ------------------------------------------------------------------------------------
