@@ -52,3 +52,25 @@ def test_methods_are_checked():
     for name in ("searchsorted", "digitize"):
         with pytest.raises(ValueError, match=rf"weft\.numpy\.{name}: method is 'scan'"):
             getattr(wnp, name)(np.ones(3), np.ones(2), method="fast")
+
+
+@settings(max_examples=12)
+@given(st.sampled_from((1, 2, 5, 70)), st.sampled_from(["f4", "f8"]), st.integers(0, 1 << 30))
+def test_small_arrays_outside_jit_give_what_jit_gives(size, dtype, seed):
+    rng = np.random.default_rng(seed)
+    points, values = np.sort(rng.normal(size=size)).astype(dtype), rng.normal(size=size)
+    x = rng.normal(size=(2, 4)).astype(dtype)
+    x[0, 0], x[0, 1], x[1, 0] = np.nan, points[0], points[-1]
+    found = wnp.interp(x, points, values.astype(dtype), left=-7.0)
+    with weft.disable_jit():
+        expected = weft.jit(wnp.interp)(x, points, values.astype(dtype), left=-7.0)
+    np.testing.assert_array_equal(found, expected)
+    assert found.aval is expected.aval
+    assert float(wnp.interp(0.5, wnp.arange(3.0), wnp.arange(3.0) * 2)) == 1
+    counts, edges = wnp.histogram(wnp.asarray(x[1]), 3)
+    np.testing.assert_array_equal(counts, np.histogram(x[1], np.asarray(edges))[0])
+    assert counts.dtype == np.int32 and not counts.weak_type
+
+
+def test_counting_leaves_out_what_is_beyond_a_given_length():
+    assert wnp.bincount(np.array([5, 2_000_000_000, 1]), length=7).tolist() == [0, 1, 0, 0, 0, 1, 0]

@@ -274,3 +274,9 @@ def test_small_allocation_is_quick():
         Buffer.alloc(64)
     # 0.3 µs on a quiet machine; the limit only catches a lost fast path.
     assert (time.perf_counter() - start) / 10_000 < 20e-6
+
+
+def test_only_arrays_are_adopted() -> None:
+    for give in (Buffer.adopt, Buffer.from_numpy, Buffer.borrow):
+        with pytest.raises(TypeError, match="memory of a NumPy array is needed, got float32"):
+            give(np.float32(1))  # type: ignore[arg-type]

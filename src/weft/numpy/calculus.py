@@ -252,11 +252,7 @@ def interp(
         )
     if period is not None:
         x, xp, fp = _periodic(x, xp, fp, absolute(period))
-    size = shape_of(xp)[0]
-    index = clip(searchsorted(xp, x, side="right"), 1, max(size - 1, 1))
-    below, above = index - 1, clip(index, 0, size - 1)
-    x0, x1 = take(xp, below, mode="clip"), take(xp, above, mode="clip")
-    f0, f1 = take(fp, below, mode="clip"), take(fp, above, mode="clip")
+    x0, x1, f0, f1 = _neighbours(x, xp, fp)
     width = x1 - x0
     flat = equal(width, 0)
     slope = (f1 - f0) / where(flat, 1, width)
@@ -266,6 +262,24 @@ def interp(
     if period is None and right != "extrapolate":
         inside = where(x > xp[-1], fp[-1] if right is None else right, inside)
     return where(isnan(x), x, inside)
+
+
+def _neighbours(x: Value, xp: Value, fp: Value) -> list[Value]:
+    """The coordinates below and above each of `x`, and the values there."""
+    last = shape_of(xp)[0] - 1
+    index = searchsorted(xp, x, side="right")
+    known = immediate.small_views(index, xp, fp)
+    if known is not None:
+        after = np.clip(known[0], 1, max(last, 1))
+        places = after - 1, np.minimum(after, last)
+        return [
+            from_numpy(np.asarray(of[place]), like.weak_type, owned=True)
+            for of, like in ((known[1], xp), (known[2], fp))
+            for place in places
+        ]
+    index = clip(index, 1, max(last, 1))
+    places = index - 1, clip(index, 0, last)
+    return [take(of, place, mode="clip") for of in (xp, fp) for place in places]
 
 
 def _periodic(x: Value, xp: Value, fp: Value, period: Value) -> tuple[Value, Value, Value]:

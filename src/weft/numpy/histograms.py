@@ -120,6 +120,11 @@ def _bincount_size(index: Value, known: Any, minlength: int, length: int | None)
 def _tally(index: Value, weights: ArrayLike | None, size: int) -> Value:
     """Sums of weights (or ones) by index; indices of at least `size` are left out."""
     if weights is None:
+        known = immediate.small_views(index)
+        if known is not None:
+            found = np.minimum(known[0].ravel(), size).astype(np.intp)
+            counts = np.bincount(found, minlength=size)[:size]
+            return from_numpy(counts.astype(np.int32), owned=True)
         ones = lax.broadcast_in_dim(np.int32(1), shape_of(index), ())
         return _tally(index, ones, size)
     weights = asarray(weights)
@@ -202,6 +207,11 @@ def _bin(edges: Value, x: Value) -> Value:
     """
     last = shape_of(edges)[0] - 1
     index = searchsorted(edges, x, side="right")
+    known = immediate.small_views(index, edges, x)
+    if known is not None:
+        places, bounds, values = known
+        found = np.where(values == bounds[last], np.int32(last), places)
+        return from_numpy(found, owned=True)
     return where(x == edges[last], last, index)
 
 

@@ -139,7 +139,12 @@ class Buffer:
 
 
 def address_of(array: np.ndarray) -> int:
-    """Where the elements begin: ``array.ctypes.data`` in a quarter of the time."""
+    """Where the elements begin: ``array.ctypes.data`` in a quarter of the time.
+
+    TypeError for NumPy's scalars and other objects, in which no address lies there.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"the memory of a NumPy array is needed, got {type(array).__name__}")
     return _pointer_at(id(array) + _DATA).value or 0
 
 
