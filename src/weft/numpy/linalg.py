@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy.linalg import LinAlgError  # for programs that catch it: nothing here raises it
+
 from weft.array.calls import at_once
 from weft.numpy._common import ArrayLike, DType, Value, shape_of
 from weft.numpy.contraction import cross as _cross
@@ -49,6 +51,7 @@ from weft.numpy.solving import (
 __all__ = [
     "EigResult",
     "EighResult",
+    "LinAlgError",
     "QRResult",
     "SVDResult",
     "SlogdetResult",
