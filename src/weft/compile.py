@@ -327,6 +327,7 @@ def plan_program(
     from weft.kernels.assemble import assemble
     from weft.kernels.check import check_kernel
     from weft.kernels.memory_plan import plan_memory
+    from weft.kernels.passes import one_by_one
     from weft.kernels.plan import Weighed, plan, seconds_of
     from weft.kernels.repeats import Repeats
     from weft.terms.lower import lower_jaxpr
@@ -352,11 +353,11 @@ def plan_program(
     shared: dict[Hashable, Kernel] = {}
     early = Stopwatch()
     told = None if ready is None else early.timing(ready)
+    exact = config.numerics == "exact"
 
     def planned(region: Region) -> list[Planned]:
         region = slide_windows(region)
         chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        exact = config.numerics == "exact"
         weighed = Weighed()
         kernels = record.timed(
             "plan", lambda: plan(chosen, machine, watch, shared, told, picker, exact, weighed)
@@ -382,15 +383,13 @@ def plan_program(
         record.regions.append(PlannedRegion(region, region, left, kernels, Weighed()))
         return kernel, values
 
-    exact = config.numerics == "exact"
     searched: dict[Region, list[Saturation]] = {}
 
     def prepared(region: Region) -> Region:
-        chosen, pieces = saturated(slide_windows(region), machine)
-        searched[chosen] = pieces
+        chosen, searched[chosen] = saturated(slide_windows(region), machine)
         return chosen
 
-    def taken(body: Region, chosen: Region, passes: list[Pass]) -> None:
+    def taken(passes: list[Pass]) -> None:
         for kernel in (p.kernel for p in passes if p.kernel not in shared):
             shared[kernel] = kernel
             if check:
@@ -399,13 +398,16 @@ def plan_program(
                 told(kernel)
         record.seconds["plan"] = record.seconds.get("plan", 0.0) - early.seconds
         early.seconds = 0.0
-        kernels: list[Planned] = [(p.kernel, p.values, None) for p in passes]
-        record.regions.append(PlannedRegion(body, chosen, searched[chosen], kernels, Weighed()))
 
     repeats = Repeats(machine, prepared, lambda r: seconds_of(r, machine, exact), taken)
 
     def in_passes(loop: For) -> list[Pass]:
-        return record.timed("plan", lambda: [] if _is_open(closed) else repeats.passes(loop))
+        found = record.timed("plan", lambda: [] if _is_open(closed) else repeats.passes(loop))
+        if found:
+            body, chosen = repeats.bodies[loop]
+            ran: list[Planned] = [(p.kernel, p.values, None) for p in one_by_one(found) or found]
+            record.regions.append(PlannedRegion(body, chosen, searched[chosen], ran, Weighed()))
+        return found
 
     if not _is_open(closed):
         lowered = record.timed("plan", lambda: repeats.rolled(lowered))

@@ -16,7 +16,7 @@ import weft
 import weft.numpy as wnp
 from tests.levels.test_levels import trace
 from weft import lax
-from weft.compile import host_machine, plan_program
+from weft.compile import Record, host_machine, plan_program
 from weft.core.bounded import BoundedCache
 from weft.kernels import passes, sweeps
 from weft.kernels.ir import loops
@@ -247,6 +247,27 @@ def test_compiled_code_gives_the_same_bits() -> None:
         got = np.asarray(weft.jit(lambda u: run(u) * 1)(u))
     assert found
     np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("length", "unrolled"), [(7, False), (40, False), (7, True)])
+def test_the_record_has_each_launch(length: int, unrolled: bool) -> None:
+    """What is told of kernels (`weft.profile`) belongs to launches by their order."""
+
+    def run(u: Any) -> Any:
+        v = wnp.tanh(u).sum(0) + u
+        if unrolled:
+            for _ in range(length):
+                v = smooth(v)
+        else:
+            v = lax.fori_loop(0, length, lambda _, v: smooth(v), v)
+        return [v * 2]
+
+    record = Record()
+    with forced(Size(2, 2, 2)) as found:
+        program = plan_program(trace(run, [numbers(24, 7)]), record=record)
+    assert found
+    planned = [kernel for region in record.regions for kernel, _, _ in region.kernels]
+    assert [s.kernel for s in walk_steps(program.steps) if isinstance(s, Launch)] == planned
 
 
 def test_one_thread_has_no_parallel_loops() -> None:

@@ -14,7 +14,7 @@ from weft.core.deep import deep
 from weft.kernels import program as out
 from weft.kernels.ir import Kernel
 from weft.kernels.overwrite import is_in_place
-from weft.kernels.passes import Pass
+from weft.kernels.passes import Pass, one_by_one
 from weft.terms import region as terms
 from weft.terms.liveness import loaded
 from weft.terms.region import Block, Carry, Def, Region, Scatter, Step
@@ -28,10 +28,6 @@ Plan = Callable[[Region], list[Planned]]
 PlanTiles = Callable[[TileProgram], tuple[Kernel, tuple[Value, ...]]]
 #: What of a loop's iterations runs in passes of several, if that is cheaper.
 PlanLoop = Callable[[terms.For], Sequence[Pass]]
-
-
-#: So many passes of a loop are written one after the other: nothing is copied or swapped then.
-APART = 8
 
 
 def assemble(
@@ -313,8 +309,9 @@ class _Assembler:
 
     def _for(self, step: terms.For) -> list[out.Step]:
         passes = self.plan_loop(step)
-        if 0 < sum(p.times for p in passes) <= APART:
-            return self._apart(passes, step.carries)
+        every = one_by_one(passes)
+        if every:
+            return self._apart(every, step.carries)
         copies = self._enter(step.carries)
         counter = self._slot(step.counter)
         if passes:
@@ -332,10 +329,9 @@ class _Assembler:
         ]
         return out.For(found.times, counter, [launch, *swaps])
 
-    def _apart(self, passes: Sequence[Pass], carries: Sequence[Carry]) -> list[out.Step]:
-        """A few passes one after the other: the first reads what the loop starts from."""
+    def _apart(self, every: Sequence[Pass], carries: Sequence[Carry]) -> list[out.Step]:
+        """Passes one after the other: the first reads what the loop starts from."""
         now = {c.entry: self._slot(c.init) for c in carries}
-        every = [p for p in passes for _ in range(p.times)]
         moving = [c for c in carries if c.exit is not c.entry]
         steps: list[out.Step] = []
         for place, found in enumerate(every, 1):

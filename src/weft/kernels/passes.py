@@ -6,7 +6,7 @@ iterations can follow one another row by row (`weft.kernels.sweeps`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -53,6 +53,16 @@ class Pass:
     times: int
     kernel: Kernel
     values: tuple[Value, ...]
+
+
+#: So many passes of a loop are written one after the other: nothing is copied or swapped then.
+APART = 8
+
+
+def one_by_one(passes: Sequence[Pass]) -> list[Pass]:
+    """Each pass as often as it runs, where these are few; none otherwise."""
+    few = sum(p.times for p in passes) <= APART
+    return [p for p in passes for _ in range(p.times)] if few else []
 
 
 @struct(frozen=True)

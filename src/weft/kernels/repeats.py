@@ -17,7 +17,7 @@ class Repeats:
     """Decides for every loop once.
 
     ``prepare`` makes of a body what is planned, ``seconds`` is its price, and ``taken`` is told of
-    passes, and of the body before and after ``prepare``.
+    passes.
     """
 
     def __init__(
@@ -25,12 +25,14 @@ class Repeats:
         machine: Machine,
         prepare: Callable[[Region], Region],
         seconds: Callable[[Region], float],
-        taken: Callable[[Region, Region, list[Pass]], None],
+        taken: Callable[[list[Pass]], None],
     ) -> None:
         self.machine = machine
         self.prepare = prepare
         self.seconds = seconds
         self.taken = taken
+        #: The bodies of loops that run in passes, before and after ``prepare``.
+        self.bodies: dict[For, tuple[Region, Region]] = {}
         self._found: dict[For, list[Pass]] = {}
 
     def passes(self, loop: For, pair: Region | None = None) -> list[Pass]:
@@ -55,7 +57,8 @@ class Repeats:
 
         found = passes.in_passes(loop, chosen, self.machine, seconds)
         if found:
-            self.taken(body, chosen, found)
+            self.bodies[loop] = body, chosen
+            self.taken(found)
         return found
 
     def rolled(self, program: Program) -> Program:
