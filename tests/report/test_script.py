@@ -31,6 +31,9 @@ outer = [weft.jit(lambda x: inner(x * 2))]
 def around(x):
     def nested(y):
         return y * 2
+    def bound(y):
+        return x * y
+    bound(2)
     return weft.grad(lambda y: nested(y).sum())(x)
 
 def never(a, b):
@@ -75,6 +78,8 @@ def test_arguments_are_types_or_expressions(script: str) -> None:
     assert "f32[20,30]" in report.levels["jaxpr"] and not report.measurable
     with pytest.raises(ScriptError, match=r"never cannot be traced: TypeError: .*'b'"):
         explain_script(f"{script}:never", ["f32[20,30]"])
+    with pytest.raises(ScriptError, match="bound uses values of the traced function around it"):
+        explain_script(f"{script}:bound")
     with pytest.raises(ScriptError, match=r"'what\[3' is neither a type .* SyntaxError"):
         explain_script(f"{script}:never", ["what[3"])
 

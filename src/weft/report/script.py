@@ -21,6 +21,7 @@ import weft
 from weft import tree
 from weft.core.dtypes import SHORT_NAMES
 from weft.core.trace import Tracer
+from weft.errors import LeakedTracerError
 from weft.report.report import Report
 from weft.transforms.jit import JitFunction
 
@@ -56,6 +57,10 @@ def explain_script(place: str, arguments: Sequence[str] = ()) -> Report:
         target, args, kwargs = _first_call(path, function)
     try:
         return weft.explain(target, *args, **kwargs)
+    except LeakedTracerError as why:
+        raise ScriptError(
+            f"{function} uses values of the traced function around it: explain that one"
+        ) from why
     except Exception as why:
         raise ScriptError(f"{function} cannot be traced: {type(why).__name__}: {why}") from why
 
