@@ -70,6 +70,20 @@ def test_contractions(opencl: Device, shape: tuple[int, int, int], dtype: Any) -
     np.testing.assert_array_equal(np.asarray(columns), np.maximum(a @ b.T, 0))
 
 
+def test_a_contraction_with_more_after_it(opencl: Device) -> None:
+    """What follows in the same kernel sees all of the product, not one block's part of it."""
+    x = (np.arange(800) % 11 - 5).reshape(100, 8).astype(np.float32) / 8
+    y, q = x[:, 0].copy(), x[3].copy()
+
+    def potential(x: Any, y: Any, q: Any) -> Any:
+        z = x @ q
+        return (wnp.logaddexp(0, z) - y * z).sum() + 0.5 * (q * q).sum()
+
+    slope = weft.jit(weft.grad(potential, argnums=2))
+    found = slope(*weft.device_put((x, y, q), opencl))
+    np.testing.assert_allclose(np.asarray(found), np.asarray(slope(x, y, q)), rtol=1e-5, atol=1e-5)
+
+
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(program=random_programs.programs)
 def test_random_programs(device: Device, program: random_programs.Program) -> None:

@@ -47,4 +47,7 @@ def contract(kernel: Kernel, machine: Machine) -> Kernel | None:
         scheduled = schedule_contraction(kernel, in_place(found[0], processor), found[0])
     except ScheduleError:
         return None  # not perfectly nested: threads of a block do it
-    return vectorize_nests(scheduled, processor).evolve(vectors=True)
+    wide = vectorize_nests(scheduled, processor)
+    if wide.scratch:  # nests after the contraction read what several blocks would have computed
+        return None
+    return wide.evolve(vectors=True)
