@@ -96,7 +96,7 @@ def test_random_programs_have_stamps_and_lines(program: Program) -> None:
 
 @pytest.fixture(scope="module")
 def measured() -> weft.report.profile.Profile:
-    f = weft.jit(lambda x, w: wnp.tanh(x @ w).sum(0))
+    f = weft.jit(lambda x, w: wnp.tanh(x @ w).sum(0))  # a long line, which is cut at the end
     x, w = np.ones((300, 200), F32), np.ones((200, 400), F32)
     with weft.profile() as found:
         for _ in range(3):
@@ -125,7 +125,9 @@ def test_work_outside_jit_is_seen(measured: Any) -> None:
 def test_the_text_is_a_table(measured: Any) -> None:
     head, columns, *_ = text = str(measured).splitlines()
     assert head.startswith(f"{len(measured.runs)} calls of programs, ")
-    assert columns.split()[:3] == ["time", "calls", "each"]
+    names = "time calls each GB/s GFLOP/s of roof pred/meas kernel lines"
+    assert columns.split() == names.split()
+    assert len(text) - text.index(columns) > len(measured.kernels), "one line for each"
     assert any("in use, at" in line for line in text)
     assert all(len(line) <= 120 for line in text)
 

@@ -97,7 +97,7 @@ def test_what_is_not_there(script: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_the_command(script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", f"{script}:wave", "--save", str(tmp_path / "wave.html")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("wave: 1 kernels") and "measured" in out
+    assert out.startswith("wave: 1 kernel, ") and "measured" in out
     assert (tmp_path / "wave.html").stat().st_size > 10_000
     assert main(["explain", f"{script}:wave", "f32[8]", "--level", "kernels"]) == 0
     assert capsys.readouterr().out.startswith("kernel ")

@@ -103,7 +103,10 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[Any]], left: int) -> Tabl
         last = n == len(heads) - 1
         width = max(len(name), *(len(str(row[n])) for row in rows))
         least = None if last else width
-        table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", min_width=least)
+        # The last column gives way first; its cells are cut rather than wrapped.
+        table.add_column(
+            name, justify=justify, no_wrap=not last, overflow="ellipsis", min_width=least
+        )
     for row in rows:
         table.add_row(*row)
     return table
@@ -113,7 +116,7 @@ def report_view(report: Report) -> Any:
     """A report for `rich`."""
     measured = report.measured
     facts = [
-        f"{len(report.kernels)} kernels",
+        f"{len(report.kernels)} kernel{'s' * (len(report.kernels) != 1)}",
         f"{seconds_text(report.predicted_time)} predicted",
         *([f"{seconds_text(measured.seconds)} measured"] if measured else ()),
         f"{bytes_text(report.bytes_moved.get('DRAM', 0.0))} of DRAM",
