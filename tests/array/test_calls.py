@@ -294,3 +294,32 @@ def test_insert_and_delete_at_numbers_have_programs():
         assert wnp.delete(x, -1).tolist() == [1, 2]
     assert not is_pending(wnp.insert(x, slice(0, 2), 9))
     assert not is_pending(wnp.delete(x, -1))
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(6, 12),
+    st.sampled_from([(), (3,), (2, 2), (0,)]),
+    st.lists(st.sampled_from(["f4", "i4", "u1", "?", "c8", "bfloat16"]), min_size=1, max_size=2),
+    st.data(),
+)
+def test_many_small_arrays_are_joined_as_few_are(count, shape, dtypes, data):
+    def one(k: int):
+        x = wnp.asarray(np.full(shape, k), data.draw(st.sampled_from(dtypes)))
+        return data.draw(st.sampled_from([x, x * 1, np.full(shape, k, np.float32)]))
+
+    xs = [one(k) for k in range(count)]
+    for join in (wnp.stack, lambda xs: wnp.concatenate(xs, -1) if shape else wnp.asarray(xs)):
+        found = join(xs)
+        with weft.disable_jit():
+            expected = join(xs)
+        assert found.aval is expected.aval
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_what_is_no_small_array_is_joined_as_ever():
+    keys = list(weft.random.split(weft.random.key(0), 9))
+    assert wnp.stack(keys).dtype == keys[0].dtype
+    assert wnp.stack([1.0, *wnp.arange(8.0)]).tolist() == [1, *range(8)]
+    assert float(weft.grad(lambda x: wnp.stack([x] * 9).sum())(1.0)) == 9
+    assert is_pending(wnp.concatenate([wnp.zeros(10_000)] * 8))

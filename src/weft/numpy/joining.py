@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from weft import lax
-from weft.array import Array
+from weft.array import Array, from_numpy, immediate
 from weft.array.calls import at_once
 from weft.core import dtypes
 from weft.core.avals import aval_of
@@ -77,6 +78,9 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: DType = None) -> Value
                 f"weft.numpy.concatenate: array {position} has shape {shape}, which does not match "
                 f"{first} except along axis {number}"
             )
+    joined = _joined_at_once(values, np.concatenate, number)
+    if joined is not None:
+        return joined
     result = lax.concatenate(values, number)
     return as_result(result) if result is values[0] else result
 
@@ -111,7 +115,33 @@ def stack(arrays: Any, axis: int = 0, out: None = None, dtype: DType = None) -> 
                 "must be the same"
             )
     number = canonical_axis("stack", axis, len(shapes[0]) + 1)
+    joined = _joined_at_once(values, np.stack, number)
+    if joined is not None:
+        return joined
     return lax.concatenate([expand_dims(x, number) for x in values], number)
+
+
+#: Arrays from which on a program that joins them takes longer to make than is worth it: for another
+#: number of them it would be another one.
+_MANY = 8
+
+
+def _joined_at_once(values: list[Value], join: Callable[..., Any], axis: int) -> Array | None:
+    """Many small arrays, joined by NumPy; None for few, large, traced ones, and random keys."""
+    if len(values) < _MANY or not all(type(x) in (Array, np.ndarray) for x in values):
+        return None
+    if dtypes.is_key(dtype_of(values[0])):
+        return None
+    if sum(x.nbytes for x in values) > immediate.SMALL:
+        return None
+    ours = [x for x in values if type(x) is not np.ndarray]
+    views = immediate.small_views(*ours)
+    if views is None:
+        return None
+    known = iter(views)
+    arrays = [x if type(x) is np.ndarray else next(known) for x in values]
+    weak = len(ours) == len(values) and all(x.weak_type for x in ours)
+    return from_numpy(join(arrays, axis), weak, owned=True)
 
 
 @at_once
