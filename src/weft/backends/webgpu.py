@@ -67,6 +67,7 @@ class WebGPU(KernelDevice):
         self._device = adapter.request_device_sync(required_limits=self._limits)
         self._queue = self._device.queue
         self._lock = threading.RLock()
+        self._last: Any = None
         self.machine = gpu_machine(
             self.name,
             multiprocessors=8,
@@ -126,8 +127,13 @@ class WebGPU(KernelDevice):
                 self._queue.submit([encoder.finish()])
 
     def finish(self) -> None:
+        # Reading waits for what was submitted before. `on_submitted_work_done_sync` would say the
+        # same, but raises TypeError in wgpu 0.32.
         with self._lock:
-            self._queue.on_submitted_work_done_sync()
+            if self._last is None:
+                usage = self._wgpu.BufferUsage
+                self._last = self._device.create_buffer(size=4, usage=usage.COPY_SRC)
+            self._queue.read_buffer(self._last, 0, 4)
 
     # -- kernels -----------------------------------------------------------------------------------
 
