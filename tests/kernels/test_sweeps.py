@@ -170,6 +170,39 @@ def test_planes(narrow: bool) -> None:
     assert sweep is not None and sweep.across == (1, 0)
 
 
+@pytest.mark.parametrize("shape", [(12, 420), (9, 40, 3)])
+def test_stages_that_read_to_both_sides(shape: tuple[int, ...]) -> None:
+    """One reads far to the left, the next as far to the right: together they read nearby."""
+
+    def run(u: Any) -> Any:
+        def step(_: Any, u: Any) -> Any:
+            beside = [(0, 0)] * (u.ndim - 2)
+            p = 0.5 * wnp.pad(u, [(1, 1), (3, 0), *beside])
+            q = 0.5 * (p[1:-1] + p[:-2] + p[2:]) + 1
+            return 0.2 * (q[:, 3:] + q[:, :-3] + q[:, 1:-2])
+
+        return [lax.fori_loop(0, 5, step, u)]
+
+    for narrow in (False, True):
+        assert check(run, [numbers(*shape)], Size(3, 2, 2), narrow) is not None
+
+
+def test_bits_of_cells() -> None:
+    """The carry is narrower than what its stages add up."""
+
+    def run(u: Any) -> Any:
+        def step(_: Any, u: Any) -> Any:
+            p = wnp.pad(u, 1).astype(wnp.int8)
+            n, m = u.shape
+            beside = [(a, b) for a in range(3) for b in range(3) if (a, b) != (1, 1)]
+            s = sum(p[a : a + n, b : b + m] for a, b in beside)
+            return (s == 3) | ((s == 2) & u)
+
+        return [lax.fori_loop(0, 5, step, u)]
+
+    assert check(run, [numbers(12, 420) > 0.5], Size(3, 2, 2), narrow=True) is not None
+
+
 def test_what_cannot_follow_row_by_row() -> None:
     """Sums over rows, transposes, the counter and what data choose: iteration by iteration."""
     bodies: list[Callable[[Any, Any], Any]] = [

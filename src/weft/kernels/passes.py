@@ -16,6 +16,7 @@ from weft.core.bounded import BoundedCache
 from weft.kernels.canonical import loop_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
+from weft.kernels.partition import CLEARLY
 from weft.kernels.price.price import estimate_of
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.sweep_kernel import Size, build_pass, bytes_of_column, fits, halo, least_columns
@@ -130,8 +131,8 @@ def _made(
 def _cheapest(sweep: Sweep, length: int, machine: Machine, alone: float) -> Size | None:
     """The size with the most iterations among those of the lowest price for one.
 
-    None where each iteration had better run ``alone``. Passes need not be clearly cheaper, as they
-    move less memory.
+    None where each iteration had better run ``alone``. Passes over what no cache holds need not be
+    clearly cheaper, as they move less memory.
     """
     budget = 1 + int(log2(1 + alone * length / WORTH))
     found: list[tuple[Size, float]] = []
@@ -139,7 +140,8 @@ def _cheapest(sweep: Sweep, length: int, machine: Machine, alone: float) -> Size
         with suppress(ScheduleError):
             found.append((size, seconds_of(sweep, size, machine) / size.count))
     lowest = min((each for _, each in found), default=inf)
-    if lowest > alone:
+    carried = 2 * sum(c.entry.nbytes for c in sweep.carries)
+    if lowest > (alone if carried > machine.levels[-1].capacity else CLEARLY * alone):
         return None
     return max((s for s, each in found if each <= EVEN * lowest), key=lambda s: s.count)
 

@@ -114,8 +114,9 @@ def fits(sweep: Sweep, count: int) -> bool:
 def halo(sweep: Sweep, count: int, machine: Machine) -> tuple[int, int]:
     """Columns around a strip that so many iterations need."""
     assert sweep.across is not None
-    left, right = sweep.across
-    return margin(sweep, machine) + count * left, margin(sweep, machine) + count * right
+    (left, right), spare = sweep.across, sweep.spare
+    apart = margin(sweep, machine)
+    return apart + count * left + spare[0], apart + count * right + spare[1]
 
 
 def least_columns(sweep: Sweep, count: int, machine: Machine) -> int:
@@ -127,10 +128,9 @@ def least_columns(sweep: Sweep, count: int, machine: Machine) -> int:
 
 def margin(sweep: Sweep, machine: Machine) -> int:
     """Columns at the ends of windows that are read only: whole vectors, where these lie so."""
-    assert sweep.across is not None
     value = sweep.carries[0].entry
     whole = machine.vector_bytes // value.dtype.itemsize if len(value.shape) == 2 else 1
-    return -(-max(sweep.across) // whole) * whole
+    return -(-sweep.farthest // whole) * whole
 
 
 def build_pass(

@@ -50,6 +50,10 @@ SHORT = 4
 PIECES = 12
 
 
+#: Columns to the left and to the right.
+_Sides = tuple[int, int]
+
+
 @struct(frozen=True)
 class Read:
     """What a stage reads of an array: rows ``lo`` to ``hi`` from its own.
@@ -104,7 +108,8 @@ class Sweep:
     that are carried out, and ``reach`` those of what is carried in; ``kept`` are the rows that have
     to be kept of each array before the latest ones. ``across`` are the columns to the left and to
     the right of its own that an iteration reads of what is carried in; None if some are far away.
-    With ``wraps``, rows and columns go on at the other end of an array.
+    Its stages read ``spare`` columns more. With ``wraps``, rows and columns go on at the other end
+    of an array.
     """
 
     carries: tuple[Carry, ...]
@@ -114,8 +119,15 @@ class Sweep:
     above: Mapping[Value, int]
     reach: int
     kept: Mapping[Value, int]
-    across: tuple[int, int] | None
+    across: _Sides | None
+    spare: _Sides
     wraps: tuple[bool, bool]
+
+    @property
+    def farthest(self) -> int:
+        """The most columns from its own that a stage reads."""
+        beside = [r.across for s in self.stages for r in s.reads if r.across is not None]
+        return max((max(-lo, hi) for lo, hi in beside), default=0)
 
     @property
     def columns(self) -> int:
@@ -378,20 +390,32 @@ def _laid_out(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> Sweep | No
             above[r.source] = max(above[r.source], above[stage.value] - r.lo)
     reach = max(above[c.entry] for c in carries)
     wraps = any(s.wraps[0] for s in stages), any(s.wraps[1] for s in stages)
-    across = _across(carries, stages)
+    found = _across(carries, stages)
+    across, spare = ((0, 0), (0, 0)) if found is None else found
     shape = carries[0].entry.shape
     if wraps[0] and any(s.axes[0].extent != shape[0] for s in stages):
         return None
-    if wraps[1] and not all(
+    alike = all(
         s.columns == shape[1] and all(p.turned is not None for p in s.pieces) for s in stages
-    ):
-        across = None
-    wraps = wraps[0], wraps[1] and across is not None
-    return Sweep(carries, tuple(stages), lag, period, above, reach, kept, across, wraps)
+    )
+    near = found is not None and (alike or not wraps[1])
+    return Sweep(
+        carries,
+        tuple(stages),
+        lag,
+        period,
+        above,
+        reach,
+        kept,
+        across if near else None,
+        spare,
+        (wraps[0], wraps[1] and near),
+    )
 
 
-def _across(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> tuple[int, int] | None:
-    """How far an iteration reads to the left and to the right of what it computes."""
+def _across(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> tuple[_Sides, _Sides] | None:
+    """How far an iteration reads to the left and to the right of what it computes, and how much
+    further its stages do."""
     left = dict.fromkeys([*(s.value for s in stages), *(c.entry for c in carries)], 0)
     right = dict(left)
     for stage in reversed(stages):
@@ -400,4 +424,7 @@ def _across(carries: tuple[Carry, ...], stages: Sequence[Stage]) -> tuple[int, i
                 return None
             left[r.source] = max(left[r.source], left[stage.value] - r.across[0])
             right[r.source] = max(right[r.source], right[stage.value] + r.across[1])
-    return max(left[c.entry] for c in carries), max(right[c.entry] for c in carries)
+    # What stages read counts where it is more: a strip ends at the same column for each of them.
+    most = [max(d[s.value] for s in stages) for d in (left, right)]
+    net = [max(d[c.entry] for c in carries) for d in (left, right)]
+    return (net[0], net[1]), (max(0, most[0] - net[0]), max(0, most[1] - net[1]))
