@@ -16,7 +16,6 @@ from weft.core.bounded import BoundedCache
 from weft.kernels.canonical import loop_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
-from weft.kernels.partition import CLEARLY
 from weft.kernels.price.price import estimate_of
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.sweep_kernel import Size, build_pass, bytes_of_column, fits, halo, least_columns
@@ -42,6 +41,10 @@ EVEN = 1.1
 
 #: The part of a core's own cache that windows fill.
 FILLED = 0.5
+
+#: What passes may cost of iterations of their own where the last cache holds all that is carried:
+#: these are slower than they are priced only beyond it.
+CACHED = 0.8
 
 #: A strip has at least so many columns for each one around it.
 AROUND = 3
@@ -132,7 +135,7 @@ def _cheapest(sweep: Sweep, length: int, machine: Machine, alone: float) -> Size
     """The size with the most iterations among those of the lowest price for one.
 
     None where each iteration had better run ``alone``. Passes over what no cache holds need not be
-    clearly cheaper, as they move less memory.
+    cheaper by much, as they move less memory.
     """
     budget = 1 + int(log2(1 + alone * length / WORTH))
     found: list[tuple[Size, float]] = []
@@ -141,7 +144,7 @@ def _cheapest(sweep: Sweep, length: int, machine: Machine, alone: float) -> Size
             found.append((size, seconds_of(sweep, size, machine) / size.count))
     lowest = min((each for _, each in found), default=inf)
     carried = 2 * sum(c.entry.nbytes for c in sweep.carries)
-    if lowest > (alone if carried > machine.levels[-1].capacity else CLEARLY * alone):
+    if lowest > alone * (1.0 if carried > machine.levels[-1].capacity else CACHED):
         return None
     return max((s for s, each in found if each <= EVEN * lowest), key=lambda s: s.count)
 
