@@ -11,6 +11,8 @@ import weft
 import weft.numpy as wnp
 from weft import lax
 from weft.primitives.sort import COUNTED, SortRoutine
+from weft.terms.lower import lower_jaxpr
+from weft.terms.region import Call
 
 DTYPES = ["bool", "int8", "uint8", "int16", "uint32", "int64", "uint64"]
 DTYPES += ["float16", "bfloat16", "float32", "float64", "complex64"]
@@ -76,3 +78,11 @@ def test_short_rows_are_counted_where_that_is_cheaper(monkeypatch: pytest.Monkey
     ]
     assert "portable sort of f32[1000,9]" in chosen[0]
     assert "library sort of f32[9,1000]" in chosen[1]
+
+
+def test_results_of_a_sort_that_nobody_needs_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weft.config, "routines", "library")
+    x = np.array([2.0, np.nan, -1.0], np.float32)
+    closed = weft.make_jaxpr(wnp.argsort)(x)
+    (call,) = (s for s in lower_jaxpr(closed, hasty=True).block.steps if isinstance(s, Call))
+    assert len(call.outputs) == 1 and call.routine(x, np.arange(3))[0].tolist() == [2, 0, 1]

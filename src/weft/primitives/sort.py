@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -86,9 +88,15 @@ class SortRoutine:
     dimension: int
     is_stable: bool
     num_keys: int
+    #: Which of the arrays are wanted; () for all.
+    wanted: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         return "sort"
+
+    def only(self, wanted: tuple[bool, ...]) -> SortRoutine:
+        """The routine without some of its results."""
+        return replace(self, wanted=wanted)
 
     def __call__(self, *arrays: np.ndarray) -> list[np.ndarray]:
         if len(arrays) == 1 and _is_for_digits(arrays, self.dimension):
@@ -114,10 +122,10 @@ class SortRoutine:
                 ordered = np.sort(key, axis=self.dimension, kind="stable" if few else None)
                 return [ordered.astype(arrays[0].dtype, copy=False)]
         order = order_of(arrays[: self.num_keys], self.dimension)
-        if order.ndim == 1:
-            return [x[order] for x in arrays]
-        flat = _flat_positions(order, self.dimension)
-        return [x.reshape(-1)[flat] for x in arrays]
+        if order.ndim > 1:
+            order = _flat_positions(order, self.dimension)
+        wanted = self.wanted or (True,) * len(arrays)
+        return [x.take(order) for x in compress(arrays, wanted)]
 
 
 def _is_for_digits(keys: Sequence[np.ndarray], axis: int) -> bool:

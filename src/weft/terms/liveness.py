@@ -58,7 +58,17 @@ def _prune_step(step: Step, needed: set[Value]) -> Step | None:
         return _prune_if(step, needed)
     assert isinstance(step, Call)
     needed.update(step.inputs)
-    return step
+    return _prune_call(step, needed)
+
+
+def _prune_call(step: Call, needed: set[Value]) -> Call:
+    """The call without results that nobody needs, if its routine can do without some of them."""
+    live = tuple(v in needed for v in step.outputs)
+    only = getattr(step.routine, "only", None)
+    if only is None or all(live) or not any(live):
+        return step
+    outputs = tuple(v for v, needs in zip(step.outputs, live, strict=True) if needs)
+    return replace(step, routine=only(live), outputs=outputs)
 
 
 def _prune_loop(step: For | While, needed: set[Value]) -> Step | None:
