@@ -20,8 +20,9 @@ HEAD = """\
 # Errors and warnings
 
 Written by `python tools/errors.py`: every message below is what the program above it says. Each
-class of `weft.errors` refines a built-in one, so that `except TypeError` catches what it should.
-Messages say what was wrong, with which argument, on which line of yours, and what to do instead.
+class of `weft.errors` refines a built-in one, so that `except TypeError` catches what it should,
+and names its section of this page. Messages say what was wrong, with which argument, on which line
+of yours, and what to do instead.
 """
 
 
@@ -237,7 +238,10 @@ def page() -> str:
         parts.append(f"\n## {entry.title}\n")
         own = getattr(errors, entry.kind, None)
         if own is not None:
-            bases = ", ".join(f"`{base.__name__}`" for base in own.__bases__)
+            if own.section != anchor(entry.title):
+                raise SystemExit(f"{entry.kind}.section is not {anchor(entry.title)!r}")
+            named = (base.__name__ for base in own.__bases__ if base.__name__[0] != "_")
+            bases = ", ".join(f"`{name}`" for name in named)
             summary = " ".join((inspect.getdoc(own) or "").split())
             parts.append(f"`weft.errors.{entry.kind}`, a {bases}. {summary}\n")
         else:
@@ -256,7 +260,7 @@ def own_classes() -> list[str]:
         name
         for name, value in vars(errors).items()
         if isinstance(value, type) and value.__module__ == errors.__name__
-        if value.__name__ == name
+        if value.__name__ == name and name[0] != "_"
     ]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
@@ -123,3 +124,13 @@ def describe(source: Source | None) -> str:
         return ""
     text = source.text()
     return f"{source}: {text}" if text else str(source)
+
+
+def warn_user(message: str, category: type[Any]) -> None:
+    """Warns at the user's line, and says where the catalogue explains a ``category`` of ours."""
+    text = f"{message}. See docs/errors.md#{category.section}"
+    source = user_source()
+    if source is None:
+        warnings.warn(text, category, stacklevel=3)
+    else:
+        warnings.warn_explicit(text, category, source.file, source.line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from weft import tree
 from weft.array.value import Array
 from weft.config import config
 from weft.core.jaxpr import ClosedJaxpr, Eqn, Var
-from weft.core.source import describe, user_source
+from weft.core.source import describe, warn_user
 from weft.errors import LargeConstantWarning
 
 #: Functions within functions that names are looked for in.
@@ -37,11 +36,7 @@ def note_constants(function: str, fun: Callable[..., Any], closed: ClosedJaxpr) 
             "again: pass it as an argument (weft.config.warn_constants says from how many bytes on "
             "this is told; None: never)"
         )
-        source = user_source()
-        if source is None:
-            warnings.warn(message, LargeConstantWarning, stacklevel=2)
-        else:
-            warnings.warn_explicit(message, LargeConstantWarning, source.file, source.line)
+        warn_user(message, LargeConstantWarning)
 
 
 def _first_use(eqns: list[Eqn], var: Var) -> Eqn | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from weft import tree
 from weft.config import config
 from weft.core.avals import ShapedArray
-from weft.core.source import user_source
+from weft.core.source import warn_user
 from weft.errors import RecompilationWarning
 from weft.structs import struct
 
@@ -45,11 +44,7 @@ def note_trace(function: str, count: int, before: Signature | None, now: Signatu
         "of the same shapes and dtypes share a program: pad to a few sizes, pass numbers that vary "
         "as arrays rather than static, or raise weft.config.warn_recompiles (None: never)"
     )
-    source = user_source()
-    if source is None:
-        warnings.warn(message, RecompilationWarning, stacklevel=2)
-    else:
-        warnings.warn_explicit(message, RecompilationWarning, source.file, source.line)
+    warn_user(message, RecompilationWarning)
 
 
 def changes(before: Signature, now: Signature) -> Iterator[str]:
