@@ -187,6 +187,11 @@ def _scan_output(step: Def) -> Output:
     The output's own axis ``i`` becomes that loop's ``r`` (``n-1-r`` for a scan from the end).
     """
     scans = [t for t in postorder(step.term) if isinstance(t, Scan)]
+    for scan in scans:
+        if not scan.is_whole or scan.upto != scans[0].upto:
+            raise ValueError(
+                f"{step.value} needs a scan up to {scan.upto}, which is no running pass"
+            )
     over = Axis(scans[0].over.name, scans[0].over.extent)
     axis = next(iter(scans[0].upto.axes()))
     sign = scans[0].upto.coefficient(axis)

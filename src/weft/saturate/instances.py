@@ -56,6 +56,8 @@ def find_instances(region: Region) -> Instances:
             if not _restricts(load) or len(found.of) == MOST:
                 continue
             instance = _instance(source, load, len(found.of))
+            if not all(map(_is_computed, _scans(instance.term))):
+                continue
             found.of[load] = instance.value
             todo.append(instance)
     found.defs = todo[: len(defs) - 1 : -1]
@@ -89,6 +91,16 @@ def _folding(defs: Sequence[Def]) -> set[Value]:
 def _restricts(load: Load) -> bool:
     """Whether a load reads fewer elements than there are."""
     return prod(a.extent for a in load.axes) < load.value.size
+
+
+def _scans(term: Term) -> list[Scan]:
+    return [t for t in postorder(term) if isinstance(t, Scan)]
+
+
+def _is_computed(scan: Scan) -> bool:
+    """Whether kernels can compute a running fold: all along its axis, or as a fold over it."""
+    ends = scan.upto.is_constant and scan.upto.const == scan.over.extent - 1
+    return ends or scan.is_whole
 
 
 def _instance(source: Def, load: Load, number: int) -> Def:

@@ -273,6 +273,17 @@ class Scan(Term):
     def children(self) -> tuple[Term, ...]:
         return self.bodies + tuple(d.source for d in self.upto.dynamics())
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it ends at each place of its axis once, in order: it is one running pass."""
+        if len(self.upto.terms) != 1:
+            return False
+        ((axis, coefficient),) = self.upto.terms
+        last = self.over.extent - 1
+        forward = coefficient == 1 and self.upto.const == 0
+        backward = coefficient == -1 and self.upto.const == last
+        return isinstance(axis, Axis) and axis.extent == last + 1 and (forward or backward)
+
 
 class Proj(Term):
     """Component ``position`` of a tuple-valued fold or scan."""
