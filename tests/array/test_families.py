@@ -56,6 +56,8 @@ FUNCTIONS: dict[str, Function] = {
     "times_vector": lambda x, y: wnp.tanh(x @ y),
     "running": lambda x, y: wnp.cumsum(x, 0) * y,
     "running_back": lambda x, y: weft.lax.cummax(x, 1, reverse=True),
+    "tiled_backwards": lambda x, y: wnp.tile(x, (2, 1))[::-1] * y,
+    "tiled_against_itself": lambda x, y: wnp.tile(x, (2, 1)) - wnp.flip(wnp.tile(x, (2, 1)), 0),
     "complex": lambda x, y: (x + 1j * y).real * 2 + wnp.abs(x * 1j),
 }
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import weft
+import weft.numpy as wnp
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
 from weft.kernels.ir import Buffer, Kernel, Load, Map, Stmt, Store, Var, walk
 from weft.kernels.machine import cpu_machine
 from weft.kernels.rows import keep_rows, turn_rows
 from weft.kernels.schedule.forward import forward
-from weft.terms.affine import Axis
+from weft.terms.affine import Affine, Axis
 
 MACHINE = cpu_machine(2, 16, (32 << 10, 1 << 20, 8 << 20))
 
@@ -98,16 +104,52 @@ def test_one_copy_serves_all_passes() -> None:
     assert [x.buffer.name for x in loads(kernel)] == ["x", "x_packed", "row", "x_packed"]
 
 
-def column_weights(rows: int, columns: int) -> Sample:
-    """``row[j] = 2·x[j, i]; y[i, j] = row[j] + x[j, i]``: rows of ``y`` are columns of ``x``."""
+@few
+@given(st.integers(1, 6), st.integers(1, 12))
+def test_rows_that_walk_two_dimensions_are_turned(blocks: int, columns: int) -> None:
+    s = column_weights(2 * blocks, columns, 2)
+    assert_same(s, turn_rows(s.kernel, MACHINE))
+
+
+def test_turned_rows_that_walk_two_dimensions_are_contiguous() -> None:
+    kernel = turn_rows(column_weights(8, 12, 2).kernel, MACHINE)
+    (packed,) = (b for b in kernel.scratch if b.name == "x_packed")
+    assert packed.shape == (2, 2, 12)
+
+
+@pytest.mark.parametrize("n", [4, 5, 8])
+def test_windows_over_a_repeated_edge_whose_first_read_stays_are_sorted(n: int) -> None:
+    """What reads the corner does not move with the row that others walk: `StopIteration` once."""
+    x = np.random.default_rng(n).random((n, n), np.float32)
+
+    def windows(xp: Any, x: Any) -> Any:
+        q = xp.pad(x, 1, mode="edge")
+        return xp.sort(xp.stack([q[:n, :n], q[1 : n + 1, :n]]), axis=0)
+
+    found = weft.jit(lambda x: windows(wnp, x))(x)
+    np.testing.assert_array_equal(np.asarray(found), windows(np, x))
+
+
+def column_weights(rows: int, columns: int, block: int = 0) -> Sample:
+    """``row[j] = 2·x[j, i]; y[i, j] = row[j] + x[j, i]``: rows of ``y`` are columns of ``x``.
+
+    With a ``block``, ``i`` walks two dimensions: ``x[j, i // block, i % block]``.
+    """
     i, j, k = Axis("i", rows), Axis("j", columns), Axis("k", columns)
-    x, y = Buffer("x", (columns, rows), F32), Buffer("y", (rows, columns), F32, "output")
+    down = Affine.of(i)
+    places = (down.floordiv(block), down.mod(block)) if block else (down,)
+    shape = (columns, rows // block, block) if block else (columns, rows)
+    x, y = Buffer("x", shape, F32), Buffer("y", (rows, columns), F32, "output")
     row = Buffer("row", (columns,), F32, "scratch")
     a, b, c, d, e = (Var(F32) for _ in range(5))
-    first: list[Stmt] = [Load(a, x, at(j, i)), Map(b, "add", (a, a)), Store(row, at(j), b)]
+    first: list[Stmt] = [
+        Load(a, x, (Affine.of(j), *places)),
+        Map(b, "add", (a, a)),
+        Store(row, at(j), b),
+    ]
     second: list[Stmt] = [
         Load(c, row, at(k)),
-        Load(d, x, at(k, i)),
+        Load(d, x, (Affine.of(k), *places)),
         Map(e, "add", (c, d)),
         Store(y, at(i, k), e),
     ]

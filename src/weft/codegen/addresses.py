@@ -15,7 +15,7 @@ from typing import Any
 
 from weft.codegen.llvm_text import Function, Value
 from weft.codegen.tiles import Layout, Position
-from weft.core.extents import Extent
+from weft.core.extents import Extent, larger
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis, Dynamic, FloorDiv
 
@@ -126,8 +126,8 @@ class Indexer:
             return numerator // divisor
         if atom.numerator.bounds()[0] < 0:
             shift = -(atom.numerator.bounds()[0] // atom.divisor)
-            moved = self.f.add(numerator, shift * atom.divisor)
-            return self.f.sub(self.f.i(f"udiv i64 {moved}, {atom.divisor}"), shift)
+            moved = self.f.add(numerator, self.extent(shift * atom.divisor))
+            return self.f.sub(self.f.i(f"udiv i64 {moved}, {divisor}"), self.extent(shift))
         return self.f.i(f"udiv i64 {numerator}, {divisor}")
 
     def address(
@@ -186,15 +186,17 @@ class Indexer:
         if isinstance(atom, Dynamic):
             return self._dynamic(atom, position, layout)
         inner = self.address(atom.numerator, layout, position, pinned)
-        shift = max(0, -(atom.numerator.bounds()[0] // atom.divisor))
+        shift = larger(0, -(atom.numerator.bounds()[0] // atom.divisor))
         width = layout.width if self._is_wide(atom, layout) else 1
         moved = self.vector(inner, width)
         kind = "i64" if width == 1 else f"<{width} x i64>"
-        splat = str if width == 1 else (lambda n: f"splat (i64 {n})")
-        if shift:
-            moved = self.f.i(f"add {kind} {moved}, {splat(shift * atom.divisor)}")
+        shifted = isinstance(shift, Extent) or shift > 0
+        if shifted:
+            moved = self.f.i(f"add {kind} {moved}, {self._splat(shift * atom.divisor, width)}")
         quotient = self.f.i(f"udiv {kind} {moved}, {self._splat(atom.divisor, width)}")
-        return self.f.i(f"sub {kind} {quotient}, {splat(shift)}") if shift else quotient
+        if not shifted:
+            return quotient
+        return self.f.i(f"sub {kind} {quotient}, {self._splat(shift, width)}")
 
     def _apart(self, stride: str, width: int) -> str:
         """The offsets of lanes that lie an open ``stride`` apart."""

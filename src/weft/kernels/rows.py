@@ -129,8 +129,9 @@ def _turned(kernel: Kernel, buffer: Buffer, row: Axis, lanes: int) -> Kernel:
     )
     if not isinstance(inside, For) or not reads:
         raise ScheduleError(f"the rows of {buffer} are not read in one loop")
-    walked = next(d for d in range(rank) if inside.axis in reads[0].index[d].axes())
-    order = (walked, *(d for d in range(rank) if d != walked))
+    # A read may stay where others walk (a repeated edge), or walk several dimensions (a reshape).
+    walked = [d for d in range(rank) if any(inside.axis in r.index[d].axes() for r in reads)]
+    order = (*walked, *(d for d in range(rank) if d not in walked))
     return stage(kernel, buffer, inside.axis, "thread", Layout(order=order), vector=lanes)
 
 
