@@ -14,6 +14,7 @@ import weft
 import weft.numpy as wnp
 from weft.array import delayed
 from weft.array.delayed import SEGMENT_LIMIT
+from weft.compile import compiled
 
 
 @pytest.fixture
@@ -116,6 +117,74 @@ def test_a_loop_compiles_once(programs, compilations):
     assert x.tolist() == [11, 12]
     assert programs == [(2, 1)] * 10
     assert len(compilations) == 1
+
+
+def recurrence(np):
+    x = np.zeros(40, np.float32)
+    for i in range(1, 40):
+        x[i] = np.sin(x[i - 1]) + np.float32(1)
+    return x
+
+
+def elimination(np):
+    m = np.eye(12, dtype=np.float32) * 4 + np.ones((12, 12), np.float32)
+    for k in range(11):
+        for i in range(k + 1, 12):
+            m[i] = m[i] - m[i, k] / m[k, k] * m[k]
+    return m
+
+
+def large_rows(np):
+    m = np.ones((40, 4000), np.float32)
+    for i in range(1, 40):
+        m[i] = m[i] + m[i - 1]
+    return m
+
+
+def values_of_a_state(np):
+    x, total = np.arange(20, dtype=np.float32), np.float32(0)
+    for i in range(20):
+        x = x + np.float32(1)
+        total = total + x[i]
+    return total
+
+
+def pivoting(np):
+    m = np.arange(40, dtype=np.float32).reshape(20, 2)
+    for i in range(19):
+        m[[i, 19]] = m[[19, i]]
+        m[19] = m[19] + m[i]
+    return m
+
+
+@pytest.mark.parametrize("loop", [recurrence, elimination, large_rows, values_of_a_state, pivoting])
+def test_loops_over_indices_of_pending_arrays_share_programs(loop):
+    before = compiled.count
+    result = loop(wnp)
+    np.testing.assert_allclose(np.asarray(result), loop(np), rtol=1e-5)
+    assert compiled.count - before <= 10
+
+
+def test_reads_at_fixed_places_are_fused(programs):
+    x = ready(np.arange(8))
+    for _ in range(5):
+        y = x + x
+        z = (y[1:] - y[:-1]) * y[0] + y[-1]
+        assert z.tolist() == [14] * 7
+        del y
+    assert len(programs) == 5
+
+
+def test_work_that_fails_raises_where_a_value_is_needed() -> None:
+    x = wnp.zeros(4)
+    for i in range(3):
+        x[0] = ready([1.0])[0]
+        huge = wnp.broadcast_to(x, (10**9, 10**6, 4)) * 2
+        value = x[i]
+        with pytest.raises(MemoryError):
+            huge.block_until_ready()
+        del huge
+        assert float(value) == (i == 0)
 
 
 def test_constants_are_inputs(compilations):

@@ -152,6 +152,49 @@ def test_small_parts_of_arrays_with_values_are_read_without_a_program(case, dtyp
         assert part.aval is whole[index].aval
 
 
+def pending(x, weak, how):
+    """An array of the values of x that has yet to be computed."""
+    whole = from_numpy(x, weak_type=weak)
+    if how == "written" and x.size:
+        place = (0,) * x.ndim
+        return whole.at[place].set(x[place])
+    return wnp.where(True, whole, whole)
+
+
+@given(
+    cases(advanced=False),
+    st.sampled_from(["f4", "i8", "?", "c8"]),
+    st.booleans(),
+    st.sampled_from(["written", "made"]),
+)
+@settings(max_examples=60)
+def test_pending_arrays_are_read_alike_at_indices_that_vary(case, dtype, weak, how):
+    shape, index = case
+    x = sample(shape).astype(dtype)
+    expected = numpy_reads(x, index)
+    if expected is None:
+        return
+    with weft.disable_jit():
+        aval = pending(x, weak, how)[index].aval
+    for place, whole in [(..., x), (index, expected)]:
+        part = pending(x, weak, how)[place]
+        np.testing.assert_array_equal(np.asarray(part), whole)
+    assert part.aval is aval
+
+
+def test_indices_that_vary_are_checked():
+    x = wnp.zeros(4)
+
+    def read(i):
+        x[0] = 1
+        return float(x[i])
+
+    assert [read(i) for i in (0, -4, 3)] == [1, 1, 0]
+    for i in (4, -5):
+        with pytest.raises(IndexError, match=f"index {i} is out of bounds for axis 0 with size 4"):
+            read(i)
+
+
 def test_reads_inside_transformations_are_operations():
     x = wnp.arange(4.0).block_until_ready()
     assert "slice" in str(weft.make_jaxpr(lambda: x[1])())

@@ -48,7 +48,6 @@ from weft.numpy.masks import (
     place_masks,
     unknown_mask,
 )
-from weft.numpy.parts import Part, at_hand, copied, part_of
 from weft.numpy.updates import cast_updates, combined, fitted, write_where
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice
 from weft.primitives.shaping import reshape, rev
@@ -279,25 +278,25 @@ def _checked_array(entry: Any, axis: int, size: int) -> Value:
                 wrong = least if least < -size else most
                 raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {size}")
         wrapped = np.where(entry < 0, entry + size, entry) if entry.size else entry
-        return wrapped.astype(_index_dtype(size))
+        return wrapped.astype(index_dtype(size))
     return wrap_negative(entry, size)
 
 
 def _any_array(entry: Any, size: int) -> Value:
     """As `_checked_array`, with static indices out of bounds just outside of them."""
     if isinstance(entry, np.ndarray):
-        wide = np.clip(entry, -size - 1, size).astype(_index_dtype(size + 1))
+        wide = np.clip(entry, -size - 1, size).astype(index_dtype(size + 1))
         return np.where(wide < 0, wide + size, wide)
     return wrap_negative(entry, size)
 
 
-def _index_dtype(size: int) -> np.dtype:
+def index_dtype(size: int) -> np.dtype:
     return dtypes.int32 if size < 2**31 else dtypes.int64
 
 
 def wrap_negative(index: Value, size: int) -> Value:
     """Dynamic indices with negative ones counted from the end of an axis of that size."""
-    target = _index_dtype(size)
+    target = index_dtype(size)
     if dtypes.is_unsigned(dtype_of(index)):
         return convert("indexing", index, target)
     if dtype_of(index).itemsize < target.itemsize:
@@ -339,35 +338,18 @@ def _reading(box: Box) -> _Reading:
 
 
 @lru_cache(4096)
-def _basic_reading(aval: ShapedArray, entries: tuple[Any, ...]) -> _Reading:
-    """How to read an index of which `_basic_entries` are known: it recurs in eager code."""
-    return _reading(_basic_box(aval, entries))
+def basic_reading(aval: ShapedArray, entries: tuple[Any, ...]) -> _Reading:
+    """How to read an index of which `basic_entries` are known: it recurs in eager code."""
+    return _reading(basic_box(aval, entries))
 
 
 @lru_cache(4096)
-def _basic_box(aval: ShapedArray, entries: tuple[Any, ...]) -> Box:
+def basic_box(aval: ShapedArray, entries: tuple[Any, ...]) -> Box:
     index = tuple(slice(*e) if type(e) is tuple else e for e in entries)
     return plan_index(index, aval).box
 
 
-@lru_cache(4096)
-def _basic_part(aval: ShapedArray, entries: tuple[Any, ...]) -> Part | None:
-    """Where the elements of a small result lie; None if it is not small."""
-    starts, _, strides, reversed_axes, shape = _basic_reading(aval, entries)
-    together = strides is None and not reversed_axes
-    return part_of(aval, starts, _basic_box(aval, entries).box_shape if together else None, shape)
-
-
-def read_at_once(x: Value, index: Any) -> Array | None:
-    """`x[index]` for a static index and a small result, outside transformations; else None."""
-    entries = _basic_entries(index)
-    if entries is None or not at_hand(x):
-        return None
-    part = _basic_part(x.aval, entries)
-    return None if part is None else copied(x, part, index)
-
-
-def _basic_entries(index: Any) -> tuple[Any, ...] | None:
+def basic_entries(index: Any) -> tuple[Any, ...] | None:
     """A static index of Python's own integers and slices as a key; None for any other."""
     entries = index if type(index) is tuple else (index,)
     key: list[Any] = []
@@ -470,9 +452,9 @@ def read(
 
 @at_once
 def _read(x: Value, index: Any, mode: Any, fill_value: Any, checked: bool) -> Value:
-    entries = _basic_entries(index) if checked else None
+    entries = basic_entries(index) if checked else None
     if entries is not None:
-        return _read_steps(x, _basic_reading(aval_of(x), entries))
+        return _read_steps(x, basic_reading(aval_of(x), entries))
     truth = lone_truth(index)
     if truth is not None:
         return read(x, None) if truth else read(read(x, None), slice(0))
@@ -517,7 +499,7 @@ def write(
     """
     check_arraylike(f"ndarray.at[...].{kind}", values)
     aval = aval_of(x)
-    entries = _basic_entries(index) if checked else None
+    entries = basic_entries(index) if checked else None
     if entries is None:
         mask = unknown_mask(index, values, aval)
         if mask is not None:
@@ -528,7 +510,7 @@ def write(
             return x
         plan = plan_index(Ellipsis if truth else index, aval, checked)
     else:
-        plan = Plan(_basic_box(aval, entries), {}, (), 0)
+        plan = Plan(basic_box(aval, entries), {}, (), 0)
     updates = cast_updates(values, aval, kind)
     if not plan.arrays:
         updates = fitted(updates, plan.box.result_shape)

@@ -31,6 +31,7 @@ from weft.numpy import (
     division,
     indexing,
     joining,
+    parts,
     reductions,
     select,
     shaping,
@@ -113,7 +114,7 @@ def _round_method(self: Value, ndigits: int | None = None) -> Value:
 
 
 def _getitem(self: Value, index: Any) -> Value:
-    result = indexing.read_at_once(self, index)
+    result = parts.read_at_once(self, index)
     if result is None:
         result = indexing.read(self, index)
         if not indexing.is_basic(index):
