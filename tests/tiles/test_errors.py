@@ -89,7 +89,7 @@ def test_outputs() -> None:
         for i in tiles.grid(10):
             out[i] += x[i]
 
-    refused(read, "the output output 0 is read, and holds nothing yet: keep what is needed")
+    refused(read, "kernel 'bad': output 0 is read, and holds nothing yet: keep what is needed")
 
 
 def test_written_twice_by_one_program_is_fine() -> None:
@@ -164,6 +164,10 @@ def test_accesses() -> None:
 
     refused(each(lambda x, out, i: x[i, 0]), "2 indices for x, which has 1 dimensions")
     refused(each(lambda x, out, i: x[::2]), "slice(None, None, 2) is no index of x: for each")
+    words = "x is indexed with values of a tile, i32[4]: kernels do not gather or scatter"
+    refused(each(lambda x, out, i: x[x[i].astype("int32")]), words)
+    words = words.replace("x is", "output 0 is")
+    refused(each(lambda x, out, i: out.__setitem__(i.indices, 0.0)), words)
     refused(each(lambda x, out, i: x.__setitem__(i, 0)), "the argument x is written: results go")
     refused(
         each(lambda x, out, i: out.__setitem__(i, x[0:3])),
@@ -232,3 +236,21 @@ def test_signatures() -> None:
         tiles.TileError, match=r"it uses a traced value of type f32.* from around it"
     ):
         weft.jit(outer)(1.0)
+
+
+def test_values_of_tiles_that_python_asks_for() -> None:
+    def branch(x: Any, out: Any) -> None:
+        for i in tiles.grid((10, 5)):
+            if x[i].sum() > 0:
+                out[i] = x[i]
+
+    def number(x: Any, out: Any) -> None:
+        for i in tiles.grid((10, 5)):
+            out[i] = float(i.indices[0])
+
+    where = "It depends on the argument x. It was computed at "
+    chooses = " In a kernel weft.numpy.where chooses, in place of if, and, or, while.\nAt "
+    refused(branch, where, error=weft.errors.TracerBoolConversionError)
+    refused(branch, chooses, error=weft.errors.TracerBoolConversionError)
+    refused(number, "It differs from program to program.", error=weft.errors.ConcretizationError)
+    refused(number, " In a kernel it stays a tile; numbers that", error=TypeError)

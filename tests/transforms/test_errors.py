@@ -44,6 +44,10 @@ def test_truth_value_names_function_argument_and_line():
         (hash, "a traced value is not hashable, here f32[] of '<lambda>'"),
         (lambda x: x.item(), "item()"),
         (lambda x: x.tolist(), "tolist()"),
+        (
+            lambda x: f"{x:.2f}",
+            'known yet. It is the argument value. weft.debug.print("{:.2f}", x)',
+        ),
     ],
 )
 def test_uses_of_the_value(use, words):

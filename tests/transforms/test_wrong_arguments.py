@@ -53,6 +53,28 @@ def test_objects_that_are_no_trees(name):
         assert "if it is meant to be static, name it in static_argnames" in text
 
 
+class Column:
+    """Has its values as an array, as columns of pandas do."""
+
+    def __array__(self, dtype=None, copy=None):
+        return onp.ones(3, dtype)
+
+
+class Series(Column):
+    def to_numpy(self):
+        return onp.ones(3)
+
+
+def test_objects_that_have_an_array():
+    with pytest.raises(TypeError, match=r"of type Series, .*\. x\.to_numpy\(\) is an array of its"):
+        weft.jit(first)(Series())
+    with pytest.raises(TypeError, match=r"Column, .*\. weft\.numpy\.asarray\(x\) is an array of"):
+        weft.jit(first)(Column())
+    with pytest.raises(TypeError, match=r"weft\.numpy\.sum: .* got Series; make an array of it"):
+        weft.numpy.sum(Series())
+    assert weft.numpy.sum(weft.numpy.asarray(Series())) == 3
+
+
 def test_results_that_are_no_trees():
     with pytest.raises(TypeError, match=r"returned Model.* as result.*register_dataclass\(Model\)"):
         weft.jit(lambda: Model(1.0))()

@@ -126,17 +126,24 @@ class StagingTrace(Trace):
     def describe_tracer(self, tracer: Tracer) -> str:
         """Which arguments of the function the tracer depends on, or where it was made."""
         var = tracer._var  # type: ignore[attr-defined]
-        numbers = {id(v): i for i, v in enumerate(self.invars)}
-        if id(var) in numbers:
-            return f"It is the argument {self.info.arg_name(numbers[id(var)])}."
+        for i, argument in enumerate(self.invars):
+            if argument is var:
+                return f"It is the argument {self.info.arg_name(i)}."
         made_at = _defining_source(self.eqns, var)
-        needed = _ancestors(self.eqns, var)
-        used = [self.info.arg_name(i) for v, i in numbers.items() if v in needed]
         where = f" It was computed at {made_at}." if made_at else ""
-        if not used:
-            return f"It depends on no argument of the function.{where}"
-        plural = "s" if len(used) > 1 else ""
-        return f"It depends on the argument{plural} {', '.join(used[:5])}.{where}"
+        return f"{self.dependence(_ancestors(self.eqns, var))}{where}"
+
+    def dependence(self, needed: set[int]) -> str:
+        """A sentence on the arguments among ``needed``, the variables of a value, by their ids."""
+        used = [self.info.arg_name(i) for i, v in enumerate(self.invars) if id(v) in needed]
+        return depends_on(used) or "It depends on no argument of the function."
+
+
+def depends_on(arguments: Sequence[str]) -> str:
+    """A sentence that names arguments; empty if there are none."""
+    plural = "s" if len(arguments) > 1 else ""
+    named = ", ".join(arguments[:5])
+    return f"It depends on the argument{plural} {named}." if arguments else ""
 
 
 def _defining_source(eqns: list[Eqn], var: Var) -> Source | None:

@@ -59,6 +59,10 @@ class Trace:
         """A sentence on where ``tracer`` came from; empty when nothing is known."""
         return ""
 
+    def advice(self, error: type[ConcretizationError], usual: str) -> str:
+        """What to write instead where ``error`` says that a value is not known."""
+        return usual
+
 
 Evaluator = Callable[["Primitive", tuple[Any, ...], dict[str, Any]], Any]
 
@@ -278,7 +282,8 @@ class Tracer:
         origin = self._trace.describe_tracer(self)
         return error(
             f"{use} of a traced value of type {self.aval} while {self._trace.name} is traced: its "
-            f"value is not known yet.{' ' + origin if origin else ''} {advice}\n"
+            f"value is not known yet.{' ' + origin if origin else ''} "
+            f"{self._trace.advice(error, advice)}\n"
             f"At {describe(user_source())}"
         )
 
@@ -334,6 +339,11 @@ class Tracer:
             raise TypeError(f"iteration over a traced scalar of type {self.aval}")
         return (self[i] for i in range(self.aval.shape[0]))  # type: ignore[index]
 
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        return format(self._constant_or_raise(f"the format {spec!r}", _FORMAT_ADVICE), spec)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}<{self.aval}>"
 
@@ -359,6 +369,7 @@ _INDEX_ADVICE = (
     "Sizes and Python indices must be known when tracing: make the argument static "
     "(static_argnums, static_argnames), or index a weft array, x[i]."
 )
+_FORMAT_ADVICE = 'weft.debug.print("{:.2f}", x) prints it when the function runs.'
 _ARRAY_ADVICE = (
     "Use weft.numpy in place of numpy inside transformed functions, or move this out of them."
 )

@@ -59,7 +59,7 @@ def check_arraylike(name: str, *args: Any) -> None:
         if is_array_like(arg):
             continue
         advice = ""
-        if isinstance(arg, list | tuple):
+        if isinstance(arg, list | tuple) or hasattr(arg, "__array__"):
             advice = "; make an array of it with weft.numpy.asarray(...)"
         elif arg is None:
             advice = "; did a function return nothing?"

@@ -209,6 +209,12 @@ def _normalise(entry: Any, aval: ShapedArray) -> list[Any]:
         return [int(entry)]
     if isinstance(entry, list):
         return _normalise(_list_index(entry), aval)
+    if isinstance(entry, float | complex | np.inexact):
+        raise TypeError(
+            f"an array of shape {aval.shape} cannot be indexed with {entry} "
+            f"({type(entry).__name__}); indices are integers: int(...) makes one, // divides "
+            "integers"
+        )
     if isinstance(entry, str) or not is_array_like(entry):
         try:
             return [operator.index(entry)]

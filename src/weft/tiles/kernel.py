@@ -12,14 +12,14 @@ from weft.core.avals import ShapedArray, aval_of
 from weft.core.bounded import BoundedCache
 from weft.core.dtypes import is_complex, is_key
 from weft.core.jaxpr import ClosedJaxpr
-from weft.core.staging import FunctionInfo, StagingTrace
+from weft.core.staging import FunctionInfo
 from weft.core.trace import Tracer, set_trace
 from weft.primitives.convert import convert_element_type
 from weft.primitives.tile_body import read_p
 from weft.primitives.tile_kernel import Refs, tile_kernel_p
 from weft.structs import struct
 from weft.tiles.check import check_tiles
-from weft.tiles.tracing import Building, Ref, outside
+from weft.tiles.tracing import Building, KernelTrace, Ref, outside
 from weft.transforms.functions import argument_names, check_callable, check_leaves, function_name
 
 #: Signatures kept of each kernel.
@@ -74,7 +74,7 @@ class Kernel:
         static: dict[str, Any],
         names: Callable[[], Sequence[str]],
     ) -> Traced:
-        trace = StagingTrace(FunctionInfo(self._name, names, "kernel"))
+        trace = KernelTrace(FunctionInfo(self._name, names, "kernel"))
         try:
             with Building(self._name, trace) as owner, set_trace(trace):
                 leaves = [_argument(owner, a, n) for a, n in zip(avals, names(), strict=True)]

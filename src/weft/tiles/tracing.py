@@ -18,8 +18,9 @@ import numpy as np
 from weft.core import dtypes
 from weft.core.avals import aval_of
 from weft.core.source import Source, describe, user_source
-from weft.core.staging import StagingTrace
+from weft.core.staging import FunctionInfo, StagingTrace, depends_on
 from weft.core.trace import Tracer, current_trace
+from weft.errors import ConcretizationError, TracerBoolConversionError
 from weft.primitives.convert import convert_element_type
 from weft.primitives.shaping import broadcast_in_dim
 from weft.primitives.tile_body import Dim, Index, begin_p, end_p, read_p, sizes, write_p
@@ -62,6 +63,32 @@ def at(source: Source | None) -> str:
     return f"\nAt {shown}" if shown else ""
 
 
+class KernelTrace(StagingTrace):
+    """Records a kernel. Its values come from memory, the arguments among them in ``inputs``."""
+
+    def __init__(self, info: FunctionInfo) -> None:
+        super().__init__(info)
+        self.inputs: dict[int, str] = {}
+
+    def dependence(self, needed: set[int]) -> str:
+        read = dict.fromkeys(
+            self.inputs[eqn.params["ref"]]
+            for eqn in self.eqns
+            if eqn.primitive is read_p
+            and eqn.params["ref"] in self.inputs
+            and id(eqn.outvars[0]) in needed
+        )
+        return depends_on(list(read)) or "It differs from program to program."
+
+    def advice(self, error: type[ConcretizationError], usual: str) -> str:
+        if error is TracerBoolConversionError:
+            return "In a kernel weft.numpy.where chooses, in place of if, and, or, while."
+        return (
+            "In a kernel it stays a tile; numbers that Python needs, such as sizes of blocks, are "
+            "arguments by keyword that weft.kernel(static_argnames=...) names."
+        )
+
+
 @struct(eq=False)
 class Open:
     """A loop that is being recorded."""
@@ -73,7 +100,7 @@ class Open:
 class Building:
     """One kernel while its function runs."""
 
-    def __init__(self, name: str, trace: StagingTrace) -> None:
+    def __init__(self, name: str, trace: KernelTrace) -> None:
         self.name = name
         self.trace = trace
         self.refs: list[Ref] = []
@@ -110,6 +137,8 @@ class Building:
     def new_ref(self, role: str, name: str, shape: Sequence[int], dtype: Any) -> Ref:
         ref = Ref(self, len(self.refs), role, name, tuple(shape), np.dtype(dtype))
         self.refs.append(ref)
+        if role == "input":
+            self.trace.inputs[ref._number] = name
         return ref
 
     def loop(self, parts: Sequence[Sequence[Part]], kind: str) -> Iterator[tuple[Any, ...]]:
@@ -220,7 +249,8 @@ class Ref:
 
     def __repr__(self) -> str:
         dims = ",".join(map(str, self.shape))
-        return f"<{self._role} {self._name}: {dtypes.short_name(self.dtype)}[{dims}]>"
+        named = "" if self._name.startswith(self._role) else f"{self._role} "
+        return f"<{named}{self._name}: {dtypes.short_name(self.dtype)}[{dims}]>"
 
     def __len__(self) -> int:
         if not self.shape:
@@ -233,13 +263,14 @@ class Ref:
     def __getitem__(self, key: Any) -> Tracer:
         owner = self._owner
         owner.ready(f"{self._name} is read")
+        index = self._index(key)
         if self._role == "output":
             raise owner.error(
-                f"the output {self._name} is read, and holds nothing yet: keep what is needed "
+                f"{self._name} is read, and holds nothing yet: keep what is needed "
                 "again in a block of tiles.zeros or tiles.full"
             )
         self._in_reach()
-        return read_p.bind(ref=self._number, dtype=self.dtype, index=self._index(key))
+        return read_p.bind(ref=self._number, dtype=self.dtype, index=index)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         owner = self._owner
@@ -333,6 +364,11 @@ class Ref:
             if all(e is None or _is_size(e) for e in ends) and key.step in (None, 1):
                 start, stop, _ = key.indices(extent)
                 return start, (), max(0, stop - start)
+        if isinstance(key, Tracer):
+            raise self._owner.error(
+                f"{self._name} is indexed with values of a tile, {aval_of(key)}: kernels do not "
+                "gather or scatter. Do that outside of the kernel, or choose by weft.numpy.where"
+            )
         raise self._owner.error(
             f"{key!r} is no index of {self._name}: for each dimension there is a block or position "
             "of tiles.grid or tiles.steps, a number, or a slice of numbers with step 1 "

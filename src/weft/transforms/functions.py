@@ -59,10 +59,13 @@ def shown(value: Any) -> str:
 
 
 def parts_advice(value: Any) -> str:
-    """How the parts of an object become leaves, for messages; empty for text and functions."""
+    """How an object becomes leaves, for messages; empty for text and functions."""
     cls = type(value)
     if dataclasses.is_dataclass(cls):
         return f". weft.tree_util.register_dataclass({cls.__name__}) makes its fields leaves"
+    if not isinstance(value, type) and hasattr(value, "__array__"):
+        made = "x.to_numpy()" if hasattr(value, "to_numpy") else "weft.numpy.asarray(x)"
+        return f". {made} is an array of its values"
     if callable(value) or not hasattr(value, "__dict__") or isinstance(value, str):
         return ""
     return (
