@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.kernels.equality import assert_same
 from tests.kernels.samples import F32, Sample, at, few, loop, matmul, softmax
+from weft.kernels.check import KernelError, check_kernel
 from weft.kernels.ir import Barrier, Buffer, Kernel, Load, Map, Store, Var, walk
 from weft.kernels.schedule.errors import ScheduleError
-from weft.kernels.schedule.order import fuse_loops, parallelize, reorder
+from weft.kernels.schedule.order import fuse_loops, parallelize, reorder, scratch_between
 from weft.kernels.schedule.split import split
 from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import find_loop
@@ -70,6 +73,22 @@ def test_parallelize_refusals() -> None:
     k = parallelize(s.kernel, s.axes["i"])
     with pytest.raises(ScheduleError, match="is inside the parallel loop over i:3 and not its"):
         parallelize(k, s.axes["j2"])
+
+
+def test_parallelize_refuses_to_pass_thread_scratch_on() -> None:
+    i, j = Axis("i", 4), Axis("j", 4)
+    x, y = Buffer("x", (4,), F32), Buffer("y", (4,), F32, "output")
+    t = Buffer("t", (4,), F32, "scratch", "thread")
+    v, w = Var(F32), Var(F32)
+    fill = loop(i, [Load(v, x, at(i)), Store(t, at(i), v)])
+    read = loop(j, [Load(w, t, (Affine.of(j) * -1 + 3,)), Store(y, at(j), w)])
+    kernel = Kernel("flip", (x, y), (t,), [fill, read])
+    with pytest.raises(ScheduleError, match="over i:4 fills t for others"):
+        parallelize(kernel, i)
+    assert scratch_between(kernel, read) == ([], [t])
+    check_kernel(parallelize(kernel, j))  # all threads see what is filled outside of parallel loops
+    with pytest.raises(KernelError, match="t is filled by another parallel loop only"):
+        check_kernel(kernel.evolve(body=[replace(fill, kind="parallel"), read]))
 
 
 @few

@@ -23,6 +23,7 @@ from weft.core.extents import is_nonnegative, surely_less
 from weft.kernels.accesses import Access
 from weft.kernels.ir import (
     Barrier,
+    Buffer,
     Const,
     Fold,
     For,
@@ -64,6 +65,9 @@ class _Checker:
         self.enclosing: list[For] = []
         self.ranges: dict[Axis, Interval] = {}
         self.tile_axes: set[Axis] = set()
+        #: The parallel loops (None: outside of all) that fill thread scratch, and what reads it.
+        self.filled: set[tuple[Buffer, For | None]] = set()
+        self.read: dict[tuple[Buffer, For | None], Stmt] = {}
 
     def run(self) -> None:
         self.buffers()
@@ -72,6 +76,13 @@ class _Checker:
             raise KernelError(
                 f"kernel {self.kernel.name}: axis {axis} is both a loop and a tile axis"
             )
+        for (buffer, parallel), stmt in self.read.items():
+            if not {(buffer, parallel), (buffer, None)} & self.filled:
+                self.fail(
+                    stmt,
+                    f"{buffer.name} is filled by another parallel loop only: each thread has its "
+                    "own",
+                )
         found = check_races(self.kernel)
         if found is not None:
             self.fail(found[0], found[1])
@@ -265,6 +276,12 @@ class _Checker:
             self.fail(stmt, f"several elements of the tile may go to one place of {stmt.buffer}")
 
     def access(self, stmt: Load | Store) -> None:
+        if stmt.buffer.role == "scratch" and stmt.buffer.level == "thread":
+            use = (stmt.buffer, next((x for x in self.enclosing if x.kind == "parallel"), None))
+            if isinstance(stmt, Store):
+                self.filled.add(use)
+            else:
+                self.read.setdefault(use, stmt)
         buffer, index = stmt.buffer, stmt.index
         if buffer not in self.kernel.params and buffer not in self.kernel.scratch:
             self.fail(stmt, f"buffer {buffer.name} is not one of the kernel's")

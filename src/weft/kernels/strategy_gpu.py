@@ -22,7 +22,7 @@ from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
 from weft.kernels.races import check_races
 from weft.kernels.schedule.errors import ScheduleError
-from weft.kernels.schedule.order import parallelize
+from weft.kernels.schedule.order import parallelize, scratch_between
 from weft.kernels.schedule.split import peel, split
 from weft.kernels.schedule.tile import tile, vectorize
 from weft.kernels.schedule.tree import find_loop, path_to
@@ -205,6 +205,8 @@ def _over_blocks(kernel: Kernel) -> Kernel:
     place outside of parallel loops, stays with one block.
     """
     for top in [s for s in kernel.body if isinstance(s, For)]:
+        if scratch_between(kernel, top)[1]:
+            continue
         spread = _grid(kernel, top)
         if check_races(spread) is None:
             kernel = spread

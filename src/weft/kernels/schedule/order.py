@@ -29,8 +29,8 @@ def parallelize(kernel: Kernel, axis: Axis) -> Kernel:
     loops inside turn serial, barriers go, and shared scratch used only inside becomes thread
     scratch; thread scratch that other loops fill, too, becomes scratch of this loop's own.  A
     parallel loop may hold another one only as its whole body (a grid).  Refuses loops that carry
-    values, whose iterations touch the same memory, or that are inside a parallel loop with other
-    statements beside them.
+    values, whose iterations touch the same memory, that fill thread scratch for others, or that are
+    inside a parallel loop with other statements beside them.
     """
     path = path_to(kernel, axis)
     loop = path[-1]
@@ -47,6 +47,10 @@ def parallelize(kernel: Kernel, axis: Axis) -> Kernel:
                 f"the loop over {axis} is inside the parallel loop over {outer.axis} and not its "
                 "whole body"
             )
+    for buffer in scratch_between(kernel, loop)[0]:
+        raise ScheduleError(
+            f"the loop over {axis} fills {buffer.name} for others: each thread has its own"
+        )
     private = _only_inside(kernel, loop)
     swap = {b: replace(b, level="thread") for b in private}
     kernel = kernel.evolve(scratch=tuple(swap.get(b, b) for b in kernel.scratch))
@@ -67,6 +71,18 @@ def _filled_again(kernel: Kernel, loop: For) -> list[Buffer]:
     outside = {s.buffer for s in walk(kernel.body) if isinstance(s, Store) and id(s) not in inside}
     again = outside.intersection(inside.values())
     return [b for b in kernel.scratch if b in again and b.level == "thread"]
+
+
+def scratch_between(kernel: Kernel, loop: For) -> tuple[list[Buffer], list[Buffer]]:
+    """Thread scratch that a loop fills for what is outside of it, and that others fill for it."""
+    inside = list(accesses(loop.body, private=True))
+    within = {id(a.stmt) for a in inside}
+    outside = [a for a in accesses(kernel.body, private=True) if id(a.stmt) not in within]
+    both = {a.buffer for a in inside} & {a.buffer for a in outside}
+    shared = [b for b in kernel.scratch if b in both and b.level == "thread"]
+    mine, theirs = ({a.buffer for a in x if isinstance(a.stmt, Store)} for x in (inside, outside))
+    given = [b for b in shared if b in mine and b not in theirs]
+    return given, [b for b in shared if b in theirs and b not in mine]
 
 
 def _only_inside(kernel: Kernel, loop: For) -> set[Buffer]:
