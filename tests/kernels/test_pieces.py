@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import weft.lax  # noqa: F401  (declares the primitives)
+import weft
+import weft.lax
+import weft.numpy as wnp
 from weft.kernels.pieces import breakpoints, entered
 from weft.terms.affine import Affine, Axis
 from weft.terms.build import const, op
@@ -104,3 +107,11 @@ def test_equal_terms_become_one() -> None:
 
     first, second = shared(op("add", element(), element()), element())
     assert first.children[0] is first.children[1] is second
+
+
+@pytest.mark.parametrize("shape", [(17, 19), (5, 7)])
+def test_pieces_in_a_piece_that_a_loop_never_enters_are_left_out(shape: tuple[int, int]) -> None:
+    """Two `roll`s made flat ended in an `OpenExtentError`."""
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    found = weft.jit(lambda x: wnp.roll(wnp.roll(x, 5), -2, 1).reshape(1, -1))(x)
+    np.testing.assert_array_equal(np.asarray(found), np.roll(np.roll(x, 5), -2, 1).reshape(1, -1))

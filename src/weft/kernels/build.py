@@ -619,6 +619,9 @@ class _Builder:
 
     def _emit_fuse(self, term: Fuse, guards: tuple[ir.Guard, ...]) -> None:
         live = self._live(term)
+        if not live and guards:  # a piece that this loop never enters, though its guard is tested
+            self.scopes[0].known[(term, guards)] = self._constant(0, term.dtype)
+            return
         if not live:  # a loop between cuts that are equal for all sizes, but not by structure
             raise OpenExtentError(f"which piece of {term} is read depends on its extents")
         if len(live) == 1:
