@@ -147,7 +147,9 @@ def explain(place: str, arguments: Sequence[str], save: Path | None, level: str 
     from rich.console import Console
 
     from weft.report.script import ScriptError, explain_script
+    from weft.report.terminal import UNCUT, plain
 
+    console = Console(highlight=False)
     try:
         report = explain_script(place, arguments)
         if level is not None:
@@ -157,7 +159,10 @@ def explain(place: str, arguments: Sequence[str], save: Path | None, level: str 
             return 0
         if report.measurable:
             report.measure()
-        Console(highlight=False).print(report)
+        if console.is_terminal:
+            console.print(report)
+        else:
+            print(plain(report, UNCUT))
         if save is not None:
             report.save(save)
             print(f"wrote {save}")

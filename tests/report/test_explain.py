@@ -89,6 +89,14 @@ def test_a_long_region_is_a_note() -> None:
     assert any("pieces" in note for note in report.fallbacks)
 
 
+def test_steps_that_are_refused_are_told_once_and_not_in_the_summary() -> None:
+    report = weft.explain(lambda x: wnp.exp(x) + wnp.cumsum(x, 0)[:, :1], zeros(100, 100))
+    assert any("vectorize" in note for note in report.refused)
+    assert len(set(report.refused)) == len(report.refused)
+    assert not any("vectorize" in note for note in report.fallbacks)
+    assert "vectorize" not in str(report)
+
+
 def test_jitted_functions_and_keywords_are_taken() -> None:
     report = weft.explain(
         weft.jit(lambda x, *, scale: (x * scale).sum()), zeros(100), scale=zeros()

@@ -36,6 +36,9 @@ def around(x):
     bound(2)
     return weft.grad(lambda y: nested(y).sum())(x)
 
+def silent(x):
+    print(x.sum().dtype)
+
 def never(a, b):
     return a @ b
 
@@ -44,6 +47,7 @@ if __name__ == "__main__":
     plain(wnp.ones(4), wnp.ones(4), scale=3.0)
     outer[0](wnp.ones(7))
     around(wnp.ones(3))
+    silent(wnp.ones(3))
     raise SystemExit("nobody calls `never`")
 """
 
@@ -88,7 +92,10 @@ def test_what_is_not_there(script: str, capsys: pytest.CaptureFixture[str]) -> N
     for place, words in (
         ("waves", "write script.py:function, not 'waves'"),
         ("nothing.py:f", "there is no file nothing.py"),
-        (f"{script}:tide", "has no function 'tide'; it has wave, plain, inner, around, never"),
+        (
+            f"{script}:tide",
+            "has no function 'tide'; it has wave, plain, inner, around, silent, never",
+        ),
     ):
         assert main(["explain", place, "f32[3]"]) == 2
         assert words in capsys.readouterr().err
@@ -98,8 +105,18 @@ def test_the_command(script: str, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["explain", f"{script}:wave", "--save", str(tmp_path / "wave.html")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("wave: 1 kernel, ") and "measured" in out
+    assert "waves.py:9  return wnp.sin(x * rate) * pi\n" in out, "lines are not cut in a pipe"
     assert (tmp_path / "wave.html").stat().st_size > 10_000
     assert main(["explain", f"{script}:wave", "f32[8]", "--level", "kernels"]) == 0
     assert capsys.readouterr().out.startswith("kernel ")
     assert main(["explain", f"{script}:wave", "f32[8]", "--level", "wood"]) == 2
     assert "--level is one of jaxpr, terms" in capsys.readouterr().err
+
+
+def test_a_function_without_results_says_why_there_are_no_kernels(
+    script: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", f"{script}:silent"]) == 0
+    out = capsys.readouterr().out
+    assert "silent: 0 kernels" in out
+    assert "note: it returns nothing that it computes on arrays, and what nobody gets is not" in out

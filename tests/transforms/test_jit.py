@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 import weakref
 
@@ -274,3 +276,15 @@ def test_static_arguments_must_be_hashable_and_exist():
         weft.jit(lambda x: x, donate_argnums=3)
     with pytest.raises(TypeError, match="static_argnums is ints, got 'x'"):
         weft.jit(lambda x: x, static_argnums="x")
+
+
+@weft.jit
+def doubled(x):
+    return 2 * x
+
+
+def test_a_function_of_a_module_is_pickled_by_reference():
+    assert pickle.loads(pickle.dumps(doubled)) is doubled
+    assert copy.deepcopy({"f": doubled})["f"] is doubled
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(weft.jit(lambda x: x))

@@ -86,4 +86,5 @@ def compiled(name: str, stats: Stats, total: float) -> str:
     passes = {"trace": max(0.0, total - stats.seconds), **stats.passes}
     detail = ", ".join(f"{name} {duration:.2f}" for name, duration in passes.items())
     seconds = max(total, stats.seconds)
-    return f"Compiled {name}: {stats.kernels} kernels in {seconds:.2f} s ({detail})"
+    kernels = f"{stats.kernels} kernel{'s' * (stats.kernels != 1)}"
+    return f"Compiled {name}: {kernels} in {seconds:.2f} s ({detail})"

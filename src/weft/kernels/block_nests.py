@@ -78,7 +78,8 @@ class Nests:
         kernel = self.scheduled(kernel, inside, in_order)
         self.own += [b for b in kernel.scratch if b not in used]
         self.lanes |= kernel.lanes
-        self.refused += kernel.notes.get("refused", ())
+        refusals = kernel.notes.get("refused", ())
+        self.refused += [note for note in refusals if note not in self.refused]
         return kernel.body if inside is None else find_loop(kernel, inside).body
 
     def buffer(self, value: Value) -> Buffer:

@@ -51,7 +51,8 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
         derivation=tuple(_derivations(record.regions, machine)),
         egraph=_egraph(record),
         compile_time={**record.seconds, **passes},
-        fallbacks=tuple(_fallbacks(record.regions)),
+        fallbacks=tuple(_fallbacks(record.regions, empty=not closed.jaxpr.eqns)),
+        refused=tuple(_refused(record.regions)),
         levels=Levels(subject),
         work=Work(subject, executable.native, None if typed else leaves),
     )
@@ -105,11 +106,24 @@ def _egraph(record: Record) -> EGraph:
     return found
 
 
-def _fallbacks(regions: Iterable[PlannedRegion]) -> list[str]:
+def _refused(regions: Iterable[PlannedRegion]) -> list[str]:
+    found = [
+        f"{kernel.name}: {why}"
+        for region in regions
+        for kernel, _, _ in region.kernels
+        for why in kernel.notes.get("refused", ())
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _fallbacks(regions: Iterable[PlannedRegion], empty: bool) -> list[str]:
     found: list[str] = []
+    if empty:
+        found.append(
+            "it returns nothing that it computes on arrays, and what nobody gets is not computed: "
+            "explain a function that returns arrays"
+        )
     for region in regions:
-        for kernel, _, _ in region.kernels:
-            found += [f"{kernel.name}: {why}" for why in kernel.notes.get("refused", ())]
         cuts = len(region.pieces) - 1
         if cuts:
             found.append(

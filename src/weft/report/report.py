@@ -87,7 +87,8 @@ class Report:
     ``kernels`` in the order in which they run. ``peak_intermediate_bytes`` is the memory that
     values between kernels, and private scratch too large for a stack, take at most. ``derivation``
     are the rules that made something cheaper, with the estimated price at each step.
-    ``compile_time`` are seconds by pass. ``fallbacks`` say in words what was not done as meant.
+    ``compile_time`` are seconds by pass. ``fallbacks`` say in words what was not done as meant,
+    ``refused`` which scheduling steps kernels had to do without (pages show them, prints do not).
     ``levels`` are the texts of ``"jaxpr"``, ``"terms"``, ``"rewritten"`` (terms), ``"kernels"``,
     ``"program"``, ``"llvm"`` and ``"assembly"``. ``work`` is what the report was made from.
 
@@ -101,6 +102,7 @@ class Report:
     egraph: EGraph
     compile_time: Mapping[str, float]
     fallbacks: tuple[str, ...]
+    refused: tuple[str, ...] = ()
     levels: Mapping[str, str] = field(repr=False, default_factory=dict)
     measured: Measured | None = field(repr=False, default=None)
     work: Work | None = field(repr=False, default=None)

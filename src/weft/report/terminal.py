@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 ROWS = 30
 
 
-def plain(view: Any) -> str:
-    """What a terminal would show, without colours."""
+#: Columns of what no terminal shows: no line of a program is cut.
+UNCUT = 1000
+
+
+def plain(view: Any, width: int = 120) -> str:
+    """What a terminal of ``width`` columns would show, without colours."""
     file = io.StringIO()
-    Console(file=file, width=120, no_color=True, highlight=False).print(view)
+    Console(file=file, width=width, no_color=True, highlight=False).print(view)
     return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
@@ -35,6 +39,11 @@ def lines_text(lines: Iterable[Source]) -> str:
     for source in lines:
         by_file.setdefault(os.path.basename(source.file), {})[source.line] = None
     return " ".join(f"{name}:{','.join(map(str, found))}" for name, found in by_file.items())
+
+
+def calls_text(count: int) -> str:
+    """How many calls of programs there were."""
+    return f"{count} call{'s' * (count != 1)} of programs"
 
 
 def lines_cell(lines: Sequence[Source]) -> Text:
@@ -65,7 +74,7 @@ def profile_view(profile: Profile) -> Any:
         left=2,
     )
     head = (
-        f"{len(profile.runs)} calls of programs, {seconds_text(profile.seconds)} of "
+        f"{calls_text(len(profile.runs))}, {seconds_text(profile.seconds)} of "
         f"{seconds_text(profile.wall)}"
     )
     parts: list[Any] = [Text(head, style="bold"), table]
@@ -136,7 +145,8 @@ def report_view(report: Report) -> Any:
         )
     if report.egraph.searched:
         graph = report.egraph
-        text = f"{graph.nodes} nodes, {graph.classes} classes, {graph.iterations} iterations"
+        rounds = f"{graph.iterations} iteration{'s' * (graph.iterations != 1)}"
+        text = f"{graph.nodes} nodes, {graph.classes} classes, {rounds}"
         parts.append(Text("e-graph: ", style="bold").append(text, "not bold"))
     parts += [Text(f"note: {text}", style="yellow") for text in report.fallbacks]
     return Group(*parts)

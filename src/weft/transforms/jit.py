@@ -303,6 +303,10 @@ class JitFunction(FastCallable):
     def __repr__(self) -> str:
         return f"<jit of {self._name}>"
 
+    def __reduce__(self) -> str:
+        # By reference, as functions: pickle checks that the module has this one by the name.
+        return getattr(self, "__qualname__", self._name)
+
     def trace(self, *args: Any, **kwargs: Any) -> Traced:
         """The traced program for these arguments (arrays, or ``ShapeDtypeStruct``), not run."""
         return self._traced(self._sort_arguments(args, kwargs))

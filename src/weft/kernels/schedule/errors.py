@@ -11,5 +11,6 @@ class ScheduleError(ValueError):
 
 def refused(kernel: Kernel, step: str, why: ScheduleError) -> Kernel:
     """``kernel`` with a note that ``step`` was given up; the printer shows it, ``stats`` counts."""
-    notes = (*kernel.notes.get("refused", ()), f"{step}: {why}")
+    known, note = kernel.notes.get("refused", ()), f"{step}: {why}"
+    notes = known if note in known else (*known, note)
     return kernel.evolve(notes={**kernel.notes, "refused": notes})

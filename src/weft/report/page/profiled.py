@@ -9,7 +9,7 @@ from importlib.resources import files as resources
 from weft.report.memory import Memory
 from weft.report.page.figures import open_svg
 from weft.report.profile import KernelTime, Profile
-from weft.report.terminal import ROWS, lines_text
+from weft.report.terminal import ROWS, calls_text, lines_text
 from weft.report.units import bytes_text, seconds_text
 
 #: Points of the memory's curve at most; the highest of each stretch stays.
@@ -25,7 +25,7 @@ def notebook(profile: Profile) -> str:
     largest = "".join(f"<li>{escape(str(h))}</li>" for h in profile.memory.largest(5))
     return (
         f'<div class="weft-report"><style>{style}</style>'
-        f"<h3>{len(profile.runs)} calls of programs, {seconds_text(profile.seconds)}</h3>"
+        f"<h3>{calls_text(len(profile.runs))}, {seconds_text(profile.seconds)}</h3>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f"{curve(profile.memory)}<ol>{largest}</ol></div>"
     )

@@ -42,6 +42,7 @@ def page(report: Report) -> str:
     assert isinstance(levels, Levels)
     lines = all_lines(levels, SHOWN)
     numbers = {source: n for n, source in enumerate(lines)}
+    notes = (*report.fallbacks, *report.refused)
     sections = {
         "NAME": escape(report.name),
         "SUMMARY": _summary(report),
@@ -59,7 +60,7 @@ def page(report: Report) -> str:
         "EGRAPH": _egraph(report),
         "RIVALS": _rivals(report),
         "PASSES": _passes(report),
-        "NOTES": "".join(f"<li>{escape(text)}</li>" for text in report.fallbacks),
+        "NOTES": "".join(f"<li>{escape(text)}</li>" for text in notes),
         "DATA": _packed(_data(levels, numbers)),
         "STYLE": _resource("style.css"),
         "SCRIPT": _resource("page.js"),
