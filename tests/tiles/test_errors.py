@@ -85,6 +85,13 @@ def test_outputs() -> None:
     refused(half, "output 0[10] is not written everywhere: no program writes element [5] (5 of 10")
     refused(gaps, "no program writes element [1] (5 of 10 are missing)")
 
+    def never(x: Any, out: Any) -> None:
+        for i in tiles.grid((10, 5)):
+            for _ in tiles.steps(0, 0, 3):
+                out[i] = 1.0
+
+    refused(never, "no program writes element [0] (10 of 10 are missing)")
+
     def read(x: Any, out: Any) -> None:
         for i in tiles.grid(10):
             out[i] += x[i]

@@ -163,6 +163,8 @@ class _Checker:
         for eqn, loops in self.accesses.values():
             if eqn.primitive is not write_p or eqn.params["ref"] != number:
                 continue
+            if any(x.lo >= x.hi for x in loops):  # it never runs, whether it uses the loop or not
+                continue
             index = eqn.params["index"]
             used = {axis for _, terms, _ in index for axis, _ in terms}
             chosen = [x for x in loops if x.axis in used or x.kind == "parallel"]
