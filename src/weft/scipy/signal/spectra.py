@@ -362,8 +362,8 @@ def istft(
 
     >>> x = np.arange(16.0)
     >>> _, _, z = weft.scipy.signal.stft(x, nperseg=8)
-    >>> weft.scipy.signal.istft(z, nperseg=8)[1].round(3)[:4]
-    Array([0., 1., 2., 3.], dtype=float32)
+    >>> weft.scipy.signal.istft(z, nperseg=8)[1].round(3)[1:4]
+    Array([1., 2., 3.], dtype=float32)
     """
     (z,) = (wnp.asarray(v) for v in promote_inexact("scipy.signal.istft", Zxx))
     if z.ndim < 2:
