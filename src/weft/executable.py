@@ -84,9 +84,11 @@ class Executable:
         return list(self._call(*arrays))
 
     def _first(self, *arrays: Any) -> tuple[Any, ...]:
-        """The first calls, which do not wait until the native call path is there."""
-        if ahead.under_way():
-            return self._slow(*arrays)
+        """The first call, which does not wait until the native call path is there."""
+        self._call = self._second
+        return self._slow(*arrays) if ahead.under_way() else self._second(*arrays)
+
+    def _second(self, *arrays: Any) -> tuple[Any, ...]:
         self._call = self.call_path(self._slow, single=False)
         return self._call(*arrays)
 

@@ -68,6 +68,8 @@ class Traced:
     _executable: Any = None
     _compiled_for: Any = None
     _paths: Any = None
+    #: Whether it has been called before.
+    ran = False
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -273,8 +275,9 @@ class JitFunction(FastCallable):
         traced = self._traced(call)
         if current_trace() is eval_trace:
             results = traced.call(call.leaves)
-            if not ahead.under_way() and detour() is None and not self._device:
+            if (traced.ran or not ahead.under_way()) and detour() is None and not self._device:
                 self._remember(traced)
+            traced.ran = True
             return tree.unflatten(traced.out_tree, results)
         if self._inline:
             return tree.unflatten(traced.out_tree, eval_closed(traced.closed, *call.leaves))
