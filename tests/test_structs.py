@@ -6,11 +6,13 @@ import dataclasses
 import pickle
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weft import structs
 from weft.structs import struct
 
 
@@ -40,8 +42,15 @@ numbers = st.integers(0, 2)
     frozen=st.booleans(),
     derived=st.booleans(),
     values=st.lists(st.tuples(numbers, numbers), min_size=2, max_size=2),
+    patience=st.sampled_from([0, structs.PATIENCE]),
 )
-def test_methods_are_those_of_dataclass(eq, frozen, derived, values):
+def test_methods_are_those_of_dataclass(eq, frozen, derived, values, patience):
+    """Those that look at the fields, and those that are written."""
+    with mock.patch.object(structs, "PATIENCE", patience):
+        _compare(eq, frozen, derived, values)
+
+
+def _compare(eq, frozen, derived, values):
     pair = [_classes(m, eq=eq, frozen=frozen)[derived] for m in (struct, dataclass)]
     (x, y), (p, q) = ([cls(a, d=(d,)) for a, d in values] for cls in pair)
     assert repr(x).split(".")[-1] == repr(p).split(".")[-1]
@@ -79,6 +88,20 @@ def test_what_a_class_defines_itself_stays():
             return "odd"
 
     assert Odd(1) == Odd(3) and hash(Odd(1)) == hash(Odd(3)) and repr(Odd(1)) == "odd"
+
+
+def test_methods_are_written_when_they_are_called_often():
+    @struct(frozen=True)
+    class Point:
+        x: int
+        y: int = 0
+
+    plain = Point.__init__, Point.__eq__, Point.__hash__
+    for _ in range(structs.PATIENCE + 1):
+        assert Point(1) == Point(1, 0) and hash(Point(2)) == hash(Point(2))
+    for old, new in zip(plain, (Point.__init__, Point.__eq__, Point.__hash__), strict=True):
+        assert old is not new
+    assert Point(3, y=4).y == 4 and Point(1) != Point(2)
 
 
 def test_arguments_are_checked():

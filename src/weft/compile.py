@@ -9,27 +9,26 @@ prints any level on the way.
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import field, replace
-from functools import cache
+from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from weft.config import DUMP_LEVELS, config
-from weft.core.check import check_jaxpr
 from weft.core.collector import collector_paused
-from weft.core.extents import Extent, OpenExtentError, Size, extent_at, typical
+from weft.core.extents import OpenExtentError, Size, extent_at, typical
 from weft.core.jaxpr import ClosedJaxpr
 from weft.core.shape_classes import WORKING_SETS, Family, NoClassError, ShapeClass, sizes_at
+from weft.dumps import dump, printed_kernels, printed_program, printed_steps, printed_terms
 from weft.executable import Executable, Stats
-from weft.kernels.ir import Kernel
-from weft.kernels.machine import Machine, cpu_machine
-from weft.kernels.program import Launch, Program, Routine, walk_steps
+from weft.kernels.machine import Machine
+from weft.kernels.program import Program, Routine
+from weft.machines import machine_of, target_machine
+from weft.planning import Record, Stopwatch, launches, plan_program
 from weft.runtime.buffer import Buffer
 from weft.runtime.callback import HostRoutine
 from weft.runtime.executable import NativeProgram
@@ -39,16 +38,7 @@ from weft.structs import struct
 
 if TYPE_CHECKING:
     from weft.codegen.scalar_llvm import Target
-    from weft.kernels.assemble import Planned
-    from weft.kernels.passes import Pass
-    from weft.kernels.plan import Picker, Weighed
-    from weft.runtime.figures import Figures
     from weft.runtime.native import CPU
-    from weft.saturate.saturate import Saturation
-    from weft.terms.region import For, Region
-    from weft.terms.region import Program as TermProgram
-    from weft.terms.term import Value
-    from weft.terms.tiles import TileProgram
     from weft.tuning import Tuner
 
 
@@ -60,18 +50,6 @@ class Compilations:
 
 
 compiled = Compilations()
-
-
-@struct
-class PlannedRegion:
-    """What became of a region: as it was lowered, as rules left it, how they did, its kernels, and
-    what else they could have been."""
-
-    source: Region
-    chosen: Region
-    pieces: list[Saturation]
-    kernels: list[Planned]
-    weighed: Weighed
 
 
 @struct(frozen=True, eq=False)
@@ -88,25 +66,6 @@ class Profiled:
     record: Record
     machine: Machine
     whole: bool = False
-
-
-@struct
-class Record:
-    """What compiling a program did, level by level, for who wants to look (`weft.explain`).
-
-    ``seconds`` are those of each pass, ``lowered`` the terms before any rule.
-    """
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    regions: list[PlannedRegion] = field(default_factory=list)
-    lowered: TermProgram | None = None
-
-    def timed(self, name: str, run: Callable[[], Any]) -> Any:
-        """The result of ``run``, a part of the pass ``name``."""
-        start = time.perf_counter()
-        result = run()
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-        return result
 
 
 class OpenProgram:
@@ -168,7 +127,7 @@ class OpenProgram:
         )
         if self.record is not None:
             program = instantiate_program(self.program, sizes)
-            subject = Profiled(closed, program, self.record, _target_machine())
+            subject = Profiled(closed, program, self.record, target_machine())
             native = StampedProgram.of(native, len(stamped_steps(program)), subject)
         return Executable(closed, native, self.stats, program=self.program)
 
@@ -201,7 +160,7 @@ def compile_jaxpr(
         from weft.codegen.stamps_llvm import stamped_steps
 
         assert record is not None
-        subject = Profiled(closed, program, record, _target_machine())
+        subject = Profiled(closed, program, record, target_machine())
         native = StampedProgram.of(native, len(stamped_steps(program)), subject)
     if donated:
         from weft.kernels.donation import reuse
@@ -268,7 +227,7 @@ def _compiled(
     stored.stamped = stamped
     native = _timed(stats, "link", stored.link)
     compiled.count += 1
-    kernels = {s.kernel for s in _launches(program)}
+    kernels = {s.kernel for s in launches(program)}
     stats.kernels = stored.kernels = len(kernels)
     stats.refused = stored.refused = sum(len(k.notes.get("refused", ())) for k in kernels)
     stats.arena_bytes = program.arena_bytes
@@ -284,197 +243,11 @@ def _picker(cpu: CPU, tune: bool) -> AbstractContextManager[Tuner | None]:
     return Tuner(cpu)
 
 
-class Stopwatch:
-    """Seconds of what is done in the course of something else."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def timing(self, action: Callable[[Any], None]) -> Callable[[Any], None]:
-        """``action``, with its time taken."""
-
-        def timed(argument: Any) -> None:
-            start = time.perf_counter()
-            action(argument)
-            self.seconds += time.perf_counter() - start
-
-        return timed
-
-
 def _timed(stats: Stats, name: str, run: Callable[[], Any]) -> Any:
     start = time.perf_counter()
     result = run()
     stats.passes[name] = time.perf_counter() - start
     return result
-
-
-def plan_program(
-    closed: ClosedJaxpr,
-    cpu: CPU | None = None,
-    record: Record | None = None,
-    ready: Callable[[Kernel], None] | None = None,
-    picker: Picker | None = None,
-    machine: Machine | None = None,
-    hasty: bool = False,
-) -> Program:
-    """Everything before code generation: terms, kernels, schedules and the memory plan.
-
-    ``cpu`` is what it is planned for, by default the host, or any ``machine``; ``record`` is told
-    what is done, and ``ready`` is given each kernel as soon as it is scheduled. Schedules are
-    chosen by price, or by a ``picker``; a ``hasty`` plan is for few runs.
-    """
-    record = record or Record()
-    from weft.kernels.assemble import assemble
-    from weft.kernels.check import check_kernel
-    from weft.kernels.memory_plan import plan_memory
-    from weft.kernels.passes import one_by_one
-    from weft.kernels.plan import Weighed, plan, seconds_of
-    from weft.kernels.repeats import Repeats
-    from weft.terms.lower import lower_jaxpr
-    from weft.terms.windows import slide_windows
-
-    # What is for a class of shapes is checked at each shape that it is used for (`OpenProgram.at`).
-    check = config.check and not _is_open(closed)
-    _dump("jaxpr", lambda: str(closed))
-    if check:
-        check_jaxpr(closed)
-    if machine is None:
-        machine = host_machine(config.threads) if cpu is None else machine_of(cpu, config.threads)
-    lowered = record.timed("lower", lambda: lower_jaxpr(closed, machine.dots, hasty))
-    record.lowered = lowered
-    _dump("terms", lambda: _printed_terms(lowered))
-    if check:
-        from weft.terms.check import check_program as check_terms
-
-        check_terms(lowered)
-    naive: list[Kernel] | None = [] if "kernels" in config.dump else None
-    watch = None if naive is None else naive.append
-
-    shared: dict[Hashable, Kernel] = {}
-    early = Stopwatch()
-    told = None if ready is None else early.timing(ready)
-    exact = config.numerics == "exact"
-
-    def planned(region: Region) -> list[Planned]:
-        region = slide_windows(region)
-        chosen, pieces = record.timed("saturate", lambda: saturated(region, machine))
-        weighed = Weighed()
-        kernels = record.timed(
-            "plan", lambda: plan(chosen, machine, watch, shared, told, picker, exact, weighed)
-        )
-        record.seconds["plan"] -= early.seconds
-        early.seconds = 0.0
-        record.regions.append(PlannedRegion(region, chosen, pieces, kernels, weighed))
-        return kernels
-
-    def planned_tiles(tiles: TileProgram) -> tuple[Kernel, tuple[Value, ...]]:
-        from weft.kernels.tile_programs import build_tile_kernel
-        from weft.saturate.saturate import Saturation
-
-        kernel, values = record.timed("plan", lambda: build_tile_kernel(tiles, machine))
-        if check:
-            check_kernel(kernel)
-        if told is not None:
-            told(kernel)
-            early.seconds = 0.0
-        region = tiles.written()
-        left = [Saturation(region, skipped="the user's kernel")]
-        kernels: list[Planned] = [(kernel, values, None)]
-        record.regions.append(PlannedRegion(region, region, left, kernels, Weighed()))
-        return kernel, values
-
-    searched: dict[Region, list[Saturation]] = {}
-
-    def prepared(region: Region) -> Region:
-        chosen, searched[chosen] = saturated(slide_windows(region), machine)
-        return chosen
-
-    def taken(passes: list[Pass]) -> None:
-        for kernel in (p.kernel for p in passes if p.kernel not in shared):
-            shared[kernel] = kernel
-            if check:
-                check_kernel(kernel)
-            if told is not None:
-                told(kernel)
-        record.seconds["plan"] = record.seconds.get("plan", 0.0) - early.seconds
-        early.seconds = 0.0
-
-    repeats = Repeats(machine, prepared, lambda r: seconds_of(r, machine, exact), taken)
-
-    def in_passes(loop: For) -> list[Pass]:
-        found = record.timed("plan", lambda: [] if _is_open(closed) else repeats.passes(loop))
-        if found:
-            body, chosen = repeats.bodies[loop]
-            ran: list[Planned] = [(p.kernel, p.values, None) for p in one_by_one(found) or found]
-            record.regions.append(PlannedRegion(body, chosen, searched[chosen], ran, Weighed()))
-        return found
-
-    if not _is_open(closed):
-        lowered = record.timed("plan", lambda: repeats.rolled(lowered))
-        if check:
-            check_terms(lowered)
-    program = assemble(lowered, planned, planned_tiles, in_passes)
-    program.threads = machine.threads
-    program = record.timed("memory", lambda: plan_memory(program))
-    _dump("kernels", lambda: _printed_kernels(naive or []))
-    _dump("schedule", lambda: _printed_kernels(s.kernel for s in _launches(program)))
-    _dump("program", lambda: _printed_program(program))
-    if check:
-        from weft.kernels.program_check import check_program
-
-        check_program(program, kernels=False)  # `plan` has checked each when it was made
-    return program
-
-
-def saturated(region: Region, machine: Machine) -> tuple[Region, list[Saturation]]:
-    """``region``, computed in the cheapest way that the rules of ``weft.config.numerics`` find."""
-    from weft.saturate.saturate import saturate
-
-    exact = config.extraction == "exact"
-    found, pieces = saturate(region, machine, config.numerics, exact=exact)
-    if found is not region:
-        _dump("saturated", lambda: _printed_steps(found))
-        if config.check:
-            from weft.terms.check import check_block
-            from weft.terms.region import Block
-
-            check_block(Block(list(found.steps)), region.inputs)
-    return found, pieces
-
-
-def _is_open(closed: ClosedJaxpr) -> bool:
-    """Whether ``closed`` is for a class of shapes, be it that only arrays it makes have them."""
-    made = (v.aval for eqn in closed.jaxpr.eqns for v in eqn.outvars)
-    return any(isinstance(d, Extent) for aval in (*closed.in_avals, *made) for d in aval.shape)
-
-
-def _printed_terms(lowered: Any) -> str:
-    from weft.terms.print import format_program
-
-    return format_program(lowered)
-
-
-def _printed_steps(region: Region) -> str:
-    from weft.terms.print import format_step
-
-    return "\n".join(map(format_step, region.steps))
-
-
-def _printed_program(program: Program) -> str:
-    from weft.kernels.program_print import print_program
-
-    return print_program(program, kernels=False)
-
-
-def _printed_kernels(kernels: Iterable[Kernel]) -> str:
-    from weft.kernels.print import print_kernel
-
-    return "\n".join(print_kernel(kernel) for kernel in dict.fromkeys(kernels))
-
-
-def _dump(level: str, text: Callable[[], str]) -> None:
-    if level in config.dump:
-        print(f"== {level} ==\n{text()}", file=sys.stderr)
 
 
 def level_text(closed: ClosedJaxpr, level: str) -> str:
@@ -493,57 +266,17 @@ def level_text(closed: ClosedJaxpr, level: str) -> str:
         return str(closed)
     cpu = target_cpu()
     if level == "terms":
-        return _printed_terms(lower_jaxpr(closed, machine_of(cpu, config.threads).dots))
+        return printed_terms(lower_jaxpr(closed, machine_of(cpu, config.threads).dots))
     record = Record()
     program = plan_program(closed, cpu, record)
     if level == "saturated":
-        return "\n".join(_printed_steps(region.chosen) for region in record.regions)
+        return "\n".join(printed_steps(region.chosen) for region in record.regions)
     if level == "schedule":
-        return _printed_kernels(s.kernel for s in _launches(program))
+        return printed_kernels(s.kernel for s in launches(program))
     if level == "program":
-        return _printed_program(program)
+        return printed_program(program)
     text = emit_llvm(program, cpu)
     return text if level == "llvm" else emit_assembly(text, cpu)
-
-
-def _launches(program: Program) -> list[Launch]:
-    return [s for s in walk_steps(program.steps) if isinstance(s, Launch)]
-
-
-def host_machine(threads: int) -> Machine:
-    """The machine model of this host."""
-    from weft.runtime.native import host_cpu
-
-    return machine_of(host_cpu(), threads)
-
-
-def _target_machine() -> Machine:
-    """The machine model that programs are compiled for."""
-    from weft.runtime.processors import target_cpu
-
-    return machine_of(target_cpu(), config.threads)
-
-
-def machine_of(cpu: CPU, threads: int) -> Machine:
-    """The machine model of a processor, with the figures of this one if it was measured."""
-    from weft.runtime import figures
-    from weft.runtime.native import host_cpu
-
-    known = figures.measured() if cpu.triple == host_cpu().triple else None
-    return _machine_of(cpu, threads, known)
-
-
-@cache
-def _machine_of(cpu: CPU, threads: int, figures: Figures | None) -> Machine:
-    from weft.kernels.machine import measured
-    from weft.terms.dots import dots_of
-
-    caches = (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes)
-    features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
-    machine = cpu_machine(
-        threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture, dots_of(features)
-    )
-    return machine if figures is None else measured(machine, figures)
 
 
 def target_of(cpu: CPU) -> Target:
@@ -560,8 +293,8 @@ def emit_llvm(program: Program, cpu: CPU) -> str:
     from weft.runtime.native import emit_assembly
 
     text = emit_program(program, target_of(cpu))
-    _dump("llvm", lambda: text)
-    _dump("assembly", lambda: emit_assembly(text, cpu))
+    dump("llvm", lambda: text)
+    dump("assembly", lambda: emit_assembly(text, cpu))
     return text
 
 

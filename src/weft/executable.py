@@ -75,7 +75,7 @@ class Executable:
     def program(self) -> Program:
         """What was compiled; planned again if the machine code came from disk."""
         if self._program is None:
-            from weft.compile import plan_program
+            from weft.planning import plan_program
 
             self._program = plan_program(self._closed, hasty=self._hasty)
         return self._program

@@ -8,10 +8,10 @@ import pytest
 
 import weft
 from weft.codegen import opencl
-from weft.compile import plan_program
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import cpu_machine, gpu_machine
 from weft.kernels.program import Launch
+from weft.planning import plan_program
 
 GRID = gpu_machine("grid", 2, 64, 1 << 20, 100.0)
 ON_A_CPU = replace(GRID, processor=cpu_machine(1, 64, (32 << 10, 1 << 20, 32 << 20)))

@@ -16,9 +16,10 @@ from tests.compiled.agreement import EVERY, FLOATS, HALF
 from tests.levels import programs as random_programs
 from weft import lax
 from weft import numpy as wnp
-from weft.compile import emit_llvm, plan_program
+from weft.compile import emit_llvm
 from weft.core.avals import ShapedArray
 from weft.core.staging import trace_to_jaxpr
+from weft.planning import plan_program
 from weft.runtime.native import compile_module, emit_assembly
 from weft.runtime.pool import symbols
 from weft.runtime.processors import aarch64

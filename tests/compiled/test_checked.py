@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import weft
-from weft.compile import compile_jaxpr, plan_program
+from weft.compile import compile_jaxpr
 from weft.core.bounded import BoundedCache
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels import plan as planning
@@ -20,6 +20,7 @@ from weft.kernels.assemble import assemble
 from weft.kernels.check import KernelError
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import gpu_machine
+from weft.planning import plan_program
 from weft.terms import lower
 from weft.terms.check import TermError
 

@@ -13,11 +13,12 @@ from tests.compiled.agreement import EVERY, FLOATS, HALF, assert_close, operands
 from weft import lax
 from weft import numpy as wnp
 from weft.codegen.program_llvm import uses_pool
-from weft.compile import emit_llvm, plan_program
+from weft.compile import emit_llvm
 from weft.config import config
 from weft.core.avals import ShapedArray
 from weft.core.interpret import eval_jaxpr_numpy
 from weft.core.staging import trace_to_jaxpr
+from weft.planning import plan_program
 from weft.runtime.buffer import Buffer
 from weft.runtime.executable import NativeProgram
 from weft.runtime.native import CPU, compile_module, host_cpu

@@ -18,7 +18,6 @@ import numpy as np
 
 import weft
 from weft import numpy as wnp
-from weft.compile import Record, host_machine, plan_program
 from weft.core.bounded import BoundedCache
 from weft.kernels import (
     blocked,
@@ -33,6 +32,8 @@ from weft.kernels import (
     wide_folds,
 )
 from weft.kernels.price.price import price
+from weft.machines import host_machine
+from weft.planning import Record, plan_program
 from weft.saturate import encode, search
 from weft.saturate import engine as engines
 from weft.saturate.engine import Engine

@@ -16,7 +16,6 @@ import weft
 from tests.discoveries.catalog import DISCOVERIES, attention
 from weft import numpy as wnp
 from weft.codegen import cuda
-from weft.compile import host_machine, plan_program
 from weft.core.avals import ShapedArray
 from weft.core.staging import trace_to_jaxpr
 from weft.kernels.ir import For, Kernel, loops
@@ -24,6 +23,8 @@ from weft.kernels.machine import Machine, h100
 from weft.kernels.price.gpu import GpuPrice
 from weft.kernels.price.price import price
 from weft.kernels.program import Launch
+from weft.machines import host_machine
+from weft.planning import plan_program
 
 H100 = h100()
 Shapes = tuple[tuple[int, ...], ...]

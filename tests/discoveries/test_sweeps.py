@@ -11,9 +11,10 @@ import pytest
 import weft
 import weft.numpy as wnp
 from weft import lax
-from weft.compile import Record, host_machine, plan_program
 from weft.kernels.price.price import price
 from weft.kernels.program import For, Launch, Program, walk_steps
+from weft.machines import host_machine
+from weft.planning import Record, plan_program
 
 
 def jacobi(u: Any) -> Any:

@@ -18,7 +18,6 @@ from tests.codegen.gpu_programs import GPU
 from tests.kernels.exact import fault
 from tests.kernels.mutants import mutant
 from weft import numpy as wnp
-from weft.compile import host_machine
 from weft.kernels import strategy, strategy_gpu
 from weft.kernels.assemble import assemble
 from weft.kernels.check import KernelError, check_kernel
@@ -26,6 +25,7 @@ from weft.kernels.ir import Kernel
 from weft.kernels.plan import plan
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
+from weft.machines import host_machine
 from weft.terms.lower import lower_jaxpr
 
 CPU = host_machine(2)

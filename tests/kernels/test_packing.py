@@ -7,13 +7,13 @@ import pytest
 
 import weft
 from weft import numpy as wnp
-from weft.compile import plan_program
 from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import gpu_machine
 from weft.kernels.packing import pack
 from weft.kernels.program import Launch
+from weft.planning import plan_program
 
 GPU = gpu_machine("gpu", 8, 32, 16384, 100.0)
 

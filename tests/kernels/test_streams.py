@@ -19,7 +19,7 @@ import weft.numpy as wnp
 from tests.levels import programs as random_programs
 from tests.levels.test_levels import check_levels, run_launches, trace
 from weft import lax
-from weft.compile import Executable, compile_jaxpr, host_machine, plan_program
+from weft.compile import Executable, compile_jaxpr
 from weft.core.bounded import BoundedCache
 from weft.kernels import plan, streaming
 from weft.kernels.blocked import Blocks
@@ -27,6 +27,8 @@ from weft.kernels.gathers import gathered
 from weft.kernels.partition import partition
 from weft.kernels.program import Launch
 from weft.kernels.streams import Stream, find_streams
+from weft.machines import host_machine
+from weft.planning import plan_program
 from weft.terms.lower import lower_jaxpr
 from weft.terms.region import Region
 

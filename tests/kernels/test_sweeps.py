@@ -16,7 +16,6 @@ import weft
 import weft.numpy as wnp
 from tests.levels.test_levels import trace
 from weft import lax
-from weft.compile import Record, host_machine, plan_program
 from weft.core.bounded import BoundedCache
 from weft.kernels import passes, sweeps
 from weft.kernels.ir import loops
@@ -24,6 +23,8 @@ from weft.kernels.program import Launch, walk_steps
 from weft.kernels.program_interpret import run_program
 from weft.kernels.sweep_kernel import Size, fits, least_columns
 from weft.kernels.sweeps import Sweep
+from weft.machines import host_machine
+from weft.planning import Record, plan_program
 
 Arrays = list[np.ndarray]
 

@@ -11,12 +11,12 @@ import pytest
 
 import weft
 import weft.numpy as np_
+from weft.demo.multigrid import around, relax, residual, v_cycle
 from weft.lazy import (
     LazyArray,
     Space,
     compute,
     lazy,
-    lazy_fuse,
     lazy_indices,
     lazy_overwrite,
     lazy_reduce,
@@ -32,70 +32,8 @@ def at_once() -> Iterator[None]:
         yield
 
 
-def shifted(u: Any, di: int, dj: int, space: Space) -> LazyArray:
-    """The neighbours (i + di, j + dj) of the points of a space."""
-    return lazy_reshape(u, lambda i, j: (i - di, j - dj), space)
-
-
-def neighbours(u: Any, space: Space) -> LazyArray:
-    moves = [(0, 1), (1, 0), (0, -1), (-1, 0)]
-    return lazy(lambda *xs: sum(xs), *(shifted(u, *move, space) for move in moves))
-
-
 def jacobi(u: LazyArray) -> LazyArray:
-    return lazy_overwrite(u, neighbours(u, u.space.interior()) / 4)
-
-
-def red_black(u: LazyArray, f: LazyArray, h: float) -> LazyArray:
-    """One sweep of Gauss and Seidel's method for -Δu = f: points of one colour, then the other."""
-    rows, columns = u.space.interior()
-    for colour in (0, 1):
-        for first in (0, 1):
-            part = Space(rows[first::2], columns[(first + colour) % 2 :: 2])
-            if part.size:
-                new = (neighbours(u, part) + h * h * lazy_reshape(f, part)) / 4
-                u = lazy_overwrite(u, new)
-    return u
-
-
-def residual(u: LazyArray, f: LazyArray, h: float) -> LazyArray:
-    inner = u.space.interior()
-    laplace = (neighbours(u, inner) - 4 * lazy_reshape(u, inner)) / (h * h)
-    return lazy_overwrite(0 * u, lazy_reshape(f, inner) + laplace)
-
-
-def restricted(r: LazyArray) -> LazyArray:
-    """Every second point, as the weighted mean of its neighbourhood."""
-    weights = np.outer([1, 2, 1], [1, 2, 1]) / 16
-    near = lazy_windows(r, range(-1, 2), range(-1, 2))
-    near = lazy_reshape(near, Space(near.space[0][1::2], near.space[1][1::2], *near.space[2:]))
-    weighted = near * lazy_reshape(weights, "k m -> k-1 m-1")
-    summed = lazy_reduce(
-        np_.add, lazy_reduce(np_.add, lazy_reshape(weighted, "i j k m -> k m i j"))
-    )
-    coarse = lazy_reshape(r, Space(r.space[0][::2], r.space[1][::2]))
-    return lazy_reshape(lazy_overwrite(0 * coarse, summed), "i j -> i/2 j/2")
-
-
-def prolonged(e: LazyArray) -> LazyArray:
-    """Twice as many points, those between as means."""
-    e = lazy_reshape(e, "i j -> 2*i 2*j")
-    for axis in (0, 1):
-        a = lazy_reshape(e, "i j -> j i") if axis else e
-        rows, columns = a.space
-        between = Space(range(rows[0] + 1, rows[-1], 2), columns)
-        mean = (shifted(a, -1, 0, between) + shifted(a, 1, 0, between)) / 2
-        a = lazy_fuse(a, mean)
-        e = lazy_reshape(a, "j i -> i j") if axis else a
-    return e
-
-
-def v_cycle(u: LazyArray, f: LazyArray, h: float) -> LazyArray:
-    u = red_black(u, f, h)
-    if u.shape[0] > 3:
-        r = restricted(residual(u, f, h))
-        u = u + prolonged(v_cycle(0 * r, r, 2 * h))
-    return red_black(u, f, h)
+    return lazy_overwrite(u, around(u, u.space.interior()) / 4)
 
 
 @pytest.mark.usefixtures("at_once")
@@ -114,7 +52,7 @@ def test_jacobi() -> None:
 def test_red_black_gauss_seidel() -> None:
     rng = np.random.default_rng(0)
     wanted, f, h = rng.normal(size=(6, 7)), rng.normal(size=(6, 7)), 0.3
-    u = red_black(LazyArray(wanted), LazyArray(f), h)
+    u = relax(LazyArray(wanted), LazyArray(f), h)
     for colour in (0, 1):
         for i in range(1, 5):
             for j in range(1, 6):
@@ -140,11 +78,11 @@ def test_a_compiled_sweep_differentiates() -> None:
     h = 0.5
     f = np.random.default_rng(2).normal(size=(5, 5)).astype(np.float32)
     u = np.zeros((5, 5), np.float32)
-    sweep = weft.jit(lambda u, f: red_black(u, f, h))
-    slope = weft.jit(weft.grad(lambda f: np_.sum(red_black(LazyArray(u), f, h).values)))
+    sweep = weft.jit(lambda u, f: relax(u, f, h))
+    slope = weft.jit(weft.grad(lambda f: np_.sum(relax(LazyArray(u), f, h).values)))
     with weft.disable_jit():
-        wanted = compute(red_black(LazyArray(u), LazyArray(f), h))
-        ones = weft.grad(lambda f: np_.sum(red_black(LazyArray(u), f, h).values))(LazyArray(f))
+        wanted = compute(relax(LazyArray(u), LazyArray(f), h))
+        ones = weft.grad(lambda f: np_.sum(relax(LazyArray(u), f, h).values))(LazyArray(f))
     np.testing.assert_allclose(compute(sweep(LazyArray(u), LazyArray(f))), wanted, rtol=1e-6)
     np.testing.assert_allclose(compute(slope(LazyArray(f))), compute(ones), rtol=1e-6)
 

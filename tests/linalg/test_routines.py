@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import weft
 import weft.numpy as wnp
-from weft.compile import plan_program
 from weft.kernels.program import Routine, walk_steps
 from weft.kernels.program_interpret import run_program
 from weft.lax import linalg
+from weft.planning import plan_program
 from weft.primitives.library_call import LibraryCall
 from weft.terms.lower import lower_jaxpr
 from weft.terms.print import format_program

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import weft
 import weft.numpy as wnp
 from weft import lax
-from weft.compile import plan_program
 from weft.kernels.program import Routine, walk_steps
+from weft.planning import plan_program
 from weft.primitives.fft import convolved_length, radices
 
 few = settings(max_examples=12, deadline=None)

@@ -18,7 +18,7 @@ import weft
 import weft.numpy as wnp
 from weft import lax
 from weft.codegen import parts, program_llvm
-from weft.compile import compile_jaxpr, emit_llvm, plan_program
+from weft.compile import compile_jaxpr, emit_llvm
 from weft.core import check_jaxpr
 from weft.core.canonical import jaxpr_key, key_digest
 from weft.core.interpret import eval_jaxpr_numpy
@@ -27,6 +27,7 @@ from weft.kernels import plan as planning
 from weft.kernels.program_check import check_program
 from weft.kernels.program_interpret import run_program
 from weft.kernels.program_print import print_program
+from weft.planning import plan_program
 from weft.runtime.processors import target_cpu
 from weft.terms.check import check_program as check_terms
 from weft.terms.interpret import interpret

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft import config
-from weft.compile import host_machine
 from weft.kernels.machine import cpu_machine, measured
 from weft.kernels.price.price import price
+from weft.machines import host_machine
 from weft.runtime import figures, measure
 from weft.runtime.figures import Figures, LevelFigures, dumps, loads
 from weft.runtime.native import host_cpu

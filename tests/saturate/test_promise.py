@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.saturate.test_saturate import CASES, lowered
 from weft import numpy as wnp
-from weft.compile import host_machine
 from weft.core.bounded import BoundedCache
+from weft.machines import host_machine
 from weft.saturate import search as module
 from weft.saturate.cost import Costs
 from weft.saturate.encode import Encoded

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 import weft
 from tests.levels import programs as random_programs
 from weft import numpy as wnp
-from weft.compile import host_machine
+from weft.machines import host_machine
 from weft.saturate.pieces import pieces
 from weft.saturate.saturate import Saturation, saturate
 from weft.terms.check import check_program

@@ -16,7 +16,6 @@ import numpy as np
 
 from weft.backends.device import Device, DeviceProgram, Memory
 from weft.backends.dtypes import check_dtypes
-from weft.compile import Record, plan_program
 from weft.config import config
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.ir import Kernel
@@ -34,6 +33,7 @@ from weft.kernels.program import (
     walk_steps,
     writes_of,
 )
+from weft.planning import Record, plan_program
 
 #: A kernel on a device: run it on its arguments, the parameters and then shared scratch.
 Launcher = Callable[[Sequence[Memory]], None]

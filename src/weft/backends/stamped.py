@@ -17,9 +17,10 @@ import numpy as np
 from weft.backends.device import DeviceProgram, Memory
 from weft.backends.programs import Run, SteppedProgram
 from weft.codegen.stamps_llvm import stamped_steps
-from weft.compile import Profiled, Record
+from weft.compile import Profiled
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.program import Step
+from weft.planning import Record
 from weft.runtime import stamps
 from weft.runtime.stamps import EVENTS, Observation
 

@@ -23,12 +23,14 @@ from weft.backends.dtypes import check_dtypes
 from weft.backends.interrupts import Interrupts
 from weft.backends.linear_memory import LinearMemory
 from weft.codegen.program_llvm import Emitter, routines_of, stack_bytes
-from weft.compile import Profiled, Record, machine_of, plan_program, target_of
+from weft.compile import Profiled, target_of
 from weft.config import config
 from weft.core.jaxpr import ClosedJaxpr
 from weft.errors import DeviceError
 from weft.kernels.program import Program, Routine, walk_steps
 from weft.kernels.work import seconds
+from weft.machines import machine_of
+from weft.planning import Record, plan_program
 from weft.primitives.library_call import LibraryCall
 from weft.runtime.cache import compile_cached
 from weft.runtime.callback import HostCallback

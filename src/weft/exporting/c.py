@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from weft.codegen import c_program
-from weft.compile import plan_program
 from weft.core.avals import ShapedArray
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.machine import cpu_machine
+from weft.planning import plan_program
 
 
 def files(

@@ -8,7 +8,7 @@
  *
  * Arguments and results are those of $NAME$.js.
  */
-import { load as loadWasm, inputs, outputs } from "./$NAME$.js";
+import { load as loadWasm, check, inputs, outputs } from "./$NAME$.js";
 export { inputs, outputs };
 
 const PROGRAM = $PROGRAM$;
@@ -139,13 +139,7 @@ async function onDevice(device) {
   let last = Promise.resolve();
   const call = (...args) => {
     if (!open) throw new Error("$NAME$ was disposed of: load it again");
-    if (args.length !== inputs.length)
-      throw new TypeError(`$NAME$ takes ${inputs.length} arrays, got ${args.length}`);
-    args.forEach((array, n) => {
-      const [name, Kind, length, , type] = inputs[n];
-      if (!(array instanceof Kind) || array.length !== length)
-        throw new TypeError(`$NAME$: ${name} is ${type}, a ${Kind.name} of ${length} elements`);
-    });
+    check(args);
     const found = last.then(() => run(args));
     last = found.catch(() => {});
     return found;

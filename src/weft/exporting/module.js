@@ -12,6 +12,17 @@ const PAGES = $PAGES$, STACK = $STACK$, TABLE = $TABLE$, ARENA = $ARENA$;
 export const inputs = $INPUTS$;
 export const outputs = $OUTPUTS$;
 
+/** Throws what tells whoever passes other arrays than these what to pass. */
+export function check(args) {
+  if (args.length !== inputs.length)
+    throw new TypeError(`$NAME$ takes ${inputs.length} arrays, got ${args.length}`);
+  args.forEach((array, n) => {
+    const [name, Kind, length, , type] = inputs[n];
+    if (!(array instanceof Kind) || array.length !== length)
+      throw new TypeError(`$NAME$: ${name} is ${type}, a ${Kind.name} of ${length} elements`);
+  });
+}
+
 /** The function; `source` is where the module of WebAssembly is (a URL), or its bytes. */
 export async function load(source = new URL("./$NAME$.wasm", import.meta.url)) {
   const given = ArrayBuffer.isView(source) || source instanceof ArrayBuffer;
@@ -25,13 +36,10 @@ export async function load(source = new URL("./$NAME$.wasm", import.meta.url)) {
 
   const call = (...args) => {
     if (instance === null) throw new Error("$NAME$ was disposed of: load it again");
-    if (args.length !== inputs.length)
-      throw new TypeError(`$NAME$ takes ${inputs.length} arrays, got ${args.length}`);
+    check(args);
     args.forEach((array, n) => {
-      const [name, Kind, length, , type] = inputs[n];
-      if (!(array instanceof Kind) || array.length !== length)
-        throw new TypeError(`$NAME$: ${name} is ${type}, a ${Kind.name} of ${length} elements`);
-      new Kind(memory.buffer, inputs[n][3], length).set(array);
+      const [, Kind, length, place] = inputs[n];
+      new Kind(memory.buffer, place, length).set(array);
     });
     instance.exports.main(TABLE | 0, ARENA | 0, 0);
     return Object.fromEntries(outputs.map(([name, Kind, length, place]) =>

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from weft.codegen import wgsl
-from weft.compile import plan_program
 from weft.core.dtypes import short_name
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.ir import Kernel
@@ -31,6 +30,7 @@ from weft.kernels.program import (
     Swap,
     While,
 )
+from weft.planning import plan_program
 
 #: A device with the limits that every implementation of WebGPU has, buffers of a kernel included.
 BUFFERS = 8

@@ -15,12 +15,14 @@ import numpy as np
 
 from weft.backends.linear_memory import rounded
 from weft.codegen.program_llvm import emit_program, stack_bytes
-from weft.compile import machine_of, plan_program, target_of
+from weft.compile import target_of
 from weft.core.avals import ShapedArray
 from weft.core.dtypes import stored_dtype
 from weft.core.jaxpr import ClosedJaxpr
 from weft.exporting import shaders
 from weft.kernels.program import Program, Routine, walk_steps
+from weft.machines import machine_of
+from weft.planning import plan_program
 from weft.runtime.native import compile_module
 from weft.runtime.processors import browser
 from weft.runtime.wasm_object import FIRST, INTERRUPTS, PAGE, WasmObject

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from weft.compile import host_machine
 from weft.config import config
 from weft.kernels.machine import Level, Machine, h100
+from weft.machines import host_machine
 from weft.runtime import figures
 from weft.runtime.measure import measure as measure_figures
 from weft.runtime.measure import steps

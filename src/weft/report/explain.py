@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from weft import tree
-from weft.compile import PlannedRegion, Record, compile_jaxpr, host_machine
+from weft.compile import compile_jaxpr
 from weft.config import config
 from weft.core.avals import ShapedArray
 from weft.kernels.machine import Machine
 from weft.kernels.print import print_kernel
+from weft.machines import host_machine
+from weft.planning import PlannedRegion, Record
 from weft.report.levels import Levels
 from weft.report.origins import computed, lines_of, written
 from weft.report.report import EGraph, KernelReport, Report, Work

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from weft.compile import PlannedRegion
 from weft.core.source import Source
 from weft.kernels.ir import Kernel
 from weft.kernels.program import Launch, Program, walk_steps
+from weft.planning import PlannedRegion
 from weft.terms.liveness import loaded
 from weft.terms.region import Def, Scatter
 from weft.terms.term import Value
