@@ -16,30 +16,25 @@ result is scalar code over unit-step loops; schedules tile it.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import field
 from itertools import pairwise
 
 import numpy as np
 
-from weft.core.extents import OpenExtentError
 from weft.kernels import ir
-from weft.kernels.pieces import MAX_PIECES, Piece, breakpoints, entered, live_pieces
+from weft.kernels.build_terms import Scope, TermWriter
+from weft.kernels.pieces import MAX_PIECES, breakpoints, entered
 from weft.structs import struct
-from weft.terms.affine import Affine, Axis, Interval
+from weft.terms.affine import Affine, Axis
 from weft.terms.dots import DOTS
 from weft.terms.monoids import ADD, MONOIDS, Monoid
-from weft.terms.ops import OPS, result_dtype
 from weft.terms.region import Def
 from weft.terms.term import (
     FOLDS,
     FUSES,
-    Const,
     Fold,
     Fuse,
-    Index,
     Load,
     Map,
-    Proj,
     Scan,
     Term,
     Value,
@@ -48,10 +43,6 @@ from weft.terms.term import (
     shared,
     substitute,
 )
-
-#: Terms of which subterms are computed elsewhere or under guards.
-_APART = Fuse | Fold | Scan | Proj
-_REDUCTIONS = Fold | Scan
 
 
 @struct(eq=False)
@@ -109,15 +100,6 @@ class _Sink:
 
 
 @struct(eq=False)
-class _Scope:
-    """An open loop (or the kernel's top): statements so far and values already computed there."""
-
-    axis: Axis | None
-    body: list[ir.Stmt] = field(default_factory=list)
-    known: dict[object, ir.Var] = field(default_factory=dict)
-
-
-@struct(eq=False)
 class _Running:
     """A fold whose loops are open: its current carry variables."""
 
@@ -135,28 +117,23 @@ def build_kernel(
     return _Builder(cone, around).build()
 
 
-class _Builder:
+class _Builder(TermWriter):
     def __init__(self, cone: Cone, around: frozenset[Axis]) -> None:
+        super().__init__(cone.name)
         self.cone = cone
         self.around = around
-        self.inputs: dict[Value, ir.Buffer] = {}
         self.outputs: dict[Value, ir.Buffer] = {
             o.value: ir.Buffer(
                 o.value.name, o.value.shape, o.value.dtype, "inout" if o.combine else "output"
             )
             for o in cone.outputs
         }
-        self.rows: dict[Value, tuple[Def, int, ir.Buffer]] = {}
         for definition, depth in cone.rows:
             v = definition.value
             buffer = ir.Buffer(v.name, v.shape[depth:], v.dtype, "scratch", "thread")
             self.rows[v] = (definition, depth, buffer)
-        self.scopes: list[_Scope] = [_Scope(None)]
-        self.ranges: dict[Axis, Interval] = {}
         self.row_wave: dict[Value, int] = {}
         self.wave = 0
-        self.inline_rows: set[Value] = set()
-        self.guard_axes: dict[ir.Guard, frozenset[Axis]] = {}
 
     def build(self) -> tuple[ir.Kernel, tuple[Value, ...]]:
         terms = tuple(o.term for o in self.cone.outputs)
@@ -269,9 +246,6 @@ class _Builder:
                 stack.extend(term.children)
         return list(seen)
 
-    def _live(self, fuse: Fuse) -> tuple[Piece, ...]:
-        return live_pieces(fuse, fuse.index, self.ranges)
-
     def _row_sink(self, load: Load, bound: set[Axis]) -> _Sink | None:
         """The loop nest that fills a row, if this block and no earlier one binds its outer axes."""
         if ("row", load.value) in self._all_known() or not self._is_filled_here(load, bound):
@@ -365,7 +339,7 @@ class _Builder:
                 entry = tuple(ir.Var(v.dtype) for v in run.vars)
                 entries.append((run, entry))
                 inside.append(_Running(moved, entry))
-        self.scopes.append(_Scope(axis))
+        self.scopes.append(Scope(axis))
         rows = self.inline_rows
         self._block(inner, inside)
         self.inline_rows = rows
@@ -441,17 +415,6 @@ class _Builder:
         neutral = sink.monoid.identity([b.dtype for b in sink.bodies])
         return tuple(self._constant(v, b.dtype) for v, b in zip(neutral, sink.bodies, strict=True))
 
-    def _constant(self, value: object, dtype: np.dtype) -> ir.Var:
-        term = Const(value, dtype)
-        top = self.scopes[0]
-        key = (term, ())
-        if key not in top.known:
-            var = ir.Var(dtype)
-            # Constants go first, before any loop already emitted at the top.
-            top.body.insert(0, ir.Const(var, term.value))
-            top.known[key] = var
-        return top.known[key]
-
     def _know_fold(self, run: _Running) -> None:
         self.scopes[-1].known[run.sink.fold] = run.vars  # type: ignore[assignment]
 
@@ -505,149 +468,6 @@ class _Builder:
         values = tuple(self._term(b, ()) for b in sink.bodies)
         assert sink.monoid is not None
         return self._combine(sink.monoid, totals, values)
-
-    def _combine(
-        self, monoid: Monoid, a: Sequence[ir.Var], b: Sequence[ir.Var]
-    ) -> tuple[ir.Var, ...]:
-        def emit(op: str, *args: ir.Var) -> ir.Var:
-            dtypes = tuple(x.dtype for x in args)
-            return self._map(op, args, result_dtype(op, dtypes) if op in OPS else dtypes[0])
-
-        return monoid.combine(emit, a, b)
-
-    def _map(self, op: str, args: Sequence[ir.Var], dtype: np.dtype) -> ir.Var:
-        out = ir.Var(dtype)
-        self.scopes[-1].body.append(ir.Map(out, op, tuple(args)))
-        return out
-
-    # -- terms -------------------------------------------------------------------------------------
-
-    def _scope_of(self, axes: Iterable[Axis]) -> _Scope:
-        """The outermost open scope in which all ``axes`` are bound."""
-        wanted = set(axes)
-        for depth in range(len(self.scopes) - 1, 0, -1):
-            if self.scopes[depth].axis in wanted:
-                return self.scopes[depth]
-        return self.scopes[0]
-
-    def _guard_axes(self, guards: tuple[ir.Guard, ...]) -> set[Axis]:
-        """Axes that guards depend on, through variables too: those do not say their loops."""
-        return {a for g in guards for a in self.guard_axes[g]}
-
-    def _term(self, root: Term, guards: tuple[ir.Guard, ...]) -> ir.Var:
-        """The variable that holds ``root``, computed in the outermost loop possible."""
-        stack: list[tuple[Term, bool]] = [(root, False)]
-        while stack:
-            term, ready = stack.pop()
-            if self._lookup(term, guards) is not None:
-                continue
-            if ready:
-                self._emit(term, guards)
-                continue
-            stack.append((term, True))
-            if not isinstance(term, _APART):
-                stack.extend((c, False) for c in reversed(term.children))
-        found = self._lookup(root, guards)
-        assert found is not None
-        return found
-
-    def _lookup(self, term: Term, guards: tuple[ir.Guard, ...]) -> ir.Var | None:
-        # What was computed under fewer guards holds under more; and an index made of the very
-        # variable that a guard bounds is provably in bounds.
-        weaker = [guards[:n] for n in range(len(guards), -1, -1)]
-        for scope in reversed(self.scopes):
-            for some in weaker:
-                found = scope.known.get((term, some))
-                if found is not None:
-                    return found
-            if isinstance(term, _REDUCTIONS) and term in scope.known:
-                return scope.known[term][0]  # type: ignore[index]
-            if isinstance(term, Proj) and term.fold in scope.known:
-                return scope.known[term.fold][term.position]  # type: ignore[index]
-        return None
-
-    def _emit(self, term: Term, guards: tuple[ir.Guard, ...]) -> None:
-        if isinstance(term, Const):
-            self._constant(term.value, term.dtype)
-            if guards:
-                self.scopes[0].known[(term, guards)] = self.scopes[0].known[(term, ())]
-            return
-        if isinstance(term, Fuse):
-            self._emit_fuse(term, guards)
-            return
-        scope = self._scope_of(term.axes | self._guard_axes(guards))
-        if isinstance(term, Load):
-            out = self._emit_load(term, guards, scope)
-        else:
-            out = ir.Var(term.dtype)
-            if isinstance(term, Index):
-                scope.body.append(ir.Iota(out, self._index(term.expr, guards)))
-            elif isinstance(term, Map):
-                args = tuple(self._lookup(a, guards) for a in term.args)
-                scope.body.append(ir.Map(out, term.op, args))  # type: ignore[arg-type]
-            else:
-                raise TypeError(
-                    f"{type(term).__name__} over {getattr(term, 'over', ())} was not computed "
-                    f"before its use in kernel {self.cone.name}"
-                )
-        scope.known[(term, guards)] = out
-
-    def _emit_load(self, load: Load, guards: tuple[ir.Guard, ...], scope: _Scope) -> ir.Var:
-        if load.value in self.rows:
-            definition, depth, buffer = self.rows[load.value]
-            if load.value in self.inline_rows:
-                mapping = dict(zip(definition.axes, load.index, strict=True))
-                return self._term(substitute(definition.term, mapping), guards)
-            index = tuple(self._index(i, guards) for i in load.index[depth:])
-        else:
-            buffer = self._input(load.value)
-            index = tuple(self._index(i, guards) for i in load.index)
-        out = ir.Var(load.dtype)
-        scope.body.append(ir.Load(out, buffer, index, guards))
-        return out
-
-    def _input(self, value: Value) -> ir.Buffer:
-        if value not in self.inputs:
-            self.inputs[value] = ir.Buffer(value.name, value.shape, value.dtype, "input")
-        return self.inputs[value]
-
-    def _index(self, expr: Affine, guards: tuple[ir.Guard, ...]) -> Affine:
-        """An index with its dynamic sources computed: terms become variables."""
-        if not expr.dynamics():
-            return expr
-        return expr.substitute({}, lambda source: self._term(source, guards))
-
-    def _emit_fuse(self, term: Fuse, guards: tuple[ir.Guard, ...]) -> None:
-        live = self._live(term)
-        if not live and guards:  # a piece that this loop never enters, though its guard is tested
-            self.scopes[0].known[(term, guards)] = self._constant(0, term.dtype)
-            return
-        if not live:  # a loop between cuts that are equal for all sizes, but not by structure
-            raise OpenExtentError(f"which piece of {term} is read depends on its extents")
-        if len(live) == 1:
-            scope = self._scope_of(term.axes | self._guard_axes(guards))
-            scope.known[(term, guards)] = self._term(live[0][2], guards)
-            return
-        here = self._index(term.index, guards)
-        scope = self._scope_of(term.axes | self._guard_axes(guards))
-        position = ir.Var(np.dtype(np.int64))
-        scope.body.append(ir.Iota(position, here))
-        value: ir.Var | None = None
-        for start, stop, piece in live:
-            guard = ir.Guard(here, start, stop)
-            self.guard_axes[guard] = term.index.axes()
-            inner = self._term(piece, (*guards, guard))
-            if value is None:
-                value = inner
-                continue
-            edge = self._constant(start, position.dtype)
-            test = ir.Var(np.dtype(np.bool_))
-            chosen = ir.Var(term.dtype)
-            scope.body.append(ir.Map(test, "ge", (position, edge)))
-            scope.body.append(ir.Map(chosen, "select", (test, inner, value)))
-            value = chosen
-        assert value is not None
-        scope.known[(term, guards)] = value
 
 
 def _scans(term: Term) -> list[Scan]:
