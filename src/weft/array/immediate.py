@@ -69,12 +69,17 @@ def is_small(aval: ShapedArray) -> bool:
     return aval.nbytes <= SMALL
 
 
+def is_outside() -> bool:
+    """Whether values may be computed and read here: nothing is traced or placed elsewhere."""
+    return current_trace() is eval_trace and detour() is None
+
+
 def small_views(*arrays: Any) -> list[np.ndarray] | None:
     """The values of small arrays, computed now, for a library that is quick on them.
 
     None for anything else, inside of transformations, and where another device is to be used.
     """
-    if current_trace() is not eval_trace or detour() is not None:
+    if not is_outside():
         return None
     for x in arrays:
         if type(x) is not Array or not is_small(x.aval):

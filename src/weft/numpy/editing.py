@@ -34,7 +34,8 @@ from weft.numpy._common import (
 )
 from weft.numpy.creation import asarray
 from weft.numpy.division import remainder
-from weft.numpy.indexing import wrap_negative, write
+from weft.numpy.index_plans import wrap_negative
+from weft.numpy.indexing import write
 from weft.numpy.joining import tile
 from weft.numpy.masks import concrete_mask
 from weft.numpy.select import clip, nonzero, where

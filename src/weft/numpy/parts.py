@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from weft.array import Array
-from weft.array.immediate import is_small
-from weft.config import detour
+from weft.array.immediate import is_outside, is_small
 from weft.core.avals import ShapedArray
 from weft.core.dtypes import is_key
 from weft.core.source import user_frame
-from weft.core.trace import current_trace, eval_trace
 from weft.numpy._common import Value
-from weft.numpy.indexing import basic_box, basic_entries, basic_reading, index_dtype
+from weft.numpy.index_plans import basic_box, basic_entries, index_dtype
+from weft.numpy.indexing import basic_reading
 from weft.primitives.dynamic_slice import dynamic_slice, dynamic_update_slice_p
 from weft.primitives.indexing import (
     scatter_add_p,
@@ -75,11 +74,6 @@ def _part_of(
                 start = start * extent + first
             start *= itemsize
     return Part(ShapedArray(shape, aval.dtype, aval.weak_type), start)
-
-
-def _outside(x: Any) -> bool:
-    """Whether ``x`` is an array, and nothing is being traced or placed elsewhere."""
-    return type(x) is Array and current_trace() is eval_trace and detour() is None
 
 
 #: The last index by the place in the user's code that read with it what was not copied at once.
@@ -153,7 +147,7 @@ def read_at_once(x: Value, index: Any) -> Array | None:
     has the index as data, where the same line reads at varying indices. None for anything else.
     """
     entries = basic_entries(index)
-    if entries is None or not _outside(x):
+    if entries is None or type(x) is not Array or not is_outside():
         return None
     part = _basic_part(x.aval, entries)
     if part is not None and x._buffer is not None:

@@ -26,7 +26,8 @@ from weft.numpy._common import (
     shape_of,
 )
 from weft.numpy.creation import asarray
-from weft.numpy.indexing import read, wrap_negative
+from weft.numpy.index_plans import wrap_negative
+from weft.numpy.indexing import read
 from weft.numpy.masks import concrete_mask
 
 
