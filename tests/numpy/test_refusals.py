@@ -39,6 +39,7 @@ REFUSED = [
     (lambda: wnp.bincount(B), r"weft.numpy.bincount: x must be a vector, got shape \(2, 3\)"),
     (lambda: wnp.bincount(np.array([1, -2])), "x has a negative element, -2"),
     (lambda: wnp.bincount(X, minlength=-1), "minlength must not be negative, got -1"),
+    (lambda: wnp.bincount(X, length=-1), "bincount: length must not be negative, got -1"),
     (lambda: wnp.bincount(X, V), "x and weights must have one shape"),
     (lambda: wnp.histogram(V, 0), "there must be at least one bin, got bins=0"),
     (lambda: wnp.histogram(V, V), "bins must be a number or a vector of edges"),

@@ -74,3 +74,30 @@ def test_small_arrays_outside_jit_give_what_jit_gives(size, dtype, seed):
 
 def test_counting_leaves_out_what_is_beyond_a_given_length():
     assert wnp.bincount(np.array([5, 2_000_000_000, 1]), length=7).tolist() == [0, 1, 0, 0, 0, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i4", "u8"])
+def test_counts_of_a_length_that_the_dtype_does_not_hold(dtype):
+    x = wnp.asarray(np.array([1, 3, 1], dtype))
+    expected = np.bincount(np.asarray(x).astype(int), minlength=300)
+    for count in (wnp.bincount, weft.jit(wnp.bincount, static_argnames="length")):
+        found = count(x, length=300)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == np.int32 and not found.weak_type
+
+
+def test_bins_that_end_with_nan_rise():
+    rising = np.array([0, 1, 1, 3, np.nan], np.float32)
+    x = np.array([0.5, 1, np.nan, -1, 9, np.inf, -np.inf], np.float32)
+    for bins in (rising, rising[::-1].copy(), rising[3:], np.full(3, np.nan, np.float32)):
+        rises = np.isnan(bins[-1])
+        in_order = np.searchsorted(bins if rises else bins[::-1], x, "right")
+        expected = in_order if rises else bins.size - in_order
+        for digitize in (wnp.digitize, weft.jit(wnp.digitize)):
+            np.testing.assert_array_equal(digitize(wnp.asarray(x), wnp.asarray(bins)), expected)
+
+
+def test_random_keys_have_no_order_to_search():
+    keys = weft.random.split(weft.random.key(0), 3)
+    with pytest.raises(TypeError, match="A random key is no number"):
+        wnp.searchsorted(keys, keys)

@@ -79,18 +79,19 @@ def bincount(
     least = operator.index(minlength)
     if least < 0:
         raise ValueError(f"weft.numpy.bincount: minlength must not be negative, got {least}")
-    few = type(index) is Array and immediate.is_small(index.aval)
-    if few and weights is None and length is None:
-        return _bincount_few(index, least)
+    few = immediate.small_views(index) if weights is None and length is None else None
+    if few is not None:
+        return _bincount_few(few[0], least)
+    if length is not None and operator.index(length) < 0:
+        raise ValueError(f"weft.numpy.bincount: length must not be negative, got {length}")
     size = _bincount_size(index, known, least, length)
     return _tally(clip(index, 0, None), weights, size)
 
 
-def _bincount_few(index: Array, minlength: int) -> Value:
+def _bincount_few(values: np.ndarray, minlength: int) -> Value:
     """Its size is another one each time, so that a program would not be used again."""
-    values = index.numpy_view().astype(np.intp, copy=False)
     try:
-        counts = np.bincount(values, minlength=minlength)
+        counts = np.bincount(values.astype(np.intp, copy=False), minlength=minlength)
     except ValueError:
         raise _negative(values) from None
     return from_numpy(counts.astype(np.int32), owned=True)
@@ -122,7 +123,7 @@ def _tally(index: Value, weights: ArrayLike | None, size: int) -> Value:
     if weights is None:
         known = immediate.small_views(index)
         if known is not None:
-            found = np.minimum(known[0].ravel(), size).astype(np.intp)
+            found = np.minimum(known[0].ravel().astype(np.intp), size)
             counts = np.bincount(found, minlength=size)[:size]
             return from_numpy(counts.astype(np.int32), owned=True)
         ones = lax.broadcast_in_dim(np.int32(1), shape_of(index), ())
