@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
 
+import optree
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 # Libraries that call back into user code on our behalf; their frames are not the user's.
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
-_SKIPPED = (_PACKAGE, _LIBRARY + "functools", _LIBRARY + "threading", "<weft ")  # made by Weft
-#: What takes trees of arguments apart calls back, too.
-_TREES = f"{os.sep}optree{os.sep}"
+_TREES = os.path.dirname(optree.__file__) + os.sep
+_SKIPPED = (
+    *(_PACKAGE, _TREES, _LIBRARY + "functools", _LIBRARY + "threading"),
+    "<weft ",  # made by Weft
+)
 #: By name of the file: its hash is kept, that of a code object is computed anew each time.
 _is_internal: dict[str, bool] = {}
 
@@ -51,7 +55,7 @@ def _nearest(frame: FrameType | None) -> FrameType | None:
         if internal is None:
             if len(_is_internal) > 10_000:
                 _is_internal.clear()
-            internal = _is_internal[file] = file.startswith(_SKIPPED) or _TREES in file
+            internal = _is_internal[file] = file.startswith(_SKIPPED)
         if not internal:
             return frame
         frame = frame.f_back
