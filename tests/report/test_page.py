@@ -15,9 +15,12 @@ import pytest
 
 import weft
 from weft import numpy as wnp
+from weft.machines import target_machine
 from weft.report.levels import TITLES
 from weft.report.page.render import SHOWN
+from weft.report.roof import roof
 from weft.report.terminal import plain
+from weft.runtime.native import host_cpu
 
 F32 = np.float32
 
@@ -121,6 +124,15 @@ def test_rivals_cost_no_less_but_for_a_margin(report: weft.report.Report) -> Non
         assert rival.what and rival.times > 0.9
         if rival.kernel is not None:
             assert rival.chosen == report.kernels[rival.kernel].predicted_time
+
+
+def test_the_roof_is_of_the_processor_that_is_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        weft.config, "cpu", "sse2" if host_cpu().architecture == "x86_64" else "neon"
+    )
+    x = np.ones((300, 300), F32)
+    (kernel,) = weft.explain(lambda x: x @ x, x).kernels
+    assert kernel.roof_time >= 0.99 * kernel.flops / roof(target_machine()).flops
 
 
 def test_types_can_be_explained_but_not_measured(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from pathlib import Path
@@ -203,6 +204,37 @@ def test_threads_are_told_apart() -> None:
         thread.join()
         f(np.ones(10))
     assert len({run.thread for run in found.runs}) == 2
+
+
+def test_profiles_of_threads_end_in_any_order() -> None:
+    f, x = weft.jit(lambda x: wnp.sin(x) + 1), np.ones(10)
+    began, leave = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with weft.profile():
+            began.set()
+            leave.wait()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    began.wait()
+    with weft.profile() as second:
+        f(x)
+        leave.set()
+        thread.join()
+        f(x)
+    assert len(second.runs) == 2 and not weft.config.profiled
+
+
+def test_arrays_that_go_later_were_there_at_the_end() -> None:
+    x = np.ones(1000)
+    with weft.profile() as found:
+        y = weft.jit(lambda x: x + 1)(x)
+    before = found.memory.timeline
+    del x, y
+    gc.collect()
+    assert found.memory.timeline == before
+    assert any(h.what.startswith("result 0") and h.until is None for h in found.memory.largest())
 
 
 def test_nothing_ran() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,29 @@ def test_what_is_not_there(script: str, capsys: pytest.CaptureFixture[str]) -> N
     ):
         assert main(["explain", place, "f32[3]"]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_a_script_may_exit_before_the_call(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", f"{script}:never"]) == 2
+    said = capsys.readouterr().err
+    assert "waves.py exits before it calls 'never': give its arguments, such as weft expl" in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["f32[3]"]])
+def test_a_script_finds_modules_beside_it(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "found_beside_it.py").write_text("rate = 2.0")
+    path = tmp_path / "script.py"
+    path.write_text(
+        "import numpy, found_beside_it\n"
+        "def f(x):\n    return x * found_beside_it.rate\n"
+        "if __name__ == '__main__':\n    f(numpy.ones(3))\n"
+    )
+    before = list(sys.path), sys.argv
+    try:
+        assert explain_script(f"{path}:f", arguments).flops == 3
+    finally:
+        sys.modules.pop("found_beside_it", None)
+    assert (sys.path, sys.argv) == before
 
 
 def test_the_command(script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,6 @@ from weft.config import config
 from weft.core.avals import ShapedArray
 from weft.kernels.machine import Machine
 from weft.kernels.print import print_kernel
-from weft.machines import host_machine
 from weft.planning import PlannedRegion, Record
 from weft.report.levels import Levels
 from weft.report.origins import computed, lines_of, written
@@ -44,7 +43,7 @@ def explain(fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Report:
     leaves = tree.leaves((args, kwargs))
     typed = any(isinstance(x, ShapeDtypeStruct | ShapedArray) for x in leaves)
     passes = {k: v for k, v in executable.stats.passes.items() if k != "plan"}
-    machine = host_machine(config.threads)
+    machine = subject.machine
     kernels = _kernels(record.regions, machine)
     return Report(
         name=getattr(fun, "__name__", type(fun).__name__),

@@ -6,7 +6,7 @@ to, and the kernels (numbered in the order in which they run) that compute it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from weft.codegen.kernel_llvm import emit_kernel
@@ -120,14 +120,13 @@ class Levels(Mapping[str, str]):
         emit_kernel(module, kernel, target_of(target_cpu()), program.threads, program.sizes)
         return module.text()
 
-    def _each(self, text: object) -> Iterator[Item]:
+    def _each(self, text: Callable[[Kernel], str]) -> Iterator[Item]:
         """An item for each kernel, with all of its launches."""
         launches: dict[Kernel, list[int]] = {}
         for number, kernel in enumerate(self.kernels):
             launches.setdefault(kernel, []).append(number)
         for kernel, numbers in launches.items():
             lines = dict.fromkeys(line for n in numbers for line in self._lines[n])
-            assert callable(text)
             yield Item(text(kernel), tuple(lines), tuple(numbers))
 
 
@@ -156,8 +155,3 @@ def all_lines(levels: Levels, names: Sequence[str]) -> list[Source]:
     for name in names:
         found.update(dict.fromkeys(line for item in levels.items_of(name) for line in item.lines))
     return sorted(found, key=lambda source: (source.file, source.line))
-
-
-def kernel_numbers(items: Iterable[Item]) -> set[int]:
-    """The kernels of some items."""
-    return {number for item in items for number in item.kernels}

@@ -22,7 +22,8 @@ from weft.structs import struct
 class Holding:
     """Memory in use: ``nbytes`` of ``what``, made at ``lines`` of the user's program.
 
-    ``since`` and ``until`` are seconds of the profile; ``until`` is None for what is still there.
+    ``since`` and ``until`` are seconds of the profile; ``until`` is None for what was still there
+    at its end.
     """
 
     what: str
@@ -57,10 +58,19 @@ class Memory:
     _lives: list[_Life] = field(default_factory=list)
     _known: dict[int, tuple[weakref.ref[Any], _Life]] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.RLock)
+    _ended: bool = False
+
+    def end(self) -> None:
+        """Arrays that go from now on were there to the end."""
+        with self._lock:
+            self._ended = True
+            self._known.clear()
 
     def note(self, seen: Observation, named: Makers) -> None:
         """The arguments and results of a call, and what it needed meanwhile."""
         with self._lock:
+            if self._ended:
+                return
             for buffer in seen.inputs:
                 self._add(buffer, "an array from before", (), seen.begin)
             for buffer, (what, lines) in zip(seen.outputs, named.outputs, strict=True):

@@ -27,6 +27,10 @@ from weft.structs import struct
 #: How many times faster than the machine could a copy must be to be one of nothing.
 NOTHING_TO_DO = 30.0
 
+#: Profiles of all threads, which may end in another order than they began.
+_going_on: list[Profile] = []
+_switching = threading.Lock()
+
 
 @struct(frozen=True)
 class Seen:
@@ -97,7 +101,7 @@ class Profile:
     """What ran inside of `profile`; see there.
 
     ``memory`` says which arrays were alive when, ``runs`` are the calls of programs, and ``wall``
-    the seconds of the whole block.
+    the seconds of the whole block. Arrays that go after it were there at its end.
     """
 
     memory: Memory = field(default_factory=Memory)
@@ -217,18 +221,20 @@ def profile() -> Iterator[Profile]:
     {('kernel', 1)}
     """
     found = Profile()
-    outermost = not config.profiled
-    stamps.listeners.append(found.note)
-    if outermost:
+    with _switching:
+        _going_on.append(found)
         config._set_profiled(True)
+    stamps.listeners.append(found.note)
     begin = time.perf_counter()
     try:
         yield found
     finally:
         found.wall = time.perf_counter() - begin
-        if outermost:
-            config._set_profiled(False)
         stamps.listeners.remove(found.note)
+        found.memory.end()
+        with _switching:
+            _going_on.remove(found)
+            config._set_profiled(bool(_going_on))
 
 
 def program_name(subject: Profiled) -> str:

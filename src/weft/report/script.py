@@ -11,7 +11,8 @@ import re
 import runpy
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ class _Called(BaseException):
 def explain_script(place: str, arguments: Sequence[str] = ()) -> Report:
     """The report of ``script.py:function``; with ``arguments``, for those.
 
-    Raises `ScriptError` for a script or function that is not there, one that is never called or
-    cannot be traced, and arguments that mean nothing.
+    Raises `ScriptError` for a script or function that is not there, one that is never called (as
+    the script ends or exits before) or cannot be traced, and arguments that mean nothing.
     """
     name, colon, function = place.rpartition(":")
     if not colon or not function.isidentifier():
@@ -49,7 +50,8 @@ def explain_script(place: str, arguments: Sequence[str] = ()) -> Report:
     if not path.is_file():
         raise ScriptError(f"there is no file {name}")
     if arguments:
-        names = runpy.run_path(str(path))
+        with _beside(path):
+            names = runpy.run_path(str(path))
         target = _function(names, function, name)
         args = [_argument(text, names) for text in arguments]
         kwargs: dict[str, Any] = {}
@@ -103,26 +105,35 @@ def _first_call(path: Path, function: str) -> tuple[Any, list[Any], dict[str, An
             calls.append((_called(frame), *_arguments(frame)))
             raise _Called
 
-    before, folder = sys.argv, str(path.parent.resolve())
-    sys.argv = [script]
-    sys.path.insert(0, folder)
+    remedy = f"give its arguments, such as weft explain {script}:{function} 'f32[64,784]'"
     names: dict[str, Any] = {}
-    sys.setprofile(watch)
-    try:
-        names = runpy.run_path(script, run_name="__main__")
-    except _Called:
-        pass
-    finally:
-        sys.setprofile(None)
-        sys.argv = before
-        sys.path.remove(folder)
+    with _beside(path):
+        sys.setprofile(watch)
+        try:
+            names = runpy.run_path(script, run_name="__main__")
+        except _Called:
+            pass
+        except SystemExit as why:
+            raise ScriptError(f"{script} exits before it calls {function!r}: {remedy}") from why
+        finally:
+            sys.setprofile(None)
     if not calls:
         target = _function(names, function, script)
-        raise ScriptError(
-            f"{script} never calls {getattr(target, '__name__', function)!r}: give its arguments, "
-            f"such as weft explain {script}:{function} 'f32[64,784]'"
-        )
+        name = getattr(target, "__name__", function)
+        raise ScriptError(f"{script} never calls {name!r}: {remedy}")
     return calls[0]
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[None]:
+    """What a script finds when Python runs it: its name, and the modules in its folder."""
+    arguments, places = sys.argv, list(sys.path)
+    sys.argv = [str(path)]
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:] = arguments, places
 
 
 def _called(frame: types.FrameType) -> Any:

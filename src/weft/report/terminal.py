@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Rows of a table; what is left is counted.
 ROWS = 30
-
-
 #: Columns of what no terminal shows: no line of a program is cut.
 UNCUT = 1000
 

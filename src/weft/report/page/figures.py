@@ -113,6 +113,7 @@ def _angle(dx: float, dy: float) -> float:
 
 
 def open_svg(width: float, height: float, name: str, fixed: bool = False) -> str:
+    """The first tag of a drawing: as wide as its place, or of a ``fixed`` size."""
     size = f' width="{width:g}" height="{height:g}"' if fixed else ""
     return (
         f'<svg class="{name}" viewBox="0 0 {width:g} {height:g}"{size} role="img" '
