@@ -44,6 +44,7 @@ from weft.kernels.overwrite import overwrite_static
 from weft.kernels.price.price import Price, price
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
+from weft.machines import host_machine
 from weft.runtime.cache import compile_cached
 from weft.runtime.processors import target_cpu
 from weft.terms.lower import lower_jaxpr
@@ -345,7 +346,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         weft.config.threads = options.threads
-    machine = pipeline.host_machine(weft.config.threads)
+    machine = host_machine(weft.config.threads)
     found: dict[str, dict] = {}
     problems: list[dict] = []
     for name, (function, sizes) in FAMILIES.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import weft
+from weft.machines import host_machine
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def cost_model(monkeypatch):
 
 def test_schedules_of_a_problem_are_priced_and_timed(cost_model, monkeypatch):
     monkeypatch.setattr(cost_model, "SCHEDULES", 3)
-    machine = cost_model.pipeline.host_machine(weft.config.threads)
+    machine = host_machine(weft.config.threads)
     row = cost_model.compare(lambda x: x * 2 + 1, ((4096,),), machine)
     assert row["schedules"] == 3 and row["seconds"] > 0
     assert set(row["spearman"]) == set(cost_model.PARTS)
