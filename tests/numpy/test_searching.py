@@ -86,6 +86,13 @@ def test_counts_of_a_length_that_the_dtype_does_not_hold(dtype):
         assert found.dtype == np.int32 and not found.weak_type
 
 
+def test_counting_takes_unsigned_numbers_beyond_signed_ones():
+    x = wnp.asarray(np.array([2**63, 1], np.uint64))
+    assert wnp.bincount(x, length=3).tolist() == [0, 1, 0]
+    with pytest.raises(ValueError, match=f"too large, {2**63}; .* with length="):
+        wnp.bincount(x)
+
+
 def test_bins_that_end_with_nan_rise():
     rising = np.array([0, 1, 1, 3, np.nan], np.float32)
     x = np.array([0.5, 1, np.nan, -1, 9, np.inf, -np.inf], np.float32)

@@ -93,7 +93,12 @@ def _bincount_few(values: np.ndarray, minlength: int) -> Value:
     try:
         counts = np.bincount(values.astype(np.intp, copy=False), minlength=minlength)
     except ValueError:
-        raise _negative(values) from None
+        if values.min() < 0:
+            raise _negative(values) from None
+        raise ValueError(
+            f"weft.numpy.bincount: x has an element that is too large, {values.max()}; say how "
+            "many numbers to count with length=..."
+        ) from None
     return from_numpy(counts.astype(np.int32), owned=True)
 
 
@@ -123,7 +128,9 @@ def _tally(index: Value, weights: ArrayLike | None, size: int) -> Value:
     if weights is None:
         known = immediate.small_views(index)
         if known is not None:
-            found = np.minimum(known[0].ravel().astype(np.intp), size)
+            values = known[0].ravel()
+            beyond = min(size, np.iinfo(values.dtype).max)
+            found = np.minimum(values, beyond).astype(np.intp)
             counts = np.bincount(found, minlength=size)[:size]
             return from_numpy(counts.astype(np.int32), owned=True)
         ones = lax.broadcast_in_dim(np.int32(1), shape_of(index), ())
