@@ -2,9 +2,9 @@
 
 A `HostCallback` is native code's way into a Python function: ``i32 callback(ptr table)``, where
 the table holds pointers to the inputs and then the outputs.  It takes the GIL, gives the function
-copies of the inputs, checks what comes back and writes it to the outputs.  An exception cannot
-cross native code: it waits in the calling thread, the program leaves with status
-`CALLBACK_FAILED`, and `raise_pending` raises it there.
+the inputs (copies, unless it says that it keeps none), checks what comes back and writes it to the
+outputs.  An exception cannot cross native code: it waits in the calling thread, the program leaves
+with status `CALLBACK_FAILED`, and `raise_pending` raises it there.
 """
 
 from __future__ import annotations
