@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import weft
+from weft import lax
 from weft import numpy as wnp
 from weft.machines import target_machine
 from weft.report.levels import TITLES
@@ -116,6 +117,20 @@ def test_measuring_gives_every_launch_a_time(report: weft.report.Report) -> None
     assert sum(k.measured_time for k in report.kernels) <= 2 * report.measured.seconds  # type: ignore[misc]
     for kernel in report.kernels:
         assert 0 < kernel.roof_time <= kernel.predicted_time * 1.5
+
+
+def test_launches_in_loops_are_counted_when_measured() -> None:
+    x = np.ones((30, 30), F32)
+    report = weft.explain(lambda x: lax.fori_loop(0, 20, lambda i, c: wnp.tanh(c @ x), x), x)
+    before = [(k.flops, k.predicted_time, k.bytes_moved["DRAM"]) for k in report.kernels]
+    assert report.flops == sum(flops for flops, _, _ in before)
+    launches = [k.launches for k in report.measure().kernels]
+    assert 20 in launches
+    flops, seconds, moved = (
+        sum(n * x for n, x in zip(launches, row, strict=True)) for row in zip(*before, strict=True)
+    )
+    assert report.flops == flops and report.predicted_time == pytest.approx(seconds)
+    assert report.bytes_moved["DRAM"] == pytest.approx(moved)
 
 
 def test_rivals_cost_no_less_but_for_a_margin(report: weft.report.Report) -> None:

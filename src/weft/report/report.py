@@ -29,7 +29,8 @@ class KernelReport:
     ``predicted_time`` the seconds of a launch that follows others of its kind. ``schedule`` is the
     kernel as text, ``source_lines`` the lines of the user's program that it computes,
     ``roof_time`` the seconds of its operations and bytes on a machine that does nothing else,
-    ``measured_time`` those of a launch, once `Report.measure` was called.
+    ``measured_time`` those of a launch, once `Report.measure` was called; ``launches`` says then
+    how often a call launches it (before, those in loops and branches count once).
     """
 
     name: str
@@ -42,6 +43,7 @@ class KernelReport:
     source_lines: tuple[Source, ...]
     roof_time: float = 0.0
     measured_time: float | None = None
+    launches: int = 1
 
     def __str__(self) -> str:
         lines = ", ".join(str(s.line) for s in self.source_lines)
@@ -110,22 +112,22 @@ class Report:
 
     @property
     def bytes_moved(self) -> dict[str, float]:
-        """Bytes that each level serves in all kernels."""
+        """Bytes that each level serves in all launches (`KernelReport.launches`)."""
         total: dict[str, float] = {}
         for kernel in self.kernels:
             for level, count in kernel.bytes_moved.items():
-                total[level] = total.get(level, 0.0) + count
+                total[level] = total.get(level, 0.0) + kernel.launches * count
         return total
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of all kernels."""
-        return sum(k.flops for k in self.kernels)
+        """Floating-point operations of all launches."""
+        return sum(k.launches * k.flops for k in self.kernels)
 
     @property
     def predicted_time(self) -> float:
-        """Seconds of all kernels."""
-        return sum(k.predicted_time for k in self.kernels)
+        """Seconds of all launches."""
+        return sum(k.launches * k.predicted_time for k in self.kernels)
 
     @property
     def rivals(self) -> list[Rival]:
@@ -159,16 +161,16 @@ class Report:
         self.measured = found = measure(
             self.work.native, self.work.subject.closed.in_avals, self.work.leaves
         )
+        steps = stamped_steps(self.work.subject.program)
+        counts = dict(zip(steps, found.calls, strict=True))
         each = {
-            launch: seconds / calls
-            for launch, seconds, calls in zip(
-                stamped_steps(self.work.subject.program), found.steps, found.calls, strict=True
-            )
-            if calls
+            step: seconds / counts[step]
+            for step, seconds in zip(steps, found.steps, strict=True)
+            if counts[step]
         }
         launches = launches_of(self.work.subject.program)
         self.kernels = tuple(
-            replace(kernel, measured_time=each.get(launch))
+            replace(kernel, measured_time=each.get(launch), launches=counts[launch])
             for kernel, launch in zip(self.kernels, launches, strict=True)
         )
         return self

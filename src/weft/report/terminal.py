@@ -152,7 +152,7 @@ def report_view(report: Report) -> Any:
 
 def _kernel_rows(report: Report) -> list[list[Any]]:
     took = {n: k.measured_time or k.predicted_time for n, k in enumerate(report.kernels)}
-    total = sum(took.values()) or 1.0
+    total = sum(k.launches * took[n] for n, k in enumerate(report.kernels)) or 1.0
     rows = []
     for number, kernel in enumerate(report.kernels):
         seconds = took[number]
@@ -160,7 +160,7 @@ def _kernel_rows(report: Report) -> list[list[Any]]:
         rows.append(
             [
                 seconds_text(seconds),
-                Text(f"{100 * seconds / total:.0f}%", style="dim"),
+                Text(f"{100 * kernel.launches * seconds / total:.0f}%", style="dim"),
                 seconds_text(kernel.predicted_time),
                 Text(f"{100 * share:.0f}%", style=share_style(share)),
                 f"{kernel.flops / seconds / 1e9:.3g}" if kernel.flops and seconds else "",

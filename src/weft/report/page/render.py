@@ -108,7 +108,7 @@ def _summary(report: Report) -> str:
     cards = [("kernels", str(count)), ("predicted", seconds_text(report.predicted_time))]
     if report.measured is not None:
         cards.append(("measured", seconds_text(report.measured.seconds)))
-    at_roof = sum(k.roof_time for k in report.kernels)
+    at_roof = sum(k.launches * k.roof_time for k in report.kernels)
     took = report.measured.seconds if report.measured else report.predicted_time
     if took:
         cards.append(("of the roof", f"{100 * at_roof / took:.0f}%"))
@@ -142,12 +142,14 @@ def _timeline(report: Report, work: Work) -> str:
 def _kernels(report: Report, numbers: dict[Source, int]) -> str:
     measured = report.measured is not None
     heads = ["kernel", "time", "share", "predicted", "of roof", "GFLOP/s", "DRAM", "lines"]
-    total = sum(map(_seconds, report.kernels)) or 1.0
+    total = sum(k.launches * _seconds(k) for k in report.kernels) or 1.0
     rows = []
-    order = sorted(enumerate(report.kernels), key=lambda pair: -_seconds(pair[1]))
+    order = sorted(
+        enumerate(report.kernels), key=lambda pair: -pair[1].launches * _seconds(pair[1])
+    )
     for number, kernel in order:
         seconds = _seconds(kernel)
-        share = 100 * seconds / total
+        share = 100 * kernel.launches * seconds / total
         known = kernel.roof_time and seconds
         of_roof = f"{100 * kernel.roof_time / seconds:.0f}%" if known else ""
         rate = f"{kernel.flops / seconds / 1e9:.3g}" if kernel.flops and seconds else ""
