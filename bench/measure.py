@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+import conditions
 import peers
 from workloads import WORKLOADS, Workload
 
@@ -78,6 +79,7 @@ def time_calls(call: Callable, wait: Callable, count: int, inner: int) -> dict:
     times.sort()
     return {
         "median": statistics.median(times),
+        "times": times,
         "min": times[0],
         "p90": times[int(0.9 * count)],
         "count": count,
@@ -88,7 +90,12 @@ def time_calls(call: Callable, wait: Callable, count: int, inner: int) -> dict:
 
 
 def memory(field: str) -> int:
-    """Bytes in a field of ``/proc/self/status`` (``VmRSS`` now, ``VmHWM`` at the peak), or 0."""
+    """Bytes in a field of ``/proc/self/status``, or 0.
+
+    ``VmRSS`` is what is resident now, ``VmHWM`` was at the peak, ``RssFile`` is that part of the
+    first which is mapped from files: the code of libraries, which processes share and the system
+    may drop.
+    """
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -99,12 +106,13 @@ def memory(field: str) -> int:
 def measure(framework: str, name: str, check_only: bool = False) -> dict:
     """Run one workload: first call, correctness check, then timed runs."""
     begin = time.perf_counter()
-    workload, peer = WORKLOADS[name], peers.load(framework)
+    workload, peer = WORKLOADS[name], peers.load(conditions.base(framework))
     importing = time.perf_counter() - begin
     result = {"framework": framework, "workload": name}
     if not peer.supports(name):
         return result | {"status": "unsupported"}
-    idle = memory("VmRSS")
+    conditions.restrict_instructions(framework)
+    idle, idle_files = memory("VmRSS"), memory("RssFile")
 
     def timed_call():
         begin = time.perf_counter()
@@ -121,7 +129,9 @@ def measure(framework: str, name: str, check_only: bool = False) -> dict:
         if workload.calls > 1:
             checked += peer.leaves(outputs)
     peak = memory("VmHWM") - idle  # before the reference is loaded or computed
-    result |= {"status": "ok", "first_call": first, "start": importing + first, "memory": peak}
+    files = memory("RssFile") - idle_files
+    result |= {"status": "ok", "first_call": first, "start": importing + first}
+    result |= {"memory": peak, "own_memory": peak - files}
     result["error"] = check(workload, checked)
     if check_only:
         return result

@@ -9,6 +9,7 @@ import importlib.metadata
 import platform
 from pathlib import Path
 
+import conditions
 import roofs
 from peers import PACKAGES
 
@@ -19,6 +20,7 @@ TITLES = {
     "first_call": "First call, everything compiled from nothing",
     "start": "Importing the library and the first call",
     "memory": "Peak of memory up to the first call, above idle after import",
+    "own_memory": "The same without mapped files: what a process does not share with others",
 }
 
 
@@ -40,19 +42,20 @@ def version(package: str) -> str:
         return importlib.import_module(package).__version__
 
 
-def versions(frameworks: list[str], tuned: str) -> str:
+def versions(frameworks: list[str]) -> str:
     """The installed versions behind `frameworks`, each named once."""
-    packages = dict.fromkeys(PACKAGES[name.removesuffix(tuned)] for name in frameworks)
+    packages = dict.fromkeys(PACKAGES[conditions.base(name)] for name in frameworks)
     return ", ".join(f"{name} {version(name)}" for name in packages)
 
 
-def introduction(frameworks: list[str], rounds: int, tuned: str) -> list[str]:
+def introduction(frameworks: list[str], rounds: int) -> list[str]:
     """What was measured, where, and when."""
     return [
         f"{processor()}, {roofs.thread_count()} threads; Python {platform.python_version()}; "
-        f"{versions(frameworks, tuned)}; {datetime.date.today():%d %B %Y}; rounds: {rounds}.",
+        f"{versions(frameworks)}; {datetime.date.today():%d %B %Y}; rounds: {rounds}.",
         "Every process started with an empty cache of compiled code. Medians over rounds of the "
-        "median over calls; every result was checked against a float64 reference before and after.",
+        "median over calls; every result was checked against a float64 reference before and after. "
+        "Ratios have 95% intervals by bootstrap over processes and calls.",
     ]
 
 

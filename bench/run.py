@@ -27,19 +27,14 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+import conditions
+import intervals
 import plot
 import record
 import roofs
 from peers import COMPILING, ENVIRONMENT, FRAMEWORKS, PACKAGES
 from workloads import WORKLOADS
 
-TUNED = "+tuned"
-# Have glibc's malloc keep freed memory and back it with huge pages. Without this, memory-bound
-# workloads in frameworks that allocate every output mostly measure page faults.
-TUNED_MALLOC = {
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.top_pad=67108864"
-    ":glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=17179869184"
-}
 MARKER = "RESULT "
 
 # What a table can show: key in a result -> (unit, value of one unit)
@@ -48,6 +43,7 @@ QUANTITIES = {
     "first_call": ("ms", 1e-3),
     "start": ("ms", 1e-3),
     "memory": ("MiB", 2.0**20),
+    "own_memory": ("MiB", 2.0**20),
 }
 
 
@@ -69,22 +65,17 @@ def locked(path: str | None):
 
 def environment(framework: str, cache: str) -> dict[str, str]:
     """Environment variables for a process that measures ``framework`` and caches in ``cache``."""
-    base = framework.removesuffix(TUNED)
     variables = dict(os.environ, XDG_CACHE_HOME=cache)
-    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-        variables.setdefault(f"{library}_NUM_THREADS", str(roofs.thread_count()))
+    variables |= conditions.environment(framework, roofs.thread_count())
     # Compilers installed next to the interpreter (in a virtual environment) come first.
     variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables["PATH"]])
-    variables.update(ENVIRONMENT.get(base, {}))
-    if framework != base:
-        variables.update(TUNED_MALLOC)
-    return variables
+    return variables | ENVIRONMENT.get(conditions.base(framework), {})
 
 
 def run_child(framework: str, workload: str, options: argparse.Namespace) -> dict:
     """Measure one workload in a new process and return its result."""
     result = {"framework": framework, "workload": workload, "status": "failed"}
-    command = [sys.executable, __file__, "_measure", framework.removesuffix(TUNED), workload]
+    command = [sys.executable, __file__, "_measure", framework, workload]
     if options.command == "check":
         command.append("--check-only")
     with (
@@ -125,6 +116,7 @@ def run_child(framework: str, workload: str, options: argparse.Namespace) -> dic
 
 def measure_in_this_process(options: argparse.Namespace):
     """Entry point of the child processes."""
+    conditions.restrict_cpus(options.framework)
     from measure import measure
 
     try:
@@ -165,9 +157,13 @@ def summarise(
         elif rounds[-1]["status"] == "ok":
             values[framework] = statistics.median(x[quantity] for x in rounds)
     subject = next(iter(results))
-    others = {name: value for name, value in values.items() if name != subject and value > 0}
+    own = conditions.base(subject)
+    others = {x: value for x, value in values.items() if conditions.base(x) != own and value > 0}
     best_other = min(others, key=others.get, default=None)
-    ratio = values[subject] / others[best_other] if subject in values and others else None
+    ratio = interval = None
+    if subject in values and others:
+        ratio = values[subject] / others[best_other]
+        interval = intervals.of_ratio(results[subject], results[best_other], quantity)
     bounded = WORKLOADS[workload].bounded and quantity == "median"
     roof = roofs.roof_seconds(WORKLOADS[workload], peaks) if bounded else None
     return {
@@ -177,6 +173,7 @@ def summarise(
         "failures": failures,
         "best_other": best_other,
         "ratio": ratio,
+        "interval": interval,
         "roof_seconds": roof,
         "roof_fraction": roof / values[subject] if roof and subject in values else None,
         "disturbed": any(x.get("others", 0) > 0.1 for rounds in results.values() for x in rounds),
@@ -198,6 +195,7 @@ def table_row(summary: dict, frameworks: list[str], compare: bool) -> list[str]:
             cells.append("failed" if framework in summary["failures"] else "")
     if compare:
         cells.append(f"{summary['ratio']:.2f}" if summary["ratio"] else "")
+        cells.append("{:.2f} to {:.2f}".format(*summary["interval"]) if summary["interval"] else "")
         cells.append(summary["best_other"] or "")
     fraction = summary["roof_fraction"]
     cells.append(f"{100 * fraction:.0f}%" if fraction else "")
@@ -208,7 +206,7 @@ def table_header(frameworks: list[str], compare: bool, quantity: str) -> list[st
     unit = QUANTITIES[quantity][0]
     header = ["workload", *(f"{framework} ({unit})" for framework in frameworks)]
     if compare:
-        header += [f"{frameworks[0]} / best other", "best other"]
+        header += [f"{frameworks[0]} / best other", "95% of it", "best other"]
     return [*header, "% of roof"]
 
 
@@ -229,7 +227,8 @@ def comparison(summaries: list[dict], frameworks: list[str]) -> dict:
         for other in others
     }
     ratios = {x["workload"]: x["ratio"] for x in summaries if x["ratio"] is not None}
-    behind = sorted((name for name in ratios if ratios[name] > 1), key=ratios.get, reverse=True)
+    late = (name for name in ratios if ratios[name] > intervals.EVEN)
+    behind = sorted(late, key=ratios.get, reverse=True)
     return {
         "geometric_means": means | {"best other": geometric_mean(filter(None, ratios.values()))},
         "compared": len(ratios),
@@ -252,7 +251,8 @@ def footer(summaries: list[dict], frameworks: list[str], overall: dict | None) -
         behind = overall["behind"]
         lines += [
             "",
-            f"{subject} is behind on {len(behind)} of {overall['compared']} workloads",
+            f"{subject} is behind by more than {intervals.EVEN - 1:.0%} on {len(behind)} of "
+            f"{overall['compared']} workloads",
             "",
         ]
         lines += [f"- {name}: {ratio:.2f}x" for name, ratio in behind.items()]
@@ -278,10 +278,10 @@ def whole_table(
 
 def write_record(options: argparse.Namespace, measured: dict, frameworks: list[str], peaks):
     """Put every quantity of this run into the file that ``--record`` names."""
-    lines = [*record.introduction(frameworks, options.rounds, TUNED), ""]
+    lines = [*record.introduction(frameworks, options.rounds), ""]
     for quantity in QUANTITIES:
         compiled = quantity in ("first_call", "start")
-        shown = [x for x in frameworks if not compiled or x.removesuffix(TUNED) in COMPILING]
+        shown = [x for x in frameworks if not compiled or conditions.base(x) in COMPILING]
         kept = {name: {x: results[x] for x in shown} for name, results in measured.items()}
         lines += record.section(quantity, whole_table(kept, shown, peaks, quantity))
     record.write(options.record, lines)
@@ -362,14 +362,17 @@ def parse_arguments() -> argparse.Namespace:
     timing = argparse.ArgumentParser(add_help=False)
     timing.add_argument("--rounds", type=int, default=3, help="processes for each measurement")
     timing.add_argument(
-        "--tuned", action="store_true", help=f"add '{TUNED}' to every framework except weft"
+        "--tuned",
+        action="store_true",
+        help=f"add '{conditions.TUNED}' to every framework except weft",
     )
     timing.add_argument(
         "--quantity",
         choices=QUANTITIES,
         default="median",
         help="what the table shows: time per call, time of the first call with compilation "
-        "(start: of the import, too), or memory above idle after import",
+        "(start: of the import, too), or memory above idle after import (own_memory: without "
+        "mapped files)",
     )
     timing.add_argument("--json", metavar="FILE", help="write all results to this file")
     timing.add_argument("--markdown", metavar="FILE", help="write the table to this file")
@@ -414,17 +417,22 @@ def selected_frameworks(options: argparse.Namespace) -> list[str]:
     if options.command == "versus":
         frameworks.insert(0, options.subject)
     if getattr(options, "tuned", False):
-        frameworks = [x if x == "weft" or x.endswith(TUNED) else x + TUNED for x in frameworks]
+        tuned = conditions.TUNED
+        frameworks = [
+            x if conditions.base(x) == "weft" or tuned in x else x + tuned for x in frameworks
+        ]
     for framework in frameworks:
-        if framework.removesuffix(TUNED) not in FRAMEWORKS:
+        if conditions.base(framework) not in FRAMEWORKS:
             sys.exit(f"unknown framework {framework}; there are {', '.join(FRAMEWORKS)}")
+        if problem := conditions.check(framework):
+            sys.exit(f"{framework}: {problem}")
     require_installed(frameworks)
     return list(dict.fromkeys(frameworks))
 
 
 def require_installed(frameworks: list[str]):
     """Exit with the command to run when a package behind ``frameworks`` is missing."""
-    packages = {PACKAGES[framework.removesuffix(TUNED)] for framework in frameworks}
+    packages = {PACKAGES[conditions.base(framework)] for framework in frameworks}
     missing = sorted(name for name in packages if importlib.util.find_spec(name) is None)
     if missing:
         sys.exit(
