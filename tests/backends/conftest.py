@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.backends.fake_cuda import FakeCuda, FakeLibrary
 from tests.backends.reference import ReferenceDevice
 from weft.backends import registry
 from weft.backends.device import Device
@@ -29,7 +30,20 @@ def first(platform: str) -> Device:
         pytest.skip(str(why))
 
 
-@pytest.fixture(scope="session", params=["opencl", "webgpu", "wasm"])
+@pytest.fixture(scope="session", autouse=True)
+def _a_driver_for_cuda() -> Iterator[None]:
+    """The driver that the host plays, where there is no GPU for CUDA."""
+    try:
+        registry.platform_devices("cuda")
+        yield
+    except DeviceError:
+        fake = registry._found["cuda"] = [FakeCuda(FakeLibrary())]
+        yield
+        del registry._found["cuda"]
+        assert fake[0].library.mistakes == []
+
+
+@pytest.fixture(scope="session", params=["opencl", "webgpu", "wasm", "cuda"])
 def device(request: pytest.FixtureRequest) -> Device:
     """The first device of each platform."""
     return first(request.param)
@@ -41,7 +55,7 @@ def opencl() -> Device:
     return first("opencl")
 
 
-@pytest.fixture(scope="session", params=["opencl", "webgpu"])
+@pytest.fixture(scope="session", params=["opencl", "webgpu", "cuda"])
 def kernel_device(request: pytest.FixtureRequest) -> Device:
     """The first device of each platform that is asked for one kernel after the other."""
     return first(request.param)

@@ -16,6 +16,7 @@ from tests.backends.reference import ReferenceDevice
 from weft import lax
 from weft import numpy as wnp
 from weft.backends import DeviceArray, registry
+from weft.backends.cuda import driver as cuda_driver
 
 Pair = tuple[ReferenceDevice, ReferenceDevice]
 
@@ -209,8 +210,8 @@ def test_names_of_devices(pair: Pair) -> None:
         ValueError, match=r"no platform 'abacus'; the platforms are 'cpu', 'opencl'"
     ):
         x.to("abacus")
-    with pytest.raises(ValueError, match="'opencl' and 'webgpu' drive GPUs"):
-        x.to("cuda")
+    with pytest.raises(ValueError, match="'cuda', 'opencl' and 'webgpu' drive GPUs"):
+        x.to("rocm")
     with pytest.raises(ValueError, match=r"no device 'reference:7'; those of reference are 'ref"):
         x.to("reference:7")
     with pytest.raises(TypeError, match=r"given by its name, such as 'opencl:0'; got 3"):
@@ -225,6 +226,9 @@ def test_names_of_devices(pair: Pair) -> None:
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_found", {})
+    monkeypatch.setattr(
+        cuda_driver.ctypes, "CDLL", lambda name: (_ for _ in ()).throw(OSError(name))
+    )
     for platform, package in (("opencl", "pyopencl"), ("webgpu", "wgpu"), ("wasm", "wasmtime")):
         monkeypatch.setitem(sys.modules, package, None)
         match = rf"'{platform}' needs the package {package}: pip install 'weft\[{platform}\]'"

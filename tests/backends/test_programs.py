@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import weft
+from tests.backends.fake_cuda import FakeCuda
 from tests.codegen.gpu_programs import (
     attention_inputs,
     causal_attention,
@@ -188,6 +189,7 @@ BROKEN = {
     "opencl": ("weft.codegen.opencl._OpenCL.loop", "refuses one of the kernels 0_"),
     "webgpu": ("weft.codegen.wgsl._Wgsl.loop", "refuses the kernel 0_"),
     "wasm": ("weft.backends.wasm.WasmObject.module", "refuses a program"),
+    "cuda": ("weft.codegen.cuda._Cuda.loop", "refuses the kernel 0_"),
 }
 
 
@@ -196,6 +198,8 @@ def test_a_kernel_that_the_driver_refuses(device: Device, monkeypatch: pytest.Mo
     x = weft.device_put(np.ones((3, 5), np.float32), device)
     with monkeypatch.context() as broken:
         broken.setattr(method, lambda *_, **__: "no such thing")
+        if isinstance(device, FakeCuda):
+            broken.setattr(device, "compiles", True)
         with pytest.raises(DeviceError, match=f"{device.name} {message}"):
             weft.jit(lambda x: x.sum(0) * 1.25 - 7)(x)
     assert (x + 1).sum().tolist() == 30

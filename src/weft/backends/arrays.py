@@ -62,13 +62,16 @@ class DeviceArray(Array):
     def materialise(self) -> Buffer:
         """A copy of the bytes for the host, which waits for them."""
         memory = self._held()
+        memory.device.check()
         out = np.empty(self.aval.shape, stored(np.empty(0, self.aval.dtype)).dtype)
         memory.device.read(memory, out)
         return Buffer.adopt(out)
 
     def block_until_ready(self) -> Array:
         """Waits until the device has computed it, and returns the array itself."""
-        self._held().device.finish()
+        device = self._held().device
+        device.check()
+        device.finish()
         return self
 
     def is_deleted(self) -> bool:
@@ -147,9 +150,8 @@ def _put(x: Any, device: Device | None) -> Any:
 
 
 def _upload(array: Array, device: Device) -> Memory:
-    memory = device.alloc(device.nbytes(array.shape, array.dtype))
-    device.write(memory, np.ascontiguousarray(stored(array.numpy_view())))
-    return memory
+    device.check()
+    return device.upload(np.ascontiguousarray(stored(array.numpy_view())))
 
 
 def device_of(arrays: Sequence[Any]) -> Device | None:
@@ -219,8 +221,8 @@ def program_for(closed: ClosedJaxpr, device: Device) -> DeviceProgram:
 
     structure = None if closed.consts else jaxpr_key(closed)
     if structure is None:
-        return closed.memo(("device", device.name, config.compiled_for), build)
-    return _programs.get((structure, device.name, config.compiled_for), build)
+        return closed.memo(("device", device, config.compiled_for), build)
+    return _programs.get((structure, device, config.compiled_for), build)
 
 
 def place_of(arrays: Sequence[Any]) -> Device:
@@ -232,6 +234,7 @@ def place_of(arrays: Sequence[Any]) -> Device:
 def call(closed: ClosedJaxpr, arguments: Sequence[Any]) -> list[Array]:
     """The results of a program on the device of its arguments or of this context."""
     device = place_of(arguments)
+    device.check()
     program = program_for(closed, device)
     results = program([_memory(x, device) for x in arguments])
     bound = device_of(arguments) is not None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from weft.core.jaxpr import ClosedJaxpr
+from weft.errors import DeviceError
 from weft.kernels.machine import Machine
 
 
@@ -37,12 +38,20 @@ class Device(ABC):
     """One device. What is asked of it happens in the order of asking; reading waits.
 
     ``name`` is the platform's and a number (``opencl:0``), ``description`` the maker's name for it,
-    ``machine`` what kernels are planned for.
+    ``machine`` what kernels are planned for. ``lost`` says why it cannot be used any more.
     """
 
     name: str
     description: str
     machine: Machine
+    lost: str = ""
+    #: Whether a child process may go on using it.
+    forks: ClassVar[bool] = False
+
+    def check(self) -> None:
+        """`DeviceError` that says why and what to do if the device was lost."""
+        if self.lost:
+            raise DeviceError(self.lost)
 
     @abstractmethod
     def supports(self, dtype: np.dtype) -> bool:
@@ -63,6 +72,12 @@ class Device(ABC):
     @abstractmethod
     def write(self, target: Memory, data: np.ndarray) -> None:
         """Copies a contiguous array to the device; it may change afterwards."""
+
+    def upload(self, data: np.ndarray) -> Memory:
+        """Fresh memory with a contiguous array, which may change afterwards."""
+        memory = self.alloc(self.nbytes(data.shape, data.dtype))
+        self.write(memory, data)
+        return memory
 
     @abstractmethod
     def read(self, source: Memory, out: np.ndarray) -> None:

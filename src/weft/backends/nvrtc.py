@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import re
 import sysconfig
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any
 
 from weft.codegen.cuda import COMPILE_OPTIONS
 from weft.errors import DeviceError
+from weft.runtime.cache import object_cache
 from weft.structs import struct
 
 _USED = re.compile(r"Used (\d+) registers")
@@ -72,6 +74,27 @@ def compile_cubin(text: str, architecture: str = "sm_90") -> Cubin:
     stack, stores, loads = (int(n) for n in _found(_SPILLS, log, (0, 0, 0)))
     (registers,), (shared,) = _found(_USED, log, (0,)), _found(_SHARED, log, (0,))
     return Cubin(code, int(registers), int(shared), stack, stores + loads)
+
+
+def cached_code(text: str, architecture: str) -> bytes:
+    """The machine code of `compile_cubin`, looked up on disk first and stored there afterwards."""
+    cache = object_cache()
+    if cache is None:
+        return compile_cubin(text, architecture).code
+    what = ("cubin", _version(), architecture, COMPILE_OPTIONS, text)
+    key = hashlib.sha256(repr(what).encode()).hexdigest()
+    code = cache.get(key)
+    if code is None:
+        code = compile_cubin(text, architecture).code
+        cache.keep(key, code)
+    return code
+
+
+@cache
+def _version() -> tuple[int, int]:
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    _check(library().nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+    return major.value, minor.value
 
 
 def _found(pattern: re.Pattern[str], log: str, otherwise: tuple[int, ...]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from weft.backends.device import Memory
-from weft.backends.programs import KernelDevice, Launcher
+from weft.backends.programs import KernelDevice, Launcher, scratch_bytes
 from weft.codegen import opencl as text
 from weft.codegen.c_halves import is_half
 from weft.codegen.clike import KernelText
@@ -141,7 +141,8 @@ class OpenCL(KernelDevice):
                     f"{self.name} refuses one of the kernels {names}:\n{why}"
                 ) from why
         return [
-            (self._run(program, t), _scratch(k, t)) for k, t in zip(kernels, texts, strict=True)
+            (self._run(program, t), scratch_bytes(k, t))
+            for k, t in zip(kernels, texts, strict=True)
         ]
 
     def _run(self, program: Any, kernel: KernelText) -> Launcher:
@@ -160,11 +161,6 @@ class OpenCL(KernelDevice):
 def _words(data: np.ndarray) -> np.ndarray:
     """Memory of half types as numbers that every library knows."""
     return data.view(np.uint16) if is_half(data.dtype) else data
-
-
-def _scratch(kernel: Kernel, emitted: KernelText) -> tuple[int, ...]:
-    shared = emitted.arguments[len(kernel.params) :]
-    return tuple(buffer.extent * buffer.dtype.itemsize for buffer in shared)
 
 
 def _machine(cl: Any, name: str, device: Any) -> Machine:

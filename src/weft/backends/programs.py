@@ -16,6 +16,7 @@ import numpy as np
 
 from weft.backends.device import Device, DeviceProgram, Memory
 from weft.backends.dtypes import check_dtypes
+from weft.codegen.clike import KernelText
 from weft.config import config
 from weft.core.jaxpr import ClosedJaxpr
 from weft.kernels.ir import Kernel
@@ -59,6 +60,12 @@ class KernelDevice(Device):
         """
 
 
+def scratch_bytes(kernel: Kernel, emitted: KernelText) -> tuple[int, ...]:
+    """What a kernel's shared scratch takes, which follows the parameters among its arguments."""
+    shared = emitted.arguments[len(kernel.params) :]
+    return tuple(buffer.extent * buffer.dtype.itemsize for buffer in shared)
+
+
 class SteppedProgram:
     """A jaxpr compiled for a device; call it with the memory of its arguments."""
 
@@ -93,9 +100,7 @@ class SteppedProgram:
         return dict(zip(kernels, self.device.kernels(named), strict=True))
 
     def _uploaded(self, slot: Slot) -> Memory:
-        memory = self.device.alloc(self.device.nbytes(slot.shape, slot.dtype))
-        self.device.write(memory, np.ascontiguousarray(slot.data))
-        return memory
+        return self.device.upload(np.ascontiguousarray(slot.data))
 
     def _last_uses(self) -> dict[int, list[Slot]]:
         """Temporaries by the number of the last step at the top that mentions them."""
@@ -126,6 +131,10 @@ class Run:
             found = self.memory[slot] = self.device.alloc(self.nbytes(slot))
         return found
 
+    def shared_scratch(self, sizes: Sequence[int]) -> list[Memory]:
+        """Memory that the blocks of one launch share."""
+        return [*map(self.device.alloc, sizes)]
+
     def nbytes(self, slot: Slot) -> int:
         """What a slot takes in memory."""
         return self.device.nbytes(slot.shape, slot.dtype)
@@ -143,7 +152,7 @@ class Run:
     def step(self, step: Step) -> None:
         if isinstance(step, Launch):
             run, scratch = self.top.launched(step.kernel)
-            run([*map(self.place, step.slots), *map(self.device.alloc, scratch)])
+            run([*map(self.place, step.slots), *self.shared_scratch(scratch)])
         elif isinstance(step, Copy):
             target, source = self.place(step.target), self.place(step.source)
             self.device.copy(target, source, self.nbytes(step.source))

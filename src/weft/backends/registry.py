@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
@@ -27,18 +28,40 @@ def _wasm() -> list[Device]:
     return list(available())
 
 
+def _cuda() -> list[Device]:
+    from weft.backends.cuda.device import available
+
+    return list(available())
+
+
 #: Platform -> what finds its devices; raises `DeviceError` if its package or driver is missing.
 _PLATFORMS: dict[str, Callable[[], list[Device]]] = {
     "opencl": _opencl,
     "webgpu": _webgpu,
     "wasm": _wasm,
+    "cuda": _cuda,
 }
 
 #: What other libraries call platforms of GPUs.
-_GPUS = frozenset(["cuda", "gpu", "rocm", "mps", "metal", "xpu"])
+_GPUS = frozenset(["gpu", "rocm", "mps", "metal", "xpu"])
 
 _found: dict[str, list[Device]] = {}
 _lock = threading.RLock()
+
+
+def _forked() -> None:
+    """In a child process: a driver's threads and queues are its parent's, and it would wait."""
+    global _lock
+    _lock = threading.RLock()
+    for device in (device for found in _found.values() for device in found):
+        if not device.forks and not device.lost:
+            device.lost = (
+                f"{device.name} ({device.description}) belongs to the process that this one was "
+                "forked from, as do its arrays: start processes by multiprocessing's 'spawn'"
+            )
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def platform_devices(platform: str) -> list[Device]:
@@ -49,7 +72,7 @@ def platform_devices(platform: str) -> list[Device]:
     """
     if platform not in _PLATFORMS:
         known = ", ".join(map(repr, ["cpu", *_PLATFORMS]))
-        gpu = "; 'opencl' and 'webgpu' drive GPUs" if platform in _GPUS else ""
+        gpu = "; 'cuda', 'opencl' and 'webgpu' drive GPUs" if platform in _GPUS else ""
         raise ValueError(
             f"there is no platform {platform!r}; the platforms are {known}{gpu}. weft.devices() "
             "lists the devices that are there"

@@ -58,6 +58,8 @@ def available() -> list[Wasm]:
 class Wasm(Device):
     """An engine with a memory that its programs share; what is asked for is done at once."""
 
+    forks = True
+
     def __init__(self, wasmtime: Any) -> None:
         self.name = "wasm:0"
         self.description = "wasmtime, SIMD, one thread"
@@ -160,7 +162,9 @@ class WasmProgram:
         self.code = WasmObject(compile_cached(text, device.cpu))
         self.callbacks = _callbacks(program)
         self.stack_bytes = stack_bytes(program)
-        self._constants = [_uploaded(device, slot.data) for slot in program.constants]
+        self._constants = [
+            device.upload(np.ascontiguousarray(slot.data)) for slot in program.constants
+        ]
         self._outputs = [device.nbytes(slot.shape, slot.dtype) for slot in program.outputs]
         self._arena_bytes = program.arena_bytes
         self._watched = seconds(program.steps) > LONG_SECONDS
@@ -287,13 +291,6 @@ def _callbacks(program: Program) -> dict[str, HostCallback]:
         inputs, outputs = ([(s.shape, s.dtype) for s in x] for x in (step.inputs, step.outputs))
         found[symbol] = HostCallback.of(step.name, step.function, step.params, inputs, outputs)
     return found
-
-
-def _uploaded(device: Wasm, data: Any) -> Memory:
-    array = np.ascontiguousarray(data)
-    memory = device.alloc(array.nbytes)
-    device.write(memory, array)
-    return memory
 
 
 def _signed(memory: Memory) -> int:
