@@ -43,10 +43,16 @@ class Cubin:
 def library() -> Any:
     """The compiler; `DeviceError` that says what to install where there is none."""
     folders = [Path(sysconfig.get_paths()[key]) for key in ("purelib", "platlib")]
-    found = [p for f in folders for p in sorted(f.glob("nvidia/*/lib/libnvrtc.so.*"))]
-    for name in [*map(str, found), "libnvrtc.so"]:
+    found = [p for f in folders for p in f.glob("nvidia/*/lib/libnvrtc.so.*")]
+    # Drivers load machine code of an older compiler, but not always that of a newer one.
+    for path in sorted(found, key=lambda path: path.name):
         with suppress(OSError):
-            return ctypes.CDLL(name)
+            # It opens these by name, in folders that need not include its own.
+            for builtins in path.parent.glob("libnvrtc-builtins.so.*"):
+                ctypes.CDLL(str(builtins))
+            return ctypes.CDLL(str(path))
+    with suppress(OSError):
+        return ctypes.CDLL("libnvrtc.so")
     raise DeviceError(
         "compiling for CUDA needs NVRTC, which was not found: pip install 'weft[cuda]'"
     )
