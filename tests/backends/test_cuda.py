@@ -295,8 +295,8 @@ def test_a_device_that_is_lost(library: FakeLibrary) -> None:
     library.failing.add("0_")
     bad = f(x)
     match = (
-        r"cuda:0 \(a GPU.*\) was lost: CUDA_ERROR_ILLEGAL_ADDRESS.* seen when a result was asked "
-        r"for; the last kernels before were 0_.*new process.*CUDA_LAUNCH_BLOCKING"
+        r"cuda:0 \(a GPU.*\) was lost when a result was asked for: CUDA_ERROR_ILLEGAL_ADDRESS.*"
+        r"new process.*The last kernels were 0_.*CUDA_LAUNCH_BLOCKING"
     )
     for use in (bad.tolist, lambda: x + 1, lambda: f(x), lambda: put([1]), bad.block_until_ready):
         with pytest.raises(DeviceError, match=match):

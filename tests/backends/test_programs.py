@@ -200,7 +200,7 @@ def test_a_kernel_that_the_driver_refuses(device: Device, monkeypatch: pytest.Mo
         broken.setattr(method, lambda *_, **__: "no such thing")
         if isinstance(device, FakeCuda):
             broken.setattr(device, "compiles", True)
-        with pytest.raises(DeviceError, match=f"{device.name} {message}"):
+        with pytest.raises(DeviceError, match=f"{device.name} .*{message}"):
             weft.jit(lambda x: x.sum(0) * 1.25 - 7)(x)
     assert (x + 1).sum().tolist() == 30
 

@@ -53,6 +53,15 @@ class Device(ABC):
         if self.lost:
             raise DeviceError(self.lost)
 
+    def lose(self, why: object, what: str, hint: str = "") -> DeviceError:
+        """The error that the device was lost, as seen when ``what`` was asked for, from now on."""
+        self.lost = (
+            f"{self.name} ({self.description}) was lost when {what} was asked for: {why}. Its "
+            "arrays are gone, and it comes back in a new process; the CPU and other devices go on"
+            + (f". {hint}" if hint else "")
+        )
+        return DeviceError(self.lost)
+
     @abstractmethod
     def supports(self, dtype: np.dtype) -> bool:
         """Whether its kernels compute with this dtype."""

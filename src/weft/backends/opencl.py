@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from weft.backends.device import Memory
+from weft.backends.opencl_memory import IN_ORDER, Block, Buffers, size_of
 from weft.backends.programs import KernelDevice, Launcher, scratch_bytes
 from weft.codegen import opencl as text
 from weft.codegen.c_halves import is_half
@@ -21,10 +22,6 @@ from weft.kernels.machine import Machine, cpu_machine, gpu_machine
 
 #: Work-items of a group that the planner starts from.
 BLOCK = 64
-#: Bytes that a device's idle memory may take, beyond which it goes back to the driver.
-IDLE_LIMIT = 256 << 20
-#: Sizes of allocations are rounded up to these many bytes, so that they can be used again.
-GRAIN = 256
 
 
 def available() -> list[OpenCL]:
@@ -61,64 +58,76 @@ class OpenCL(KernelDevice):
         self._cl = cl
         self._device = device
         self._context = cl.Context([device])
-        self._queue = cl.CommandQueue(self._context)
+        self._buffers = Buffers(cl, self._context)
         self._double = "cl_khr_fp64" in device.extensions
-        # Setting the arguments of a kernel and starting it are two calls.
-        self._lock = threading.RLock()
-        self._idle: dict[int, list[Any]] = {}
-        self._idle_bytes = 0
         self.machine = _machine(cl, self.name, device)
 
     def supports(self, dtype: np.dtype) -> bool:
         plain = dtype.kind in "biu" or dtype == np.float32 or is_half(dtype)
         return plain or (dtype == np.float64 and self._double)
 
+    @contextlib.contextmanager
+    def _asked(self, what: str) -> Iterator[None]:
+        """Within ``with``, what the driver says is an error of Weft's."""
+        self.check()
+        try:
+            yield
+        except self._cl.Error as why:
+            raise self._error(why, what) from why
+
+    def _error(self, why: Any, what: str) -> Exception:
+        if isinstance(why, self._cl.MemoryError):
+            return MemoryError(f"{self.name} ({self.description}) has no memory for {what}: {why}")
+        codes = self._cl.status_code
+        if why.code in (codes.DEVICE_NOT_AVAILABLE, codes.INVALID_COMMAND_QUEUE):
+            return self.lose(why, what)
+        return DeviceError(f"{self.name} ({self.description}) refuses {what}: {why}")
+
     # -- memory ------------------------------------------------------------------------------------
 
     def alloc(self, nbytes: int) -> Memory:
-        size = -(-max(nbytes, 1) // GRAIN) * GRAIN
-        with self._lock:
-            idle = self._idle.get(size)
-            if idle:
-                self._idle_bytes -= size
-                return Memory(self, idle.pop(), nbytes)
+        with self._room(nbytes), self._asked("memory"):
+            return Memory(self, self._buffers.take(nbytes), nbytes)
+
+    @contextlib.contextmanager
+    def _room(self, nbytes: int) -> Iterator[None]:
         largest = self._device.max_mem_alloc_size
         try:
-            if size > largest:
+            if size_of(nbytes) > largest:
                 raise MemoryError
-            handle = self._cl.Buffer(self._context, self._cl.mem_flags.READ_WRITE, size)
-        except (MemoryError, self._cl.MemoryError) as why:
+            yield
+        except MemoryError as why:
             raise MemoryError(
                 f"{self.name} ({self.description}) has no {nbytes:,} bytes for an array; one may "
-                f"have {largest:,}"
+                f"have {largest:,}. Delete arrays (x.delete()), or compute in parts"
             ) from why
-        return Memory(self, handle, nbytes)
 
-    def release(self, handle: Any) -> None:
-        size = handle.size
-        with self._lock:
-            if self._idle_bytes + size <= IDLE_LIMIT:
-                # What comes next is queued behind what still uses it.
-                self._idle.setdefault(size, []).append(handle)
-                self._idle_bytes += size
+    def release(self, handle: Block) -> None:
+        self._buffers.give(handle)
+
+    def upload(self, data: np.ndarray) -> Memory:
+        with self._room(data.nbytes), self._asked("an upload"):
+            return Memory(self, self._buffers.upload(data), data.nbytes)
 
     def write(self, target: Memory, data: np.ndarray) -> None:
-        if data.size == 1:  # the queue takes it along, so there is nothing to wait for
-            word = data.reshape(1).view(f"u{data.itemsize}")[0]
-            self._cl.enqueue_fill_buffer(self._queue, target.handle, word, 0, data.itemsize)
-        elif data.nbytes:
-            self._cl.enqueue_copy(self._queue, target.handle, _words(data), is_blocking=True)
+        with self._asked("an upload"):
+            self._buffers.write(target.handle, data)
 
     def read(self, source: Memory, out: np.ndarray) -> None:
-        if out.nbytes:
-            self._cl.enqueue_copy(self._queue, _words(out), source.handle, is_blocking=True)
+        with self._asked("a result"):
+            self._buffers.read(source.handle, out)
 
     def copy(self, target: Memory, source: Memory, nbytes: int) -> None:
-        if nbytes:
-            self._cl.enqueue_copy(self._queue, target.handle, source.handle, byte_count=nbytes)
+        with self._asked("a copy"):
+            self._buffers.copy(target.handle, source.handle, nbytes)
+
+    def computed(self, results: Sequence[Memory]) -> None:
+        with self._asked("a program"):
+            self._buffers.computed(memory.handle for memory in results)
 
     def finish(self) -> None:
-        self._queue.finish()
+        with self._asked("the end of all work"):
+            self._buffers.finish()
 
     # -- kernels -----------------------------------------------------------------------------------
 
@@ -150,17 +159,22 @@ class OpenCL(KernelDevice):
         x, y, z = kernel.grid
         everything, group = (x * kernel.block, y, z), (kernel.block, 1, 1)
 
+        buffers = self._buffers
+        written = [n for n, b in enumerate(kernel.arguments) if b.role != "input"]
+
         def run(arguments: Sequence[Memory]) -> None:
-            with self._lock:
-                compiled.set_args(*(memory.handle for memory in arguments))
-                self._cl.enqueue_nd_range_kernel(self._queue, compiled, everything, group)
+            self.check()
+            try:
+                with buffers.lock:
+                    buffers.asked += 1
+                    compiled.set_args(*(memory.handle.buffer for memory in arguments))
+                    for n in written:
+                        arguments[n].handle.written = IN_ORDER
+                    self._cl.enqueue_nd_range_kernel(buffers.queue, compiled, everything, group)
+            except self._cl.Error as why:
+                raise self._error(why, f"the kernel {kernel.symbol}") from why
 
         return run
-
-
-def _words(data: np.ndarray) -> np.ndarray:
-    """Memory of half types as numbers that every library knows."""
-    return data.view(np.uint16) if is_half(data.dtype) else data
 
 
 def _machine(cl: Any, name: str, device: Any) -> Machine:

@@ -51,6 +51,9 @@ class KernelDevice(Device):
             return StampedSteps(closed, self)
         return SteppedProgram(closed, self)
 
+    def computed(self, results: Sequence[Memory]) -> None:
+        """A program has asked for everything that fills its results."""
+
     @abstractmethod
     def kernels(self, kernels: Sequence[Kernel]) -> list[tuple[Launcher, tuple[int, ...]]]:
         """Compiles scheduled kernels of different names; gives the bytes of their shared scratch.
@@ -80,7 +83,9 @@ class SteppedProgram:
 
     def __call__(self, arguments: Sequence[Memory]) -> list[Memory]:
         memory = dict(zip(self.program.inputs, arguments, strict=True)) | self._constants
-        return self._walk(Run(self, memory))
+        results = self._walk(Run(self, memory))
+        self.device.computed(results)
+        return results
 
     def _walk(self, run: Run) -> list[Memory]:
         for n, step in enumerate(self.program.steps):

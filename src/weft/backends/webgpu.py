@@ -79,6 +79,21 @@ class WebGPU(KernelDevice):
     def supports(self, dtype: np.dtype) -> bool:
         return dtype.name in text.TYPES
 
+    @contextlib.contextmanager
+    def _asked(self, what: str) -> Iterator[None]:
+        """Within ``with``, what the driver says is an error of Weft's."""
+        self.check()
+        try:
+            yield
+        except self._wgpu.GPUOutOfMemoryError as why:
+            raise MemoryError(
+                f"{self.name} ({self.description}) has no memory for {what}: {why}"
+            ) from why
+        except self._wgpu.GPUError as why:
+            if "lost" in str(why):  # whatever is asked of a lost device is an error that says so
+                raise self.lose(" ".join(str(why).split()), what) from why
+            raise DeviceError(f"{self.name} ({self.description}) refuses {what}:\n{why}") from why
+
     # -- memory ------------------------------------------------------------------------------------
 
     def nbytes(self, shape: tuple[int, ...], dtype: np.dtype) -> int:
@@ -92,13 +107,14 @@ class WebGPU(KernelDevice):
         try:
             if nbytes > largest:
                 raise MemoryError
-            handle = self._device.create_buffer(
-                size=max(4, nbytes), usage=usage.STORAGE | usage.COPY_SRC | usage.COPY_DST
-            )
-        except (MemoryError, self._wgpu.GPUError) as why:
+            with self._asked("memory"):
+                handle = self._device.create_buffer(
+                    size=max(4, nbytes), usage=usage.STORAGE | usage.COPY_SRC | usage.COPY_DST
+                )
+        except MemoryError as why:
             raise MemoryError(
                 f"{self.name} ({self.description}) has no {nbytes:,} bytes for an array; one may "
-                f"have {largest:,}"
+                f"have {largest:,}. Delete arrays (x.delete()), or compute in parts"
             ) from why
         return Memory(self, handle, nbytes)
 
@@ -108,20 +124,20 @@ class WebGPU(KernelDevice):
     def write(self, target: Memory, data: np.ndarray) -> None:
         words = np.ascontiguousarray(data, np.uint32) if data.dtype == np.bool_ else data
         if words.nbytes:
-            with self._lock:
+            with self._asked("an upload"), self._lock:
                 self._queue.write_buffer(target.handle, 0, words)
 
     def read(self, source: Memory, out: np.ndarray) -> None:
         if not out.size:
             return
         kind = np.dtype(np.uint32) if out.dtype == np.bool_ else out.dtype
-        with self._lock:
+        with self._asked("a result"), self._lock:
             words = self._queue.read_buffer(source.handle, 0, kind.itemsize * out.size)
         out[...] = np.frombuffer(words, kind).reshape(out.shape)
 
     def copy(self, target: Memory, source: Memory, nbytes: int) -> None:
         if nbytes:
-            with self._lock:
+            with self._asked("a copy"), self._lock:
                 encoder = self._device.create_command_encoder()
                 encoder.copy_buffer_to_buffer(source.handle, 0, target.handle, 0, nbytes)
                 self._queue.submit([encoder.finish()])
@@ -129,7 +145,7 @@ class WebGPU(KernelDevice):
     def finish(self) -> None:
         # Reading waits for what was submitted before. `on_submitted_work_done_sync` would say the
         # same, but raises TypeError in wgpu 0.32.
-        with self._lock:
+        with self._asked("the end of all work"), self._lock:
             if self._last is None:
                 usage = self._wgpu.BufferUsage
                 self._last = self._device.create_buffer(size=4, usage=usage.COPY_SRC)
@@ -151,8 +167,8 @@ class WebGPU(KernelDevice):
                 f"{self.name} ({self.description}) binds {most} buffers to a kernel, and "
                 f"{kernel.name} has {count}: compute some of the results apart"
             )
-        with self._explained(kernel):
-            run = self._run(emitted)
+        with self._asked(f"the kernel {kernel.name}"):
+            run = self._run(emitted, kernel.name)
         if packed.kernel is not kernel:
             run = self._packing(packed, run)
         scratch = emitted.arguments[len(packed.kernel.params) :]
@@ -182,7 +198,7 @@ class WebGPU(KernelDevice):
     ) -> None:
         """Copies the parts of a packed argument there, or back."""
         ends = [at for _, at in packed.parts[n][1:]] + [packed.kernel.params[n].extent]
-        with self._lock:
+        with self._asked("a copy"), self._lock:
             encoder = self._device.create_command_encoder()
             for (place, at), end in zip(packed.parts[n], ends, strict=True):
                 inside, own = (whole.handle, 4 * at), (arguments[place].handle, 0)
@@ -191,15 +207,8 @@ class WebGPU(KernelDevice):
                     encoder.copy_buffer_to_buffer(*source, *target, 4 * (end - at))
             self._queue.submit([encoder.finish()])
 
-    @contextlib.contextmanager
-    def _explained(self, kernel: Kernel) -> Iterator[None]:
-        try:
-            yield
-        except self._wgpu.GPUError as why:
-            raise DeviceError(f"{self.name} refuses the kernel {kernel.name}:\n{why}") from why
-
-    def _run(self, kernel: KernelText) -> Launcher:
-        device = self._device
+    def _run(self, kernel: KernelText, name: str) -> Launcher:
+        device, what = self._device, f"the kernel {name}"
         stage = self._wgpu.ShaderStage.COMPUTE
         entries = [
             {
@@ -223,7 +232,7 @@ class WebGPU(KernelDevice):
                 {"binding": n, "resource": {"buffer": memory.handle}}
                 for n, memory in enumerate(arguments)
             ]
-            with self._lock:
+            with self._asked(what), self._lock:
                 group = device.create_bind_group(layout=layout, entries=bound)
                 encoder = device.create_command_encoder()
                 compute = encoder.begin_compute_pass()

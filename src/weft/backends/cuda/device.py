@@ -136,12 +136,8 @@ class Cuda(KernelDevice):
         if why.status not in cu.LOST:
             return DeviceError(f"{device} refuses {what}: {why}")
         kernels = ", ".join(self._recent) or "none"
-        self.lost = (
-            f"{device} was lost: {why}. It was seen when {what} was asked for; the last kernels "
-            f"before were {kernels}. Its arrays are gone, and it comes back in a new process; the "
-            "CPU and other devices go on. CUDA_LAUNCH_BLOCKING=1 shows which kernel it was"
-        )
-        return DeviceError(self.lost)
+        hint = f"The last kernels were {kernels}; CUDA_LAUNCH_BLOCKING=1 shows which one it was"
+        return self.lose(why, what, hint)
 
     def asked(self, what: str) -> None:
         """Notes what the stream of kernels is asked for, for errors that are seen later."""
