@@ -59,6 +59,7 @@ _NAMES = {
     "compute": "weft.array",
     "compute_async": "weft.array.asynchronous",
     "block_until_ready": "weft.array",
+    "scoped": "weft.array.scoped",
     "default_device": "weft.backends.arrays",
     "device_get": "weft.backends.arrays",
     "device_put": "weft.backends.arrays",

@@ -273,9 +273,6 @@ class FakeLibrary:
         out[0] = handle = next(self._handles)
         self._streams[handle], self._counts[handle] = {}, 0
 
-    def _cuStreamSynchronize(self, stream: int) -> None:
-        self._do(joined(self._streams[stream], self._host))
-
     def _cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> None:
         self._uncaptured(stream)
         self._streams[stream] = joined(self._streams[stream], self._events[event])

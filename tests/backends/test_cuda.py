@@ -179,6 +179,26 @@ def test_threads_share_the_device(library: FakeLibrary) -> None:
     assert found == [expected * 8] * 4
 
 
+def test_a_thread_waits_while_another_makes_graphs(library: FakeLibrary) -> None:
+    device = registry.find("cuda")
+    f = weft.jit(lambda x: wnp.cumsum(wnp.tanh(x) @ x) + 1)
+    expected = np.asarray(f(np.eye(4, dtype=np.float32)))
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.is_set():
+            device.finish()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    for _ in range(10):
+        x = put(np.eye(4))
+        found = [f(x) for _ in range(4)]
+        np.testing.assert_allclose(found, [expected] * 4, rtol=1e-6)
+    ended.set()
+    thread.join()
+
+
 # -- graphs ----------------------------------------------------------------------------------------
 
 

@@ -92,8 +92,8 @@ class Cuda(KernelDevice):
             multiprocessors=told(cu.MULTIPROCESSORS),
             block=BLOCK,
             shared_bytes=told(cu.SHARED_BYTES),
-            # Two transfers in a cycle; bytes per nanosecond.
-            bandwidth=2e-6 * told(cu.MEMORY_CLOCK_KHZ) * told(cu.MEMORY_BUS_BITS) / 8,
+            # Two transfers in a cycle, in bytes per nanosecond; GPUs without own memory tell none.
+            bandwidth=2e-6 * told(cu.MEMORY_CLOCK_KHZ) * told(cu.MEMORY_BUS_BITS) / 8 or 100.0,
             l2_bytes=told(cu.L2_BYTES),
             ghz=told(cu.CLOCK_KHZ) * 1e-6,
             block_shared=self._block_shared,
@@ -193,11 +193,8 @@ class Cuda(KernelDevice):
             self.session.copy(target.handle, source.handle, nbytes)
 
     def finish(self) -> None:
-        with self.explained("the end of all work"), self.session as session:
-            streams = session.streams
         with self.explained("the end of all work"):
-            for stream in streams:
-                self._driver("cuStreamSynchronize", stream)
+            self.session.finish()
 
     # -- kernels -----------------------------------------------------------------------------------
 

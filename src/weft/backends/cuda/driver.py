@@ -29,7 +29,6 @@ PROTOTYPES: dict[str, tuple[Any, ...]] = {
     "cuCtxSetCurrent": (c_void_p,),
     # Streams and events.
     "cuStreamCreate": (_OUT, c_uint),
-    "cuStreamSynchronize": (c_void_p,),
     "cuStreamWaitEvent": (c_void_p, c_void_p, c_uint),
     "cuEventCreate": (_OUT, c_uint),
     "cuEventRecord": (c_void_p, c_void_p),

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 
 #: Graphs of one program, and addresses of calls that it remembers.
 GRAPHS, CALLS = 8, 64
-#: Steps beyond which a program, its loops unrolled, is no graph: it would take long to make.
+#: Steps beyond which a program, its loops unrolled, is no graph: it would take long to make. One
+#: step alone is not faster as a graph.
 MOST_STEPS = 4096
 #: Every temporary starts at a multiple of this many bytes, as what the driver gives does.
 ALIGNMENT = 256
@@ -61,7 +62,7 @@ class GraphedProgram(SteppedProgram):
         self._owned = [slot for slot in dict.fromkeys(program.outputs) if slot not in given]
         self.plan = _Plan(self)
         steps = launches(program.steps)
-        self._replays = steps is not None and 0 < steps <= MOST_STEPS
+        self._replays = steps is not None and 1 < steps <= MOST_STEPS
         self._calls: BoundedCache[bool] = BoundedCache(CALLS)
         self._graphs: BoundedCache[_Graph] = BoundedCache(GRAPHS)
         kernels = [kernel.name for kernel in self._kernels]

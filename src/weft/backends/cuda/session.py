@@ -178,9 +178,11 @@ class Session:
                 )
 
     def finish(self) -> None:
-        """Waits for all streams."""
-        for stream in self.streams:
-            self.driver("cuStreamSynchronize", stream)
+        """Waits for what all streams were asked for."""
+        with self:  # a stream must not be waited for while a graph is made of its work
+            events = [self.events.record(stream) for stream in self.streams]
+        for event in events:
+            self.driver("cuEventSynchronize", event.handle)
 
     # -- capture -----------------------------------------------------------------------------------
 
