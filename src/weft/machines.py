@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from weft.runtime.native import CPU
 
 
+#: Bytes of the last cache that a core can count on. A virtual machine shows the whole cache of the
+#: processor, of whose cores it has a few: measured, what others leave is used up at this size.
+SHARE = 16 << 20
+
+
 def host_machine(threads: int) -> Machine:
     """The machine model of this host."""
     from weft.runtime.native import host_cpu
@@ -41,7 +46,7 @@ def _machine_of(cpu: CPU, threads: int, figures: Figures | None) -> Machine:
     from weft.kernels.machine import measured
     from weft.terms.dots import dots_of
 
-    caches = (cpu.l1_bytes, cpu.l2_bytes, cpu.l3_bytes)
+    caches = (cpu.l1_bytes, cpu.l2_bytes, min(cpu.l3_bytes, max(1, cpu.cores) * SHARE))
     features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
     machine = cpu_machine(
         threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture, dots_of(features)

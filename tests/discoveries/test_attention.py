@@ -44,3 +44,30 @@ def test_a_gradient_of_attention_has_no_array_of_all_pairs() -> None:
     assert len(report.kernels) <= 4
     assert report.peak_intermediate_bytes < S * S
     assert report.bytes_moved["DRAM"] < 4 * S * S
+
+
+def test_the_gradient_of_grouped_queries_is_planned() -> None:
+    """Sums without rows beside them, over what slides, were said to have a longest row."""
+
+    def grouped(np_: Any, q: Any, k: Any, v: Any) -> Any:
+        k, v = (np_.repeat(x, 4, 1) for x in (k, v))
+        s = q @ np_.swapaxes(k, -1, -2) / 8
+        p = np_.exp(s - s.max(-1, keepdims=True))
+        return (p / p.sum(-1, keepdims=True)) @ v
+
+    def by_groups(q: Any, k: Any, v: Any, g: Any) -> Any:
+        split = (x.reshape(2, 2, 4, 512, 64) for x in (q, g))
+        q, g = (x.astype(np.float64) for x in split)
+        k, v = (x.astype(np.float64)[:, :, None] for x in (k, v))
+        p = np.exp(q @ k.swapaxes(-1, -2) / 8)
+        p /= p.sum(-1, keepdims=True)
+        dp = g @ v.swapaxes(-1, -2)
+        ds = p * (dp - (p * dp).sum(-1, keepdims=True)) / 8
+        dk, dv = ds.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ g
+        return (ds @ k).reshape(2, 8, 512, 64), dk.sum(2), dv.sum(2)
+
+    q, g = normals(2, 2, 8, 512, 64)
+    k, v = normals(2, 2, 2, 512, 64)
+    pulled = weft.jit(lambda q, k, v, g: weft.vjp(lambda *a: grouped(wnp, *a), q, k, v)[1](g))
+    for found, exact in zip(pulled(q, k, v, g), by_groups(q, k, v, g), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-5 * np.abs(exact).max())

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 import weft
+from tests.discoveries.catalog import MACHINE
 from weft import numpy as wnp
+from weft.planning import plan_program
 
 ROWS, WIDTH, CLASSES = 256, 16, 2048
 
@@ -48,6 +50,23 @@ def test_of_products_has_no_array_of_scores() -> None:
     report = weft.explain(lambda x, w, y: cross_entropy(wnp, x @ w, y), *arrays, labels)
     assert report.peak_intermediate_bytes < 4 * 4096 * 16384 / 100
     assert report.flops < 2.3 * 64 * 4096 * 16384
+
+
+def test_labels_of_a_log_softmax_need_no_array_of_scores() -> None:
+    """The label was read of an array of all of them, as it is made of a product and none."""
+
+    def loss(np_: Any, x: Any, w: Any, y: Any) -> Any:
+        s = x @ w
+        s = s - s.max(-1, keepdims=True)
+        log = s - np_.log(np_.exp(s).sum(-1, keepdims=True))
+        return -np_.take_along_axis(log, y[:, None], 1).mean()
+
+    x, w, labels = arguments()
+    exact = loss(np, x.astype(np.float64), w.astype(np.float64), labels)
+    np.testing.assert_allclose(weft.jit(lambda *a: loss(wnp, *a))(x, w, labels), exact, rtol=1e-5)
+    large = np.zeros((4096, 64), np.float32), np.zeros((64, 16384), np.float32)
+    jaxpr = weft.make_jaxpr(lambda *a: loss(wnp, *a))(*large, np.zeros(4096, np.int32))
+    assert plan_program(jaxpr, machine=MACHINE).arena_bytes < 4 * 4096 * 16384 / 100
 
 
 def test_elements_that_data_choose() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +19,9 @@ from weft import nn
 from weft.kernels import partition as partitions
 from weft.kernels.cones import make_cones
 from weft.kernels.fusion import Side, choose
-from weft.kernels.machine import Machine, cpu_machine
-from weft.kernels.partition import Partition, Seconds, partition
-from weft.kernels.plan import cut
+from weft.kernels.machine import Machine, cpu_machine, h100
+from weft.kernels.partition import Partition, Seconds, least_seconds, partition
+from weft.kernels.plan import cut, seconds_of
 from weft.terms.lower import lower_jaxpr
 from weft.terms.region import Region
 from weft.terms.term import Value
@@ -190,3 +191,15 @@ def test_a_join_ends_when_what_was_joined_is_stored_no_more() -> None:
     w = np.random.default_rng(1).standard_normal((64, 192)).astype(np.float32) / 8
     plain = attention(*(weft.device_put(a) for a in (x, w)))
     np.testing.assert_allclose(weft.jit(attention)(x, w), plain, rtol=2e-4, atol=2e-5)
+
+
+WIDE = cpu_machine(2, 64, (48 << 10, 2 << 20, 32 << 20), "haswell")
+
+
+@pytest.mark.parametrize("model", [machine, WIDE, h100()], ids=["split", "wide", "gpu"])
+@pytest.mark.parametrize("shapes", [((512, 64), (64, 512)), ((1024, 1024), (1024, 1024))])
+def test_what_operations_take_at_least_is_less_than_the_price(model: Machine, shapes: Any) -> None:
+    """Cores that start two products of 64 bytes in a cycle were said to be slower than they are."""
+    region = region_of(lambda x, y: x @ y, *shapes)
+    least = least_seconds((t for s in region.steps for t in s.terms), model)
+    assert 0 < least < seconds_of(region, model)

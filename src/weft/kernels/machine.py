@@ -201,6 +201,24 @@ _L2_COST = LineCost((0.546, 0.560), (0.055, 0.186), (0.574, 0.658), latency=3.9)
 _L3_COST = LineCost((0.688, 0.739), (0.082, 0.085), (0.800, 0.843), latency=15.0)
 _MEMORY_COST = LineCost((2.14, 1.18), (0.61, 0.79), (8.59, 4.83), (1.23, 0.58), latency=150.0)
 
+#: Processors whose last cache lies along a mesh between all cores, far from each of them: measured
+#: on one with 2 MiB of L2.
+_MESH = frozenset(
+    (
+        "skylake-avx512",
+        "cascadelake",
+        "cooperlake",
+        "icelake-server",
+        "sapphirerapids",
+        "emeraldrapids",
+        "graniterapids",
+    )
+)
+_MESH_L3_COST = LineCost((2.71, 4.49), (0.391, 0.763), (5.43, 5.48), latency=132.0)
+_MESH_MEMORY_COST = LineCost(
+    (4.07, 2.31), (0.486, 0.486), (5.08, 3.60), (3.64, 2.08), latency=139.0
+)
+
 
 #: Cores with units of 64 bytes; others split such registers into halves.
 _WIDE_CORE = Core(vectors=2.0, store=1.0)
@@ -223,10 +241,14 @@ def cpu_machine(
     l1, l2, l3 = caches
     # A set of the first level is chosen by the bits below the page number: 64 sets of 64 bytes.
     first = max(1, l1 // 4096)
+    mesh = name in _MESH
+    last = Level("L3", l3, 95.0, 16, shared=True, indexed=False, ramp=(0.4, 4.0), cost=_L3_COST)
+    if mesh:
+        last = replace(last, bandwidth=23.6, cost=_MESH_L3_COST)
     levels = (
         Level("L1", l1, 200.0, ways=first),
         Level("L2", l2, 115.0, cost=_L2_COST),
-        Level("L3", l3, 95.0, 16, shared=True, indexed=False, ramp=(0.4, 4.0), cost=_L3_COST),
+        last,
     )
     registers = 32 if vector_bytes == 64 or architecture == "aarch64" else 16
     return Machine(
@@ -235,8 +257,8 @@ def cpu_machine(
         vector_bytes,
         registers,
         levels,
-        30.0,
-        memory=_MEMORY_COST,
+        15.7 if mesh else 30.0,
+        memory=_MESH_MEMORY_COST if mesh else _MEMORY_COST,
         core=_core(vector_bytes, name, architecture),
         pages=(Pages(72, 0.25), Pages(3072, 7.1)),
         dots=dots,

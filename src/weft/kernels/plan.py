@@ -28,7 +28,7 @@ from weft.kernels.overwrite import overwrite_static
 from weft.kernels.partition import Partition, Trial, floor_seconds, partition
 from weft.kernels.streamed import SMALL, Streamed
 from weft.structs import struct
-from weft.terms.region import Region
+from weft.terms.region import Def, Region
 from weft.terms.term import Load, Value, postorder
 
 if TYPE_CHECKING:
@@ -252,9 +252,17 @@ class _Planner:
         return found
 
     def may_stream(self, region: Region) -> bool:
-        """Whether so much is kept in memory in between that not to keep it could pay."""
-        between = (s.value.nbytes for s in region.steps if s.value not in region.outputs)
-        return sum(between) >= SMALL * self.machine.levels[1].capacity
+        """Whether so much is kept in memory in between that not to keep it could pay.
+
+        Or so much is read for a few rows that threads had better share them.
+        """
+        from weft.kernels.streams import reads_much
+
+        between = [s for s in region.steps if s.value not in region.outputs]
+        least, threads = SMALL * self.machine.levels[1].capacity, self.machine.threads
+        if sum(s.value.nbytes for s in between) >= least:
+            return True
+        return any(isinstance(s, Def) and reads_much(s, threads, least) for s in between)
 
     def partition(self, region: Region) -> Partition:
         """The cheapest partition found; there are prices for known extents only."""

@@ -47,7 +47,7 @@ ALONE = 5e-5
 
 #: What a stream may cost of what the kernels whose place it takes do. It need not be cheaper: it
 #: saves the memory of what it streams besides.
-CLEARLY = 1.0
+CLEARLY = 1.1
 
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
 WORTH = 1.5e-2
@@ -403,8 +403,20 @@ def sizes(stream: Stream, machine: Machine) -> Iterator[Blocks]:
         for along in (128, 256) if hides else (256, 128, 512):
             yield from _shared(Blocks(rows, even(length, along), len(extents) - 1), stream, machine)
         return
-    for along in (2048, 512, 8192):
+    most = _held(stream, machine)
+    for along in dict.fromkeys(min(n, most) for n in (2048, 512, 8192)):
         yield from _shared(Blocks(tuple(ones), even(length, along)), stream, machine)
+
+
+def _held(stream: Stream, machine: Machine) -> int:
+    """How much of a row half a core's cache holds, of all that is streamed."""
+    each = 0
+    for step in stream.steps:
+        if stream.kind[step.value] == "streamed":
+            classes = [(stream.classes.of(a), a.extent) for a in step.axes]
+            others = (n for c, n in classes if c is not stream.along and c not in stream.rows)
+            each += prod(others) * step.value.dtype.itemsize
+    return max(1, machine.levels[1].capacity // 2 // max(1, each))
 
 
 def _of_threads(stream: Stream, machine: Machine) -> Iterator[Blocks]:

@@ -159,7 +159,7 @@ def find_streams(
     repeated: frozenset[Value] = frozenset(),
     alone: int = 0,
 ) -> list[Stream]:
-    """Streams of ``region``, those that save most first.
+    """Streams of ``region``, those that save most first; those of few rows last.
 
     They are of arrays of ``least`` bytes or more, and save at least ``saving`` bytes, or have fewer
     than ``alone`` rows. The sums ``repeated`` are computed elsewhere, too, to the same bits.
@@ -169,6 +169,17 @@ def find_streams(
 
 def _folds_over(term: Term, chosen: Callable[[Axis], bool]) -> list[Fold]:
     return [t for t in reversed(own_folds(term)) if any(map(chosen, t.over))]
+
+
+def reads_much(step: Def, rows: int, least: float) -> bool:
+    """Whether a definition of fewer than so many rows reads ``least`` bytes or more.
+
+    Its rows are those beside its longest axis: shares of them give each thread a part.
+    """
+    extents = sorted(a.extent for a in step.axes)
+    if not extents or prod(extents[:-1]) >= rows:
+        return False
+    return sum(v.nbytes for v in step.term.loads) >= least
 
 
 def is_plain(index: Affine) -> Axis | None:
@@ -308,15 +319,24 @@ class _Finder:
                 stream = self.stream(kind, along, rows, again)
                 if stream is not None:
                     found.append(stream)
-        return sorted(found, key=lambda s: -s.saved)
+        # Shares of few rows are the next best where rows are for each thread.
+        return sorted(found, key=lambda s: (self.is_alone(s.rows), -s.saved))
+
+    def is_alone(self, rows: Sequence[Axis]) -> bool:
+        """Whether there are too few rows for every thread."""
+        return prod(a.extent for a in rows) < self.alone
 
     def saving_of(self, rows: Sequence[Axis]) -> float:
         """Bytes that a stream with these rows has to save."""
-        return 0.0 if prod(a.extent for a in rows) < self.alone else self.saving
+        return 0.0 if self.is_alone(rows) else self.saving
 
     def seeds(self) -> Iterator[tuple[Def, Axis]]:
         """Definitions and the axes that others fold them along, large ones first."""
-        large = [d for d in self.steps if d.value.nbytes >= self.least]
+        large = [
+            d
+            for d in self.steps
+            if d.value.nbytes >= self.least or reads_much(d, self.alone, self.least)
+        ]
         for step in sorted(large, key=lambda d: -d.value.nbytes):
             along: dict[Axis, None] = {}
             for reader in self.readers.get(step.value, ()):

@@ -113,8 +113,10 @@ def _slides(c: Contraction) -> bool:
 def _sweep(contraction: Contraction, threads: int, lanes: int) -> Params | None:
     """Numbers of a sweep: the sides that fill more lanes, tiles that divide a row.
 
-    None where its rows are too few to pack anything for.
+    None where its rows are too few to pack anything for, or there are none.
     """
+    if not contraction.m:
+        return None
     sides = [swept(contraction, turned=False)]
     with suppress(ScheduleError):
         sides.append(swept(contraction, turned=True))
