@@ -26,7 +26,8 @@ from weft.kernels.blocked import Blocks
 from weft.kernels.gathers import gathered
 from weft.kernels.partition import partition
 from weft.kernels.program import Launch
-from weft.kernels.streams import Stream, find_streams
+from weft.kernels.stream_search import find_streams, sketches
+from weft.kernels.streams import Stream, find_stages
 from weft.machines import host_machine
 from weft.planning import plan_program
 from weft.terms.lower import lower_jaxpr
@@ -483,6 +484,22 @@ def test_folds_of_inputs_belong_to_the_streams_of_their_readers() -> None:
     for form, stages in ((log_sum, 1), (normalised, 2), (deviation, 3)):
         (stream, *_) = streams_of(form(wnp), (4, 64))
         assert stream.stages == stages
+
+
+def test_floors_of_streams_without_stages_are_below_their_least() -> None:
+    """So that what is left out for its floor would have been left out for its price."""
+    machine = host_machine(2)
+    cases: list[tuple[Any, tuple[tuple[int, ...], ...]]] = [
+        *((form(wnp), ((4, 64),)) for form in (log_sum, normalised, deviation)),
+        *((attention(wnp, form), ((2, 64, 8),) * 3) for form in (plain, causal)),
+        (deep(3), ((2, 64, 8),)),
+    ]
+    for function, shapes in cases:
+        region = region_of(function, *shapes)
+        floors = [streaming.floor_of(s, machine) for s in sketches(region) if find_stages(s)]
+        least = [streaming.least_of(s, machine) for s in find_streams(region)]
+        assert least
+        assert all(a <= b * (1 + 1e-9) for a, b in zip(floors, least, strict=True))
 
 
 def test_what_cannot_be_repaired_is_a_stage_of_its_own() -> None:

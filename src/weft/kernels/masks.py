@@ -12,7 +12,7 @@ multiplied with 0 is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,19 @@ class Mask:
 def masks_of(stream: Stream, stage: int) -> list[Mask]:
     """The masks of the streamed terms."""
     found: list[Mask] = []
+    for choice, kept, other, tests in _choices(stream):
+        hides = isinstance(other, Const) and _hides(stream, stage, choice, other)
+        found.append(Mask(choice, kept, tests, hides))
+    return found
+
+
+def may_hide(stream: Stream) -> bool:
+    """Whether a mask could hide blocks, as far as that is known before there are stages."""
+    return any(isinstance(other, Const) for _, _, other, _ in _choices(stream))
+
+
+def _choices(stream: Stream) -> Iterator[tuple[Map, Term, Term, tuple[Affine, ...]]]:
+    """The choices by position: each with what is kept, the other term, and the tests."""
     for step in stream.steps:
         if stream.kind[step.value] != "streamed":
             continue
@@ -52,10 +65,8 @@ def masks_of(stream: Stream, stage: int) -> list[Mask]:
             for kept, other, holds in ((then, otherwise, True), (otherwise, then, False)):
                 tests = _tests(predicate, holds)
                 if tests:
-                    hides = isinstance(other, Const) and _hides(stream, stage, term, other)
-                    found.append(Mask(term, kept, tests, hides))
+                    yield term, kept, other, tests
                     break
-    return found
 
 
 # -- tests -----------------------------------------------------------------------------------------

@@ -18,13 +18,14 @@ from weft.kernels.blocked import Blocks, build_blocked
 from weft.kernels.canonical import region_key, stream_key
 from weft.kernels.ir import Kernel
 from weft.kernels.machine import Machine
-from weft.kernels.masks import masks_of
+from weft.kernels.masks import masks_of, may_hide
 from weft.kernels.partition import AT_STAKE, Partition, least_seconds
 from weft.kernels.price.price import estimate_of
 from weft.kernels.print import print_kernel
 from weft.kernels.schedule.errors import ScheduleError
+from weft.kernels.stream_search import reads_of, sketches
 from weft.kernels.streamed import SMALL, Streamed
-from weft.kernels.streams import Stream, find_streams, reads_of
+from weft.kernels.streams import Stream, find_stages
 from weft.kernels.wide_folds import WideFolds
 from weft.structs import struct
 from weft.terms.affine import Axis
@@ -109,7 +110,7 @@ def with_streams(
     taken: list[tuple[Stream, Streamed]] = []
     wide = WideFolds(region)
     readers = _readers(wide.region)
-    for stream in find_streams(wide.region, small / 8, small, repeated, machine.threads):
+    for stream in sketches(wide.region, small / 8, small, repeated, machine.threads):
         few = prod(a.extent for a in stream.rows) < machine.threads
         if few and machine.kind == "gpu":
             continue  # blocks of a grid cannot share a stream, so most of the machine would idle
@@ -130,8 +131,10 @@ def with_streams(
             continue
         rest = _rest(wide.region, stream, inside, readers)
         limit = CLEARLY * now - least_seconds((t for s in rest.steps for t in s.terms), machine)
+        if floor_of(stream, machine) > limit or not find_stages(stream):
+            continue
         streamed = None
-        if _least(stream, machine) <= limit:
+        if least_of(stream, machine) <= limit:
             streamed = blocked(stream, machine, limit)
         if streamed is None:
             continue
@@ -185,7 +188,23 @@ def _keeps_bits(parts: list[Partition | Streamed], repeated: frozenset[Value]) -
     return not any(inside & repeated for p in cones for inside, _ in p.prices)
 
 
-def _least(stream: Stream, machine: Machine) -> float:
+def floor_of(stream: Stream, machine: Machine) -> float:
+    """`least_of` from below, before there are stages: as if one pass did; 0 if masks may hide some
+    of it."""
+    if may_hide(stream):
+        return 0.0
+    wanted = set(stream.outputs)
+    once: list[Def] = []
+    for step in reversed(stream.steps):
+        kind = stream.kind[step.value]
+        if kind != "streamed" or step.value in wanted:
+            once.append(step)
+            if kind != "row":
+                wanted |= step.term.loads
+    return least_seconds((d.term for d in once), machine)
+
+
+def least_of(stream: Stream, machine: Machine) -> float:
     """Seconds of the operations of all passes, each of which computes what it needs; 0 if masks may
     leave some of them out."""
     if any(m.hides for n in range(stream.stages) for m in masks_of(stream, n)):
