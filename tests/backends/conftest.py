@@ -61,6 +61,12 @@ def kernel_device(request: pytest.FixtureRequest) -> Device:
     return first(request.param)
 
 
+@pytest.fixture(scope="session", params=["opencl", "cuda"])
+def wide(request: pytest.FixtureRequest) -> Device:
+    """The first device of each platform whose kernels have numbers of 8 to 64 bits."""
+    return first(request.param)
+
+
 @pytest.fixture(scope="session")
 def wasm() -> Device:
     """The WebAssembly engine."""

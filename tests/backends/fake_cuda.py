@@ -112,6 +112,8 @@ class FakeLibrary:
         self.refused: set[str] = set()
         self.failing: set[str] = set()
         self.sticky = 0
+        #: Function -> after how many calls it fails, and with which status, until that is removed.
+        self.faults: dict[str, tuple[int, int]] = {}
         self._random = random.Random(0)
         self._lock = threading.RLock()
         self._handles = itertools.count(0x1000)
@@ -150,6 +152,10 @@ class FakeLibrary:
                         raise AssertionError(f"{name} without a context")
                     if self.sticky:
                         return self.sticky
+                    after, status = self.faults.get(name, (1, 0))
+                    if not after:
+                        return status
+                    self.faults |= {name: (after - 1, status)} if status else {}
                     function(*args)
                     return self.sticky
                 except Refused as why:

@@ -191,12 +191,14 @@ def test_a_thread_waits_while_another_makes_graphs(library: FakeLibrary) -> None
 
     thread = threading.Thread(target=work)
     thread.start()
-    for _ in range(10):
-        x = put(np.eye(4))
-        found = [f(x) for _ in range(4)]
-        np.testing.assert_allclose(found, [expected] * 4, rtol=1e-6)
-    ended.set()
-    thread.join()
+    try:
+        for _ in range(10):
+            x = put(np.eye(4))
+            found = [f(x) for _ in range(4)]
+            np.testing.assert_allclose(found, [expected] * 4, rtol=1e-6)
+    finally:
+        ended.set()
+        thread.join()
 
 
 # -- graphs ----------------------------------------------------------------------------------------
@@ -224,6 +226,30 @@ def test_a_loop_that_hands_a_few_buffers_around_finds_its_graphs(library: FakeLi
             launches = library.calls["cuLaunchKernel"]
     np.testing.assert_allclose(x, expected, rtol=1e-5)
     assert library.calls["cuLaunchKernel"] == launches
+
+
+def test_a_graph_waits_for_what_is_uploaded_for_it(library: FakeLibrary) -> None:
+    f = weft.jit(lambda x: wnp.cumsum(wnp.tanh(x) @ x))
+    for n in range(30):
+        x = np.eye(4, dtype=np.float32) * n
+        found = np.asarray(f(put(x)))
+        np.testing.assert_allclose(found, np.cumsum(np.tanh(x) @ x), rtol=1e-5)
+        if n == 15:
+            launches = library.calls["cuLaunchKernel"]
+    assert library.calls["cuLaunchKernel"] == launches, "uploads find no graph that was made"
+
+
+def test_what_is_let_go_while_a_graph_is_made_is_no_part_of_it(library: FakeLibrary) -> None:
+    device = registry.find("cuda")
+    memory, other = device.alloc(64), device.alloc(64)
+    with device.session.capture() as capture:
+        device.write(other, np.int32(1))
+        del memory
+        gc.collect()
+    assert [what for what, *_ in library._graphs[capture.graph]] == ["a fill"]
+    assert library.used == 2 * 512
+    del other
+    assert library.used == 0
 
 
 def test_loops_of_known_length_are_part_of_a_graph(library: FakeLibrary) -> None:
@@ -327,6 +353,61 @@ def test_a_device_that_is_lost(library: FakeLibrary) -> None:
     np.testing.assert_allclose(f(y), np.cumsum(np.arange(5)) - 4.25)
     assert (wnp.ones(3) + 1).sum() == 6
     assert spare.mistakes == []
+
+
+FAULTS = [
+    ("cuMemAllocAsync", 2),
+    ("cuMemHostAlloc", 2),
+    ("cuEventCreate", 2),
+    ("cuModuleLoadData", 2),
+    ("cuModuleGetFunction", 1),
+    ("cuMemcpyHtoDAsync_v2", 1),
+    ("cuMemcpyDtoHAsync_v2", 1),
+    ("cuLaunchKernel", 1),
+    ("cuStreamBeginCapture_v2", 1),
+    ("cuGraphInstantiateWithFlags", 2),
+    ("cuGraphLaunch", 1),
+]
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(fault=st.sampled_from(FAULTS), after=st.integers(0, 12), at=st.integers(0, 8))
+def test_a_request_that_fails_leaves_the_device_as_it_was(
+    library: FakeLibrary, fault: tuple[str, int], after: int, at: int
+) -> None:
+    """Out of memory or refused, the error says so; later requests and the memory are as before."""
+    device = FakeCuda(library)
+    registry._found["cuda"] = [device]
+    name, status = fault
+    x, expected = np.linspace(0, 1, 9, dtype=np.float32), np.linspace(0, 1, 9, dtype=np.float32)
+    there = put(x)
+    with device.session as session:
+        session.finish()
+    for n in range(14):
+        if n == at:
+            library.faults[name] = after, status
+        kind = MemoryError if status == 2 else DeviceError
+        try:
+            there = TURN(put(x), there)[0]
+            if n % 2:
+                np.testing.assert_allclose(there, np.cumsum(x * 0.5) + expected[::-1], rtol=1e-4)
+        except kind as why:
+            assert re.search(r"cuda:0 \(a GPU that the host plays\) (has no|refuses)", str(why))
+            library.faults.clear()
+            there = put(expected)
+            continue
+        expected = np.cumsum(x * 0.5) + expected[::-1]
+    library.faults.clear()
+    np.testing.assert_allclose(there, expected, rtol=1e-4)
+    del there
+    weft.clear_caches()
+    gc.collect()
+    device.finish()
+    device.finish()  # what was let go while kernels used it goes now
+    left = library.used, library._graphs, library._modules
+    assert left == (0, {}, {}) and library.mistakes == [] and not device.lost
 
 
 def test_a_driver_that_is_missing_old_or_without_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,17 +61,17 @@ def test_corners_with_vectors_for_threads(opencl: Device, case: int) -> None:
 
 @pytest.mark.parametrize("shape", [(40, 64, 33), (9, 17, 48), (1, 100, 32), (64, 8, 7)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
-def test_contractions(opencl: Device, shape: tuple[int, int, int], dtype: Any) -> None:
+def test_contractions(wide: Device, shape: tuple[int, int, int], dtype: Any) -> None:
     m, k, n = shape
     a = (np.arange(m * k) % 7 - 3).reshape(m, k).astype(dtype)
     b = (np.arange(n * k) % 5 - 2).reshape(n, k).astype(dtype)
-    x, y = weft.device_put((a, b), opencl)
+    x, y = weft.device_put((a, b), wide)
     np.testing.assert_array_equal(np.asarray(weft.jit(lambda x, y: x @ y.T + 1)(x, y)), a @ b.T + 1)
-    columns = weft.jit(lambda x, y: wnp.maximum(x @ y, 0))(x, weft.device_put(b.T.copy(), opencl))
+    columns = weft.jit(lambda x, y: wnp.maximum(x @ y, 0))(x, weft.device_put(b.T.copy(), wide))
     np.testing.assert_array_equal(np.asarray(columns), np.maximum(a @ b.T, 0))
 
 
-def test_a_contraction_with_more_after_it(opencl: Device) -> None:
+def test_a_contraction_with_more_after_it(wide: Device) -> None:
     """What follows in the same kernel sees all of the product, not one block's part of it."""
     x = (np.arange(800) % 11 - 5).reshape(100, 8).astype(np.float32) / 8
     y, q = x[:, 0].copy(), x[3].copy()
@@ -81,7 +81,7 @@ def test_a_contraction_with_more_after_it(opencl: Device) -> None:
         return (wnp.logaddexp(0, z) - y * z).sum() + 0.5 * (q * q).sum()
 
     slope = weft.jit(weft.grad(potential, argnums=2))
-    found = slope(*weft.device_put((x, y, q), opencl))
+    found = slope(*weft.device_put((x, y, q), wide))
     np.testing.assert_allclose(np.asarray(found), np.asarray(slope(x, y, q)), rtol=1e-5, atol=1e-5)
 
 
@@ -109,7 +109,7 @@ def test_attention_and_its_gradient(device: Device) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_integers(opencl: Device, kind: Any) -> None:
+def test_integers(wide: Device, kind: Any) -> None:
     info = np.iinfo(kind)
     x = np.array([0, 1, 7, info.max, info.min, info.max // 3, 100], kind)
     y = np.array([0, 3, 2, info.max, info.max, 5, info.min], kind)
@@ -120,7 +120,7 @@ def test_integers(opencl: Device, kind: Any) -> None:
         rest = x + y, x * y, lax.div(x, y), lax.rem(x, y), abs(x), x < y, wnp.sum(x), x ^ y
         return *counts, *shifts, *rest, x.astype(np.float32), (x > 3) & (y < 50)
 
-    for a, e in zip(weft.jit(f)(*weft.device_put((x, y), opencl)), weft.jit(f)(x, y), strict=True):
+    for a, e in zip(weft.jit(f)(*weft.device_put((x, y), wide)), weft.jit(f)(x, y), strict=True):
         assert a.dtype == e.dtype
         np.testing.assert_array_equal(a, e)
 
@@ -139,32 +139,32 @@ def test_sums_scans_gathers_and_sorting(device: Device) -> None:
         np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4)
 
 
-def test_double_precision_where_there_is_some(opencl: Device) -> None:
+def test_double_precision_where_there_is_some(wide: Device) -> None:
     x = np.linspace(0, 1, 50)
-    if not opencl.supports(x.dtype):
+    if not wide.supports(x.dtype):
         with pytest.raises(TypeError, match="does not compute with float64"):
-            weft.device_put(x, opencl)
+            weft.device_put(x, wide)
         return
-    found = wnp.exp(weft.device_put(x, opencl)) / 3
-    assert found.device == opencl.name
+    found = wnp.exp(weft.device_put(x, wide)) / 3
+    assert found.device == wide.name
     np.testing.assert_allclose(found, np.exp(x) / 3, rtol=1e-14)
 
 
-def test_normal_numbers(opencl: Device) -> None:
-    f = weft.jit(lambda: weft.random.normal(weft.random.key(3), (1000,)), device=opencl.name)
+def test_normal_numbers(wide: Device) -> None:
+    f = weft.jit(lambda: weft.random.normal(weft.random.key(3), (1000,)), device=wide.name)
     expected = weft.random.normal(weft.random.key(3), (1000,))
     np.testing.assert_allclose(f(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_random_numbers_have_the_same_bits(opencl: Device) -> None:
+def test_random_numbers_have_the_same_bits(wide: Device) -> None:
     def f(key: Any) -> Any:
         a, b = weft.random.split(key)
         return weft.random.bits(a, (50,)), weft.random.uniform(b, (3, 4))
 
     expected = weft.jit(f)(weft.random.key(3))
-    with weft.default_device(opencl):
+    with weft.default_device(wide):
         found = weft.jit(f)(weft.random.key(3))
-    assert found[0].device == opencl.name
+    assert found[0].device == wide.name
     for a, e in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, e)
 
