@@ -486,6 +486,26 @@ def test_folds_of_inputs_belong_to_the_streams_of_their_readers() -> None:
         assert stream.stages == stages
 
 
+def test_equal_streams_that_are_too_dear_have_stages_once() -> None:
+    machine = host_machine(2)
+    counts = []
+    for layers in (4, 8):
+        region = region_of(deep(layers), (2, 16, 4))
+        with (
+            forced(4, 4, False),
+            mock.patch.object(streaming, "HOPELESS", 0.0),
+            mock.patch.object(streaming, "CLEARLY", 1e3),
+            mock.patch.object(streaming, "_known", BoundedCache(64)),
+            mock.patch.object(streaming, "find_stages", side_effect=find_stages) as staged,
+        ):
+            parts = streaming.with_streams(
+                region, machine, lambda r: partition(r, machine, lambda cone, beyond: 1.0)
+            )
+        assert len(parts) == 1
+        counts.append(staged.call_count)
+    assert counts[0] == counts[1] > 0
+
+
 def test_floors_of_streams_without_stages_are_below_their_least() -> None:
     """So that what is left out for its floor would have been left out for its price."""
     machine = host_machine(2)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import log2, prod
+from math import inf, log2, prod
 
 from weft.core.bounded import BoundedCache
 from weft.kernels import partition
@@ -131,11 +131,9 @@ def with_streams(
             continue
         rest = _rest(wide.region, stream, inside, readers)
         limit = CLEARLY * now - least_seconds((t for s in rest.steps for t in s.terms), machine)
-        if floor_of(stream, machine) > limit or not find_stages(stream):
+        if floor_of(stream, machine) > limit:
             continue
-        streamed = None
-        if least_of(stream, machine) <= limit:
-            streamed = blocked(stream, machine, limit)
+        streamed = blocked(stream, machine, limit)
         if streamed is None:
             continue
         again = repeated | stream.repeated
@@ -335,21 +333,35 @@ def _region(steps: list[Def | Scatter], needed: set[Value]) -> Region:
 class _Sizes:
     """The blocked kernels of a stream in blocks of several sizes, made as they are asked for.
 
-    A choice is a kernel, its seconds, and the numbers of its parameters in the stream's key.
+    They take ``least`` seconds at least, for ever if there are no stages. A choice is a kernel, its
+    seconds, and the numbers of its parameters in the stream's key. Streams of that key are the same
+    here; one has stages if something has been made of it.
     """
 
-    def __init__(self, stream: Stream, machine: Machine, numbers: Mapping[Value, int]) -> None:
+    def __init__(self, stream: Stream, machine: Machine) -> None:
         self.machine = machine
+        self.least = least_of(stream, machine) if find_stages(stream) else inf
+        self._first: _Choice | None = None
         self._best: _Choice | None = None
-        self._rest = sizes(stream, machine)
-        self.first = self._next(stream, numbers)
+        self._rest: Iterator[Blocks] | None = None
+
+    def first(self, stream: Stream, numbers: Mapping[Value, int]) -> _Choice | None:
+        """The one in blocks of the most promising size that is possible."""
+        if self._rest is None:
+            _stage(stream)
+            self._rest = sizes(stream, self.machine)
+            self._first = self._next(stream, numbers, self._rest)
+        return self._first
 
     def best(self, stream: Stream, numbers: Mapping[Value, int]) -> _Choice | None:
         """The cheapest; the more seconds the first takes, the more others are looked at."""
-        if self._best is None and self.first is not None:
-            self._best = self.first
-            for _ in range(int(log2(1 + self.first[1] / WORTH))):
-                other = self._next(stream, numbers)
+        first = self.first(stream, numbers)
+        if self._best is None and first is not None:
+            assert self._rest is not None
+            _stage(stream)
+            self._best = first
+            for _ in range(int(log2(1 + first[1] / WORTH))):
+                other = self._next(stream, numbers, self._rest)
                 if other is not None and other[1] < partition.CLEARLY * self._best[1]:
                     self._best = other
         return self._best
@@ -359,6 +371,7 @@ class _Sizes:
         best = self.best(stream, numbers)
         assert best is not None
         found = [best]
+        _stage(stream)
         for blocks in sizes(stream, self.machine):
             with suppress(ScheduleError):
                 found.append(self._made(stream, blocks, numbers))
@@ -367,8 +380,10 @@ class _Sizes:
         different = {print_kernel(c[0]): c[0] for c in reversed([best, *rest])}
         return list(reversed(different.values()))[:count]
 
-    def _next(self, stream: Stream, numbers: Mapping[Value, int]) -> _Choice | None:
-        for blocks in self._rest:
+    def _next(
+        self, stream: Stream, numbers: Mapping[Value, int], rest: Iterator[Blocks]
+    ) -> _Choice | None:
+        for blocks in rest:
             with suppress(ScheduleError):
                 return self._made(stream, blocks, numbers)
         return None
@@ -379,15 +394,24 @@ class _Sizes:
         return kernel, seconds, tuple(numbers[v] for v in values)
 
 
-#: Blocked kernels by structure and machine.
-_known: BoundedCache[_Sizes] = BoundedCache(512)
+def _stage(stream: Stream) -> None:
+    """Give a stream its stages, unless it has them."""
+    if not stream.stage:
+        find_stages(stream)
+
+
+#: Blocked kernels by structure and machine: equal layers have equal streams.
+_known: BoundedCache[_Sizes] = BoundedCache(1024)
 
 
 def blocked(stream: Stream, machine: Machine, limit: float) -> Streamed | None:
     """The cheapest blocked kernel of ``stream``; None where that is beyond ``limit`` seconds."""
     key, numbers = stream_key(stream)
-    known = _known.get((key, machine), lambda: _Sizes(stream, machine, numbers))
-    if known.first is None or known.first[1] > limit * HOPELESS:
+    known = _known.get((key, machine), lambda: _Sizes(stream, machine))
+    if known.least > limit:
+        return None
+    first = known.first(stream, numbers)
+    if first is None or first[1] > limit * HOPELESS:
         return None
     found = known.best(stream, numbers)
     if found is None or found[1] > limit:
