@@ -4,11 +4,14 @@
     python bench/cost_model.py [--threads N] [--json FILE] [--markdown FILE] [FAMILY ...]
 
 Every problem goes through the real pipeline; only the strategy is replaced, by each of up to 40
-schedules in turn, good and bad.  For each family, over its sizes, the table shows Spearman's rank
-correlation of price and time (mean), and how near to the best measured time one gets (geometric
-mean) with the schedule of the lowest price ("first"), the best of the eight lowest ("of eight",
-timed again in turns), the one that Weft takes by default ("chosen"), and a middling one ("median").
-A second table ranks the same schedules by parts of the price alone.  Wants an idle machine.
+schedules in turn, good and bad (`schedules.enumerated`).  For each family, over its sizes, the
+table shows Spearman's rank correlation of price and time (mean; "strict" ranks all differences, the
+other column takes those below the clock's "noise" for ties), and how near to the best measured time
+one gets (geometric mean) with the schedule of the lowest price ("first"), the best of the eight
+lowest ("of eight"), the one that Weft takes by default ("chosen"), and a middling one ("median").
+The eight cheapest, the eight fastest and the chosen one are timed again, in turns.  A second table
+ranks the same schedules by parts of the price alone.  Wants an idle machine; the figures written
+with ``--json`` say which part of the rounds other processes disturbed.
 """
 
 from __future__ import annotations
@@ -16,11 +19,14 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +36,11 @@ import record
 import weft
 import weft.compile as pipeline
 import weft.numpy as wnp
+from schedules import Schedule, enumerated
 from weft.executable import Executable, Stats
 from weft.kernels import strategy
 from weft.kernels.assemble import assemble
 from weft.kernels.build import build_kernel
-from weft.kernels.candidates import Choice
 from weft.kernels.cones import make_cones
 from weft.kernels.fusion import choose
 from weft.kernels.ir import Kernel
@@ -49,14 +55,19 @@ from weft.runtime.cache import compile_cached
 from weft.runtime.processors import target_cpu
 from weft.terms.lower import lower_jaxpr
 
-Schedule = Callable[[Kernel, Machine], Kernel]
 Shape = tuple[int, ...]
 
 SCHEDULES = 40
+#: So many are tried: several may be the same in the end.
+TRIED = 1000
 #: Schedules this many times slower than the best so far are not timed again.
 HOPELESS = 6.0
 #: Seconds of timing for each schedule, about.
-PATIENCE = 0.04
+PATIENCE = 0.03
+#: Rounds are judged together that take so many seconds: clocks of processes are coarse.
+WATCHED = 0.2
+#: Processors that other processes may take of a round.
+QUIET = 0.15
 
 
 def softmax(x: Any) -> Any:
@@ -125,32 +136,6 @@ FAMILIES: dict[str, tuple[Callable[..., Any], list[tuple[Shape, ...]]]] = {
 }
 
 
-def choices(kernel: Kernel, machine: Machine) -> Iterator[Choice]:
-    """The default and alternatives, good and bad."""
-    yield Choice()
-    plan = strategy.plan_contraction(kernel, machine)
-    if plan is None:
-        for parallel in (True, False):
-            for axis in (0, 1, 2):
-                for vectors in (1, 2, 3, 4, 5, 6, 8, 12, 16):
-                    yield Choice(vectors, axis, parallel)
-        for vectors in (1, 2, 4):
-            yield Choice(vectors, jam=True)
-        return
-    params, lanes = plan.params, max(1, machine.vector_bytes // 4)
-    for pack in ((True, True), (False, True), (True, False), (False, False)):
-        packed = replace(params, pack_left=pack[0], pack_right=pack[1])
-        for rows, vectors in ((8, 2), (12, 2), (4, 4), (6, 4), (8, 1), (2, 2), (14, 4)):
-            yield Choice(contraction=replace(packed, rows=rows, columns=vectors * lanes))
-    for block in (64, 128, 256, 1024):
-        yield Choice(contraction=replace(params, block=block))
-    for rows in (16, 32, 128):
-        yield Choice(contraction=replace(params, row_block=rows))
-    for unrolled in (1, 2, 8):
-        yield Choice(contraction=replace(params, unroll=unrolled))
-    yield Choice(contraction=replace(params, parallel="none"))
-
-
 class Subject:
     """A problem: its program under any schedule, and arguments."""
 
@@ -185,14 +170,12 @@ class Subject:
         program.threads = self.machine.threads
         return plan_memory(program), kernels
 
-    def under(self, choice: Choice) -> tuple[Any, list[Kernel]]:
+    def under(self, chosen: Schedule) -> tuple[Any, list[Kernel]]:
         """The program with one schedule of its main kernel."""
         name = self.main.name
 
         def schedule(kernel: Kernel, machine: Machine) -> Kernel:
-            if kernel.name != name:
-                return strategy.schedule(kernel, machine)
-            return strategy.apply_choice(kernel, machine, choice)
+            return (chosen if kernel.name == name else strategy.schedule)(kernel, machine)
 
         return self.build(schedule)
 
@@ -216,21 +199,64 @@ PARTS: dict[str, Callable[[Price, Machine], float]] = {
 }
 
 
-def measure(calls: list[Callable[[], Any]], patience: float = PATIENCE) -> list[float]:
-    """The least time of each call: once each, then those with hope in random order."""
-    best = [_seconds(call, 1) for call in calls]
-    order = [n for n in range(len(calls)) if best[n] < HOPELESS * min(best)]
+@dataclass
+class Timing:
+    """Times of several calls in seconds, and by how much (relatively) the clock leaves them open.
+
+    ``noise`` is the median, over the calls, of how far the least times of the even and of the odd
+    rounds lie apart; ``disturbed`` the part of the rounds that other processes disturbed.
+    """
+
+    best: list[float]
+    noise: float = 0.0
+    disturbed: float = 0.0
+
+
+def measure(calls: list[Callable[[], Any]], patience: float = PATIENCE) -> Timing:
+    """The least time of each call: once each, then those with hope in random order, in rounds.
+
+    Rounds in which other processes were busy are timed again, as long as there are fewer of them
+    than of the others.
+    """
+    first = [_seconds(call, 1) for call in calls]
+    order = [n for n in range(len(calls)) if first[n] < HOPELESS * min(first)]
     shuffle = random.Random(0)
-    rounds = max(3, min(60, round(patience / statistics.median(best[n] for n in order))))
-    for _ in range(rounds):
-        shuffle.shuffle(order)
-        for n in order:
-            best[n] = min(best[n], _seconds(calls[n], 2))
-    return best
+    rounds = max(6, min(300, round(patience / statistics.median(first[n] for n in order))))
+    each = max(1, round(WATCHED / sum(3 * first[n] for n in order)))
+    halves = [[inf, inf] for _ in calls]
+    done = disturbed = 0
+    while done < rounds:
+        found: list[tuple[int, int, float]] = []
+        before, start = busy_seconds(), time.perf_counter()
+        for turn in range(each):
+            shuffle.shuffle(order)
+            found += [(n, (done + turn) % 2, _seconds(calls[n], 2)) for n in order]
+        others = (busy_seconds() - before) / (time.perf_counter() - start)
+        if others > QUIET and disturbed < rounds:
+            disturbed += each
+            continue
+        done += each
+        for n, half, seconds in found:
+            halves[n][half] = min(halves[n][half], seconds)
+    apart = [abs(halves[n][0] - halves[n][1]) / min(halves[n]) for n in order]
+    best = [min(b) if min(b) < inf else a for a, b in zip(first, halves, strict=True)]
+    return Timing(best, statistics.median(apart), disturbed / (done + disturbed))
+
+
+def busy_seconds() -> float:
+    """Seconds that processors have spent on other processes since the system started (Linux)."""
+    try:
+        line = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    except OSError:
+        return 0.0
+    user, nice, system, _, _, irq, soft, steal = (int(x) for x in line[:8])
+    own = os.times()
+    ticks = user + nice + system + irq + soft + steal
+    return ticks / os.sysconf("SC_CLK_TCK") - own.user - own.system
 
 
 def _seconds(call: Callable[[], Any], times: int) -> float:
-    best = float("inf")
+    best = inf
     for _ in range(times + 1):  # the first one warms up
         start = time.perf_counter()
         call()
@@ -238,13 +264,17 @@ def _seconds(call: Callable[[], Any], times: int) -> float:
     return best
 
 
-def spearman(a: list[float], b: list[float]) -> float:
-    """Rank correlation (ties get the mean of their ranks); 0 where all of one side are equal."""
+def spearman(a: list[float], b: list[float], noise: float = 0.0) -> float:
+    """Rank correlation; 0 where all of one side are equal.
+
+    Values that differ by less than the part ``noise`` tie: the rank of each is the number of those
+    that are clearly smaller, and half of those that tie with it.
+    """
 
     def ranks(x: list[float]) -> np.ndarray:
-        values = [float(f"{v:.6g}") for v in x]
-        _, inverse, count = np.unique(values, return_inverse=True, return_counts=True)
-        return (np.cumsum(count) - (count - 1) / 2)[inverse]
+        values = np.array([float(f"{v:.6g}") for v in x])
+        smaller = values[None, :] * (1 + noise) < values[:, None]
+        return smaller.sum(1) - smaller.sum(0)
 
     first, second = ranks(a), ranks(b)
     if np.ptp(first) == 0 or np.ptp(second) == 0:
@@ -257,38 +287,50 @@ def compare(function: Callable[..., Any], shapes: tuple[Shape, ...], machine: Ma
     subject = Subject(function, shapes, machine)
     prices: list[list[Price]] = []
     calls: list[Callable[[], Any]] = []
+    names: list[str] = []
     seen: set[str] = set()
-    for choice in choices(subject.main, machine):
+    for name, schedule in islice(enumerated(subject.main, machine), TRIED):
         if len(calls) == SCHEDULES:
             break
         try:
-            program, kernels = subject.under(choice)
+            program, kernels = subject.under(schedule)
         except ScheduleError:
             continue
         text = "\n".join(map(print_kernel, kernels))
         if text not in seen:
             seen.add(text)
+            names.append(name)
             prices.append([price(k, machine) for k in kernels])
             calls.append(subject.compile(program))
     program, _ = subject.build(strategy.schedule)
-    times = measure([*calls, subject.compile(program)])
-    times, chosen = times[:-1], times[-1]
+    calls.append(subject.compile(program))
+    timing = measure(calls)
     by = {
         part: [sum(worth(p, machine) for p in several) for several in prices]
         for part, worth in PARTS.items()
     }
-    order = sorted(range(len(times)), key=lambda n: by["everything"][n])
-    eight = measure([calls[n] for n in order[:8]])
-    least = min(*times, *eight)
+    cheapest = sorted(range(len(prices)), key=lambda n: by["everything"][n])[:8]
+    fastest = sorted(range(len(prices)), key=lambda n: timing.best[n])[:8]
+    again = [*dict.fromkeys((*cheapest, *fastest)), len(prices)]
+    for n, seconds in zip(again, measure([calls[n] for n in again]).best, strict=True):
+        timing.best[n] = min(timing.best[n], seconds)
+    *times, chosen = timing.best
+    least = min(timing.best)
     return {
         "schedules": len(times),
         "seconds": least,
-        "spearman": {part: spearman(values, times) for part, values in by.items()},
+        "noise": timing.noise,
+        "disturbed": timing.disturbed,
+        "spearman": {part: spearman(values, times, timing.noise) for part, values in by.items()},
+        "strict": spearman(by["everything"], times),
         "first": {part: least / times[values.index(min(values))] for part, values in by.items()},
-        "of eight": least / min(eight),
-        "chosen": least / max(chosen, least),
+        "of eight": least / min(times[n] for n in cheapest),
+        "chosen": least / chosen,
         "median": least / statistics.median(times),
         "price / time": min(by["everything"]) / least,
+        "names": names,
+        "times": times,
+        "prices": by["everything"],
     }
 
 
@@ -306,19 +348,24 @@ def summary(rows: list[dict]) -> dict:
             key: ratio([r[key] for r in rows])
             for key in ("of eight", "chosen", "median", "price / time")
         },
+        "strict": statistics.mean(r["strict"] for r in rows),
+        "noise": statistics.median(r["noise"] for r in rows),
     }
 
 
 def family_table(found: dict[str, dict]) -> list[str]:
     """A row for each family, and one for the mean of all."""
     lines = [
-        "| family | schedules | Spearman | first | of eight | chosen | median | price / time |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| family | schedules | noise | strict | Spearman | first | of eight | chosen | median"
+        " | price / time |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, row in found.items():
         cells = [
             name,
             str(row["schedules"]),
+            f"{100 * row['noise']:.1f}%",
+            f"{row['strict']:.2f}",
             f"{row['spearman']['everything']:.2f}",
             *(f"{100 * x:.0f}%" for x in (row["first"]["everything"], row["of eight"])),
             *(f"{100 * row[key]:.0f}%" for key in ("chosen", "median")),
