@@ -139,6 +139,30 @@ def test_two_devices_in_one_operation(pair: Pair) -> None:
             f(a, b)
 
 
+def test_a_jitted_function_names_its_arguments_on_two_devices(pair: Pair) -> None:
+    a = weft.device_put(np.ones(3, np.float32), "reference:0")
+    b = weft.device_put(np.ones(3, np.float32), "reference:1")
+
+    @weft.jit
+    def step(params: Any, n: Any, *, batch: Any) -> Any:
+        return params["w"] * n + batch[0]
+
+    match = r"reference:0 and f32\[3\] on reference:1 \(params\['w'\] and batch\[0\], arguments of"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=match + r" .*step\) cannot be arguments of one"):
+            step({"w": a}, 2, batch=[b])
+        assert step({"w": a}, 2, batch=[a]).tolist() == [3, 3, 3]
+
+
+def test_arrays_of_a_callback_are_no_arguments_of_its_function(pair: Pair) -> None:
+    a = weft.device_put(np.ones(3, np.float32), "reference:0")
+    b = weft.device_put(np.ones(3, np.float32), "reference:1")
+    shape = weft.ShapeDtypeStruct((3,), np.float32)
+    f = weft.jit(lambda x: weft.pure_callback(lambda v: np.asarray(a + b), shape, x))
+    with pytest.raises(ValueError, match=r"on reference:1 cannot be arguments of one operation"):
+        np.asarray(f(weft.device_put(np.ones(3, np.float32), "reference:0")))
+
+
 def test_a_default_for_what_is_on_the_cpu(pair: Pair) -> None:
     f = weft.jit(lambda x: wnp.cumsum(x) * 2)
     x = np.arange(4, dtype=np.float32)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from weft import tree
 from weft.array.delayed import as_constant
+from weft.array.mixed import MixedDevicesError
 from weft.array.value import Array, Deleted, is_array, is_on_device
 from weft.backends.device import Device, DeviceProgram, Memory
 from weft.backends.dtypes import conversion, has
@@ -156,22 +157,15 @@ def _upload(array: Array, device: Device) -> Memory:
 
 def device_of(arrays: Sequence[Any]) -> Device | None:
     """The device that arguments are bound to, None if none is; ``ValueError`` for several."""
-    first: DeviceArray | None = None
-    for array in arrays:
+    first: tuple[int, DeviceArray] | None = None
+    for n, array in enumerate(arrays):
         if type(array) is not DeviceArray or not array.bound:
             continue
         if first is None:
-            first = array
-        elif array._held().device is not first._held().device:
-            _refuse(first, array)
-    return None if first is None else first._held().device
-
-
-def _refuse(a: DeviceArray, b: DeviceArray) -> NoReturn:
-    raise ValueError(
-        f"{a.aval} on {a.device} and {b.aval} on {b.device} cannot be arguments of one operation: "
-        f"move one of them, x.to({a.device!r})"
-    )
+            first = n, array
+        elif array._held().device is not first[1]._held().device:
+            raise MixedDevicesError(first, (n, array))
+    return None if first is None else first[1]._held().device
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 
 from weft import tree
 from weft.array.arguments import as_argument
+from weft.array.mixed import MixedDevicesError
 from weft.array.value import Array
 from weft.config import DISABLED, config, detour, detour_variable
 from weft.core.avals import ShapedArray, aval_of
@@ -274,7 +275,12 @@ class JitFunction(FastCallable):
         call = self._sort_arguments(args, kwargs)
         traced = self._traced(call)
         if current_trace() is eval_trace:
-            results = traced.call(call.leaves)
+            try:
+                results = traced.call(call.leaves)
+            except MixedDevicesError as why:
+                if why.concerns(call.leaves):
+                    why.name(self._names(call)(), self._name)
+                raise
             if (traced.ran or not ahead.under_way()) and detour() is None and not self._device:
                 self._remember(traced)
             traced.ran = True
@@ -364,12 +370,14 @@ class JitFunction(FastCallable):
                     self._cache.popitem(last=False)
         return traced
 
+    def _names(self, call: _Call) -> Callable[[], list[str]]:
+        return argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
+
     def _trace_call(self, call: _Call) -> Traced:
         def with_static(*args: Any, **kwargs: Any) -> Any:
             return self._with_static(call, args, kwargs)
 
-        names = argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
-        info = FunctionInfo(self._name, names, "jit")
+        info = FunctionInfo(self._name, self._names(call), "jit")
         flat = FlatFunction(with_static, call.treedef, info)
         with collector_paused():
             closed = trace_to_jaxpr(flat, call.avals, info)
@@ -391,7 +399,7 @@ class JitFunction(FastCallable):
         """Warns of many signatures and of large constants."""
         roots = positional_names(self._fun, max([i for i, _ in call.static_args], default=-1) + 1)
         static = [(roots[i], value) for i, value in call.static_args]
-        names = argument_names(self._fun, call.treedef, call.args, call.kwargs, call.positions)
+        names = self._names(call)
         now = Signature(call.treedef, call.avals, (*static, *call.static_kwargs), names)
         before, self._signature = self._signature, now
         self._traces += 1
