@@ -6,8 +6,9 @@ one accumulator per thread and a reduction in shared memory at its end. What is 
 grid. A contraction computes a few rows per block, so that what a thread loads of one operand serves
 them all.
 
-These defaults compete by price with blocks of other sizes and other numbers of rows. One block
-reduces what has no outer loops, and operands are not staged in shared memory.
+These defaults compete by price with blocks of other sizes and other numbers of rows, and a
+contraction with tiles staged in shared memory (`strategy_staged`). One block reduces what has no
+outer loops.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TypeGuard
 
-from weft.kernels import strategy_vectors
+from weft.kernels import strategy_staged, strategy_vectors
 from weft.kernels.candidates import Contest
 from weft.kernels.ir import For, Kernel, Load, Stmt, Store, outputs_of
 from weft.kernels.machine import Machine
@@ -52,8 +53,9 @@ def contest(kernel: Kernel, machine: Machine) -> Contest:
     wide = strategy_vectors.contract(kernel, machine)
     if wide is not None:
         return Contest(kernel, machine, (lambda: _over_blocks(wide),), WORTH)
-    proposals = (partial(schedule, kernel, machine, c) for c in choices(machine.block))
-    return Contest(kernel, machine, proposals, WORTH)
+    first, *others = (partial(schedule, kernel, machine, c) for c in choices(machine.block))
+    shared = (partial(staged, kernel, machine, t) for t in strategy_staged.tiles(kernel, machine))
+    return Contest(kernel, machine, (first, *shared, *others), WORTH)
 
 
 def choices(block: int) -> Iterator[Choice]:
@@ -72,6 +74,12 @@ def choices(block: int) -> Iterator[Choice]:
 def schedule(kernel: Kernel, machine: Machine, choice: Choice | None = None) -> Kernel:
     """The schedule of a naive kernel in which ``choice`` decides what is open."""
     return _over_blocks(spread(kernel, choice or Choice(machine.block)))
+
+
+def staged(kernel: Kernel, machine: Machine, tile: strategy_staged.Tile) -> Kernel:
+    """The schedule of a contraction whose blocks share ``tile``s of its operands."""
+    whole = strategy_staged.stage_contraction(kernel, tile)
+    return _over_blocks(spread(whole, Choice(machine.block)))
 
 
 def spread(kernel: Kernel, choice: Choice, inside: Axis | None = None) -> Kernel:

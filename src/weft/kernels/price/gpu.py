@@ -27,6 +27,7 @@ from weft.kernels.price.outline import Block, Nest
 from weft.kernels.price.price import BlockPrice, Price
 from weft.kernels.price.reader import read
 from weft.kernels.price.traffic import Stream, Walker
+from weft.kernels.price.warps import is_divided, sectors, turns
 from weft.kernels.ranges import taken
 from weft.kernels.schedule.errors import ScheduleError
 from weft.structs import struct
@@ -82,7 +83,7 @@ class GpuEstimate:
         live = (b.live for part in self._parts for b, _, _ in part.blocks)
         self.registers = OVERHEAD + max(live, default=0)
         self.shared = sum(
-            b.size * b.dtype.itemsize
+            b.extent * b.dtype.itemsize
             for b in kernel.scratch
             if b.level == "thread" and not of_a_thread(kernel, b)
         )
@@ -298,6 +299,9 @@ class _Accesses:
         step = _step(access, lane)
         if step == 0:
             return warps, warps
+        if is_divided(access, lane):
+            least, touched = sectors(access, lane, self.processor.warp, sector)
+            return least * warps, touched * warps
         need = max(1.0, threads * size / sector)
         get = threads if step is None else min(threads, max(need, need * step))
         return need * warps, get * warps
@@ -308,6 +312,8 @@ class _Accesses:
         count = each * access.buffer.dtype.itemsize
         if lane is None:
             return count
+        if is_divided(access, lane):
+            return count * lane.extent * turns(access, lane, self.processor.warp)
         step = _step(access, lane)
         return count * lane.extent * gcd(step or 1, self.processor.warp)
 

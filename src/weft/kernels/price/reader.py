@@ -28,6 +28,7 @@ from weft.kernels.price.outline import (
     group,
     store_axes,
 )
+from weft.kernels.price.warps import is_divided, turns
 from weft.kernels.ranges import taken
 from weft.terms.affine import Axis, Dynamic, FloorDiv
 from weft.terms.ops import ACCUMULATING
@@ -326,7 +327,10 @@ class _Scope:
         self.guards(stmt.guards, shape)
         size = shape.width * stmt.buffer.dtype.itemsize
         step = self.lane_step(access, shape)
-        if step in (None, 0):
+        if turns := self.turns(stmt, shape):
+            block.load += shape.count * turns * self.core.occupancy(size)
+            block.issued += shape.count
+        elif step in (None, 0):
             block.load += shape.count * self.core.broadcast
             block.issued += shape.count
         elif step == 1:
@@ -357,7 +361,9 @@ class _Scope:
             block.store += count * self.core.scalar_store
             block.issued += count
             return 0.0
-        if step not in (1, -1):
+        if turns := self.turns(stmt, shape):
+            count *= turns
+        elif step not in (1, -1):
             squares = 0 if stmt.guards else _squares(access, shape, axes)
             if not squares:
                 block.store += shape.elements * self.core.scatter
@@ -406,6 +412,13 @@ class _Scope:
                 return _IRREGULAR
         step, rest = divmod(stride, access.buffer.dtype.itemsize)
         return step if rest == 0 else _IRREGULAR
+
+    def turns(self, stmt: Load | Store, shape: Registers) -> int:
+        """How often memory serves a warp whose threads lie in rows and columns; 0 if others do."""
+        machine = self.reader.machine
+        if machine.kind != "gpu" or shape.lane is None or not is_divided(stmt, shape.lane):
+            return 0
+        return turns(stmt, shape.lane, machine.multiprocessor.warp)
 
     def splits(self, access: Access, size: int, lane: Axis | None) -> bool:
         """Whether registers of ``size`` bytes cross cache lines as loops move them."""

@@ -51,7 +51,8 @@ def stage(
 
     ``level`` is ``thread`` (private, copied by the thread that uses it) or ``shared`` (copied by
     all threads together, with barriers around).  ``scratch`` names an earlier stage's buffer of
-    the same shape to use again.  ``vector`` is the width of the copy.  With ``reading`` only reads
+    the same shape to use again.  ``vector`` is the width of the copy; 0 leaves its loops as they
+    are.  With ``reading`` only reads
     that depend on one of these axes are redirected.  Refuses buffers written in
     the kernel, guarded or data-dependent reads, reads whose windows differ, and cooperative
     copies inside a parallel loop.
@@ -133,7 +134,7 @@ def _writes_whole_box(loop: For, write: Store) -> bool:
 def _tiled(kernel: Kernel, inner: Sequence[tuple[Axis, int | None, bool]], vector: int) -> Kernel:
     """Tile the innermost axes of copies."""
     for axis, width, lanes in inner:
-        if has_loop(kernel, axis):
+        if vector and has_loop(kernel, axis):
             kernel = tile(kernel, axis, min(width or vector, find_loop(kernel, axis).trip), lanes)
     return kernel
 
