@@ -44,11 +44,17 @@ def machine_of(cpu: CPU, threads: int) -> Machine:
 @cache
 def _machine_of(cpu: CPU, threads: int, figures: Figures | None) -> Machine:
     from weft.kernels.machine import measured
-    from weft.terms.dots import dots_of
+    from weft.terms.dots import dots_of, units_of
 
     caches = (cpu.l1_bytes, cpu.l2_bytes, min(cpu.l3_bytes, max(1, cpu.cores) * SHARE))
     features = frozenset(f[1:] for f in cpu.features.split(",") if f.startswith("+"))
     machine = cpu_machine(
-        threads, cpu.vector_bits // 8, caches, cpu.name, cpu.architecture, dots_of(features)
+        threads,
+        cpu.vector_bits // 8,
+        caches,
+        cpu.name,
+        cpu.architecture,
+        dots_of(features),
+        units_of(features),
     )
     return machine if figures is None else measured(machine, figures)

@@ -11,6 +11,7 @@ import numpy as np
 from weft.codegen.accesses import Access, Memory, lane_mask
 from weft.codegen.addresses import Indexer, Scope
 from weft.codegen.llvm_text import Function, Value, literal
+from weft.codegen.matrix_llvm import Operand, emit_loop, pitch
 from weft.codegen.outline import (
     Region,
 )
@@ -19,8 +20,10 @@ from weft.codegen.tiles import Layout, Position, Tile, constant, element_type, m
 from weft.core.extents import Extent, surely_less
 from weft.kernels import ir
 from weft.kernels.ir import Var
+from weft.kernels.matrix import Contracted, contracted, corner, element_strides
 from weft.kernels.program import placed_scratch
 from weft.terms.affine import Affine, Axis, Dynamic, linearize
+from weft.terms.dots import MatrixUnit
 from weft.terms.ops import OPS, result_dtype
 
 
@@ -258,6 +261,9 @@ class Statements:
 
     def _for(self, stmt: ir.For) -> None:
         self.starts[stmt.axis] = (stmt.lo, stmt.step)
+        if stmt.unit is not None and stmt.unit.features <= self.target.features:
+            self._on_unit(stmt, stmt.unit)
+            return
         carried: list[tuple[str, Value]] = []
         for carry in stmt.carries:
             layout = self._layout(carry.var)
@@ -276,6 +282,39 @@ class Statements:
         for carry in stmt.carries:
             layout = self._layout(carry.var)
             self._define(carry.result, {p: next(results) for p in layout.positions()})
+
+    def _on_unit(self, stmt: ir.For, unit: MatrixUnit) -> None:
+        """A loop on a matrix unit: totals go there and come back through memory."""
+        f, carry = self.f, stmt.carries[0]
+        parts = contracted(stmt, unit, self.kernel.lanes)
+        if parts is None:
+            raise ValueError(f"the loop over {stmt.axis} is none that {unit.name} can run")
+        size = unit.tall * unit.rows * pitch(unit)
+        room = self.indexer.hoisted(0, unit.name, lambda: f.i(f"alloca [{size} x i32], align 64"))
+        layout, kind = self._layout(carry.var), self._vector(carry.var)
+        places = {p: p[0] * pitch(unit) + p[-1] * layout.width for p in layout.positions()}
+        inits = {p: self._operand(carry.init, layout, p) for p in places}
+        zero = set(inits.values()) == {constant(carry.var.dtype, 0, layout.width)}
+        for p, place in places.items() if not zero else ():
+            f.store(kind, inits[p], f.gep("i32", room, place))
+        left, right = (
+            Operand(self._corner(load, stmt.axis, parts), strides[n])
+            for n, (load, strides) in enumerate(
+                (load, element_strides(load, parts.rows, stmt.axis) or ())
+                for load in (parts.left, parts.right)
+            )
+        )
+        emit_loop(f, unit, parts, (stmt.lo, stmt.hi), left, right, room, zero)
+        self._define(
+            carry.result, {p: f.load(kind, f.gep("i32", room, at)) for p, at in places.items()}
+        )
+
+    def _corner(self, load: ir.Load, fold: Axis, parts: Contracted) -> str:
+        """A pointer to what a load reads first."""
+        start = corner(load, fold, parts.rows, parts.columns)
+        base = self.bases[load.buffer]
+        pointer, const = self.indexer.pointer(memory_type(load.buffer.dtype), base, start)
+        return self.f.gep("i32", pointer, const)
 
     def _iterations(
         self,

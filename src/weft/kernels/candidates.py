@@ -22,6 +22,7 @@ from weft.kernels.print import print_kernel
 from weft.kernels.schedule.contraction import Params
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.find import Contraction
+from weft.kernels.schedule.numbers import params_off_unit
 from weft.structs import struct
 
 if TYPE_CHECKING:
@@ -99,6 +100,13 @@ def _tiles(
     contraction: Contraction, params: Params, lanes: int, registers: int
 ) -> Iterator[Params]:
     """Other numbers for a contraction: packing, the register tile, the blocks."""
+    if params.unit is not None:
+        off_unit = params_off_unit(params, lanes)
+        yield off_unit
+        yield replace(params, pack_left=not params.pack_left)
+        yield replace(params, pack_right=not params.pack_right)
+        yield from _tiles(contraction, off_unit, lanes, registers)
+        return
     if params.lanes == "columns":
         if params.pack_left:
             yield replace(params, pack_left=False)

@@ -38,6 +38,7 @@ from weft.kernels.ir import (
     inputs_of,
     outputs_of,
 )
+from weft.kernels.matrix import contracted
 from weft.kernels.print import Printer
 from weft.kernels.races import check_races, one_to_one
 from weft.kernels.ranges import access_interval, is_empty
@@ -153,6 +154,8 @@ class _Checker:
             raise KernelError(f"unknown statement {type(stmt).__name__}")
 
     def loop(self, stmt: For) -> None:
+        if stmt.unit is not None and contracted(stmt, stmt.unit, self.kernel.lanes) is None:
+            self.fail(stmt, f"{stmt.unit.name} cannot run this loop: no fold of outer products")
         if stmt.kind not in ("serial", "parallel", "unroll"):
             self.fail(stmt, f"unknown loop kind {stmt.kind!r}")
         if stmt.step <= 0 or stmt.hi < stmt.lo or (stmt.hi - stmt.lo) % stmt.step:

@@ -35,6 +35,7 @@ import numpy as np
 from weft.core.extents import larger
 from weft.structs import struct
 from weft.terms.affine import Affine, Axis
+from weft.terms.dots import MatrixUnit
 from weft.terms.monoids import Monoid
 
 _var_ids = itertools.count()
@@ -197,7 +198,9 @@ class For:
 
     ``hi - lo`` is a multiple of ``step``: remainders are loops of their own.  ``fold`` names the
     monoid when the loop is a reduction of its carries (so that a schedule may split it): one or
-    more folds side by side, each with ``fold.arity`` consecutive carries.
+    more folds side by side, each with ``fold.arity`` consecutive carries.  ``unit`` is the matrix
+    unit that runs it, instead of vector instructions; it means the same (`weft.kernels.matrix` says
+    which loops can).
     """
 
     axis: Axis
@@ -210,6 +213,7 @@ class For:
     fold: Monoid | None = None
     where: tuple[Guard, ...] = ()
     unless: tuple[Guard, ...] = ()
+    unit: MatrixUnit | None = None
 
     @property
     def trip(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from weft.structs import struct
+from weft.terms.dots import MatrixUnit
 
 if TYPE_CHECKING:
     from weft.runtime.figures import Figures, LevelFigures
@@ -165,6 +166,7 @@ class Machine:
     barrier_ns: float = 170.0
     ownership_ns: float = 60.0
     dots: frozenset[str] = frozenset()
+    units: tuple[MatrixUnit, ...] = ()
     held_ns: float = 0.0
     multiprocessor: Multiprocessor = Multiprocessor()
     processor: Machine | None = None
@@ -190,6 +192,10 @@ class Machine:
             return 4 * self.multiprocessor.lanes / max(4, size) * self.core.ghz * self.threads
         lanes = max(1, self.vector_bytes // size)
         return lanes * self.core.ghz * self.core.vectors * self.threads
+
+    def unit_for(self, dot: str) -> MatrixUnit | None:
+        """The matrix unit that computes the operation called ``dot`` (`weft.terms.dots`)."""
+        return next((unit for unit in self.units if unit.dot == dot), None)
 
     def traffic_ns(self, nbytes: int) -> float:
         """Time to move ``nbytes`` through the level a buffer of that size lives in."""
@@ -232,11 +238,13 @@ def cpu_machine(
     name: str = "",
     architecture: str = "x86_64",
     dots: frozenset[str] = frozenset(),
+    units: tuple[MatrixUnit, ...] = (),
 ) -> Machine:
     """The built-in model of a CPU with these cache sizes (L1, L2 per core; L3 shared).
 
     ``name`` is the processor's, as LLVM calls it, like the ``architecture``; ``dots`` are the
-    operations on words of narrow numbers that it has (`weft.terms.dots`).
+    operations on words of narrow numbers that it has (`weft.terms.dots`), ``units`` its matrix
+    units.
     """
     l1, l2, l3 = caches
     # A set of the first level is chosen by the bits below the page number: 64 sets of 64 bytes.
@@ -262,6 +270,7 @@ def cpu_machine(
         core=_core(vector_bytes, name, architecture),
         pages=(Pages(72, 0.25), Pages(3072, 7.1)),
         dots=dots,
+        units=units,
         held_ns=0.5,
     )
 

@@ -213,6 +213,8 @@ class Printer:
             text += f" unless{self._guards(stmt.unless).removeprefix(' where')}"
         if stmt.fold is not None:
             text += f" fold {stmt.fold}"
+        if stmt.unit is not None:
+            text += f" on {stmt.unit.name}"
         if stmt.carries:
             pairs = ", ".join(f"{self.var(c.var)} = {self.var(c.init)}" for c in stmt.carries)
             text += f" carrying {pairs}"

@@ -28,7 +28,7 @@ from weft.kernels.schedule.contraction import Params, schedule_contraction
 from weft.kernels.schedule.errors import ScheduleError, refused
 from weft.kernels.schedule.find import Contraction, find_contractions
 from weft.kernels.schedule.folds import block_fold, split_fold
-from weft.kernels.schedule.numbers import default_params
+from weft.kernels.schedule.numbers import default_params, params_on_unit
 from weft.kernels.schedule.operands import Operand, rejoin, set_apart
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
@@ -63,7 +63,7 @@ def contest(kernel: Kernel, machine: Machine, floor: float = 0.0) -> Contest:
     if plan is None:
         serial = (partial(apply_choice, kernel, machine, c) for c in others if not c.parallel)
         return Contest(kernel, machine, proposals, floor=floor, open=jams, alone=next(serial, None))
-    floor = max(floor, _floor(plan.contraction, machine))
+    floor = max(floor, _floor(plan, machine))
     return Contest(kernel, machine, proposals, WORTH_CONTRACTION, floor, NEAR, jams)
 
 
@@ -77,8 +77,12 @@ def _choices(kernel: Kernel, plan: ContractionPlan | None, machine: Machine) -> 
     return choices(contraction, params, machine, bool(_short_around_folds(kernel)))
 
 
-def _floor(contraction: Contraction, machine: Machine) -> float:
+def _floor(plan: ContractionPlan, machine: Machine) -> float:
     """Seconds of the multiplications alone, on all threads."""
+    contraction, unit = plan.contraction, plan.params.unit
+    if unit is not None:
+        products = prod(contraction.sizes) / (unit.rows * unit.columns * unit.terms)
+        return products * unit.cycles / (machine.core.ghz * 1e9 * machine.threads)
     dtype = contraction.k[0].carries[0].var.dtype
     lanes = max(1, machine.vector_bytes // dtype.itemsize)
     cycles = (
@@ -204,6 +208,7 @@ def plan_contraction(kernel: Kernel, machine: Machine) -> ContractionPlan | None
     params = default_params(found[0], machine.threads, machine.vector_bytes, machine.registers)
     if machine.threads == 1 or not _is_worth_sharing(found[0], machine):
         params = replace(params, parallel="none")
+    params = params_on_unit(params, found[0], machine)
     if prod(found[0].sizes[1:]) < SMALL_CONTRACTION:
         params = replace(params, pack_left=False, pack_right=False)
     computed = {o.buffer for o in operands}

@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from importlib.machinery import PathFinder
 
 from weft.runtime.native import OPTIONS, architecture, cache_sizes
+from weft.runtime.tile_permission import tiles_allowed
 
 
 @functools.cache
 def processor_identity() -> str:
     """Tells this processor from others."""
-    text = f"{architecture()} {sorted(cache_sizes().items())} "
+    text = f"{architecture()} {sorted(cache_sizes().items())} tiles {tiles_allowed()} "
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
             if not line.strip():  # the others are alike

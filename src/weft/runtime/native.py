@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from weft.runtime import llvm
+from weft.runtime.tile_permission import tiles_allowed
 from weft.structs import struct
 
 
@@ -63,6 +64,8 @@ def usable_cores() -> int:
 def host_cpu() -> CPU:
     """The processor this process runs on, looked up once."""
     triple, name, features = llvm.host()
+    if "+amx-tile" in features.split(",") and not tiles_allowed():
+        features = features.replace("+amx-", "-amx-")
     caches = cache_sizes()
     return CPU(
         architecture=architecture(),

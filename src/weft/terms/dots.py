@@ -65,6 +65,41 @@ _OF_DTYPE = {bfloat16: "dot_bf16", int8: "dot_u8s8", uint8: "dot_u8s8", int16: "
 #: Contractions with fewer rows, columns or terms than this are not worth packing.
 LEAST = 8
 
+#: Contractions with fewer rows or columns than this leave most of a matrix unit idle.
+LEAST_ON_UNIT = 16
+
+
+@struct(frozen=True)
+class MatrixUnit:
+    """A unit that adds products of small matrices of words to one of totals, in one instruction.
+
+    That is ``c[i, j] += Σ dot(a[i, p], b[p, j])`` over ``rows`` × ``columns`` × ``terms`` words, in
+    ``cycles``; its registers hold ``tall`` × ``wide`` matrices of totals side by side. ``features``
+    are the processor's (as LLVM names them) that have it.
+    """
+
+    name: str
+    dot: str
+    features: frozenset[str]
+    rows: int = 16
+    columns: int = 16
+    terms: int = 16
+    cycles: float = 16.0
+    tall: int = 2
+    wide: int = 2
+
+
+#: Eight tile registers: four matrices of totals, two of each operand.
+MATRIX_UNITS = (
+    MatrixUnit("amx", "dot_bf16", frozenset(("amx-tile", "amx-bf16"))),
+    MatrixUnit("amx", "dot_u8s8", frozenset(("amx-tile", "amx-int8"))),
+)
+
+
+def units_of(features: frozenset[str]) -> tuple[MatrixUnit, ...]:
+    """The matrix units of a processor."""
+    return tuple(unit for unit in MATRIX_UNITS if unit.features <= features)
+
 
 def dots_of(features: frozenset[str]) -> frozenset[str]:
     """Names of the operations that a processor has instructions for."""

@@ -31,6 +31,7 @@ from weft.kernels.price.outline import (
 from weft.kernels.price.warps import is_divided, turns
 from weft.kernels.ranges import taken
 from weft.terms.affine import Axis, Dynamic, FloorDiv
+from weft.terms.dots import MatrixUnit
 from weft.terms.ops import ACCUMULATING
 
 #: Operations that move or choose values: no floating-point operation in the usual count.
@@ -58,6 +59,7 @@ class _Reader:
 
     def __init__(self, kernel: Kernel, machine: Machine) -> None:
         self.machine = machine
+        self.lanes = kernel.lanes
         self.core = machine.core
         self.shapes = TileShapes(kernel, machine.vector_bytes)
         self.steps: dict[Axis, int] = {}
@@ -94,6 +96,8 @@ class _Reader:
                 self.around.append(stmt)
                 self.shared_already.append(child.parallel)
                 outer = self.body(stmt.body, child, stmt.carries)
+                if stmt.unit is not None:
+                    on_unit(child, stmt, stmt.unit, self.lanes)
                 self.around.pop()
                 self.shared_already.pop()
                 del self.steps[stmt.axis]
@@ -121,6 +125,24 @@ class _Reader:
         if kind == "b" or (shape.width == 1 and kind != "f"):
             return 0
         return shape.count * max(1, shape.width * var.dtype.itemsize // self.machine.vector_bytes)
+
+
+def on_unit(nest: Nest, loop: For, unit: MatrixUnit, lanes: frozenset[Axis]) -> None:
+    """Price the block of a loop as that of a matrix unit: per word of the fold, whole matrices.
+
+    Loading a matrix takes a line for each of its rows, two of them per cycle.
+    """
+    rows, columns = sorted(loop.carries[0].var.axes, key=lanes.__contains__)
+    tall, wide = -(-rows.extent // unit.rows), -(-columns.extent // unit.columns)
+    steps = -(-loop.trip // unit.terms) / max(1, loop.trip)
+    nest.recurrence = 0.0
+    for block in nest.children:
+        assert isinstance(block, Block)  # such a loop has no other inside
+        block.product = tall * wide * unit.cycles * steps
+        block.sum = block.other = block.shuffle = block.depth = 0.0
+        block.load = (tall * unit.rows + wide * unit.terms) / 2 * steps
+        block.issued = (tall * wide + tall + wide) * steps
+        block.live = 0
 
 
 class _Scope:

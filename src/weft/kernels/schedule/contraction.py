@@ -23,6 +23,7 @@ in scratch until a row is done (`stage_writes`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 
@@ -38,6 +39,7 @@ from weft.kernels.schedule.find import (
     swept,
 )
 from weft.kernels.schedule.folds import block_fold
+from weft.kernels.schedule.matrix import on_unit
 from weft.kernels.schedule.memory import through_memory
 from weft.kernels.schedule.order import nest_perfectly, parallelize, reorder
 from weft.kernels.schedule.split import peel, split, unroll
@@ -46,6 +48,7 @@ from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import find_loop, has_loop, path_to, without_dead_code
 from weft.structs import struct
 from weft.terms.affine import Axis
+from weft.terms.dots import MatrixUnit
 
 #: Dot products after which their epilogues follow, in a loop that lies across lanes.
 EPILOGUE_BLOCK = 256
@@ -65,6 +68,7 @@ class Params:
     parallel iteration that many columns and streams the right operand through it, ``block`` of its
     rows at a time, the sums waiting in cache.  With ``lanes="fold"`` the fold's innermost axis lies
     across lanes, ``width`` elements at a time (operands contiguous in it: dot products).
+    ``unit`` is the matrix unit that runs the fold of each register tile.
     With few rows, ``chains`` steps of the fold are added up side by side, as one sum waits for the
     step before.
     """
@@ -84,6 +88,7 @@ class Params:
     turned: bool = False
     share: int = 0
     chains: int = 1
+    unit: MatrixUnit | None = None
 
 
 # -- scheduling ------------------------------------------------------------------------------------
@@ -264,6 +269,8 @@ class _Scheduler:
                 self.pack_right(names, names[at], level)
             assert c.row is not None  # without rows there are only columns to share
             self.rows(names, names[c.row])
+        if params.unit is not None and not any(x.unit for x in loops(self.kernel.body)):
+            raise ScheduleError(f"{params.unit.name} cannot read the operands as they lie")
 
     # -- one row after the other, outer loops shared among threads ---------------------------------
 
@@ -423,6 +430,14 @@ class _Scheduler:
         for axis in [*rows, *(twins[r] for r in rows if r in twins)]:
             count = min(params.rows, find_loop(self.kernel, axis).trip)
             self.kernel = interleave(self.kernel, axis, count)
+        if params.unit is not None:
+            self.on_unit(params.unit)
+
+    def on_unit(self, unit: MatrixUnit) -> None:
+        """Give the folds so far to a matrix unit, those of remainders where it can run them."""
+        for loop in [x for x in loops(self.kernel.body) if x.carries and x.unit is None]:
+            with suppress(ScheduleError):
+                self.kernel = on_unit(self.kernel, loop.axis, unit)
 
 
 def _even_block(c: Contraction, params: Params) -> int:

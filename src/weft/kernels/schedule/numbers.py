@@ -9,11 +9,13 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from weft.kernels.ir import For, Load
+from weft.kernels.ir import For, Load, Map, outputs_of
+from weft.kernels.machine import Machine
 from weft.kernels.schedule.contraction import Params, whole_block
 from weft.kernels.schedule.errors import ScheduleError
 from weft.kernels.schedule.find import Contraction, stride, swept
 from weft.terms.affine import Axis
+from weft.terms.dots import LEAST_ON_UNIT
 
 #: Bytes of a right operand that a core's own cache holds between uses.
 _CACHED = 1 << 20
@@ -94,6 +96,29 @@ def default_params(
     # What a core's cache holds is read in place as fast as from panels, and others need not wait.
     held = c.sums * n * k * itemsize <= _CACHED and all(stride(x, c.column) == 1 for x in c.right)
     return replace(shape, row_block=block, pack_left=scattered(c), pack_right=not held)
+
+
+def params_on_unit(params: Params, contraction: Contraction, machine: Machine) -> Params:
+    """``params`` with the tile of a matrix unit, where the machine has one for the contraction.
+
+    Few rows or columns leave it idle, and several sums at once do not fit into its registers.
+    """
+    c = contraction
+    update = next(s for s in c.k[-1].body if c.k[-1].carries[0].update in outputs_of(s))
+    unit = machine.unit_for(update.op) if isinstance(update, Map) else None
+    few = min(_trip_of(c.m, c.row), _trip_of(c.n, c.column)) < LEAST_ON_UNIT
+    usual = params.lanes == "columns" and params.parallel != "columns" and not params.sweep
+    if unit is None or few or not usual or c.sums > 1:
+        return params
+    rows, columns = unit.tall * unit.rows, unit.wide * unit.columns
+    block = _row_block(_trip_of(c.m, c.row), rows, machine.threads)
+    return replace(params, rows=rows, columns=columns, row_block=block, unroll=1, unit=unit)
+
+
+def params_off_unit(params: Params, lanes: int) -> Params:
+    """``params`` with a tile of vectors instead of that of a matrix unit."""
+    usual = Params()
+    return replace(params, rows=usual.rows, columns=2 * lanes, unroll=usual.unroll, unit=None)
 
 
 def scattered(c: Contraction) -> bool:
