@@ -95,6 +95,47 @@ def test_attention_in_other_words(function: Callable[..., Any]) -> None:
     assert m.dram < 4 * sum(np.prod(s) for s in HEAD) * 4
 
 
+def places(np_: Any) -> tuple[Any, Any]:
+    return np_.arange(S)[:, None], np_.arange(S)
+
+
+def masked(np_: Any, shown: Any, s: Any) -> Any:
+    return np_.where(shown, s, -np.inf)
+
+
+def nested_choices(np_: Any, s: Any) -> Any:
+    i, j = places(np_)
+    return masked(np_, i - j < 128, masked(np_, i >= j, s))
+
+
+def blocks(np_: Any) -> Any:
+    return np_.repeat(np_.arange(S // 64), 64)
+
+
+@pytest.mark.parametrize(
+    ("mask", "part"),
+    [
+        (lambda np_, s: np_.where(places(np_)[1] > places(np_)[0], -np.inf, s), 0.6),
+        (lambda np_, s: s + np_.triu(np_.full((S, S), -np.inf), 1), 0.6),
+        (lambda np_, s: masked(np_, abs(places(np_)[0] - places(np_)[1]) < 128, s), 0.4),
+        (nested_choices, 0.3),
+        (lambda np_, s: masked(np_, places(np_)[0] // 64 == places(np_)[1] // 64, s), 0.3),
+        (lambda np_, s: masked(np_, blocks(np_)[:, None] == blocks(np_), s), 0.3),
+        (lambda np_, s: masked(np_, places(np_)[0] // 64 >= places(np_)[1] // 64, s), 0.7),
+    ],
+)
+def test_tiles_that_masks_hide_are_skipped(mask: Callable[..., Any], part: float) -> None:
+    """Spelled in other ways: of all products about the part that a mask shows is computed."""
+
+    def function(np_: Any, q: Any, k: Any, v: Any) -> Any:
+        s = mask(np_, q @ k.T / 8)
+        e = np_.exp(s - s.max(-1, keepdims=True))
+        return (e / e.sum(-1, keepdims=True)) @ v
+
+    m = measured(function, *HEAD)
+    assert m.kernels == 1 and m.flops < part * 5 * S * S * D
+
+
 def test_heads_in_the_middle() -> None:
     def function(np_: Any, q: Any, k: Any, v: Any) -> Any:
         s = np_.einsum("bihd,bjhd->bhij", q, k) / 8

@@ -116,6 +116,31 @@ def window(np_: Any, s: Any) -> Any:
     return np_.where((i >= j) & (i - j < 5), s, -np_.inf)
 
 
+def later_hidden(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where(j > i, -np_.inf, s)
+
+
+def nested(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where(i - j < 5, np_.where(i >= j, s, -np_.inf), -np_.inf)
+
+
+def nearby(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where(abs(i - j) < 9, s, -np_.inf)
+
+
+def diagonal_blocks(np_: Any, s: Any) -> Any:
+    i, j = positions(np_, s)
+    return np_.where(i // 16 == j // 16, s, -np_.inf)
+
+
+def earlier_blocks(np_: Any, s: Any) -> Any:
+    rows, columns = (np_.repeat(np_.arange(-(-n // 16)), 16)[:n] for n in s.shape[-2:])
+    return np_.where(rows[:, None] >= columns, s, -np_.inf)
+
+
 def outside(np_: Any, s: Any) -> Any:
     i, j = positions(np_, s)
     return np_.where((i < j) | (i - j > 7), s, -np_.inf)
@@ -131,6 +156,7 @@ def capped(np_: Any, s: Any) -> Any:
 
 
 FORMS: list[Mask] = [plain, causal, triangle, strict, window, outside, bias, capped]
+FORMS += [later_hidden, nested, nearby, diagonal_blocks, earlier_blocks]
 
 
 def attention(np_: Any, form: Mask) -> Callable[..., Any]:
@@ -205,7 +231,19 @@ def test_infinite_scores_are_as_in_numpy(value: float, lane: bool) -> None:
 def test_blocks_that_a_mask_hides_are_left_out() -> None:
     q = random((1, 64, 16), 0)
     seen = 2 + 4 + 6 + 8
-    for form, count in ((causal, seen), (triangle, seen), (window, 2 + 3 + 3 + 3), (plain, 4 * 8)):
+    # What divides positions is known within a block: one more on each side may be looked at.
+    cases = {
+        causal: seen,
+        triangle: seen,
+        later_hidden: seen,
+        window: 2 + 3 + 3 + 3,
+        nested: 2 + 3 + 3 + 3,
+        nearby: 3 + 4 + 4 + 3,
+        diagonal_blocks: 4 + 6 + 6 + 4,
+        earlier_blocks: 4 + 6 + 8 + 8,
+        plain: 4 * 8,
+    }
+    for form, count in cases.items():
         with forced(16, 8, True):
             (launch,) = compiled(attention(wnp, form), q, q, q).program.steps
         assert isinstance(launch, Launch)

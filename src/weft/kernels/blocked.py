@@ -251,7 +251,7 @@ class Block:
         """
         masks = masks_of(self.stream, stage)
         whole = self.guards([t for m in masks for t in m.tests], along, surely=True)
-        shown = self.guards([t for m in masks if m.hides for t in m.tests], along, surely=False)
+        shown = self.guards([t for m in masks if m.hides for t in m.needed], along, surely=False)
         if shown is None:
             return []
         if whole == ():
@@ -261,7 +261,7 @@ class Block:
             inside = Step(self, stage, along, masks).body(states)
             body.append(along.loop(inside, "serial", whole))
             along = along.again()
-            shown = self.guards([t for m in masks if m.hides for t in m.tests], along, False) or ()
+            shown = self.guards([t for m in masks if m.hides for t in m.needed], along, False) or ()
             whole = self.guards([t for m in masks for t in m.tests], along, True)
         inside = Step(self, stage, along, ()).body(states)
         return [*body, along.loop(inside, "serial", shown, whole or ())]

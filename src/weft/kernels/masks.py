@@ -1,10 +1,11 @@
 """Masks of a stream: choices by position, and the blocks in which they need not be made.
 
 A `Mask` is a choice between two terms by a comparison of indices, ``where(i >= j, x, -inf)``.  In a
-block in which every test holds, the choice is the term that is kept; in a block in which one fails
-everywhere it is the other one, and if nothing that is folded then adds anything, the block *hides*
-and can be left out.  That needs a little evaluation of constants (`settled`): -inf stays -inf
-whatever is subtracted from it, its exponential is 0, and so is every product of that.
+block in which every test holds, the choice is the term that is kept; in a block in which something
+that is needed holds nowhere it is the other one, and if nothing that is folded then adds anything,
+the block *hides* and can be left out.  That needs a little evaluation of constants (`settled`):
+-inf stays -inf whatever is subtracted from it, its exponential is 0, and so is every product of
+that.
 
 The factors of such products are taken to be finite: what a block that is left out would have
 multiplied with 0 is not looked at.
@@ -19,33 +20,37 @@ import numpy as np
 
 from weft.core import dtypes
 from weft.kernels.ir import Guard
+from weft.kernels.positions import Position, position
 from weft.kernels.streams import Stream, fold_of
 from weft.structs import struct
 from weft.terms import ops
 from weft.terms.affine import Affine, Axis, Interval
-from weft.terms.term import Const, Index, Load, Map, Term, Value, postorder
+from weft.terms.term import Const, Load, Map, Term, Value, postorder
 
 
 @struct(frozen=True)
 class Mask:
     """``choice``, a select, is ``kept`` where all ``tests`` are at least 0.
 
-    With ``hides``, nothing is added where one of them is not.
+    It is not where one of those ``needed`` is less than 0; with ``hides``, nothing is added there.
     """
 
     choice: Map
     kept: Term
     tests: tuple[Affine, ...]
+    needed: tuple[Affine, ...]
     hides: bool
 
 
 def masks_of(stream: Stream, stage: int) -> list[Mask]:
-    """The masks of the streamed terms."""
-    found: list[Mask] = []
+    """The masks of the streamed terms; of a select the one that hides something, if one does."""
+    found: dict[Map, Mask] = {}
     for choice, kept, other, tests in _choices(stream):
         hides = isinstance(other, Const) and _hides(stream, stage, choice, other)
-        found.append(Mask(choice, kept, tests, hides))
-    return found
+        if choice not in found or (hides and not found[choice].hides):
+            surely, needed = (tuple(t[n] for t in tests) for n in (0, 1))
+            found[choice] = Mask(choice, kept, surely, needed, hides)
+    return list(found.values())
 
 
 def may_hide(stream: Stream) -> bool:
@@ -53,8 +58,8 @@ def may_hide(stream: Stream) -> bool:
     return any(isinstance(other, Const) for _, _, other, _ in _choices(stream))
 
 
-def _choices(stream: Stream) -> Iterator[tuple[Map, Term, Term, tuple[Affine, ...]]]:
-    """The choices by position: each with what is kept, the other term, and the tests."""
+def _choices(stream: Stream) -> Iterator[tuple[Map, Term, Term, list[_Test]]]:
+    """The choices by position, from either side: what is kept, the other term, and the tests."""
     for step in stream.steps:
         if stream.kind[step.value] != "streamed":
             continue
@@ -66,15 +71,18 @@ def _choices(stream: Stream) -> Iterator[tuple[Map, Term, Term, tuple[Affine, ..
                 tests = _tests(predicate, holds)
                 if tests:
                     yield term, kept, other, tests
-                    break
 
 
 # -- tests -----------------------------------------------------------------------------------------
 
 
-def _tests(predicate: Term, holds: bool) -> tuple[Affine, ...] | None:
-    """Expressions that are all at least 0 exactly where ``predicate`` is as it should be."""
-    tests: list[Affine] = []
+#: An expression that is at least 0 only where something holds, and one that is wherever it does.
+_Test = tuple[Affine, Affine]
+
+
+def _tests(predicate: Term, holds: bool) -> list[_Test] | None:
+    """Expressions for each part of what makes ``predicate`` as it should be."""
+    tests: list[_Test] = []
     stack = [(predicate, holds)]
     while stack:
         term, wanted = stack.pop()
@@ -96,7 +104,7 @@ def _tests(predicate: Term, holds: bool) -> tuple[Affine, ...] | None:
             if found is None:
                 return None
             tests += found
-    return tuple(tests)
+    return tests
 
 
 def _both(term: Map, wanted: bool) -> list[tuple[Term, bool]] | None:
@@ -117,63 +125,31 @@ def _both(term: Map, wanted: bool) -> list[tuple[Term, bool]] | None:
 _OPPOSITE = {"ge": "lt", "lt": "ge", "gt": "le", "le": "gt", "eq": "ne", "ne": "eq"}
 
 
-def _comparison(term: Map, holds: bool) -> list[Affine] | None:
+def _comparison(term: Map, holds: bool) -> list[_Test] | None:
     name = term.op if holds else _OPPOSITE.get(term.op, "")
     if name not in _OPPOSITE or name == "ne":
         return None
-    a, b = (position(x) for x in term.args)
+    less, more = term.args if name in ("lt", "le", "eq") else term.args[::-1]
+    # A distance is less than something where both differences are.
+    near = isinstance(less, Map) and less.op == "abs" and name != "eq"
+    a, b = position(less.args[0] if isinstance(less, Map) and near else less), position(more)
     if a is None or b is None:
         return None
-    over = a - b
-    return {
-        "ge": [over],
-        "gt": [over - 1],
-        "le": [-over],
-        "lt": [-over - 1],
-        "eq": [over, -over],
-    }[name]
+    other = a + b if near else a - b
+    if name == "eq":
+        tests = [_at_least(b - a, 0), _at_least(other, 0)]
+        # With slack they may be equal, but never surely.
+        return (
+            tests if other.exact is not None else [(Affine((), -1), needed) for _, needed in tests]
+        )
+    least = int(name in ("lt", "gt"))
+    return [_at_least(b - a, least), *([_at_least(other, least)] if near else [])]
 
 
-def position(term: Term) -> Affine | None:
-    """An integer made of indices, as an expression of axes; None for anything else."""
-    if term.dtype.kind != "i":
-        return None
-    found: dict[Term, Affine | None] = {}
-    for t in postorder(term):
-        parts = [found[c] for c in t.children]
-        value: Affine | None = None
-        if isinstance(t, Index):
-            plain = all(isinstance(atom, Axis) for atom, _ in t.expr.terms)
-            value = t.expr if plain else None
-        elif isinstance(t, Const):
-            value = Affine((), int(t.value))
-        elif isinstance(t, Map) and all(p is not None for p in parts):
-            value = _arithmetic(t, parts)  # type: ignore[arg-type]
-        found[t] = value if value is not None and _fits(value, t.dtype) else None
-    return found[term]
-
-
-def _arithmetic(term: Map, args: Sequence[Affine]) -> Affine | None:
-    if term.op == "neg":
-        return -args[0]
-    if term.op == "cast" and term.args[0].dtype.kind == "i":
-        return args[0]
-    if term.op == "add":
-        return args[0] + args[1]
-    if term.op == "sub":
-        return args[0] - args[1]
-    if term.op == "mul":
-        for one, other in (args, args[::-1]):
-            if other.is_constant:
-                return one * other.const
-    return None
-
-
-def _fits(expr: Affine, dtype: np.dtype) -> bool:
-    """Whether no value of ``expr`` wraps around."""
-    lo, hi = expr.bounds()
-    info = np.iinfo(dtype)
-    return info.min <= lo and hi <= info.max
+def _at_least(value: Position, least: int) -> _Test:
+    """That ``value`` is ``least`` or more."""
+    expr = value.expr - least * value.scale
+    return expr + value.lo, expr + value.hi
 
 
 # -- blocks ----------------------------------------------------------------------------------------
@@ -243,6 +219,10 @@ def settled(term: Term, values: Mapping[Value, Any], terms: Mapping[Term, Any]) 
 
 
 def _evaluated(term: Map, args: Sequence[Any]) -> Any:
+    if term.op == "select" and args[1] is not None and args[2] is not None:
+        a, b = (np.asarray(x, term.dtype) for x in args[1:])
+        if a.tobytes() == b.tobytes():
+            return args[1]  # whichever is chosen
     if all(a is not None for a in args):
         with np.errstate(all="ignore"):
             arrays = tuple(np.asarray(a) for a in args)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from weft.kernels.masks import position
+from weft.kernels.positions import position
 from weft.terms.affine import Affine, Axis
 from weft.terms.monoids import ADD
 from weft.terms.region import Def, Region, Scatter
@@ -82,8 +82,11 @@ def _one_term(fold: Fold) -> Term | None:
     a, b = (position(t) for t in choice.args)
     if a is None or b is None:
         return None
+    difference = (a - b).exact
+    if difference is None:
+        return None
     for axis in fold.over:
-        where = _solved(a - b, axis)
+        where = _solved(difference, axis)
         if where is not None:
             rest = tuple(x for x in fold.over if x is not axis)
             one = substitute(body, {axis: where})
