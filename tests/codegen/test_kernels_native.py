@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.kernels.samples import F32, Sample, at, few, loop
+from tests.kernels.samples import F32, Sample, at, few, loop, matmul
 from weft.codegen.kernel_llvm import emit_kernel
 from weft.codegen.llvm_text import Module
 from weft.codegen.scalar_llvm import Target
@@ -19,6 +19,7 @@ from weft.codegen.strided import MAX_STRIDE, thinning
 from weft.kernels.check import check_kernel
 from weft.kernels.interpret import run_kernel
 from weft.kernels.ir import Buffer, Kernel, Load, Map, Stmt, Store, Var
+from weft.kernels.schedule.split import unroll
 from weft.kernels.schedule.tile import interleave, vectorize
 from weft.terms.affine import Affine, Axis
 
@@ -200,3 +201,14 @@ def test_inputs_and_scratch_do_not_stream(agree: Callable[..., str]) -> None:
     body: list[Stmt] = [Load(value, x, at(axis)), Store(y, at(axis), value, streaming=True)]
     s = Sample(Kernel("over", (x, y), (), [loop(axis, body)]), {"i": axis}, {})
     assert "!nontemporal" not in agree(s, vectorize(s.kernel, axis, 16))
+
+
+@few
+@given(m=sizes, n=sizes, k=st.integers(1, 9), lanes=st.booleans())
+def test_unrolled_loops_have_no_counter(
+    agree: Callable[..., str], m: int, n: int, k: int, lanes: bool
+) -> None:
+    s = matmul(m, n, k, np.dtype(np.int32))
+    tiled = vectorize(s.kernel, s.axes["j"], min(n, 8)) if lanes else s.kernel
+    looped, written = agree(s, tiled), agree(s, unroll(tiled, s.axes["k"]))
+    assert written.count(" phi ") < looped.count(" phi ")

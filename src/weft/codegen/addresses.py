@@ -25,7 +25,7 @@ class Scope:
     """One loop being written: its axis, its value, and code hoisted to the start of its body."""
 
     axis: Axis | None
-    index: str
+    index: Value
     slot: int
     lines: list[str] = field(default_factory=list)
     pointers: dict[object, str] = field(default_factory=dict)

@@ -121,7 +121,7 @@ class _KernelEmitter(Statements):
         env = Environment()
         env.add("ptr", "%args")
         for scope in self.indexer.scopes[1:]:
-            env.add("i64", scope.index)
+            env.add("i64", str(scope.index))
         for buffer in self.written:
             env.add("ptr", self.bases[buffer])
         for var in free_variables(region):
@@ -170,7 +170,7 @@ class _BlockEmitter(Statements):
         scopes = self.outer.indexer.scopes
         self._open(None, "0")
         for scope in scopes[1:]:
-            self._open(scope.axis, given[scope.index])
+            self._open(scope.axis, given[str(scope.index)])
         self._body(list(self.region))
         for _ in scopes:
             self._close()

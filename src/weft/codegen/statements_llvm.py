@@ -33,6 +33,14 @@ def read_interrupts(f: Function) -> str:
     return f.i("load atomic i32, ptr @weft_interrupts monotonic, align 4")
 
 
+def _is_repeated(loop: ir.For) -> bool:
+    """Whether a loop's body is written out: asked for, of known ends, and without threads in it."""
+    closed = isinstance(loop.lo, int) and isinstance(loop.hi, int)
+    return (
+        loop.kind == "unroll" and closed and all(x.kind != "parallel" for x in ir.loops(loop.body))
+    )
+
+
 def machine_lanes(kernel: ir.Kernel, vector_bytes: int) -> int:
     """Lanes of a register: what fits of the narrowest element computed with (at least 4 bytes)."""
     sizes = [
@@ -81,7 +89,7 @@ class Statements:
 
     # -- scopes ------------------------------------------------------------------------------------
 
-    def _open(self, axis: Axis | None, index: str) -> None:
+    def _open(self, axis: Axis | None, index: Value) -> None:
         self.f._lines.append("")
         self.indexer.scopes.append(Scope(axis, index, len(self.f._lines) - 1))
 
@@ -264,7 +272,7 @@ class Statements:
         if stmt.unit is not None and stmt.unit.features <= self.target.features:
             self._on_unit(stmt, stmt.unit)
             return
-        carried: list[tuple[str, Value]] = []
+        carried: list[tuple[str, str]] = []
         for carry in stmt.carries:
             layout = self._layout(carry.var)
             kind = self._vector(carry.var)
@@ -274,6 +282,8 @@ class Statements:
             totals = self._iterations(stmt, *self._share(stmt), carried, always=False)
         elif stmt in self.long:
             totals = self._in_stretches(stmt, carried)
+        elif _is_repeated(stmt):
+            totals = self._repeated(stmt, carried)
         else:
             lo, hi = self.indexer.extent(stmt.lo), self.indexer.extent(stmt.hi)
             always = surely_less(stmt.lo, stmt.hi)
@@ -321,29 +331,42 @@ class Statements:
         stmt: ir.For,
         lo: Value,
         hi: Value,
-        carried: Sequence[tuple[str, Value]],
+        carried: Sequence[tuple[str, str]],
         always: bool,
     ) -> list[str]:
         """The loop from ``lo`` to ``hi``; what it carries in the end."""
         with self.f.loop(lo, hi, stmt.step, carried, at_least_once=always) as loop:
-            self._open(stmt.axis, loop.index)
-            names = iter(loop.carried)
-            for carry in stmt.carries:
-                layout = self._layout(carry.var)
-                self._define(carry.var, {p: next(names) for p in layout.positions()})
-            if stmt.where or stmt.unless:
-                self.f.if_(self._takes_part(stmt), lambda: self._body(stmt.body))
-            else:
-                self._body(stmt.body)
-            following: list[Value] = []
-            for carry in stmt.carries:
-                layout = self._layout(carry.var)
-                following += [self._operand(carry.update, layout, p) for p in layout.positions()]
+            following = self._iteration(stmt, loop.index, loop.carried)
             loop.carry(*following)
             if stmt in self.heavy:
                 loop.leave = self._interrupted()
             self._close()
         return loop.results
+
+    def _repeated(self, stmt: ir.For, carried: Sequence[tuple[str, str]]) -> list[str]:
+        """The body once for each iteration: no counters, and indices are parts of addresses."""
+        values = [value for _, value in carried]
+        for index in range(stmt.lo, stmt.hi, stmt.step):
+            values = self._iteration(stmt, index, values)
+            self._close()
+        return values
+
+    def _iteration(self, stmt: ir.For, index: Value, carried: Sequence[str]) -> list[str]:
+        """One iteration, whose scope stays open; what it hands to the next."""
+        self._open(stmt.axis, index)
+        names = iter(carried)
+        for carry in stmt.carries:
+            layout = self._layout(carry.var)
+            self._define(carry.var, {p: next(names) for p in layout.positions()})
+        if stmt.where or stmt.unless:
+            self.f.if_(self._takes_part(stmt), lambda: self._body(stmt.body))
+        else:
+            self._body(stmt.body)
+        following: list[str] = []
+        for carry in stmt.carries:
+            layout = self._layout(carry.var)
+            following += [self._operand(carry.update, layout, p) for p in layout.positions()]
+        return following
 
     def _takes_part(self, stmt: ir.For) -> str:
         """Whether a loop goes through the iteration at hand."""
@@ -359,7 +382,7 @@ class Statements:
             takes = self.f.i(f"and i1 {takes}, {other}")
         return takes
 
-    def _in_stretches(self, stmt: ir.For, carried: Sequence[tuple[str, Value]]) -> list[str]:
+    def _in_stretches(self, stmt: ir.For, carried: Sequence[tuple[str, str]]) -> list[str]:
         """A long loop with little in an iteration: it polls after a stretch of iterations."""
         f, stretch = self.f, self.long[stmt] * stmt.step
         with f.loop(stmt.lo, stmt.hi, stretch, carried, at_least_once=True) as outer:

@@ -78,16 +78,18 @@ class Core:
     """What a core does per cycle; costs are cycles of one 64-byte register unless said otherwise.
 
     ``vectors`` operations on 64-byte registers of each kind (multiply, add, …) start per cycle;
-    two on shorter registers always do. ``window`` is the number of operations over which
-    independent iterations overlap, ``reorder`` that over which cache misses do (at most
-    ``misses`` at a time, ``misses_per_set`` in one set of the first level); prefetchers follow
-    ``streams`` stretches of memory.  Entering an
-    innermost loop costs ``entry`` cycles, a quarter of that when its trip count is at most
+    two on shorter registers always do. Of all kinds ``together`` times as many do: twice where
+    adders stand beside multipliers, once where one unit does both. ``window`` is the number of
+    operations over which independent iterations overlap, ``reorder`` that over which cache misses
+    do (at most ``misses`` at a time, ``misses_per_set`` in one set of the first level); prefetchers
+    follow ``streams`` stretches of memory.  Entering an innermost loop costs ``entry`` cycles, a
+    quarter of that when its trip count is at most
     ``predicted``.
     """
 
     ghz: float = 3.67
     vectors: float = 1.0
+    together: float = 2.0
     issue: float = 6.0
     broadcast: float = 0.5
     store: float = 2.07
@@ -229,6 +231,9 @@ _MESH_MEMORY_COST = LineCost(
 #: Cores with units of 64 bytes; others split such registers into halves.
 _WIDE_CORE = Core(vectors=2.0, store=1.0)
 _HALVING = frozenset(("", "znver4"))
+#: Intel's server cores: two units of 64 bytes do everything. What a virtual CPU is there is one of
+#: two threads of a core, which share what is issued.
+_MESH_CORE = Core(ghz=2.6, vectors=2.0, together=1.0, issue=3.0, store=1.0)
 
 
 def cpu_machine(
@@ -279,6 +284,8 @@ def _core(vector_bytes: int, name: str, architecture: str) -> Core:
     if architecture == "wasm32":
         # Engines load a number, move it to a vector register, and then to all of its lanes.
         return Core(broadcast=1.5)
+    if name in _MESH:
+        return _MESH_CORE
     return _WIDE_CORE if vector_bytes == 64 and name not in _HALVING else Core()
 
 

@@ -19,7 +19,7 @@ def cycles(block: Block, nest: Nest, machine: Machine) -> float:
         return 0.0
     issued = block.issued + 2  # the loop's own counter and branch
     product = block.product + block.divide
-    ports = (product + block.sum + block.other + block.shuffle) / 2
+    ports = (product + block.sum + block.other + block.shuffle) / core.together
     busiest = max(
         product,
         block.sum,
