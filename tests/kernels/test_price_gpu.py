@@ -103,3 +103,10 @@ def test_the_price_of_a_cpu_is_not_for_a_gpu() -> None:
     gpu = gpu_machine("other", 8, 32, 16 << 10, 100.0)
     with pytest.raises(ValueError, match="as for a CPU: use estimate_of for machines of kind"):
         Estimate(elementwise(64), gpu)
+
+
+def test_an_empty_grid_moves_nothing() -> None:
+    for shape in ((0,), (0, 4), (4, 0)):
+        found = cold(schedule(elementwise(*shape), H100))
+        assert found.flops == 0 and not any(found.bytes.values())
+        assert found.seconds == pytest.approx(H100.fork_ns * 1e-9)

@@ -182,6 +182,8 @@ class GpuEstimate:
 
     def _waiting(self, part: _Part, filled: float, dram: float) -> float:
         """Seconds of moving these bytes from the L2 cache and from memory."""
+        if not part.grid:  # a loop over an empty axis: nobody asks for anything
+            return 0.0
         at_work = min(self.machine.threads, part.grid)
         flying = at_work * self._together(part) * self.block * self.processor.flying
         asked = max(1.0, flying) / self.processor.wait
