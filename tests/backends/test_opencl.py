@@ -137,3 +137,12 @@ print("asked")
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout) == (0, "asked\n"), run.stderr
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float16", "float32", "int64", "complex128"])
+def test_one_element_of_every_size_is_written(device: OpenCL, dtype: str) -> None:
+    data = np.array([3], dtype)
+    memory, found = device.alloc(data.nbytes), np.zeros(1, dtype)
+    device.write(memory, data)
+    device.read(memory, found)
+    np.testing.assert_array_equal(found, data)

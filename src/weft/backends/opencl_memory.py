@@ -88,7 +88,7 @@ class Buffers:
     def write(self, block: Block, data: np.ndarray) -> None:
         """Copies an array to a buffer that kernels may have used."""
         if data.size == 1:  # the queue takes it along, so there is nothing to wait for
-            word = data.reshape(1).view(f"u{data.itemsize}")[0]
+            word = data.reshape(1).view(f"V{data.itemsize}")
             with self.lock:
                 self.asked += 1
                 block.written = IN_ORDER
