@@ -79,9 +79,29 @@ def operands(m: int, n: int, k: int, dot: str, swapped: bool = False) -> list[np
     return out
 
 
+def product(a: np.ndarray, w: np.ndarray, dot: str, swapped: bool) -> np.ndarray:
+    """What `words` computes, all rows and columns at once."""
+    first, second = (w.T, a.T) if swapped else (a, w)
+    want = np.zeros((len(first), second.shape[1]), DOTS[dot].total)
+    for p in range(len(second)):
+        pair = np.broadcast_arrays(first[:, p, None], second[None, p, :])
+        want = DOTS[dot].meaning(*pair, want)
+    return want.T if swapped else want
+
+
 def scheduled(kernel: Kernel, unit: MatrixUnit, block: int, pack: bool) -> Kernel:
     params = Params(32, 32, block, 64, 1, pack, pack, "none", unit=unit)
     return schedule_contraction(kernel, params)
+
+
+@pytest.mark.parametrize("unit", MATRIX_UNITS, ids=lambda unit: unit.dot)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_loop_before_means_the_product(unit: MatrixUnit, swapped: bool) -> None:
+    """What the other tests compare with, for the loop as it is given: few words, one by one."""
+    kernel = words(7, 5, 6, unit.dot, swapped)
+    a, w = operands(7, 5, 6, unit.dot, swapped)
+    (got,) = run_kernel(kernel, dict(zip(kernel.params[:2], (a, w), strict=True))).values()
+    np.testing.assert_array_equal(got, product(a, w, unit.dot, swapped))
 
 
 @few
@@ -93,9 +113,8 @@ def test_it_means_the_same_on_a_unit(
     there = scheduled(kernel, unit, block, pack)
     check_kernel(there)
     a, w = operands(m, n, k, unit.dot, swapped)
-    given = dict(zip(kernel.params[:2], (a, w), strict=True))
-    (want,), (got,) = run_kernel(kernel, given).values(), run_kernel(there, given).values()
-    np.testing.assert_array_equal(got, want)
+    (got,) = run_kernel(there, dict(zip(kernel.params[:2], (a, w), strict=True))).values()
+    np.testing.assert_array_equal(got, product(a, w, unit.dot, swapped))
     assert any(x.unit is unit for x in loops(there.body))
     assert f"on {unit.name}" in print_kernel(there)
 
@@ -122,12 +141,7 @@ def test_machine_code_on_a_unit(
         "@weft_interrupts = external global i32", "@weft_interrupts = global i32 0"
     )
     native(text).call("run", table.ctypes.data)
-    first, second = (w.T, a.T) if swapped else (a, w)
-    dot = DOTS[unit.dot]
-    want = np.zeros(got.shape[:: -1 if swapped else 1], got.dtype)
-    for p in range(k):
-        want = dot.meaning(*np.broadcast_arrays(first[:, p, None], second[None, p, :]), want)
-    np.testing.assert_array_equal(got, want.T if swapped else want)
+    np.testing.assert_array_equal(got, product(a, w, unit.dot, swapped))
 
 
 def features() -> frozenset[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 
 import pytest
+from rich.console import Console
 
 from weft.machines import machine_of
+from weft.report import devices
 from weft.runtime import identity, native
 from weft.runtime.tile_permission import tiles_allowed
 
@@ -37,6 +40,22 @@ def test_a_refusal_is_a_processor_without_tiles(
     assert cpu.has("avx512f")
     assert cpu.has("amx-tile") is cpu.has("amx-bf16") is allowed
     assert bool(machine_of(cpu, 1).units) is allowed
+
+
+@pytest.mark.usefixtures("looked_up_anew")
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_devices_say_that_tiles_were_refused(
+    monkeypatch: pytest.MonkeyPatch, there: bool, allowed: bool
+) -> None:
+    triple, name, features = native.llvm.host()
+    kept = [f for f in features.split(",") if "amx-" not in f]
+    host = (triple, name, ",".join([*kept, f"{'+' if there else '-'}amx-tile"]))
+    monkeypatch.setattr(native.llvm, "host", lambda: host)
+    monkeypatch.setattr(native, "tiles_allowed", lambda: allowed)
+    shown = io.StringIO()
+    devices.show(Console(file=shown))
+    assert ("tile registers (AMX) are there, but" in shown.getvalue()) is (there and not allowed)
 
 
 @pytest.mark.usefixtures("looked_up_anew")

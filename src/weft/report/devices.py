@@ -12,7 +12,7 @@ from weft.machines import host_machine
 from weft.runtime import figures
 from weft.runtime.measure import measure as measure_figures
 from weft.runtime.measure import steps
-from weft.runtime.native import host_cpu
+from weft.runtime.native import host_cpu, tiles_refused
 
 
 def show(console: Console) -> None:
@@ -26,6 +26,13 @@ def show(console: Console) -> None:
         f"vectors of {cpu.vector_bits} bits",
         highlight=False,
     )
+    if tiles_refused():
+        console.print(
+            "  tile registers (AMX) are there, but the system does not let this process use them: "
+            "products of bfloat16 and bytes run on vectors",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print(f"  model: {source}", highlight=False, soft_wrap=True)
     console.print(
         f"  {machine.core.ghz:.3g} GHz, {2 * machine.products(4):.4g} GFLOP/s of float32",

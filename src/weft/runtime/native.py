@@ -64,7 +64,7 @@ def usable_cores() -> int:
 def host_cpu() -> CPU:
     """The processor this process runs on, looked up once."""
     triple, name, features = llvm.host()
-    if "+amx-tile" in features.split(",") and not tiles_allowed():
+    if tiles_refused():
         features = features.replace("+amx-", "-amx-")
     caches = cache_sizes()
     return CPU(
@@ -78,6 +78,12 @@ def host_cpu() -> CPU:
         l3_bytes=caches.get(3, 8 << 20),
         cores=usable_cores(),
     )
+
+
+def tiles_refused() -> bool:
+    """Whether the processor has tile registers (AMX) that this process may not use."""
+    _, _, features = llvm.host()
+    return "+amx-tile" in features.split(",") and not tiles_allowed()
 
 
 def architecture() -> str:
