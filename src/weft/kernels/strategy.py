@@ -10,7 +10,6 @@ among threads.  A kernel that is one contraction is scheduled by
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -22,6 +21,7 @@ from weft.kernels.crossing import block_crossings
 from weft.kernels.ir import For, Kernel, Map, loops, walk
 from weft.kernels.machine import Machine
 from weft.kernels.nests import Nest, lanes_of, nests_of, vector_axes
+from weft.kernels.past_caches import store_past_caches
 from weft.kernels.rows import keep_rows, turn_rows
 from weft.kernels.scans import cut_scans, turn_scans
 from weft.kernels.schedule.contraction import Params, schedule_contraction
@@ -32,7 +32,6 @@ from weft.kernels.schedule.numbers import default_params, params_on_unit
 from weft.kernels.schedule.operands import Operand, rejoin, set_apart
 from weft.kernels.schedule.order import parallelize
 from weft.kernels.schedule.split import split
-from weft.kernels.schedule.stream import stream
 from weft.kernels.schedule.tile import interleave, vectorize
 from weft.kernels.schedule.tree import find_loop
 from weft.structs import struct
@@ -122,7 +121,8 @@ def apply_choice(kernel: Kernel, machine: Machine, choice: Choice = DEFAULT) -> 
     else:
         kernel = contracted
     kernel = vectorize_nests(kernel, machine, choice)
-    return _stream(short_chains(kernel) if contracted is None else kernel, machine)
+    kernel = short_chains(kernel) if contracted is None else kernel
+    return store_past_caches(kernel, machine)
 
 
 def vectorize_nests(
@@ -254,25 +254,6 @@ def short_chains(kernel: Kernel) -> Kernel:
 
 def _sums_floats(loop: For) -> bool:
     return loop.fold is ADD and any(c.var.dtype.kind == "f" for c in loop.carries)
-
-
-# -- caches ----------------------------------------------------------------------------------------
-
-
-def _stream(kernel: Kernel, machine: Machine) -> Kernel:
-    """Store past the caches what they cannot hold anyway.
-
-    A store that misses reads its line first: half as much traffic again for a copy.  Kernels that
-    only write get slower without that (measured).
-    """
-    cache = machine.levels[-1].capacity if machine.levels else 0
-    if sum(b.size * b.dtype.itemsize for b in kernel.params if b.role == "input") < cache // 2:
-        return kernel
-    for buffer in kernel.params:
-        if buffer.role == "output" and buffer.size * buffer.dtype.itemsize >= cache:
-            with suppress(ScheduleError):
-                kernel = stream(kernel, buffer)
-    return kernel
 
 
 # -- threads ---------------------------------------------------------------------------------------
