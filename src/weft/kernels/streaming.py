@@ -48,7 +48,7 @@ ALONE = 5e-5
 
 #: What a stream may cost of what the kernels whose place it takes do. It need not be cheaper: it
 #: saves the memory of what it streams besides.
-CLEARLY = 1.1
+CLEARLY = 1.0
 
 #: Seconds of running for which one more size of blocks is worth its compile time, then twice that.
 WORTH = 1.5e-2
