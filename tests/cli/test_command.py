@@ -146,6 +146,7 @@ def test_measuring_writes_a_file_and_is_silent_outside_a_terminal(capsys, cache,
     assert capsys.readouterr().out == "this machine was not measured\n"
 
 
-def test_measuring_needs_a_folder(capsys):
+def test_measuring_needs_a_folder(capsys, monkeypatch):
+    monkeypatch.setattr(weft.config, "cache_dir", None)
     assert cli.main(["devices", "--measure"]) == 2
     assert "set weft.config.cache_dir" in capsys.readouterr().err
