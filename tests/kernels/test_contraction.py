@@ -412,3 +412,11 @@ def test_refusals() -> None:
     s = matmul(3, 4, 5)
     with pytest.raises(ScheduleError, match="has no loop but its rows and columns"):
         schedule_contraction(s.kernel, Params(parallel="batch"))
+
+
+def test_long_rows_are_not_shared_where_there_is_one_thread() -> None:
+    s = matmul(1, 40, 15)
+    params = Params(2, 4, 6, unroll=2, parallel="none", column_block=20)
+    k = schedule_contraction(s.kernel, params)
+    assert not any(isinstance(x, For) and x.kind == "parallel" for x in walk(k.body))
+    assert_same(s, k)

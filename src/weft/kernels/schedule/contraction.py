@@ -238,7 +238,9 @@ class _Scheduler:
             groups.append((rest, trip % size, self.twins(column, rest)))
         for axis, count, names in groups:
             inside = Axis(f"{column.name}i", count)
-            self.kernel = parallelize(split(self.kernel, axis, inside), axis)
+            self.kernel = split(self.kernel, axis, inside)
+            if params.parallel != "none":
+                self.kernel = parallelize(self.kernel, axis)
             self.kernel, phases = through_memory(
                 self.kernel, inside, names[c.k[0].axis], _even_block(c, params)
             )
