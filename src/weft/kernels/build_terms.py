@@ -187,7 +187,7 @@ class TermWriter:
             return
         here = self._index(term.index, guards)
         scope = self._scope_of(term.axes | self._guard_axes(guards))
-        position = ir.Var(np.dtype(np.int64))
+        position = ir.Var(_dtype_of(here))
         scope.body.append(ir.Iota(position, here))
         value: ir.Var | None = None
         for start, stop, piece in live:
@@ -205,3 +205,15 @@ class TermWriter:
             value = chosen
         assert value is not None
         scope.known[(term, guards)] = value
+
+
+def _dtype_of(index: Affine) -> np.dtype:
+    """What holds an index: 64 bits only where they may be needed, as some devices have 32."""
+    wide = np.dtype(np.int64)
+    if index.dynamics():
+        return wide
+    try:
+        lo, hi = index.bounds()
+        return np.dtype(np.int32) if lo >= -(1 << 31) and hi < 1 << 31 else wide
+    except OpenExtentError:
+        return wide
