@@ -134,7 +134,8 @@ def test_benchmarks(device: Device, name: str) -> None:
         with weft.default_device(device):
             run = jax_.peer.programs[name](*workload.inputs())
             results = [run() for _ in range(workload.calls)]
-    leaves = [np.asarray(x) for x in tree.leaves(results)]
+    leaves = [np.asarray(x).ravel() for x in tree.leaves(results)]
     assert all(x.device == device.name for x in tree.leaves(results))
-    for error in workload.errors(leaves, workload.reference()):
+    reference = [np.ravel(x) for x in workload.reference()]
+    for error in workload.errors(leaves, reference):
         assert error <= workload.tolerance
