@@ -2,7 +2,8 @@
 
 Bandwidths are bytes per nanosecond (GB/s) of one core, capacities bytes.  The built-in numbers are
 those measured on one server core with 512-bit vectors; halving or doubling most of them hardly
-changes how schedules rank, so they serve other CPUs too, with the cache sizes of the host.  Where
+changes how schedules rank, so they serve other CPUs too, with the cache sizes of the host; Intel's
+servers have figures of their own.  Where
 ``weft devices --measure`` has measured the host, its figures take their place (`measured`).
 """
 
@@ -222,9 +223,9 @@ _MESH = frozenset(
         "graniterapids",
     )
 )
-#: Latencies are less than half of what lines in no order take (132 and 139 ns), as lines come in
-#: pairs and pages need not be looked up for each: the rows of a product's operand that lie 64 KiB
-#: apart cost 15 ms of 47, by those it would be 125.
+#: Latencies are half of what lines in no order took there (132 and 139 ns), as lines come in pairs
+#: and pages need not be looked up for each: a loss of a product whose operand's rows lie 64 KiB
+#: apart took 47 to 69 ms in several runs, and was priced at 155 by those.
 _MESH_L3_COST = LineCost((2.71, 4.49), (0.391, 0.763), (5.43, 5.48), latency=60.0)
 _MESH_MEMORY_COST = LineCost((4.07, 2.31), (0.486, 0.486), (5.08, 3.60), (3.64, 2.08), latency=75.0)
 
